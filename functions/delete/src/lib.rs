@@ -1,0 +1,69 @@
+//! `delete`: removes one entry, by id or by its query.
+
+use mneme_core::cache::Cache;
+use mneme_core::entry::{check_query_bytes, no_such_entry};
+use mneme_core::error::Error;
+use mneme_core::event::Reply;
+use mneme_core::key::EntryId;
+use mneme_core::namespace::Namespace;
+use mneme_core::normalize::QueryHash;
+use mneme_core::runtime::Operation;
+use mneme_core::write::remove::Reason;
+use serde::{Deserialize, Serialize};
+
+/// Which entry: `id` alone, or `query` with `namespace` (`default` when absent).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Its id, from 1.
+    pub id: Option<EntryId>,
+    /// Its namespace.
+    pub namespace: Option<Namespace>,
+    /// Its query, as it was put or any text with the same normal form.
+    pub query: Option<String>,
+}
+
+/// The entry is gone.
+#[derive(Debug, Serialize)]
+pub struct Response {
+    /// Always true; an entry that was not there is `NotFound`.
+    pub deleted: bool,
+    /// Its id.
+    pub id: EntryId,
+}
+
+/// The operation.
+#[derive(Debug)]
+pub struct Delete;
+
+impl Operation for Delete {
+    const FUNCTION: &'static str = "delete";
+    type Request = Request;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+        let entry = match (request.id, request.namespace, request.query) {
+            (Some(id), None, None) => {
+                cache.open().await?;
+                cache.live_entry(id).await?
+            }
+            (None, namespace, Some(query)) => {
+                check_query_bytes(&query, &cache.config)?;
+                cache.open().await?;
+                let hash = QueryHash::of(&query, cache.config.normalize);
+                cache.entry_by_hash(&namespace.unwrap_or_default(), &hash).await?
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "delete takes an `id`, or a `query` with its `namespace`",
+                    "send one of the two",
+                ));
+            }
+        };
+        let entry = entry.ok_or_else(no_such_entry)?;
+        match cache.remove(&[(&entry).into()], Reason::Asked).await? {
+            0 => Err(no_such_entry()),
+            _ => Ok(Reply::ok(Response { deleted: true, id: entry.id })),
+        }
+    }
+}

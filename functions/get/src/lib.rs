@@ -1,0 +1,32 @@
+//! `get`: one entry by id.
+
+use mneme_core::cache::Cache;
+use mneme_core::entry::{Entry, no_such_entry};
+use mneme_core::error::Error;
+use mneme_core::event::Reply;
+use mneme_core::key::EntryId;
+use mneme_core::runtime::Operation;
+use serde::Deserialize;
+
+/// Which entry.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Its id, from 1.
+    pub id: EntryId,
+}
+
+/// The operation.
+#[derive(Debug)]
+pub struct Get;
+
+impl Operation for Get {
+    const FUNCTION: &'static str = "get";
+    type Request = Request;
+    type Response = Entry;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Entry>, Error> {
+        cache.open().await?;
+        cache.live_entry(request.id).await?.map(Reply::ok).ok_or_else(no_such_entry)
+    }
+}

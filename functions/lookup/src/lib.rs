@@ -1,0 +1,182 @@
+//! `lookup`: the cached answer to a question. First the exact normalised query, then the nearest stored embedding
+//! of the namespace, served when it reaches the threshold and is still good.
+
+mod search;
+
+use mneme_core::cache::Cache;
+use mneme_core::embedding::Embedding;
+use mneme_core::entry::{Entry, check_query_bytes};
+use mneme_core::error::Error;
+use mneme_core::event::Reply;
+use mneme_core::key::EntryId;
+use mneme_core::namespace::Namespace;
+use mneme_core::normalize::QueryHash;
+use mneme_core::recorder::Recorder;
+use mneme_core::runtime::Operation;
+use mneme_core::table::tally::Counts;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use search::{Asked, Found, View};
+
+/// A question.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The question's text.
+    pub query: String,
+    /// Where to look; `default` when absent.
+    #[serde(default)]
+    pub namespace: Namespace,
+    /// The question's vector; without one only the exact layer runs.
+    pub embedding: Option<Embedding>,
+    /// Forces a miss: nothing is read.
+    #[serde(default)]
+    pub bypass: bool,
+    /// Raises the configured threshold for this question; a lower one changes nothing.
+    pub threshold: Option<f32>,
+}
+
+/// Which layer answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The normalised queries are equal.
+    Exact,
+    /// The embeddings are close enough.
+    Semantic,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissReason {
+    /// Nothing live in the namespace to compare with.
+    NoEntry,
+    /// The closest entry is not close enough.
+    BelowThreshold,
+    /// The closest entry that is close enough is not trusted enough.
+    LowConfidence,
+    /// The closest entry that is close enough holds no answer but a stored failure.
+    Rejected,
+    /// No exact match, and no vector to go on with.
+    NoEmbedding,
+    /// The caller asked for a miss.
+    Bypass,
+}
+
+/// The outcome. A miss is a result, never an error.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Response {
+    /// An answer.
+    Hit {
+        /// Which layer found it.
+        layer: Layer,
+        /// The entry.
+        id: EntryId,
+        /// The entry's namespace.
+        namespace: Namespace,
+        /// The answer.
+        response: String,
+        /// Cosine similarity; 1 for the exact layer.
+        similarity: f32,
+        /// similarity × confidence_score × 0.5^(age / half-life).
+        confidence: f32,
+        /// Seconds since the entry was put.
+        age_seconds: i64,
+        /// What was stored with the answer.
+        metadata: Map<String, Value>,
+    },
+    /// None.
+    Miss {
+        /// Why.
+        reason: MissReason,
+        /// How similar the closest entry is, where one is known.
+        best_similarity: Option<f32>,
+    },
+}
+
+/// The operation, with this instance's view of the table.
+#[derive(Debug, Default)]
+pub struct Lookup {
+    view: Mutex<View>,
+    recorder: Recorder,
+}
+
+impl Lookup {
+    /// An instance that counts its outcomes with `recorder`.
+    pub fn new(recorder: Recorder) -> Self {
+        Self { view: Mutex::default(), recorder }
+    }
+}
+
+impl Operation for Lookup {
+    const FUNCTION: &'static str = "lookup";
+    type Request = Request;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+        check_query_bytes(&request.query, &cache.config)?;
+        let threshold = request.threshold.unwrap_or(-1.0);
+        if !(-1.0..=1.0).contains(&threshold) {
+            return Err(Error::invalid(
+                format!("threshold: {threshold} is not a cosine similarity"),
+                "send a number from -1 to 1, or none",
+            ));
+        }
+        let found = if request.bypass {
+            Found::Miss { reason: MissReason::Bypass, best_similarity: None }
+        } else {
+            let asked = Asked {
+                hash: QueryHash::of(&request.query, cache.config.normalize),
+                namespace: request.namespace.clone(),
+                embedding: request.embedding,
+                threshold: threshold.max(cache.config.similarity_threshold),
+                now_secs: cache.now_secs(),
+            };
+            self.view.lock().await.search(cache, &asked).await?
+        };
+        self.recorder.record(&request.namespace, counts(&found));
+        if let Found::Hit { entry, .. } = &found {
+            record_access(cache, entry).await;
+        }
+        Ok(Reply::ok(response(found, cache.now_secs())))
+    }
+}
+
+fn counts(found: &Found) -> Counts {
+    match found {
+        Found::Hit { layer: Layer::Exact, .. } => Counts { hits_exact: 1, ..Counts::default() },
+        Found::Hit { layer: Layer::Semantic, .. } => Counts { hits_semantic: 1, ..Counts::default() },
+        Found::Miss { .. } => Counts { misses: 1, ..Counts::default() },
+    }
+}
+
+/// Writes the access down, unless one as recent as the configured resolution stands there already. The answer is
+/// good whether or not this succeeds.
+async fn record_access(cache: &Cache, entry: &Entry) {
+    let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
+    if u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
+        && let Err(error) = cache.touch(entry.id).await
+    {
+        tracing::warn!(%error, causes = error.causes(), "an access could not be recorded");
+    }
+}
+
+fn response(found: Found, now_secs: i64) -> Response {
+    match found {
+        Found::Hit { layer, entry, similarity, confidence } => Response::Hit {
+            layer,
+            id: entry.id,
+            namespace: entry.namespace,
+            response: entry.response,
+            similarity,
+            confidence: confidence as f32,
+            age_seconds: now_secs.saturating_sub(entry.created_at).max(0),
+            metadata: entry.metadata,
+        },
+        Found::Miss { reason, best_similarity } => Response::Miss { reason, best_similarity },
+    }
+}

@@ -1,0 +1,36 @@
+//! `provision`: creates the table if allowed, switches its TTL on, and stamps the embedder. Invoked directly only.
+
+use mneme_core::cache::{Cache, Provisioned};
+use mneme_core::error::Error;
+use mneme_core::event::{NoFields, Reply};
+use mneme_core::runtime::Operation;
+use serde::Serialize;
+
+/// What there is now.
+#[derive(Debug, Serialize)]
+pub struct Response {
+    /// Whether this call created the table.
+    pub created: bool,
+    /// The embedder that the table is stamped with.
+    pub embedder_fingerprint: Option<String>,
+    /// The dimension that the table is stamped with; null until the first vector is stored.
+    pub embedder_dim: Option<u32>,
+}
+
+/// The operation.
+#[derive(Debug)]
+pub struct Provision;
+
+impl Operation for Provision {
+    const FUNCTION: &'static str = "provision";
+    type Request = NoFields;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, _: NoFields) -> Result<Reply<Response>, Error> {
+        let Provisioned { created, counter } = cache.provision().await?;
+        if !created {
+            cache.table.switch_ttl_on().await?;
+        }
+        Ok(Reply::ok(Response { created, embedder_fingerprint: counter.fingerprint, embedder_dim: counter.dim }))
+    }
+}

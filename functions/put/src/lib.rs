@@ -1,0 +1,211 @@
+//! `put`: stores one answer, or a batch of them.
+
+use mneme_core::cache::Cache;
+use mneme_core::embedding::Embedding;
+use mneme_core::entry::{MAX_TTL_SECS, check_query_bytes, within};
+use mneme_core::error::{Error, Problem};
+use mneme_core::event::{self, Fields, Reply};
+use mneme_core::key::EntryId;
+use mneme_core::namespace::Namespace;
+use mneme_core::normalize::QueryHash;
+use mneme_core::runtime::Operation;
+use mneme_core::write::put::NewEntry;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// The most entries in one batch.
+const MAX_BATCH: usize = 1000;
+/// The longest idempotency key.
+const MAX_KEY_BYTES: usize = 128;
+
+/// One entry, or `{"entries": […]}`.
+#[derive(Debug)]
+pub enum Request {
+    /// One.
+    One(Box<EntryRequest>),
+    /// Several; each is read when its turn comes, so that a bad one fails alone.
+    Batch(Vec<Value>),
+}
+
+/// An entry to store.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryRequest {
+    /// The question.
+    pub query: String,
+    /// The answer.
+    pub response: String,
+    /// Where; `default` when absent.
+    #[serde(default)]
+    pub namespace: Namespace,
+    /// The question's vector; without one only the exact layer finds the entry.
+    pub embedding: Option<Embedding>,
+    /// What to keep with the answer.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Seconds to live; absent: `MNEME_DEFAULT_TTL_SECS`, or for ever.
+    pub ttl_seconds: Option<u64>,
+    /// How far the answer is to be trusted, 0 to 1.
+    #[serde(default = "full_confidence")]
+    pub confidence_score: f64,
+    /// The same key within 24 hours answers as the first time.
+    pub idempotency_key: Option<String>,
+}
+
+fn full_confidence() -> f64 {
+    1.0
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Fields::deserialize(deserializer)?;
+        let custom = serde::de::Error::custom::<String>;
+        match fields.remove("entries") {
+            None => event::parse(fields).map(|entry| Self::One(Box::new(entry))).map_err(|error| custom(error.detail)),
+            Some(_) if !fields.is_empty() => {
+                Err(custom("a batch has the field `entries` and no other: put what is common into each entry".into()))
+            }
+            Some(Value::Array(entries)) if entries.len() <= MAX_BATCH => Ok(Self::Batch(entries)),
+            Some(Value::Array(entries)) => {
+                Err(custom(format!("a batch of {} entries: at most {MAX_BATCH} go together", entries.len())))
+            }
+            Some(_) => Err(custom("entries: expected an array of entries".to_owned())),
+        }
+    }
+}
+
+/// What became of the entries.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// Of one.
+    One(Stored),
+    /// Of each of a batch, in the order of the request.
+    Batch {
+        /// One per entry.
+        results: Vec<BatchResult>,
+    },
+}
+
+/// A stored entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// Its id.
+    pub id: EntryId,
+    /// False when it replaced an entry for the same query.
+    pub created: bool,
+}
+
+/// What became of one entry of a batch.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum BatchResult {
+    /// It is stored.
+    Stored(Stored),
+    /// It is not.
+    Failed {
+        /// Why, as in an HTTP error's body.
+        #[serde(serialize_with = "as_problem")]
+        error: Error,
+    },
+}
+
+fn as_problem<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    let problem: Problem<'_> = error.problem();
+    problem.serialize(serializer)
+}
+
+/// The operation.
+#[derive(Debug)]
+pub struct Put;
+
+impl Operation for Put {
+    const FUNCTION: &'static str = "put";
+    type Request = Request;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+        match request {
+            Request::One(entry) => {
+                let stored = store(cache, *entry).await?;
+                let response = Response::One(stored);
+                Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) })
+            }
+            Request::Batch(entries) => {
+                cache.open().await?;
+                let mut results = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    let stored = match parse(entry) {
+                        Ok(entry) => store(cache, entry).await,
+                        Err(error) => Err(error),
+                    };
+                    results.push(match stored {
+                        Ok(stored) => BatchResult::Stored(stored),
+                        Err(error) => {
+                            tracing::info!(name = error.kind.name(), causes = error.causes(), "an entry failed");
+                            BatchResult::Failed { error }
+                        }
+                    });
+                }
+                Ok(Reply::ok(Response::Batch { results }))
+            }
+        }
+    }
+}
+
+fn parse(entry: Value) -> Result<EntryRequest, Error> {
+    match entry {
+        Value::Object(fields) => event::parse(fields),
+        _ => Err(Error::invalid("an entry of the batch is not an object", "send each entry as a JSON object")),
+    }
+}
+
+/// Checks and stores one entry, then brings the namespace, or the table, back under its cap.
+async fn store(cache: &Cache, entry: EntryRequest) -> Result<Stored, Error> {
+    let new = check(cache, entry)?;
+    let stored = cache.put(&new).await?;
+    // The entry is stored whatever comes of this; the next put, or `vacuum`, takes it up again.
+    if let Err(error) = cache.enforce_caps(&new.namespace, stored.quota).await {
+        tracing::warn!(%error, causes = error.causes(), "a cap could not be enforced");
+    }
+    Ok(Stored { id: stored.id, created: stored.created })
+}
+
+fn check(cache: &Cache, entry: EntryRequest) -> Result<NewEntry, Error> {
+    let config = &cache.config;
+    check_query_bytes(&entry.query, config)?;
+    if let Some(limit) = config.max_response_bytes {
+        within("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
+    }
+    let metadata_bytes = serde_json::to_string(&entry.metadata).map_err(Error::internal)?.len();
+    within("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
+    if !(0.0..=1.0).contains(&entry.confidence_score) {
+        return Err(Error::invalid(
+            format!("confidence_score: {} is not between 0 and 1", entry.confidence_score),
+            "send a number from 0 to 1, or none",
+        ));
+    }
+    if let Some(secs) = entry.ttl_seconds.filter(|secs| !(1..=MAX_TTL_SECS).contains(secs)) {
+        return Err(Error::invalid(
+            format!("ttl_seconds: {secs} is not between 1 and {MAX_TTL_SECS}"),
+            "send whole seconds from 1 to a hundred years, or none",
+        ));
+    }
+    if let Some(key) = entry.idempotency_key.as_ref().filter(|key| !(1..=MAX_KEY_BYTES).contains(&key.len())) {
+        return Err(Error::invalid(
+            format!("idempotency_key: {} bytes", key.len()),
+            format!("send a key of 1 to {MAX_KEY_BYTES} bytes, or none"),
+        ));
+    }
+    Ok(NewEntry {
+        query_hash: QueryHash::of(&entry.query, config.normalize),
+        namespace: entry.namespace,
+        query: config.store_query.then_some(entry.query),
+        response: entry.response,
+        embedding: entry.embedding,
+        metadata: entry.metadata,
+        ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
+        confidence_score: entry.confidence_score,
+        idempotency_key: entry.idempotency_key,
+    })
+}

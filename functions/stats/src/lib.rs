@@ -1,0 +1,75 @@
+//! `stats`: how many entries there are and what happened.
+
+use mneme_core::cache::Cache;
+use mneme_core::error::Error;
+use mneme_core::event::Reply;
+use mneme_core::namespace::Namespace;
+use mneme_core::runtime::Operation;
+use mneme_core::table::tally::Counts;
+use serde::{Deserialize, Serialize};
+
+/// Of what.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// One namespace; absent: the whole cache.
+    pub namespace: Option<Namespace>,
+}
+
+/// The figures.
+#[derive(Debug, Serialize)]
+pub struct Response {
+    /// The namespace; null for the whole cache.
+    pub namespace: Option<Namespace>,
+    /// Live entries.
+    pub entries: u64,
+    /// Namespaces with live entries.
+    pub namespaces: u64,
+    /// Hits of both layers.
+    pub hits: u64,
+    /// Hits of each layer, misses, evictions and expirations. They arrive up to a second late.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How many mutations were committed to the cache.
+    pub version_counter: u64,
+    /// The embedder that the table is stamped with.
+    pub embedder_fingerprint: Option<String>,
+    /// The dimension that the table is stamped with.
+    pub embedder_dim: Option<u32>,
+}
+
+/// The operation.
+#[derive(Debug)]
+pub struct Stats;
+
+impl Operation for Stats {
+    const FUNCTION: &'static str = "stats";
+    type Request = Request;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+        let counter = cache.counter().await?;
+        let census = cache.census().await?;
+        let (entries, namespaces, counts) = match &request.namespace {
+            Some(namespace) => {
+                let entries = census.live.get(namespace).copied().unwrap_or(0);
+                (entries, u64::from(entries > 0), census.counts.get(namespace).copied().unwrap_or_default())
+            }
+            None => {
+                let mut all = Counts::default();
+                census.counts.values().for_each(|counts| all.add(counts));
+                (census.live.values().sum(), census.live.len() as u64, all)
+            }
+        };
+        Ok(Reply::ok(Response {
+            namespace: request.namespace,
+            entries,
+            namespaces,
+            hits: counts.hits_exact + counts.hits_semantic,
+            counts,
+            version_counter: counter.version,
+            embedder_fingerprint: counter.fingerprint,
+            embedder_dim: counter.dim,
+        }))
+    }
+}

@@ -1,0 +1,46 @@
+//! `touch`: records an access.
+
+use mneme_core::cache::Cache;
+use mneme_core::entry::no_such_entry;
+use mneme_core::error::Error;
+use mneme_core::event::Reply;
+use mneme_core::key::EntryId;
+use mneme_core::runtime::Operation;
+use serde::{Deserialize, Serialize};
+
+/// Which entry.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Its id, from 1.
+    pub id: EntryId,
+}
+
+/// The access is recorded.
+#[derive(Debug, Serialize)]
+pub struct Response {
+    /// Always true; an entry that was not there is `NotFound`.
+    pub touched: bool,
+    /// The entry.
+    pub id: EntryId,
+}
+
+/// The operation. An access that a caller asks to record is written at any `MNEME_ACCESS_RESOLUTION_SECS`.
+#[derive(Debug)]
+pub struct Touch;
+
+impl Operation for Touch {
+    const FUNCTION: &'static str = "touch";
+    type Request = Request;
+    type Response = Response;
+
+    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+        cache.open().await?;
+        let entry = cache.live_entry(request.id).await?.ok_or_else(no_such_entry)?;
+        if cache.touch(entry.id).await? {
+            Ok(Reply::ok(Response { touched: true, id: entry.id }))
+        } else {
+            Err(no_such_entry())
+        }
+    }
+}

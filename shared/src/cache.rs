@@ -1,0 +1,162 @@
+//! What a function works with: its configuration, its table, its clock, and the invocation's deadline.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+use crate::key::RowKey;
+use crate::namespace::Namespace;
+use crate::table::Table;
+use crate::table::counter::Counter;
+use crate::table::tally::Tally;
+
+/// What is kept back from an invocation's time, for the reply.
+const RESERVE: Duration = Duration::from_millis(250);
+
+/// The instance's share: made once, at start.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// The table.
+    pub table: Table,
+    /// The time.
+    pub clock: Clock,
+    opened: AtomicBool,
+    registered: Mutex<HashSet<Namespace>>,
+}
+
+/// The cache as one invocation sees it.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+    /// When the work must be done or given up.
+    pub deadline: Instant,
+}
+
+impl Deref for Cache {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Cache {
+    /// A cache over `table`, with a deadline far off.
+    pub fn new(config: Config, table: Table, clock: Clock) -> Self {
+        let shared = Shared { config, table, clock, opened: AtomicBool::new(false), registered: Mutex::default() };
+        Self { shared: Arc::new(shared), deadline: Instant::now() + Duration::from_secs(900) }
+    }
+
+    /// The same cache for an invocation that has `remaining` left, less a reserve for the reply.
+    pub fn within(&self, remaining: Duration) -> Self {
+        Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(RESERVE) }
+    }
+
+    /// Whether the table is known to be there and to belong to the configured embedder.
+    pub fn is_open(&self) -> bool {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    /// Makes sure, once per instance, that the table is there and belongs to the configured embedder.
+    ///
+    /// Reads: item 0, on the first call. Writes: see [`Cache::counter`].
+    pub async fn open(&self) -> Result<(), Error> {
+        if !self.is_open() {
+            self.counter().await?;
+        }
+        Ok(())
+    }
+
+    /// Item 0, strongly, made and stamped if need be.
+    ///
+    /// Writes: the table, when it is missing and `MNEME_CREATE_TABLE` allows; item 0, when it is missing; the
+    /// configured fingerprint and dimension, where item 0 has none.
+    /// Errors: `StoreBackendError`, `EmbedderMismatchError`.
+    pub async fn counter(&self) -> Result<Counter, Error> {
+        let read = self.table.read_counter().await?;
+        if let Some(counter) = read
+            && !counter.lacks_stamp(&self.config)
+        {
+            counter.check_embedder(&self.config)?;
+            self.opened.store(true, Ordering::Release);
+            return Ok(counter);
+        }
+        self.provision().await.map(|provisioned| provisioned.counter)
+    }
+
+    /// Item 0 as another read brought it: checked, or made when it is missing.
+    pub async fn counter_from(&self, item: Option<&crate::entry::Item>) -> Result<Counter, Error> {
+        match item {
+            Some(item) => {
+                let counter = Counter::from_item(item)?;
+                if counter.lacks_stamp(&self.config) {
+                    return self.counter().await;
+                }
+                counter.check_embedder(&self.config)?;
+                self.opened.store(true, Ordering::Release);
+                Ok(counter)
+            }
+            None => self.counter().await,
+        }
+    }
+
+    /// Creates and stamps what is missing, and checks what is there.
+    ///
+    /// Reads: DescribeTable, item 0. Writes: as [`Cache::counter`]. Errors: `StoreBackendError` when the table is
+    /// missing and may not be created; `EmbedderMismatchError`.
+    pub async fn provision(&self) -> Result<Provisioned, Error> {
+        let mut created = false;
+        if !self.table.exists().await? {
+            if !self.config.create_table {
+                return Err(crate::table::table_missing());
+            }
+            created = self.table.create(&self.config, self.deadline).await?;
+        }
+        let counter = self.table.stamp(&self.config).await?;
+        counter.check_embedder(&self.config)?;
+        if let (1, Some(tally)) = (counter.next_id, self.table_tally()) {
+            // No id was ever given out, so the count is known to be 0.
+            self.table.recount(tally, Tally::default(), 0, false).await?;
+        }
+        self.opened.store(true, Ordering::Release);
+        Ok(Provisioned { created, counter })
+    }
+
+    /// Epoch seconds.
+    pub fn now_secs(&self) -> i64 {
+        self.clock.now_secs()
+    }
+
+    /// Whether this instance has entered the namespace into the directory.
+    pub(crate) fn is_registered(&self, namespace: &Namespace) -> bool {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+    }
+
+    /// Remembers that the namespace stands in the directory.
+    pub(crate) fn set_registered(&self, namespace: &Namespace) {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.clone());
+    }
+
+    /// The tally of the whole table, which is kept where there is a cap on it.
+    pub(crate) fn table_tally(&self) -> Option<RowKey> {
+        self.config.max_entries.map(|_| RowKey::TABLE_TALLY)
+    }
+}
+
+/// What [`Cache::provision`] found or made.
+#[derive(Debug)]
+pub struct Provisioned {
+    /// Whether this call created the table.
+    pub created: bool,
+    /// Item 0, stamped.
+    pub counter: Counter,
+}

@@ -1,0 +1,279 @@
+//! Configuration: read from the environment once, at start; every bad variable is reported at once.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// How a created table is billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Billing {
+    /// On demand.
+    PayPerRequest,
+    /// Provisioned read and write capacity units, for the table and for each GSI.
+    Provisioned {
+        /// Read capacity units.
+        read_units: i64,
+        /// Write capacity units.
+        write_units: i64,
+    },
+}
+
+/// What a created table's GSIs hold beside their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projection {
+    /// Nothing: the cheapest to write.
+    KeysOnly,
+    /// The whole entry, which the Python library reads from them.
+    All,
+}
+
+/// The resolved configuration of one function. Defaults: the README's table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `MNEME_TABLE_NAME`.
+    pub table_name: String,
+    /// `MNEME_CREATE_TABLE`: create the table on first open when it is missing.
+    pub create_table: bool,
+    /// `MNEME_BILLING_MODE` and `MNEME_PROVISIONED_CAPACITY`.
+    pub billing: Billing,
+    /// `MNEME_GSI_PROJECTION`.
+    pub projection: Projection,
+    /// `MNEME_EMBEDDER_FINGERPRINT`; `None`: whatever the table is stamped with.
+    pub fingerprint: Option<String>,
+    /// `MNEME_EMBEDDER_DIM`; `None`: whatever the table is stamped with.
+    pub dim: Option<u32>,
+    /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]; a semantic hit is at least this similar.
+    pub similarity_threshold: f32,
+    /// `MNEME_CONFIDENCE_CUTOFF`, in [0, 1]: semantic hits below it are misses.
+    pub confidence_cutoff: f64,
+    /// `MNEME_CONFIDENCE_HALF_LIFE_SECS`: the age at which confidence has halved.
+    pub confidence_half_life_secs: Option<f64>,
+    /// `MNEME_DEFAULT_TTL_SECS`.
+    pub default_ttl_secs: Option<u64>,
+    /// `MNEME_MAX_ENTRIES`: the whole-table cap.
+    pub max_entries: Option<u64>,
+    /// `MNEME_NORMALIZE`.
+    pub normalize: bool,
+    /// `MNEME_STORE_QUERY`.
+    pub store_query: bool,
+    /// `MNEME_STALE_CHECK_INTERVAL_MS`.
+    pub stale_check_interval_ms: u64,
+    /// `MNEME_ACCESS_RESOLUTION_SECS`.
+    pub access_resolution_secs: u64,
+    /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race tries again.
+    pub txn_retries: u32,
+    /// `MNEME_MAX_QUERY_BYTES`.
+    pub max_query_bytes: usize,
+    /// `MNEME_MAX_RESPONSE_BYTES`; `None`: what fits one item.
+    pub max_response_bytes: Option<usize>,
+    /// `MNEME_MAX_METADATA_BYTES`, of the metadata as JSON.
+    pub max_metadata_bytes: usize,
+}
+
+/// The variables that are not as they should be, one sentence each.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("configuration: {}", .0.join("; "))]
+pub struct ConfigError(pub Vec<String>);
+
+/// The unparsed `MNEME_*` variables and the complaints about those read so far.
+struct RawEnv {
+    variables: BTreeMap<String, String>,
+    complaints: Vec<String>,
+}
+
+impl RawEnv {
+    /// Takes a variable out; an empty one counts as not set, as in a template's unset parameter.
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.variables.remove(name).filter(|value| !value.is_empty())
+    }
+
+    /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
+    fn parse<T: FromStr>(&mut self, name: &str, default: T, form: &str, accept: impl Fn(&T) -> bool) -> T {
+        let Some(text) = self.take(name) else { return default };
+        match text.trim().parse::<T>() {
+            Ok(value) if accept(&value) => value,
+            _ => {
+                self.complaints.push(format!("{name}={text:?} is not {form}"));
+                default
+            }
+        }
+    }
+
+    fn optional<T: FromStr>(&mut self, name: &str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
+        let text = self.take(name)?;
+        match text.trim().parse::<T>() {
+            Ok(value) if accept(&value) => Some(value),
+            _ => {
+                self.complaints.push(format!("{name}={text:?} is not {form}"));
+                None
+            }
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, default: T, accepted: &[(&str, T)]) -> T {
+        let Some(text) = self.take(name) else { return default };
+        match accepted.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
+                self.complaints.push(format!("{name}={text:?} is not {}", words.join(" or ")));
+                default
+            }
+        }
+    }
+
+    fn switch(&mut self, name: &str, default: bool) -> bool {
+        self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
+    }
+
+    fn billing(&mut self) -> Billing {
+        let provisioned =
+            self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);
+        let capacity = self.take("MNEME_PROVISIONED_CAPACITY");
+        match (provisioned, capacity) {
+            (false, None) => Billing::PayPerRequest,
+            (false, Some(_)) => {
+                self.complaints.push(
+                    "MNEME_PROVISIONED_CAPACITY is only for MNEME_BILLING_MODE=PROVISIONED: drop it or set that"
+                        .to_owned(),
+                );
+                Billing::PayPerRequest
+            }
+            (true, None) => {
+                self.complaints
+                    .push("MNEME_BILLING_MODE=PROVISIONED requires MNEME_PROVISIONED_CAPACITY=rcu,wcu".to_owned());
+                Billing::PayPerRequest
+            }
+            (true, Some(text)) => {
+                let units: Option<Vec<i64>> =
+                    text.split(',').map(|part| part.trim().parse().ok().filter(|unit| *unit >= 1)).collect();
+                if let Some(&[read_units, write_units]) = units.as_deref() {
+                    return Billing::Provisioned { read_units, write_units };
+                }
+                self.complaints
+                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not rcu,wcu: two whole numbers from 1"));
+                Billing::PayPerRequest
+            }
+        }
+    }
+}
+
+impl Config {
+    /// The configuration in this process's environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(std::env::vars())
+    }
+
+    /// The configuration in `variables`, of which those whose names start with `MNEME_` are read.
+    ///
+    /// Errors: every bad variable, with the form it should have.
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut env = RawEnv {
+            variables: variables.into_iter().filter(|(name, _)| name.starts_with("MNEME_")).collect(),
+            complaints: Vec::new(),
+        };
+        let table_name = env.take("MNEME_TABLE_NAME").unwrap_or_default();
+        // The service's own rule: DynamoDB Developer Guide, "Naming rules".
+        let well_named = (3..=255).contains(&table_name.len())
+            && table_name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        if !well_named {
+            env.complaints
+                .push(format!("MNEME_TABLE_NAME={table_name:?} is not a table name: 3 to 255 of a-z A-Z 0-9 _ - ."));
+        }
+        let positive = "a whole number from 1";
+        let from_zero = "a whole number from 0";
+        let config = Self {
+            table_name,
+            create_table: env.switch("MNEME_CREATE_TABLE", false),
+            billing: env.billing(),
+            projection: env.one_of(
+                "MNEME_GSI_PROJECTION",
+                Projection::KeysOnly,
+                &[("KEYS_ONLY", Projection::KeysOnly), ("ALL", Projection::All)],
+            ),
+            fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT"),
+            dim: env.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |d| (1..=65536).contains(d)),
+            similarity_threshold: env
+                .parse("MNEME_SIMILARITY_THRESHOLD", 0.85, "a number from -1 to 1", |t| (-1.0..=1.0).contains(t)),
+            confidence_cutoff: env
+                .parse("MNEME_CONFIDENCE_CUTOFF", 0.7, "a number from 0 to 1", |c| (0.0..=1.0).contains(c)),
+            confidence_half_life_secs: env.optional(
+                "MNEME_CONFIDENCE_HALF_LIFE_SECS",
+                "a number of seconds above 0",
+                |h: &f64| *h > 0.0 && h.is_finite(),
+            ),
+            default_ttl_secs: env.optional(
+                "MNEME_DEFAULT_TTL_SECS",
+                "a whole number of seconds from 1 to 3153600000",
+                |t| (1..=crate::entry::MAX_TTL_SECS).contains(t),
+            ),
+            max_entries: env.optional("MNEME_MAX_ENTRIES", positive, |n| *n >= 1),
+            normalize: env.switch("MNEME_NORMALIZE", true),
+            store_query: env.switch("MNEME_STORE_QUERY", true),
+            stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
+            access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
+            txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
+            max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
+            max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
+            max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
+        };
+        for name in env.variables.keys() {
+            // Not an error: another version of a function, or another tool, may read it.
+            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
+        }
+        if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_variables(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn defaults_are_the_contracts() {
+        let config = read(&[("MNEME_TABLE_NAME", "cache"), ("PATH", "/bin")]).unwrap();
+        assert_eq!(config.similarity_threshold, 0.85);
+        assert_eq!(config.confidence_cutoff, 0.7);
+        assert_eq!(config.billing, Billing::PayPerRequest);
+        assert_eq!(config.projection, Projection::KeysOnly);
+        assert_eq!((config.txn_retries, config.access_resolution_secs), (5, 300));
+        assert_eq!((config.max_query_bytes, config.max_metadata_bytes), (32_768, 65_536));
+        assert!(config.normalize && config.store_query && !config.create_table);
+    }
+
+    #[test]
+    fn every_bad_variable_is_reported_at_once() {
+        let ConfigError(complaints) = read(&[
+            ("MNEME_CREATE_TABLE", "yes"),
+            ("MNEME_BILLING_MODE", "PROVISIONED"),
+            ("MNEME_GSI_PROJECTION", "SOME"),
+            ("MNEME_EMBEDDER_DIM", "0"),
+            ("MNEME_SIMILARITY_THRESHOLD", "NaN"),
+            ("MNEME_CONFIDENCE_CUTOFF", "1.5"),
+            ("MNEME_CONFIDENCE_HALF_LIFE_SECS", "inf"),
+            ("MNEME_DEFAULT_TTL_SECS", "0"),
+            ("MNEME_MAX_ENTRIES", "-1"),
+            ("MNEME_NORMALIZE", "maybe"),
+            ("MNEME_TXN_RETRIES", "1000"),
+            ("MNEME_MAX_QUERY_BYTES", "1e3"),
+        ])
+        .unwrap_err();
+        assert_eq!(complaints.len(), 13, "{complaints:#?}");
+        assert!(complaints[0].contains("MNEME_TABLE_NAME"));
+        assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
+    }
+
+    #[test]
+    fn capacity_goes_with_provisioned_only() {
+        let table = ("MNEME_TABLE_NAME", "cache");
+        let mode = ("MNEME_BILLING_MODE", "PROVISIONED");
+        let config = read(&[table, mode, ("MNEME_PROVISIONED_CAPACITY", "5, 7")]).unwrap();
+        assert_eq!(config.billing, Billing::Provisioned { read_units: 5, write_units: 7 });
+        assert!(read(&[table, mode, ("MNEME_PROVISIONED_CAPACITY", "5")]).is_err());
+        assert!(read(&[table, ("MNEME_PROVISIONED_CAPACITY", "5,7")]).is_err());
+        assert!(read(&[table, ("MNEME_PROVISIONED_CAPACITY", "")]).is_ok());
+    }
+}

@@ -1,0 +1,38 @@
+//! The mechanism of mneme-lambda, a semantic cache on AWS Lambda and DynamoDB. The functions hold the policy.
+//!
+//! | to learn about | read |
+//! | --- | --- |
+//! | what a query, a vector, an entry is | [`normalize`], [`embedding`], [`namespace`], [`entry`], [`key`] |
+//! | the table: reads, creation, transactions | [`table`] |
+//! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
+//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
+//! | the vectors in memory and the search | [`replica`], [`similarity`] |
+//! | whether an answer may be served | [`confidence`] |
+//! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
+//! | what callers send and get | [`event`], [`routes`], [`error`] |
+//! | a function's main loop | [`runtime`] |
+
+pub mod cache;
+pub mod census;
+pub mod clock;
+pub mod confidence;
+pub mod config;
+pub mod directory;
+pub mod embedding;
+pub mod entries;
+pub mod entry;
+pub mod error;
+pub mod event;
+pub mod eviction;
+pub mod key;
+pub mod namespace;
+pub mod normalize;
+pub mod page;
+pub mod recorder;
+pub mod repair;
+pub mod replica;
+pub mod routes;
+pub mod runtime;
+pub mod similarity;
+pub mod table;
+pub mod write;

@@ -1,0 +1,179 @@
+//! Setting derived items right by going through the table, slice by slice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::cache::Cache;
+use crate::entry::{Item, number};
+use crate::error::Error;
+use crate::eviction::Evicted;
+use crate::key::{DerivedKind, EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::table::{Projection, pointed_entry};
+use crate::write::remove::{Reason, RowRef};
+
+/// How long before the deadline no further page is begun.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// What was found out of order and set right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Entries gone through.
+    pub examined: u64,
+    /// Pointers made for entries that had none, or moved to them from entries that are gone.
+    pub pointers_set: u64,
+    /// Pointers and receipts removed that led nowhere or were over.
+    pub derived_removed: u64,
+    /// Entries removed because another one is the pair's.
+    pub duplicates: u64,
+    /// Whether the counter stood at or below an id in use, as after a restore, and was moved past it.
+    pub counter_moved: bool,
+}
+
+/// One pass over the table.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    only: Option<Namespace>,
+    namespaces: BTreeSet<Namespace>,
+    /// Expired entries removed.
+    pub removed: Evicted,
+    /// Repairs made.
+    pub repaired: Repaired,
+}
+
+/// What one page of the table holds that matters here.
+#[derive(Default)]
+struct Slice {
+    rows: Vec<RowRef>,
+    highest: u64,
+    pointers: Vec<(RowKey, EntryId)>,
+    over: Vec<RowKey>,
+}
+
+impl Sweep {
+    /// A pass over all namespaces, or over `only` one.
+    pub fn new(only: Option<Namespace>) -> Self {
+        Self { only, ..Self::default() }
+    }
+
+    fn slice(&self, items: &[Item], now_secs: i64) -> Slice {
+        let mut slice = Slice::default();
+        for item in items {
+            if let Some(row) = RowRef::from_item(item) {
+                slice.highest = slice.highest.max(row.id.get());
+                if self.only.as_ref().is_none_or(|only| row.namespace == *only) {
+                    slice.rows.push(row);
+                }
+                continue;
+            }
+            let Some(key) = item.get("id").and_then(RowKey::from_attribute) else { continue };
+            match key.derived_kind() {
+                Some(DerivedKind::Pointer) => slice.pointers.extend(pointed_entry(item).map(|id| (key, id))),
+                Some(DerivedKind::Receipt) if number(item, "ttl").is_some_and(|until: i64| until <= now_secs) => {
+                    slice.over.push(key);
+                }
+                _ => {}
+            }
+        }
+        slice
+    }
+}
+
+impl Cache {
+    /// Goes through the table from `after` on until the end or until the deadline is near, and returns where to go
+    /// on: removes expired entries, gives every live entry its pointer, removes duplicates and what leads nowhere,
+    /// and moves the counter past every id in use.
+    ///
+    /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers.
+    /// Errors: `StoreBackendError`; what was set right until then stays so.
+    pub async fn sweep(&self, sweep: &mut Sweep, after: Option<RowKey>) -> Result<Option<RowKey>, Error> {
+        let mut after = after;
+        loop {
+            let page = self.table.scan_page((0, 1), after, Projection::Census).await?;
+            let slice = sweep.slice(&page.items, self.now_secs());
+            self.settle_slice(sweep, slice).await?;
+            after = page.next;
+            if after.is_none() || Instant::now() + MARGIN >= self.deadline {
+                return Ok(after);
+            }
+        }
+    }
+
+    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice) -> Result<(), Error> {
+        let now = self.now_secs();
+        sweep.repaired.examined += slice.rows.len() as u64;
+        let (expired, live): (Vec<RowRef>, Vec<RowRef>) = slice.rows.into_iter().partition(|row| row.is_expired(now));
+        sweep.removed.expired += self.remove(&expired, Reason::Expired).await?;
+        sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
+        self.set_pointers(sweep, &live).await?;
+        sweep.namespaces.extend(live.into_iter().map(|row| row.namespace));
+
+        let targets = self.table.batch_get(slice.pointers.iter().map(|(_, id)| (*id).into()), Projection::Ages).await?;
+        for (pointer, id) in slice.pointers {
+            if targets.get(id.into()).is_none() {
+                sweep.repaired.derived_removed += u64::from(self.table.drop_pointer(pointer, id).await?);
+            }
+        }
+        for receipt in slice.over {
+            sweep.repaired.derived_removed += u64::from(self.table.drop_receipt(receipt, now).await?);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that each of the live `rows` is what its pair's pointer leads to; one that is not, while the pointer
+    /// leads to another live entry of the pair, is a duplicate and goes.
+    async fn set_pointers(&self, sweep: &mut Sweep, rows: &[RowRef]) -> Result<(), Error> {
+        // The newest of a pair's rows comes first, so that it gets a missing pointer.
+        let mut by_pointer: BTreeMap<RowKey, Vec<&RowRef>> = BTreeMap::new();
+        for row in rows {
+            by_pointer.entry(RowKey::pointer(&row.namespace, &row.query_hash)).or_default().push(row);
+        }
+        let pointers = self.table.batch_get(by_pointer.keys().copied(), Projection::Whole).await?;
+        let pointed = |key: RowKey| pointers.get(key).and_then(pointed_entry);
+        let targets = by_pointer.keys().filter_map(|key| pointed(*key)).map(RowKey::from);
+        let targets = self.table.batch_get(targets, Projection::Ages).await?;
+        let now = self.now_secs();
+        let mut duplicates = Vec::new();
+        for (key, mut pair) in by_pointer {
+            pair.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+            let seen = pointed(key);
+            let target = seen.and_then(|id| RowRef::from_item(targets.get(id.into())?)).filter(|target| {
+                !target.is_expired(now)
+                    && target.namespace == pair[0].namespace
+                    && target.query_hash == pair[0].query_hash
+            });
+            let keeper = match target {
+                Some(target) => target.id,
+                None => {
+                    sweep.repaired.pointers_set += u64::from(self.table.set_pointer(key, seen, pair[0].id).await?);
+                    pair[0].id
+                }
+            };
+            duplicates.extend(pair.into_iter().filter(|row| row.id != keeper).cloned());
+        }
+        sweep.repaired.duplicates += self.remove(&duplicates, Reason::Asked).await?;
+        Ok(())
+    }
+
+    /// Counts the namespaces that have a quota, and the table where it has a cap, and brings them under it: the end
+    /// of a pass.
+    pub async fn settle_caps(&self, sweep: &Sweep) -> Result<Evicted, Error> {
+        let mut removed = Evicted::default();
+        for (name, quota) in self.counter().await?.quotas {
+            let namespace = Namespace::from_row(name);
+            if sweep.only.as_ref().is_none_or(|only| namespace == *only) {
+                removed.add(self.shrink_namespace(&namespace, quota).await?);
+            }
+        }
+        if let (Some(cap), None) = (self.config.max_entries, &sweep.only) {
+            for namespace in &sweep.namespaces {
+                self.register(namespace).await?;
+            }
+            removed.add(self.shrink_table(cap).await?);
+        }
+        Ok(removed)
+    }
+}

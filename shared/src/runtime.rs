@@ -1,0 +1,113 @@
+//! A function's life: logs, configuration, client, and Lambda's loop.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use futures::future::BoxFuture;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::event::{self, Fields, Payload, Reply};
+use crate::table::Table;
+
+/// One operation: what a function does.
+pub trait Operation: Send + Sync + 'static {
+    /// Its name, as in [`crate::routes::FUNCTIONS`].
+    const FUNCTION: &'static str;
+    /// Whether scheduled events invoke it, as a request without fields.
+    const SCHEDULED: bool = false;
+    /// The request.
+    type Request: DeserializeOwned + Send;
+    /// The response object.
+    type Response: Serialize + Send;
+
+    /// Answers one request.
+    fn handle(
+        &self,
+        cache: &Cache,
+        request: Self::Request,
+    ) -> impl Future<Output = Result<Reply<Self::Response>, Error>> + Send;
+}
+
+/// Sets up logs, reads the configuration and connects. `None` after the log has said what is wrong with the
+/// configuration: the function exits, and Lambda reports `Runtime.ExitError`.
+pub async fn start() -> Option<Cache> {
+    // Lambda's own variable for log levels; the SDK and hyper are quiet unless something is wrong.
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()).to_lowercase();
+    let filter = EnvFilter::try_new(format!("warn,mneme={level}")).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter).init();
+    match Config::from_env() {
+        Ok(config) => {
+            let table = Table::connect(&config.table_name).await;
+            Some(Cache::new(config, table, Clock::System))
+        }
+        Err(error) => {
+            tracing::error!(complaints = ?error.0, "the configuration is not usable");
+            None
+        }
+    }
+}
+
+/// Runs `hook` when Lambda shuts the environment down, which gives it 500 ms; call before [`serve`].
+///
+/// Lambda sends SIGTERM only to environments with an extension, so this registers one that does nothing
+/// (Lambda Developer Guide, "Shutdown phase").
+pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
+    lambda_runtime::spawn_graceful_shutdown_handler(move || hook).await;
+}
+
+/// Runs Lambda's loop until the environment is shut down.
+pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
+    let (cache, operation) = (&cache, &operation);
+    let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
+        let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        invoke(operation, &cache.within(remaining), event.payload, &event.context.request_id).await
+    }))
+    .await;
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers one event in its caller's form.
+pub async fn invoke<O: Operation>(
+    operation: &O,
+    cache: &Cache,
+    payload: Payload,
+    request_id: &str,
+) -> Result<Value, Error> {
+    let (caller, fields) = event::read(payload, O::FUNCTION, O::SCHEDULED);
+    let outcome = match fields {
+        Ok(fields) => answer(operation, cache, fields).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &outcome {
+        let causes = error.causes();
+        let name = error.kind.name();
+        match error.kind {
+            ErrorKind::Internal | ErrorKind::StoreBackendError => {
+                tracing::error!(request_id, name, detail = error.detail, causes, "failed");
+            }
+            _ => tracing::info!(request_id, name, "refused"),
+        }
+    }
+    event::render(caller, outcome)
+}
+
+async fn answer<O: Operation>(operation: &O, cache: &Cache, fields: Fields) -> Result<Reply<O::Response>, Error> {
+    // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
+    let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, event::parse(fields)?));
+    handled.await
+}

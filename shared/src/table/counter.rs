@@ -1,0 +1,206 @@
+//! Item 0: the ids handed out, the version, the embedder's stamp, quotas and meta.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+
+use super::{Table, fault};
+use crate::config::Config;
+use crate::entry::{Item, item_bytes, number, text};
+use crate::error::{Error, ErrorKind};
+use crate::key::RowKey;
+use crate::namespace::Namespace;
+
+/// Past this size a write to quotas or meta is refused: every request reads item 0, and every write writes it.
+pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
+
+/// The counter as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// The id that the next insert takes.
+    pub next_id: u64,
+    /// How many mutations were committed.
+    pub version: u64,
+    /// The embedder that the table was stamped with.
+    pub fingerprint: Option<String>,
+    /// The dimension that the table was stamped with.
+    pub dim: Option<u32>,
+    /// `max_entries` by namespace.
+    pub quotas: BTreeMap<String, u64>,
+    /// The `meta` map.
+    pub meta: BTreeMap<String, String>,
+    /// The item's size, as DynamoDB counts it.
+    pub bytes: usize,
+}
+
+impl Counter {
+    /// The counter in item 0. Errors: `Internal` when the numbers every writer needs are missing.
+    pub fn from_item(item: &Item) -> Result<Self, Error> {
+        let broken = |name: &str| Error::internal(format!("item 0 has no usable {name}"));
+        let map = |name: &str| item.get(name).and_then(|value| value.as_m().ok());
+        Ok(Self {
+            next_id: number(item, "next_id").filter(|id| *id >= 1).ok_or_else(|| broken("next_id"))?,
+            version: number(item, "version_counter").ok_or_else(|| broken("version_counter"))?,
+            fingerprint: text(item, "embedder_fingerprint").filter(|fingerprint| !fingerprint.is_empty()),
+            dim: number(item, "embedder_dim").filter(|dim| *dim >= 1),
+            quotas: map("quotas")
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, value)| Some((name.clone(), value.as_n().ok()?.parse().ok()?)))
+                .collect(),
+            meta: map("meta")
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_s().ok()?.clone())))
+                .collect(),
+            bytes: item_bytes(item),
+        })
+    }
+
+    /// Item 0 of a new table.
+    pub fn first_item(config: &Config) -> Item {
+        let mut item = Item::from([
+            ("id".to_owned(), AttributeValue::N("0".to_owned())),
+            ("next_id".to_owned(), AttributeValue::N("1".to_owned())),
+            ("version_counter".to_owned(), AttributeValue::N("0".to_owned())),
+            ("meta".to_owned(), AttributeValue::M(Default::default())),
+            ("quotas".to_owned(), AttributeValue::M(Default::default())),
+        ]);
+        if let Some(fingerprint) = &config.fingerprint {
+            item.insert("embedder_fingerprint".to_owned(), AttributeValue::S(fingerprint.clone()));
+        }
+        if let Some(dim) = config.dim {
+            item.insert("embedder_dim".to_owned(), AttributeValue::N(dim.to_string()));
+        }
+        item
+    }
+
+    /// Whether the configured embedder is the stamped one, as far as both are known.
+    ///
+    /// Errors: `EmbedderMismatchError`.
+    pub fn check_embedder(&self, config: &Config) -> Result<(), Error> {
+        let remedy = "configure the embedder that the cache was built with, or use another table";
+        if let (Some(stamped), Some(configured)) = (&self.fingerprint, &config.fingerprint)
+            && stamped != configured
+        {
+            return Err(Error::new(
+                ErrorKind::EmbedderMismatchError,
+                format!("the cache holds embeddings of {stamped:?}, and {configured:?} is configured"),
+                remedy,
+            ));
+        }
+        if let (Some(stamped), Some(configured)) = (self.dim, config.dim)
+            && stamped != configured
+        {
+            return Err(Error::new(
+                ErrorKind::EmbedderMismatchError,
+                format!("the cache holds embeddings of dimension {stamped}, and {configured} is configured"),
+                remedy,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a vector of `dim` components fits the cache. Errors: `EmbedderDimensionError`.
+    pub fn check_dim(&self, dim: usize) -> Result<(), Error> {
+        match self.dim {
+            Some(stamped) if stamped as usize != dim => Err(Error::new(
+                ErrorKind::EmbedderDimensionError,
+                format!("the embedding has {dim} numbers, and the cache's have {stamped}"),
+                "embed with the model that the cache was built with",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the configuration names an embedder that item 0 is not stamped with yet.
+    pub fn lacks_stamp(&self, config: &Config) -> bool {
+        (self.fingerprint.is_none() && config.fingerprint.is_some()) || (self.dim.is_none() && config.dim.is_some())
+    }
+
+    /// The namespace's `max_entries`, where it has a quota.
+    pub fn quota(&self, namespace: &Namespace) -> Option<u64> {
+        self.quotas.get(namespace.as_str()).copied()
+    }
+}
+
+impl Table {
+    /// Item 0, strongly; `None` when it, or the table, is missing.
+    pub async fn read_counter(&self) -> Result<Option<Counter>, Error> {
+        match self.try_get(RowKey::COUNTER).await? {
+            Some(item) => Counter::from_item(&item).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes item 0 if it is missing, gives it the configured fingerprint and dimension where it has none, and
+    /// returns it.
+    ///
+    /// Writes: one UpdateItem that never changes a value that is there.
+    pub async fn stamp(&self, config: &Config) -> Result<Counter, Error> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("id", RowKey::COUNTER.attribute())
+            .return_values(ReturnValue::AllNew);
+        let mut sets = Vec::new();
+        for (name, value) in Counter::first_item(config) {
+            if name == "id" {
+                continue;
+            }
+            sets.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
+            update = update
+                .expression_attribute_names(format!("#{name}"), &name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        let output = update
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .send()
+            .await
+            .map_err(|error| fault::named("UpdateItem", error))?;
+        Counter::from_item(&output.attributes.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let table = ("MNEME_TABLE_NAME", "cache");
+        Config::from_variables(
+            variables.iter().copied().chain([table]).map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_new_counter_reads_back() {
+        let config = config(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let counter = Counter::from_item(&Counter::first_item(&config)).unwrap();
+        assert_eq!((counter.next_id, counter.version), (1, 0));
+        assert_eq!((counter.fingerprint.as_deref(), counter.dim), (Some("f"), Some(3)));
+        counter.check_embedder(&config).unwrap();
+        counter.check_dim(3).unwrap();
+        assert_eq!(counter.check_dim(4).unwrap_err().kind, ErrorKind::EmbedderDimensionError);
+    }
+
+    #[test]
+    fn another_embedder_is_refused_and_an_unknown_one_is_not() {
+        let stamped = config(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
+        for other in [("MNEME_EMBEDDER_FINGERPRINT", "g"), ("MNEME_EMBEDDER_DIM", "4")] {
+            let error = counter.check_embedder(&config(&[other])).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::EmbedderMismatchError);
+        }
+        counter.check_embedder(&config(&[])).unwrap();
+    }
+
+    #[test]
+    fn an_item_without_its_numbers_is_refused() {
+        let mut item = Counter::first_item(&config(&[]));
+        item.remove("next_id");
+        assert_eq!(Counter::from_item(&item).unwrap_err().kind, ErrorKind::Internal);
+    }
+}

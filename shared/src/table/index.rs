@@ -1,0 +1,105 @@
+//! Reads through the two global secondary indexes, which are eventually consistent: they suggest ids,
+//! and rows re-read by key decide.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Table;
+use super::fault;
+use crate::entry::number;
+use crate::error::Error;
+use crate::key::{EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::normalize::QueryHash;
+
+/// The index of namespace and query hash.
+pub const HASH_INDEX: &str = "gsi_hash";
+/// The index of namespace and last access.
+pub const LRU_INDEX: &str = "gsi_lru";
+
+/// Where an entry stands in the order of least recent use: ties go to the lower id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LruKey {
+    /// Epoch seconds of the last recorded access.
+    pub last_accessed_at: i64,
+    /// The entry.
+    pub id: EntryId,
+}
+
+fn entry_id(item: &HashMap<String, AttributeValue>) -> Option<EntryId> {
+    item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry)
+}
+
+impl Table {
+    /// The ids that `gsi_hash` knows for the pair, ascending. More than one only where the Python library's
+    /// concurrent writers left duplicates, so one page is enough.
+    pub async fn ids_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<EntryId>, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(HASH_INDEX)
+            .key_condition_expression("#namespace = :namespace AND #query_hash = :query_hash")
+            .projection_expression("#id")
+            .expression_attribute_names("#namespace", "namespace")
+            .expression_attribute_names("#query_hash", "query_hash")
+            .expression_attribute_names("#id", "id")
+            .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
+            .expression_attribute_values(":query_hash", AttributeValue::S(hash.to_string()))
+            .send()
+            .await
+            .map_err(|error| fault::named("Query", error))?;
+        let mut ids: Vec<EntryId> = output.items().iter().filter_map(entry_id).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The namespace's entries in `gsi_lru`, least recently used first, after `after`: at least `count` of them,
+    /// or all there are.
+    ///
+    /// Reads: Query pages of `gsi_lru` until `count` keys are complete. A second is complete when all its
+    /// entries were seen, which makes the order of ties certain.
+    pub async fn least_recently_used(
+        &self,
+        namespace: &Namespace,
+        after: Option<LruKey>,
+        count: usize,
+    ) -> Result<Vec<LruKey>, Error> {
+        let mut keys: Vec<LruKey> = Vec::new();
+        let mut start = None;
+        loop {
+            let from = after.map_or(0, |key| key.last_accessed_at);
+            let output = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(LRU_INDEX)
+                .key_condition_expression("#namespace = :namespace AND #last_accessed_at >= :from")
+                .projection_expression("#id, #last_accessed_at")
+                .expression_attribute_names("#namespace", "namespace")
+                .expression_attribute_names("#last_accessed_at", "last_accessed_at")
+                .expression_attribute_names("#id", "id")
+                .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
+                .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| fault::named("Query", error))?;
+            keys.extend(output.items().iter().filter_map(|item| {
+                let key = LruKey { last_accessed_at: number(item, "last_accessed_at")?, id: entry_id(item)? };
+                after.is_none_or(|after| key > after).then_some(key)
+            }));
+            start = output.last_evaluated_key;
+            let last_second = keys.last().map(|key| key.last_accessed_at);
+            let complete = keys.iter().filter(|key| Some(key.last_accessed_at) < last_second).count();
+            if start.is_none() || complete >= count {
+                if start.is_some() {
+                    keys.truncate(complete);
+                }
+                keys.sort_unstable();
+                return Ok(keys);
+            }
+        }
+    }
+}

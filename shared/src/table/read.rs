@@ -1,0 +1,257 @@
+//! Reads by key, strongly consistent unless said otherwise, and scans.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::Table;
+use super::fault::{self, Fault};
+use crate::entry::{Entry, Item, number};
+use crate::error::Error;
+use crate::key::{EntryId, RowKey};
+
+/// The most keys that one BatchGetItem takes (API reference, `BatchGetItem`).
+const BATCH_KEYS: usize = 100;
+/// How many BatchGetItem calls run at once.
+const BATCHES_AT_ONCE: usize = 8;
+/// How often keys that a BatchGetItem left unprocessed are asked for again.
+const UNPROCESSED_ROUNDS: u32 = 8;
+
+/// The attribute of a pointer, and of a receipt, that holds an entry's id.
+pub(crate) const ENTRY_ID: &str = "entry_id";
+
+/// Which attributes a read returns.
+#[derive(Debug, Clone, Copy)]
+pub enum Projection {
+    /// All.
+    Whole,
+    /// What a replica holds: id, namespace, query_hash, embedding, ttl, created_at.
+    Vectors,
+    /// What a count needs: everything small.
+    Census,
+    /// What eviction compares: id, namespace, query_hash, ttl, created_at, last_accessed_at.
+    Ages,
+}
+
+impl Projection {
+    /// The expression and its names. All are placeholders: `ttl` and others are reserved words.
+    fn expression(self) -> Option<(String, HashMap<String, String>)> {
+        let names: &[&str] = match self {
+            Self::Whole => return None,
+            Self::Vectors => &["id", "namespace", "query_hash", "embedding", "ttl", "created_at"],
+            Self::Ages => &["id", "namespace", "query_hash", "ttl", "created_at", "last_accessed_at"],
+            Self::Census => &[
+                "id",
+                "namespace",
+                "query_hash",
+                "ttl",
+                "created_at",
+                "last_accessed_at",
+                ENTRY_ID,
+                "name",
+                "hits_exact",
+                "hits_semantic",
+                "misses",
+                "evictions",
+                "expirations",
+            ],
+        };
+        let placeholders = names.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", ");
+        Some((placeholders, names.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()))
+    }
+}
+
+/// Rows by key, and which keys were asked for.
+#[derive(Debug, Default)]
+pub struct Rows {
+    items: HashMap<RowKey, Item>,
+    asked: HashSet<RowKey>,
+}
+
+impl Rows {
+    /// The row at `key`, if it was asked for and exists.
+    pub fn get(&self, key: RowKey) -> Option<&Item> {
+        self.items.get(&key)
+    }
+
+    /// The entry `id`, if it was asked for, exists and can be read; a row that cannot is logged.
+    pub fn entry(&self, id: EntryId) -> Option<Entry> {
+        readable(self.get(id.into())?)
+    }
+
+    /// Adds the rows of `more`.
+    pub fn extend(&mut self, more: Rows) {
+        self.items.extend(more.items);
+        self.asked.extend(more.asked);
+    }
+
+    /// All rows.
+    pub fn iter(&self) -> impl Iterator<Item = (RowKey, &Item)> {
+        self.items.iter().map(|(key, item)| (*key, item))
+    }
+}
+
+/// The entry in `item`; a row that is not one is logged and passed over.
+pub(crate) fn readable(item: &Item) -> Option<Entry> {
+    Entry::from_item(item).inspect_err(|error| tracing::error!(%error, "a row that is not an entry")).ok()
+}
+
+/// The entry that a pointer or a receipt names.
+pub fn pointed_entry(item: &Item) -> Option<EntryId> {
+    EntryId::new(number(item, ENTRY_ID)?)
+}
+
+/// One page of a scan.
+#[derive(Debug)]
+pub struct ScanPage {
+    /// The rows, entries and others, in no order.
+    pub items: Vec<Item>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<RowKey>,
+}
+
+impl Table {
+    /// The row at `key`.
+    ///
+    /// Reads: one GetItem, strongly consistent if `strong`. Errors: `StoreBackendError`.
+    pub async fn get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, Error> {
+        self.client
+            .get_item()
+            .table_name(&self.name)
+            .key("id", key.attribute())
+            .consistent_read(strong)
+            .send()
+            .await
+            .map(|output| output.item)
+            .map_err(|error| fault::named("GetItem", error))
+    }
+
+    /// The row at `key`, strongly; `None` also when the table is missing.
+    pub(crate) async fn try_get(&self, key: RowKey) -> Result<Option<Item>, Error> {
+        let sent =
+            self.client.get_item().table_name(&self.name).key("id", key.attribute()).consistent_read(true).send().await;
+        match sent {
+            Ok(output) => Ok(output.item),
+            Err(error) if fault::classify(&error) == Fault::TableMissing => Ok(None),
+            Err(error) => Err(fault::named("GetItem", error)),
+        }
+    }
+
+    /// The entry `id`, strongly; `None` when there is no such row.
+    pub async fn entry(&self, id: EntryId) -> Result<Option<Entry>, Error> {
+        match self.get(id.into(), true).await? {
+            Some(item) => Ok(Some(Entry::from_item(&item)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The rows at `keys` that exist, strongly. Repeated keys are asked for once.
+    ///
+    /// Reads: BatchGetItem, 100 keys and 16 MB a call, calls in parallel; what a call leaves unprocessed is
+    /// asked for again after a pause. Errors: `StoreBackendError`, throttled when that does not help.
+    pub async fn batch_get(
+        &self,
+        keys: impl IntoIterator<Item = RowKey>,
+        projection: Projection,
+    ) -> Result<Rows, Error> {
+        let keys: Vec<RowKey> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let batches: Vec<Vec<RowKey>> = keys.chunks(BATCH_KEYS).map(<[RowKey]>::to_vec).collect();
+        stream::iter(batches)
+            .map(|batch| self.one_batch(batch, projection))
+            .buffer_unordered(BATCHES_AT_ONCE)
+            .try_fold(Rows::default(), |mut rows, batch| async move {
+                rows.extend(batch);
+                Ok(rows)
+            })
+            .await
+    }
+
+    /// Adds to `rows` those of `keys` that were not asked for yet, whole. Reads and errors: as [`Table::batch_get`].
+    pub async fn complete(&self, rows: &mut Rows, keys: impl IntoIterator<Item = RowKey>) -> Result<(), Error> {
+        let missing: Vec<RowKey> = keys.into_iter().filter(|key| !rows.asked.contains(key)).collect();
+        rows.extend(self.batch_get(missing, Projection::Whole).await?);
+        Ok(())
+    }
+
+    async fn one_batch(&self, keys: Vec<RowKey>, projection: Projection) -> Result<Rows, Error> {
+        let mut rows = Rows { items: HashMap::new(), asked: keys.iter().copied().collect() };
+        let mut wanted: Vec<HashMap<String, AttributeValue>> =
+            keys.iter().map(|key| HashMap::from([("id".to_owned(), key.attribute())])).collect();
+        for round in 0..UNPROCESSED_ROUNDS {
+            if round > 0 {
+                let ceiling_ms = 25 << round;
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(ceiling_ms / 2..=ceiling_ms))).await;
+            }
+            let mut ask = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
+            if let Some((expression, names)) = projection.expression() {
+                ask = ask.projection_expression(expression).set_expression_attribute_names(Some(names));
+            }
+            let output = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, ask.build().map_err(Error::internal)?)
+                .send()
+                .await
+                .map_err(|error| fault::named("BatchGetItem", error))?;
+            for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
+                if let Some(key) = item.get("id").and_then(RowKey::from_attribute) {
+                    rows.items.insert(key, item);
+                }
+            }
+            wanted =
+                output.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys).collect();
+            if wanted.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Err(fault::throttled().caused_by(format!("{} keys stayed unprocessed", wanted.len())))
+    }
+
+    /// One page of a strongly consistent scan of segment `segment` of `segments`, from `after` on.
+    ///
+    /// Reads: one Scan call, up to 1 MB of the table. Errors: `StoreBackendError`.
+    pub async fn scan_page(
+        &self,
+        (segment, segments): (u8, u8),
+        after: Option<RowKey>,
+        projection: Projection,
+    ) -> Result<ScanPage, Error> {
+        let mut ask = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .segment(i32::from(segment))
+            .total_segments(i32::from(segments))
+            .set_exclusive_start_key(after.map(|key| HashMap::from([("id".to_owned(), key.attribute())])));
+        if let Some((expression, names)) = projection.expression() {
+            ask = ask.projection_expression(expression).set_expression_attribute_names(Some(names));
+        }
+        let output = ask.send().await.map_err(|error| fault::named("Scan", error))?;
+        Ok(ScanPage {
+            items: output.items.unwrap_or_default(),
+            next: output.last_evaluated_key.as_ref().and_then(|key| RowKey::from_attribute(key.get("id")?)),
+        })
+    }
+
+    /// Scans the whole table in `segments` parallel segments and gives every row to `take`.
+    ///
+    /// Reads: the whole table, strongly. Errors: `StoreBackendError`.
+    pub async fn scan(&self, segments: u8, projection: Projection, mut take: impl FnMut(Item)) -> Result<(), Error> {
+        let pages = stream::iter(0..segments).map(|segment| {
+            stream::try_unfold(Some(None), move |state: Option<Option<RowKey>>| async move {
+                let Some(after) = state else { return Ok::<_, Error>(None) };
+                let page = self.scan_page((segment, segments), after, projection).await?;
+                Ok(Some((page.items, page.next.map(Some))))
+            })
+            .boxed()
+        });
+        let mut pages = stream::select_all(pages.collect::<Vec<_>>().await);
+        while let Some(items) = pages.try_next().await? {
+            items.into_iter().for_each(&mut take);
+        }
+        Ok(())
+    }
+}

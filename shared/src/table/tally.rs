@@ -1,0 +1,158 @@
+//! Tallies: per namespace, how many entries there are and what happened; derived items.
+//!
+//! Every transaction that adds or removes entries adds to the tally in passing, so that a put knows whether a
+//! quota is exceeded without counting. A tally starts without knowing what was there before it (rows of the Python
+//! library, a tally that vanished); `counted` says that a full count has been taken into it since.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Table;
+use super::fault;
+use crate::entry::{Item, number};
+use crate::error::Error;
+use crate::key::RowKey;
+use crate::namespace::Namespace;
+
+/// What happened in one namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Lookups answered by the exact layer.
+    pub hits_exact: u64,
+    /// Lookups answered by the semantic layer.
+    pub hits_semantic: u64,
+    /// Lookups not answered.
+    pub misses: u64,
+    /// Entries removed for a quota or a cap.
+    pub evictions: u64,
+    /// Entries removed because their time was over.
+    pub expirations: u64,
+}
+
+impl Counts {
+    /// The counts in a tally item.
+    pub fn from_item(item: &Item) -> Self {
+        let count = |name| number(item, name).unwrap_or(0);
+        Self {
+            hits_exact: count("hits_exact"),
+            hits_semantic: count("hits_semantic"),
+            misses: count("misses"),
+            evictions: count("evictions"),
+            expirations: count("expirations"),
+        }
+    }
+
+    /// Name and number of each kind that happened.
+    pub fn nonzero(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("hits_exact", self.hits_exact),
+            ("hits_semantic", self.hits_semantic),
+            ("misses", self.misses),
+            ("evictions", self.evictions),
+            ("expirations", self.expirations),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.hits_exact += other.hits_exact;
+        self.hits_semantic += other.hits_semantic;
+        self.misses += other.misses;
+        self.evictions += other.evictions;
+        self.expirations += other.expirations;
+    }
+}
+
+/// A tally as it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The number of rows, expired ones included; negative only while not `counted`.
+    pub entries: i64,
+    /// Whether `entries` includes all that was there before the tally.
+    pub counted: bool,
+    /// Whether an entry with a time to live was ever written here.
+    pub has_ttl: bool,
+}
+
+impl Tally {
+    fn from_item(item: &Item) -> Self {
+        let flag = |name: &str| item.get(name).and_then(|value| value.as_bool().ok()).copied().unwrap_or(false);
+        Self { entries: number(item, "entries").unwrap_or(0), counted: flag("counted"), has_ttl: flag("has_ttl") }
+    }
+}
+
+impl Table {
+    /// The tally at `key`; one that is missing counts as one that knows nothing.
+    pub async fn tally(&self, key: RowKey) -> Result<Tally, Error> {
+        Ok(self.get(key, true).await?.as_ref().map(Tally::from_item).unwrap_or_default())
+    }
+
+    /// Replaces the tally's number of entries by a full count, unless it has moved since it was read as `seen`.
+    pub async fn recount(&self, key: RowKey, seen: Tally, entries: u64, has_ttl: bool) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("id", key.attribute())
+            .update_expression("SET #entries = :entries, #counted = :true, #has_ttl = :has_ttl")
+            .condition_expression("attribute_not_exists(#entries) OR #entries = :seen")
+            .expression_attribute_names("#entries", "entries")
+            .expression_attribute_names("#counted", "counted")
+            .expression_attribute_names("#has_ttl", "has_ttl")
+            .expression_attribute_values(":entries", AttributeValue::N(entries.to_string()))
+            .expression_attribute_values(":seen", AttributeValue::N(seen.entries.to_string()))
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":has_ttl", AttributeValue::Bool(has_ttl))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            // A writer was faster; the next one to find the quota exceeded counts again.
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(fault::named("UpdateItem", error)),
+        }
+    }
+
+    /// Adds `counts` to the tally of a namespace. Not idempotent: a lost answer may count them twice.
+    pub async fn add_counts(&self, key: RowKey, name: &str, counts: &Counts) -> Result<(), Error> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("id", key.attribute())
+            .expression_attribute_names("#name", "name")
+            .expression_attribute_values(":name", AttributeValue::S(name.to_owned()));
+        let mut adds = Vec::new();
+        for (kind, count) in counts.nonzero() {
+            adds.push(format!("#{kind} :{kind}"));
+            update = update
+                .expression_attribute_names(format!("#{kind}"), kind)
+                .expression_attribute_values(format!(":{kind}"), AttributeValue::N(count.to_string()));
+        }
+        if adds.is_empty() {
+            return Ok(());
+        }
+        update
+            .update_expression(format!("SET #name = :name ADD {}", adds.join(", ")))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| fault::named("UpdateItem", error))
+    }
+
+    /// Adds `namespace` to the set of names at `key`, a directory item.
+    pub(crate) async fn add_name(&self, key: RowKey, namespace: &Namespace) -> Result<(), Error> {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key("id", key.attribute())
+            .update_expression("ADD #names :names")
+            .expression_attribute_names("#names", "names")
+            .expression_attribute_values(":names", AttributeValue::Ss(vec![namespace.to_string()]))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| fault::named("UpdateItem", error))
+    }
+}

@@ -1,0 +1,160 @@
+//! `TransactWriteItems`, called from here alone: sent, its outcome settled, its refusals sorted.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Table;
+use super::fault::{self, Fault};
+use crate::entry::Item;
+use crate::error::Error;
+
+/// The most actions one transaction takes (API reference, `TransactWriteItems`).
+pub const MAX_ACTIONS: usize = 100;
+
+/// How often a transaction whose outcome is unknown is sent again to learn it.
+const SETTLE_ATTEMPTS: u32 = 3;
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All actions were applied.
+    Committed,
+    /// None was. One verdict per action, in the order of the actions.
+    Cancelled(Vec<Verdict>),
+}
+
+/// What one action had to do with a cancellation.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Nothing.
+    Fine,
+    /// Its condition did not hold; the row as it is, where there is one and it was asked for.
+    ConditionFailed(Option<Item>),
+    /// Another transaction held the row.
+    Conflict,
+    /// The table's capacity was used up.
+    Throttled,
+    /// It can never be applied: the service's code and text.
+    Invalid(String),
+}
+
+impl Verdict {
+    /// Sources: API reference, `TransactWriteItems`, "Errors": reasons come in the order of the items, with
+    /// the code `None` where an item has no part in the cancellation.
+    fn of(reason: &CancellationReason) -> Self {
+        match reason.code().unwrap_or("None") {
+            "None" => Self::Fine,
+            "ConditionalCheckFailed" => Self::ConditionFailed(reason.item.clone().filter(|item| !item.is_empty())),
+            "TransactionConflict" => Self::Conflict,
+            "ThrottlingError" | "ProvisionedThroughputExceeded" => Self::Throttled,
+            code => Self::Invalid(format!("{code}: {}", reason.message().unwrap_or_default())),
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether the action at `position` failed its condition.
+    pub fn failed_condition(&self, position: usize) -> bool {
+        match self {
+            Self::Committed => false,
+            Self::Cancelled(verdicts) => matches!(verdicts.get(position), Some(Verdict::ConditionFailed(_))),
+        }
+    }
+
+    /// Whether another transaction or the table's capacity was in the way, and nothing else was.
+    pub fn was_crowded_out(&self) -> bool {
+        match self {
+            Self::Committed => false,
+            Self::Cancelled(verdicts) => {
+                verdicts.iter().all(|v| matches!(v, Verdict::Fine | Verdict::Conflict | Verdict::Throttled))
+            }
+        }
+    }
+}
+
+impl Table {
+    /// Applies `actions` together or not at all, exactly once.
+    ///
+    /// The request carries a fresh `ClientRequestToken`. When the answer is lost, it is sent again with the same
+    /// token, which DynamoDB answers without applying it twice for ten minutes (API reference,
+    /// `TransactWriteItems`, "ClientRequestToken"); so an outcome is learnt, never guessed.
+    ///
+    /// Errors: `StoreBackendError` when the table is missing, forbidden, or gives no answer by `deadline`;
+    /// `Internal` for an action that can never be applied.
+    pub async fn transact(&self, actions: Vec<TransactWriteItem>, deadline: Instant) -> Result<Outcome, Error> {
+        let token = Uuid::new_v4().to_string();
+        let mut attempt = 0;
+        loop {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(actions.clone()))
+                .client_request_token(&token)
+                .send()
+                .await;
+            let error = match sent {
+                Ok(_) => return Ok(Outcome::Committed),
+                Err(error) => error,
+            };
+            if let SdkError::ServiceError(answer) = &error {
+                match answer.err() {
+                    TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                        return sort(cancelled.cancellation_reasons());
+                    }
+                    // The first sending of this very token is still at work: ask again.
+                    TransactWriteItemsError::TransactionInProgressException(_) => {}
+                    _ if fault::classify(&error) != Fault::Unreachable => {
+                        return Err(fault::named("TransactWriteItems", error));
+                    }
+                    _ => {}
+                }
+            }
+            attempt += 1;
+            let pause = Duration::from_millis(fastrand::u64(0..50 << attempt));
+            if attempt > SETTLE_ATTEMPTS || Instant::now() + pause >= deadline {
+                return Err(fault::named("TransactWriteItems", error));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The table's name, for the actions of a transaction.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn sort(reasons: &[CancellationReason]) -> Result<Outcome, Error> {
+    let verdicts: Vec<Verdict> = reasons.iter().map(Verdict::of).collect();
+    match verdicts.iter().find_map(|verdict| if let Verdict::Invalid(why) = verdict { Some(why) } else { None }) {
+        Some(why) => Err(Error::internal(format!("a transaction was refused: {why}"))),
+        None => Ok(Outcome::Cancelled(verdicts)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    fn reason(code: &str) -> CancellationReason {
+        CancellationReason::builder().code(code).message("m").build()
+    }
+
+    #[test]
+    fn verdicts_keep_their_positions() {
+        let row = Item::from([("id".to_owned(), AttributeValue::N("0".to_owned()))]);
+        let failed = CancellationReason::builder().code("ConditionalCheckFailed").set_item(Some(row)).build();
+        let outcome = sort(&[reason("None"), failed, reason("TransactionConflict")]).unwrap();
+        assert!(!outcome.failed_condition(0) && outcome.failed_condition(1) && !outcome.failed_condition(2));
+        assert!(!outcome.was_crowded_out());
+        let crowded = sort(&[reason("None"), reason("TransactionConflict"), reason("ThrottlingError")]).unwrap();
+        assert!(crowded.was_crowded_out());
+        assert!(sort(&[reason("ValidationError"), reason("None")]).is_err());
+    }
+}

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::action::{TallyChange, delete, n, put};
 use super::pace::Pace;
 use crate::cache::Cache;
+use crate::config::Projection as TableProjection;
 use crate::embedding::Embedding;
 use crate::entry::{Entry, Item, number};
 use crate::error::Error;
@@ -199,7 +200,10 @@ impl Cache {
             .iter()
             .find(|entry| Some(entry.id) == seen.pointer && live(entry))
             .or_else(|| seen.rows.iter().rfind(live));
-        let bytes = new.embedding.as_ref().map(Embedding::to_bytes);
+        let bytes = match &new.embedding {
+            Some(embedding) => Some(embedding.to_bytes()),
+            None => self.absent_vector(&seen.counter)?,
+        };
         let in_place = replaced.filter(|entry| entry.embedding == bytes);
         let id = match in_place {
             Some(entry) => entry.id,
@@ -248,6 +252,21 @@ impl Cache {
             plan.add(Part::Rest, self.put_receipt(RowKey::receipt(&new.namespace, key), stored, now)?);
         }
         Ok(plan)
+    }
+
+    /// What stands for a vector that was not given: nothing, or, in a table shared with the Python library, which
+    /// opens no table with a row without a vector, zeros, which are near nothing.
+    fn absent_vector(&self, counter: &Counter) -> Result<Option<Vec<u8>>, Error> {
+        if self.config.projection != TableProjection::All {
+            return Ok(None);
+        }
+        match counter.dim {
+            Some(dim) => Ok(Some(vec![0; dim as usize * size_of::<f32>()])),
+            None => Err(Error::invalid(
+                "embedding: a table shared with the Python library needs one until its dimension is known",
+                "send an embedding, or set MNEME_EMBEDDER_DIM",
+            )),
+        }
     }
 
     /// The row, over the one it replaces if that is still the pair's and has this very vector, else over nothing.

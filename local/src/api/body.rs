@@ -1,0 +1,49 @@
+//! Request bodies, read up to a limit.
+
+use std::{future::poll_fn, pin::Pin};
+
+use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
+
+/// How much of a body that is too large is read and thrown away. A client that is still sending when the answer comes
+/// often sees a broken connection instead of it.
+const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Why a body is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It has more bytes than allowed.
+    TooLarge,
+    /// The connection broke.
+    Broken,
+}
+
+/// The whole body, if it has at most `limit` bytes.
+pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let mut read = Vec::new();
+    let mut size = 0_usize;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+            continue;
+        };
+        size = size.saturating_add(chunk.len());
+        if size <= limit {
+            read.extend_from_slice(&chunk);
+        } else if size > DISCARD_LIMIT {
+            break;
+        }
+    }
+    if size > limit { Err(Unread::TooLarge) } else { Ok(read.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_limit_is_the_last_size_allowed() {
+        assert_eq!(read(Body::from("12345"), 5).await, Ok(Bytes::from("12345")));
+        assert_eq!(read(Body::from("123456"), 5).await, Err(Unread::TooLarge));
+        assert_eq!(read(Body::empty(), 0).await, Ok(Bytes::new()));
+    }
+}

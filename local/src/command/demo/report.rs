@@ -1,0 +1,221 @@
+//! What the demo prints: a line per lookup, and what they come to.
+
+use std::{fmt, time::Duration};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+
+use super::{
+    client::{Answer, Layer},
+    texts::Lookup,
+};
+
+/// How much of a question stands in the table.
+const SHOWN_CHARS: usize = 46;
+
+/// One lookup and what came of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) lookup: Lookup,
+    pub(super) answer: Answer,
+    /// The stored question that was hit.
+    pub(super) matched: Option<String>,
+    pub(super) latency: Duration,
+}
+
+/// What a lookup's result is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The expected question was hit.
+    Right,
+    /// Another one was.
+    Wrong,
+    /// There is an answer, and it was not found.
+    Missed,
+    /// There is none, and none was given.
+    RightlyMissed,
+}
+
+impl Asked {
+    fn verdict(&self) -> Verdict {
+        match (&self.matched, &self.lookup.expected) {
+            (Some(matched), Some(expected)) if matched == expected => Verdict::Right,
+            (Some(_), _) => Verdict::Wrong,
+            (None, Some(_)) => Verdict::Missed,
+            (None, None) => Verdict::RightlyMissed,
+        }
+    }
+
+    fn layer(&self) -> Option<Layer> {
+        match self.answer {
+            Answer::Hit { layer, .. } => Some(layer),
+            Answer::Miss { .. } => None,
+        }
+    }
+
+    fn row(&self) -> [String; 6] {
+        let (outcome, similarity) = match &self.answer {
+            Answer::Hit { layer: Layer::Exact, similarity, .. } => ("exact".to_owned(), Some(*similarity)),
+            Answer::Hit { layer: Layer::Semantic, similarity, .. } => ("semantic".to_owned(), Some(*similarity)),
+            Answer::Miss { reason, best_similarity } => (format!("miss: {reason}"), *best_similarity),
+        };
+        let verdict = match self.verdict() {
+            Verdict::Right => "right",
+            Verdict::Wrong => "WRONG",
+            Verdict::Missed => "missed",
+            Verdict::RightlyMissed => "right (no answer)",
+        };
+        [
+            shorten(&self.lookup.query),
+            outcome,
+            self.matched.as_deref().map(shorten).unwrap_or_default(),
+            similarity.map(|similarity| format!("{similarity:.3}")).unwrap_or_default(),
+            format!("{:.1}", self.latency.as_secs_f64() * 1000.0),
+            verdict.to_owned(),
+        ]
+    }
+}
+
+/// Everything the demo found out. Its text form is the table and the summary.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) stored: usize,
+    pub(super) store_time: Duration,
+    pub(super) asked: Vec<Asked>,
+}
+
+impl Report {
+    fn count(&self, verdict: Verdict) -> usize {
+        self.asked.iter().filter(|asked| asked.verdict() == verdict).count()
+    }
+
+    /// Latencies of the warm lookups that ended in the layer, or in a miss; sorted. The first lookup of all starts an
+    /// instance and says nothing about the others.
+    fn latencies(&self, layer: Option<Layer>) -> Vec<Duration> {
+        let warm = self.asked.iter().skip(1).filter(|asked| asked.layer() == layer);
+        let mut latencies: Vec<_> = warm.map(|asked| asked.latency).collect();
+        latencies.sort_unstable();
+        latencies
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        // In a terminal, long cells wrap to fit it.
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["question asked", "outcome", "matched question", "similarity", "ms", "verdict"]);
+        for number in [3, 4] {
+            if let Some(column) = table.column_mut(number) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table.add_rows(self.asked.iter().map(Asked::row));
+        writeln!(f, "{table}")?;
+
+        let lookups = self.asked.len();
+        let exact = self.asked.iter().filter(|asked| asked.layer() == Some(Layer::Exact)).count();
+        let semantic = self.asked.iter().filter(|asked| asked.layer() == Some(Layer::Semantic)).count();
+        let rate = (exact + semantic) as f64 / lookups.max(1) as f64 * 100.0;
+        writeln!(f, "stored    {} questions with answers in {:.2} s", self.stored, self.store_time.as_secs_f64())?;
+        writeln!(
+            f,
+            "lookups   {lookups}: {exact} exact hits, {semantic} semantic hits, {} misses",
+            lookups - exact - semantic
+        )?;
+        writeln!(f, "hit rate  {rate:.0} %")?;
+        writeln!(
+            f,
+            "answers   {} right, {} wrong, {} missed, {} rightly without",
+            self.count(Verdict::Right),
+            self.count(Verdict::Wrong),
+            self.count(Verdict::Missed),
+            self.count(Verdict::RightlyMissed),
+        )?;
+        if let Some(first) = self.asked.first() {
+            writeln!(f, "latency   first lookup (cold start) {:.1} ms", first.latency.as_secs_f64() * 1000.0)?;
+        }
+        for (name, layer) in [("exact", Some(Layer::Exact)), ("semantic", Some(Layer::Semantic)), ("miss", None)] {
+            let latencies = self.latencies(layer);
+            if let (Some(p50), Some(p95)) = (percentile(&latencies, 50), percentile(&latencies, 95)) {
+                writeln!(f, "          {name:<8} p50 {p50:.1} ms, p95 {p95:.1} ms")?;
+            }
+        }
+        write!(f, "The demo's embedder knows wording, not meaning; a real deployment uses an embedding model.")
+    }
+}
+
+/// The nearest-rank percentile, in milliseconds.
+fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).map(|latency| latency.as_secs_f64() * 1000.0)
+}
+
+/// One line of at most [`SHOWN_CHARS`] characters.
+fn shorten(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SHOWN_CHARS {
+        return line;
+    }
+    let start: String = line.chars().take(SHOWN_CHARS - 1).collect();
+    format!("{}…", start.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(expected: Option<&str>, matched: Option<&str>, answer: Answer, ms: u64) -> Asked {
+        Asked {
+            lookup: Lookup { query: "asked".to_owned(), expected: expected.map(str::to_owned) },
+            answer,
+            matched: matched.map(str::to_owned),
+            latency: Duration::from_millis(ms),
+        }
+    }
+
+    #[test]
+    fn the_summary_counts_every_kind() {
+        let hit = |layer| Answer::Hit { layer, id: 1, similarity: 0.9 };
+        let miss = || Answer::Miss { reason: "below_threshold".to_owned(), best_similarity: Some(0.1234) };
+        let report = Report {
+            stored: 2,
+            store_time: Duration::from_millis(1500),
+            asked: vec![
+                asked(Some("a"), Some("a"), hit(Layer::Exact), 90),
+                asked(Some("a"), Some("a"), hit(Layer::Exact), 2),
+                asked(Some("a"), Some("b"), hit(Layer::Semantic), 3),
+                asked(Some("a"), None, miss(), 4),
+                asked(None, None, miss(), 5),
+            ],
+        };
+        let text = report.to_string();
+        for part in [
+            "stored    2 questions with answers in 1.50 s",
+            "lookups   5: 2 exact hits, 1 semantic hits, 2 misses",
+            "hit rate  60 %",
+            "answers   2 right, 1 wrong, 1 missed, 1 rightly without",
+            "first lookup (cold start) 90.0 ms",
+            "exact    p50 2.0 ms, p95 2.0 ms",
+            "miss     p50 4.0 ms, p95 5.0 ms",
+            "miss: below_threshold",
+            "0.123",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn long_questions_are_shortened() {
+        assert_eq!(shorten("  a  b\t"), "a b");
+        assert_eq!(shorten(&"ß".repeat(100)).chars().count(), SHOWN_CHARS);
+    }
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let sorted: Vec<_> = (1..=20).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&sorted, 50), Some(10.0));
+        assert_eq!(percentile(&sorted, 95), Some(19.0));
+        assert_eq!(percentile(&[], 50), None);
+    }
+}

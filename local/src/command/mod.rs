@@ -1,0 +1,9 @@
+//! The subcommands of `mneme-local`.
+
+mod demo;
+mod environment;
+mod serve;
+mod signals;
+
+pub use demo::{Demo, demo};
+pub use serve::{Serve, serve};

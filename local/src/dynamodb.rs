@@ -1,0 +1,84 @@
+//! The embedded DynamoDB: dynoxide, on a runtime of its own.
+
+use std::{net::TcpListener, path::Path, thread, time::Duration};
+
+use dynoxide::Database;
+use tokio::sync::oneshot;
+
+use crate::server::StartError;
+
+/// How long [`Embedded::stop`] waits for requests that are still being answered.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// A DynamoDB served from this process. It stops when dropped; [`Embedded::stop`] waits for that.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Embedded {
+    /// Opens the tables (`data`, or memory) and serves them on 127.0.0.1.
+    ///
+    /// Errors: the port is in use, or the file cannot be opened as a database.
+    pub(crate) fn start(port: u16, data: Option<&Path>) -> Result<Self, StartError> {
+        let bound = TcpListener::bind(("127.0.0.1", port)).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        });
+        let (listener, address) =
+            bound.map_err(|source| StartError::bind("DynamoDB", "--dynamodb-port", port, source))?;
+        let database = open(data)?;
+
+        // dynoxide answers each request without yielding. On a runtime of its own, a long scan holds up other DynamoDB
+        // requests, which SQLite would queue anyway, but never the Runtime API or a time-out.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("dynamodb")
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let (stop, stopping) = oneshot::channel();
+        let (ended, stopped) = oneshot::channel();
+        let serve = move || {
+            let served = runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())?;
+                let stopping = async move {
+                    let _ = stopping.await;
+                };
+                dynoxide::server::serve_with_shutdown(listener, database, stopping).await
+            });
+            if let Err(error) = served {
+                tracing::error!(%error, "the embedded DynamoDB ended");
+            }
+            // The last handle of the database closes with the runtime, which is what makes a data file complete.
+            runtime.shutdown_timeout(STOP_LIMIT);
+            let _ = ended.send(());
+        };
+        thread::Builder::new().name("dynamodb".to_owned()).spawn(serve).map_err(StartError::Thread)?;
+        Ok(Self { url: format!("http://{address}"), stop: Some(stop), stopped })
+    }
+
+    /// Where it serves, without a trailing slash.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops serving and returns once the database is closed, or after 2 s.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = tokio::time::timeout(STOP_LIMIT, self.stopped).await;
+    }
+}
+
+fn open(data: Option<&Path>) -> Result<Database, StartError> {
+    let Some(path) = data else {
+        return Database::memory()
+            .map_err(|error| StartError::Data { path: ":memory:".into(), detail: error.to_string() });
+    };
+    let failed = |detail: String| StartError::Data { path: path.to_path_buf(), detail };
+    let name = path.to_str().ok_or_else(|| failed("the path is not UTF-8".to_owned()))?;
+    Database::new(name).map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,196 @@
+//! Everything together, started and stopped.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::serve::ListenerExt as _;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{
+    Dynamodb, Options, api,
+    dynamodb::Embedded,
+    lambda::{Functions, Settings, environment},
+};
+
+/// How long [`Server::stop`] waits for replies that are still being sent.
+const API_STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Something else listens on the port.
+    #[error(
+        "port {port} for {what} is already in use; stop what listens there, or choose another port with `{flag}` (0 means any free port)"
+    )]
+    PortInUse {
+        /// What was to listen there.
+        what: &'static str,
+        /// The port.
+        port: u16,
+        /// The option that sets it.
+        flag: &'static str,
+    },
+    /// The port cannot be listened on for another reason.
+    #[error("cannot listen on port {port} for {what}: {source}; choose another port with `{flag}`")]
+    Bind {
+        /// What was to listen there.
+        what: &'static str,
+        /// The port.
+        port: u16,
+        /// The option that sets it.
+        flag: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file of the embedded DynamoDB cannot be used.
+    #[error("cannot open {} as the data file of the embedded DynamoDB: {detail}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        detail: String,
+    },
+    /// The URL of the other DynamoDB is none.
+    #[error("`{url}` is not the URL of a DynamoDB ({detail}); give one such as http://127.0.0.1:8000")]
+    Endpoint {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// No function could ever be called.
+    #[error("{} holds no function binary (`mneme-lookup` and so on)", directory.display())]
+    NoBinaries {
+        /// The directory looked in.
+        directory: PathBuf,
+    },
+    /// The system refuses another thread.
+    #[error("cannot start a thread for the embedded DynamoDB: {0}")]
+    Thread(io::Error),
+}
+
+impl StartError {
+    pub(crate) fn bind(what: &'static str, flag: &'static str, port: u16, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            Self::PortInUse { what, port, flag }
+        } else {
+            Self::Bind { what, port, flag, source }
+        }
+    }
+}
+
+/// A running server: the APIs, the functions' instances and the DynamoDB.
+///
+/// Dropping it kills the instances (SIGKILL) and ends the rest in the background; [`Server::stop`] lets the instances
+/// shut down and waits.
+#[derive(Debug)]
+pub struct Server {
+    api_url: String,
+    dynamodb_url: String,
+    functions: Arc<Functions>,
+    stop_api: Option<oneshot::Sender<()>>,
+    api: Option<JoinHandle<()>>,
+    embedded: Option<Embedded>,
+}
+
+impl Server {
+    /// Starts the DynamoDB and the APIs. No instance is started before the first request for its function, as on Lambda.
+    ///
+    /// It has to run inside a Tokio runtime with I/O and time enabled, on Unix.
+    ///
+    /// # Errors
+    /// A port in use, an unusable data file or DynamoDB URL, a directory without function binaries.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !environment::has_binaries(&options.binaries) {
+            return Err(StartError::NoBinaries { directory: options.binaries });
+        }
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await;
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) =
+            bound.map_err(|source| StartError::bind("the HTTP API", "--port", options.port, source))?;
+
+        let (embedded, dynamodb_url) = match &options.dynamodb {
+            Dynamodb::Embedded { port, data } => {
+                let embedded = Embedded::start(*port, data.as_deref())?;
+                let url = embedded.url().to_owned();
+                (Some(embedded), url)
+            }
+            Dynamodb::Endpoint(url) => (None, url.trim_end_matches('/').to_owned()),
+        };
+        let env = environment::with_defaults(options.env, &dynamodb_url)?;
+        let functions = Arc::new(Functions::new(Settings {
+            binaries: options.binaries,
+            region: environment::region(&env),
+            env,
+            timeout: options.timeout,
+            memory_mib: options.memory_mib,
+            max_instances: options.max_instances.max(1),
+        }));
+
+        let (stop_api, stopping) = oneshot::channel::<()>();
+        let app = api::router(Arc::clone(&functions));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        let api = tokio::spawn(async move {
+            let stopping = async move {
+                let _ = stopping.await;
+            };
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopping).await {
+                tracing::error!(%error, "the API ended");
+            }
+        });
+        Ok(Self {
+            api_url: format!("http://{address}"),
+            dynamodb_url,
+            functions,
+            stop_api: Some(stop_api),
+            api: Some(api),
+            embedded,
+        })
+    }
+
+    /// Base URL of the HTTP API and the Invoke API, without a trailing slash.
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// URL of the DynamoDB the functions use, without a trailing slash.
+    pub fn dynamodb_url(&self) -> &str {
+        &self.dynamodb_url
+    }
+
+    /// How many instances of the function there are now, idle, busy and starting; 0 for an unknown function.
+    pub fn instances(&self, function: &str) -> usize {
+        self.functions.get(function).map_or(0, |function| function.instances())
+    }
+
+    /// Ends every instance the function has now, so that its next request is a cold start. Each gets SIGTERM and, 2 s
+    /// later, SIGKILL; returns when they are gone. A request that one of them is working on ends with its instance.
+    pub async fn recycle(&self, function: &str) {
+        if let Some(function) = self.functions.get(function) {
+            function.recycle().await;
+        }
+    }
+
+    /// Stops: no further requests, SIGTERM to every instance and SIGKILL 2 s later, then the DynamoDB. Returns when all
+    /// of it is gone.
+    pub async fn stop(mut self) {
+        drop(self.stop_api.take());
+        self.functions.close().await;
+        if let Some(mut api) = self.api.take()
+            && tokio::time::timeout(API_STOP_LIMIT, &mut api).await.is_err()
+        {
+            api.abort();
+        }
+        if let Some(embedded) = self.embedded.take() {
+            embedded.stop().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.functions.abort();
+    }
+}

@@ -1,0 +1,140 @@
+//! The program itself.
+
+use std::{
+    io::{BufRead, BufReader, Read as _},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use reqwest::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::fake::{assert_ends, binaries, binaries_starting_with, invoke, pid};
+
+struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    api: String,
+    dynamodb: String,
+    _binaries: TempDir,
+}
+
+fn command(binaries: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mneme-local"));
+    command.arg("serve").arg("--binaries").arg(binaries.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Program {
+    /// Starts it on free ports and waits for the `ready` line.
+    fn start() -> Self {
+        let binaries = binaries();
+        let mut command = command(&binaries);
+        command.args(["--port", "0", "--dynamodb-port", "0"]).env("MNEME_PASSED", "on").env("OTHER", "not");
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", "http://elsewhere");
+        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let (api, dynamodb) = line.trim_end().strip_prefix("ready api=").unwrap().split_once(" dynamodb=").unwrap();
+        for url in [api, dynamodb] {
+            assert!(url.strip_prefix("http://127.0.0.1:").unwrap().parse::<u16>().is_ok(), "{line}");
+        }
+        let (api, dynamodb) = (api.to_owned(), dynamodb.to_owned());
+        Self { child, stdout, api, dynamodb, _binaries: binaries }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn it_says_when_it_is_ready_and_passes_its_variables_on() {
+    let mut program = Program::start();
+    let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
+    assert_eq!(answer["env"]["MNEME_PASSED"], "on");
+    assert_eq!(answer["env"].get("OTHER"), None);
+    assert_eq!(answer["env"]["AWS_ENDPOINT_URL_DYNAMODB"], program.dynamodb);
+    program.signal(Signal::TERM);
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    program.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "more than one line on stdout");
+}
+
+#[tokio::test]
+async fn sigterm_and_ctrl_c_end_its_children() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut program = Program::start();
+        let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
+        program.signal(signal);
+        assert_eq!(program.child.wait().unwrap().code(), Some(0));
+        assert_ends(pid(&answer)).await;
+    }
+}
+
+#[tokio::test]
+async fn its_children_do_not_outlive_its_sudden_death() {
+    let program = Program::start();
+    let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
+    program.signal(Signal::KILL);
+    assert_ends(pid(&answer)).await;
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence_and_exit_code_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (flag, other) in [("--port", "--dynamodb-port"), ("--dynamodb-port", "--port")] {
+        let output = command(&binaries()).args([flag, &port, other, "0"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.stdout, b"");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("port {port}")) && stderr.contains(flag), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_data_file_and_another_dynamodb_exclude_each_other() {
+    let arguments = ["--data", "x", "--dynamodb-endpoint", "http://127.0.0.1:1"];
+    let output = command(&binaries()).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot be used with"));
+}
+
+fn demo(cache: &str) -> std::process::Output {
+    let binaries = binaries_starting_with(&format!("export FAKE_CACHE={cache}"));
+    Command::new(env!("CARGO_BIN_EXE_mneme-local")).arg("demo").arg("--binaries").arg(binaries.path()).output().unwrap()
+}
+
+#[test]
+fn the_demo_prints_a_table_and_a_summary() {
+    let output = demo("on");
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    for part in ["question asked", "miss: below_threshold", "1 exact hits, 0 semantic hits", "1 right, 0 wrong"] {
+        assert!(stdout.contains(part), "{part}\n{stdout}");
+    }
+}
+
+#[test]
+fn a_demo_that_cannot_store_says_what_and_fails() {
+    let output = demo("refuses");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("`How do I cancel my subscription?` was not stored") && stderr.contains("EntryTooLarge"),
+        "{stderr}"
+    );
+}

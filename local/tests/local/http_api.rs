@@ -1,0 +1,83 @@
+//! The HTTP API, as its clients see it.
+
+use serde_json::{Value, json};
+
+use crate::fake::Fakes;
+
+/// What the fake function answers with for an HTTP caller: a response object of payload format 2.0.
+fn order(with: Value) -> String {
+    json!({ "do": "answer", "with": with }).to_string()
+}
+
+#[tokio::test]
+async fn a_request_reaches_its_function_as_a_version_2_event() {
+    let fakes = Fakes::start().await;
+    let response = fakes.client.get(fakes.url("/v1/namespaces/a%20b/quota?x=1&x=2")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["env"]["AWS_LAMBDA_FUNCTION_NAME"], "quota");
+    let event = &answer["event"];
+    assert_eq!(event["version"], "2.0");
+    assert_eq!(event["routeKey"], "GET /v1/namespaces/{namespace}/quota");
+    assert_eq!(event["pathParameters"], json!({ "namespace": "a b" }));
+    assert_eq!(event["queryStringParameters"], json!({ "x": "1,2" }));
+    assert_eq!(event["requestContext"]["http"]["method"], "GET");
+    assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
+    assert!(event["headers"]["host"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn a_response_object_becomes_the_response() {
+    let fakes = Fakes::start().await;
+    let answer = json!({
+        "statusCode": 503,
+        "headers": { "content-type": "application/problem+json", "retry-after": "1" },
+        "cookies": ["a=1"],
+        "body": "{\"status\":503}",
+        "isBase64Encoded": false,
+    });
+    let response = fakes.post("/v1/lookup", order(answer)).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(response.headers()["set-cookie"], "a=1");
+    assert_eq!(response.text().await.unwrap(), "{\"status\":503}");
+}
+
+#[tokio::test]
+async fn a_failing_function_or_an_invalid_answer_is_a_500() {
+    let fakes = Fakes::start().await;
+    for order in [
+        json!({ "do": "error" }).to_string(),
+        json!({ "do": "exit", "code": 1 }).to_string(),
+        order(json!({ "statusCode": "often" })),
+    ] {
+        let response = fakes.post("/v1/lookup", order).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.json::<Value>().await.unwrap(), json!({ "message": "Internal Server Error" }));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_route_or_method_is_a_404() {
+    let fakes = Fakes::start().await;
+    for path in ["/", "/v1", "/v1/nonsense", "/v1/lookup/", "/2015-03-31/functions"] {
+        let response = fakes.post(path, "{}").await;
+        assert_eq!(response.status(), 404, "{path}");
+        assert_eq!(response.json::<Value>().await.unwrap(), json!({ "message": "Not Found" }));
+    }
+    assert_eq!(fakes.client.get(fakes.url("/v1/lookup")).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_reaches_no_function() {
+    let fakes = Fakes::start().await;
+    // One over the gateway's own limit, one over Lambda's.
+    for bytes in [10 * 1024 * 1024 + 1, 6_291_456] {
+        let response = fakes.post("/v1/entries", "x".repeat(bytes)).await;
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.json::<Value>().await.unwrap(), json!({ "message": "Request Too Long" }));
+    }
+    assert_eq!(fakes.server.instances("put"), 0);
+}

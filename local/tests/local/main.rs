@@ -1,0 +1,8 @@
+//! The local server, tried from outside: fake functions behind the emulated Lambda, and the program itself.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+mod fake;
+mod http_api;
+mod invoke_api;
+mod lambda;

@@ -1,0 +1,43 @@
+//! `delete`: by id and by query.
+
+use mneme_tests::{Stack, vector};
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn deletes_by_id_and_by_query() {
+    let stack = Stack::start().await;
+    for query in ["a", "b", "c", "d"] {
+        stack.put(json!({"query": query, "response": query, "embedding": vector(4, 0.0)})).await;
+    }
+    let (status, reply) = stack.http(Method::DELETE, "/v1/entries/1", None).await;
+    assert_eq!((status, reply), (200, json!({"deleted": true, "id": 1})));
+    let (status, reply) = stack.post("/v1/entries/delete", json!({"query": " B"})).await;
+    assert_eq!((status, reply), (200, json!({"deleted": true, "id": 2})));
+    assert_eq!(stack.invoke("delete", json!({"id": 3})).await.unwrap()["id"], 3);
+    let by_query = json!({"namespace": "default", "query": "D"});
+    assert_eq!(stack.invoke("delete", by_query.clone()).await.unwrap()["id"], 4);
+    assert_eq!(stack.counter().await, (5, 8));
+    assert!(stack.entry_ids().await.is_empty());
+
+    assert_eq!(stack.http(Method::DELETE, "/v1/entries/1", None).await.0, 404);
+    assert_eq!(stack.invoke("delete", by_query).await.unwrap_err().name, "NotFound");
+    assert_eq!(stack.counter().await, (5, 8));
+}
+
+#[tokio::test]
+async fn what_was_deleted_can_be_put_again_under_a_new_id() {
+    let stack = Stack::start().await;
+    let entry = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0)});
+    stack.put(entry.clone()).await;
+    stack.invoke("delete", json!({"id": 1})).await.unwrap();
+    assert_eq!(stack.invoke("put", entry).await.unwrap(), json!({"id": 2, "created": true}));
+}
+
+#[tokio::test]
+async fn a_deletion_is_told_precisely() {
+    let stack = Stack::start().await;
+    for bad in [json!({}), json!({"id": 1, "query": "q"}), json!({"namespace": "a"}), json!({"id": 1, "namespace": "a"})] {
+        assert_eq!(stack.invoke("delete", bad.clone()).await.unwrap_err().name, "InvalidRequest", "{bad}");
+    }
+}

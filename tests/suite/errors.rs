@@ -1,0 +1,207 @@
+//! Bad input and bad tables: the named error with its remedy, nothing stored, the instance still serving.
+
+use mneme_core::embedding::encode_base64;
+use mneme_tests::{Fault, Stack};
+use serde_json::{Value, json};
+
+/// Over HTTP and directly: the error's name, its status, something its text says; then nothing is stored, and the
+/// same instance serves the next request.
+async fn refuses(stack: &Stack, function: &str, path: &str, request: Value, name: &str, status: u16, says: &str) {
+    let shown: String = request.to_string().chars().take(200).collect();
+    let (got, problem) = stack.post(path, request.clone()).await;
+    assert_eq!(got, status, "{shown}: {problem}");
+    assert_eq!(problem["type"], format!("urn:mneme:error:{name}"), "{shown}");
+    assert_eq!(problem["status"], status);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(says), "{shown}: {detail}");
+    assert!(problem["remediation"].as_str().is_some_and(|remedy| !remedy.is_empty()));
+    let error = stack.invoke(function, request).await.unwrap_err();
+    assert_eq!(error.name, name, "{shown}");
+    assert!(error.message.contains(says) && error.message.contains("Remediation: "), "{}", error.message);
+}
+
+#[tokio::test]
+async fn bad_puts_store_nothing() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "good", "response": "A", "embedding": [1, 0, 0]})).await;
+    let before = stack.rows().await;
+    let base64 = |floats: &[f32]| encode_base64(&floats.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    let with = |field: &str, value: Value| {
+        let mut entry = json!({"query": "q", "response": "r"});
+        entry[field] = value;
+        entry
+    };
+    let long = "x".repeat(40_000);
+    for (request, name, status, says) in [
+        (json!({"response": "r"}), "InvalidRequest", 400, "missing field `query`"),
+        (json!({"query": "q"}), "InvalidRequest", 400, "missing field `response`"),
+        (with("query", json!(7)), "InvalidRequest", 400, "query: invalid type"),
+        (with("query", Value::Null), "InvalidRequest", 400, "query: invalid type"),
+        (with("response", json!(["r"])), "InvalidRequest", 400, "response: invalid type"),
+        (with("metadata", json!("m")), "InvalidRequest", 400, "metadata: invalid type"),
+        (with("querry", json!("q")), "InvalidRequest", 400, "unknown field `querry`"),
+        (with("confidence_score", json!(1.5)), "InvalidRequest", 400, "confidence_score"),
+        (with("idempotency_key", json!("k".repeat(129))), "InvalidRequest", 400, "idempotency_key"),
+        (with("namespace", json!("a\u{7}b")), "InvalidRequest", 400, "U+0007"),
+        (with("namespace", json!("")), "InvalidRequest", 400, "empty"),
+        (with("namespace", json!("n".repeat(2049))), "InvalidRequest", 400, "2049 bytes"),
+        (with("embedding", json!([0, 0, 0])), "InvalidRequest", 400, "zero vector"),
+        (with("embedding", json!([])), "InvalidRequest", 400, "at least one"),
+        (with("embedding", json!([1, null, 0])), "InvalidRequest", 400, "embedding[1]"),
+        (with("embedding", json!([1, 1e300, 0])), "InvalidRequest", 400, "number 1 of the embedding is inf"),
+        (with("embedding", json!(base64(&[f32::NAN, 0.0, 1.0]))), "InvalidRequest", 400, "is NaN"),
+        (with("embedding", json!("AAAAAA==")), "InvalidRequest", 400, "holds 4 bytes"),
+        (with("embedding", json!("AAAAAAA=")), "InvalidRequest", 400, "holds 5 bytes"),
+        (with("embedding", json!("not base64!")), "InvalidRequest", 400, "not base64"),
+        (with("embedding", json!({"values": []})), "InvalidRequest", 400, "embedding"),
+        (with("embedding", json!([1, 0])), "EmbedderDimensionError", 422, "has 2 numbers, and the cache's have 3"),
+        (with("embedding", json!(base64(&[1.0; 4]))), "EmbedderDimensionError", 422, "has 4 numbers"),
+        (with("query", json!(long)), "EntryTooLarge", 413, "40000 bytes"),
+        (with("response", json!("x".repeat(410_000))), "EntryTooLarge", 413, "409600"),
+        (with("metadata", json!({"m": "x".repeat(70_000)})), "EntryTooLarge", 413, "metadata"),
+        (json!({"entries": [], "namespace": "a"}), "InvalidRequest", 400, "`entries` and no other"),
+        (json!({"entries": {}}), "InvalidRequest", 400, "entries"),
+        (json!([1]), "InvalidRequest", 400, "an array"),
+    ] {
+        // A base64 of 4 bytes is a whole float, and a zero vector.
+        let says = if says == "holds 4 bytes" { "zero vector" } else { says };
+        refuses(&stack, "put", "/v1/entries", request, name, status, says).await;
+    }
+    assert_eq!(stack.rows().await, before);
+    assert_eq!(stack.put(json!({"query": "next", "response": "A", "embedding": [0, 1, 0]})).await, 2);
+    assert_eq!(stack.server.instances("put"), 1, "the same instance all along");
+}
+
+#[tokio::test]
+async fn bad_lookups_are_errors_and_the_instance_goes_on() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "good", "response": "A", "embedding": [1, 0, 0]})).await;
+    for (request, name, status, says) in [
+        (json!({}), "InvalidRequest", 400, "missing field `query`"),
+        (json!({"query": 1}), "InvalidRequest", 400, "query: invalid type"),
+        (json!({"query": "q", "treshold": 0.9}), "InvalidRequest", 400, "unknown field `treshold`"),
+        (json!({"query": "q", "bypass": "yes"}), "InvalidRequest", 400, "bypass"),
+        (json!({"query": "q", "threshold": 2}), "InvalidRequest", 400, "threshold"),
+        (json!({"query": "q", "embedding": [0, 0, 0]}), "InvalidRequest", 400, "zero vector"),
+        (json!({"query": "q", "embedding": [1, 0]}), "EmbedderDimensionError", 422, "has 2 numbers"),
+        (json!({"query": "q", "namespace": "\n"}), "InvalidRequest", 400, "U+000A"),
+        (json!({"query": "x".repeat(32_769)}), "EntryTooLarge", 413, "32769 bytes"),
+    ] {
+        refuses(&stack, "lookup", "/v1/lookup", request, name, status, says).await;
+    }
+    assert_eq!(stack.lookup(json!({"query": "good"})).await["outcome"], "hit");
+    assert_eq!(stack.server.instances("lookup"), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_json_says_so() {
+    let stack = Stack::start().await;
+    for body in ["", "{", "{\"query\": }", "nonsense", "\"text\"", "null", "{\"query\": \"\\ud800\"}"] {
+        let (status, content_type, problem) = stack.http_raw("/v1/lookup", body).await;
+        assert_eq!((status, content_type.as_str()), (400, "application/problem+json"), "{body}: {problem}");
+        assert_eq!(problem["type"], "urn:mneme:error:InvalidRequest");
+    }
+    let (status, _, problem) = stack.http_raw("/v1/lookup", vec![0xff, 0xfe, b'{']).await;
+    assert_eq!((status, &problem["type"]), (400, &json!("urn:mneme:error:InvalidRequest")), "{problem}");
+    for payload in ["[]", "7", "null", "\"text\""] {
+        assert_eq!(stack.invoke_raw("lookup", payload.to_owned()).await.unwrap_err().name, "InvalidRequest");
+    }
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "miss");
+}
+
+#[tokio::test]
+async fn a_missing_table_names_the_remedy_and_is_found_when_it_comes() {
+    let stack = Stack::with(&[("MNEME_CREATE_TABLE", "false")]).await;
+    let requests = [
+        ("lookup", json!({"query": "q"})),
+        ("lookup", json!({"query": "q", "embedding": [1, 0]})),
+        ("put", json!({"query": "q", "response": "r"})),
+        ("get", json!({"id": 1})),
+        ("find", json!({"query_hash": "0".repeat(64)})),
+        ("list", json!({})),
+        ("touch", json!({"id": 1})),
+        ("delete", json!({"id": 1})),
+        ("namespaces", json!({})),
+        ("clear", json!({"namespace": "a"})),
+        ("quota", json!({"action": "set", "namespace": "a", "max_entries": 1})),
+        ("meta", json!({"action": "get", "key": "k"})),
+        ("stats", json!({})),
+        ("vacuum", json!({})),
+    ];
+    for (function, request) in &requests {
+        let error = stack.invoke(function, request.clone()).await.unwrap_err();
+        assert_eq!(error.name, "StoreBackendError", "{function}");
+        assert!(error.message.contains("create_table"), "{function}: {}", error.message);
+    }
+    let (status, problem) = stack.post("/v1/entries", json!({"query": "q", "response": "r"})).await;
+    assert_eq!((status, &problem["type"]), (503, &json!("urn:mneme:error:StoreBackendError")));
+    let maker = Stack::beside(&stack, &[]).await;
+    maker.put(json!({"query": "q", "response": "r"})).await;
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
+    assert_eq!(stack.put(json!({"query": "s", "response": "r"})).await, 2);
+}
+
+#[tokio::test]
+async fn a_foreign_embedder_is_refused_by_every_operation() {
+    let stack = Stack::with(&[("MNEME_EMBEDDER_FINGERPRINT", "mine"), ("MNEME_EMBEDDER_DIM", "2")]).await;
+    stack.put(json!({"query": "q", "response": "r", "embedding": [1, 0]})).await;
+    let before = stack.rows().await;
+    for variables in [[("MNEME_EMBEDDER_FINGERPRINT", "other")], [("MNEME_EMBEDDER_DIM", "3")]] {
+        let other = Stack::beside(&stack, &variables).await;
+        for (function, request) in [
+            ("lookup", json!({"query": "q"})),
+            ("put", json!({"query": "s", "response": "r", "embedding": [1, 0]})),
+            ("get", json!({"id": 1})),
+            ("list", json!({})),
+            ("delete", json!({"id": 1})),
+            ("touch", json!({"id": 1})),
+            ("clear", json!({"confirm": "all"})),
+            ("provision", json!({})),
+        ] {
+            let error = other.invoke(function, request).await.unwrap_err();
+            assert_eq!(error.name, "EmbedderMismatchError", "{function}");
+        }
+        assert_eq!(other.post("/v1/lookup", json!({"query": "q"})).await.0, 409);
+    }
+    assert_eq!(stack.rows().await, before);
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    stack.proxy.spoil("GetItem", Fault::Refused("AccessDeniedException"));
+    let error = stack.invoke("get", json!({"id": 1})).await.unwrap_err();
+    assert_eq!(error.name, "StoreBackendError");
+    assert!(error.message.contains("allow dynamodb:GetItem"), "{}", error.message);
+    assert!(!error.message.contains("spoilt"), "the service's own text stays in the log: {}", error.message);
+    assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap()["id"], 1);
+}
+
+#[tokio::test]
+async fn throttling_is_said_and_retried_first() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    stack.invoke("get", json!({"id": 1})).await.unwrap();
+    stack.proxy.spoil("GetItem", Fault::Refused("ThrottlingException"));
+    assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap()["id"], 1);
+    for _ in 0..3 {
+        stack.proxy.spoil("GetItem", Fault::Refused("ProvisionedThroughputExceededException"));
+    }
+    let (status, problem) = stack.get("/v1/entries/1").await;
+    assert_eq!(status, 503);
+    assert!(problem["detail"].as_str().unwrap().contains("throttled"), "{problem}");
+    assert_eq!(stack.proxy.faults_left(), 0);
+}
+
+#[tokio::test]
+async fn an_unreachable_endpoint_is_said() {
+    let stack = Stack::start().await;
+    let deaf = mneme_tests::Proxy::start().await;
+    let url = deaf.url().to_owned();
+    drop(deaf);
+    let lost = Stack::beside(&stack, &[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    let error = lost.invoke("get", json!({"id": 1})).await.unwrap_err();
+    assert_eq!(error.name, "StoreBackendError");
+    assert!(error.message.contains("did not answer"), "{}", error.message);
+}

@@ -1,0 +1,125 @@
+//! Quotas and the cap on the table: least recently used first, in batches, expired entries before live ones.
+
+use std::time::Duration;
+
+use mneme_tests::Stack;
+use serde_json::{Value, json};
+
+async fn put(stack: &Stack, namespace: &str, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        stack.put(json!({"query": format!("{namespace} {number}"), "response": "r", "namespace": namespace})).await;
+    }
+}
+
+async fn ids(stack: &Stack, namespace: &str) -> Vec<u64> {
+    let page = stack.invoke("list", json!({"namespace": namespace, "limit": 1000})).await.unwrap();
+    page["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_u64().unwrap()).collect()
+}
+
+async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
+    let set = json!({"action": "set", "namespace": namespace, "max_entries": max_entries});
+    stack.invoke("quota", set).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_to_its_quota_and_the_oldest_go() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 3).await;
+    put(&stack, "b", 0..5).await;
+    put(&stack, "a", 0..3).await;
+    assert_eq!(ids(&stack, "a").await, [6, 7, 8]);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    stack.invoke("touch", json!({"id": 6})).await.unwrap();
+    put(&stack, "a", 3..4).await;
+    assert_eq!(ids(&stack, "a").await, [6, 8, 9]);
+    put(&stack, "a", 4..6).await;
+    // 6 and 9 were used in the same second or 9 later.
+    assert_eq!(ids(&stack, "a").await.len(), 3);
+    assert_eq!(ids(&stack, "b").await, [1, 2, 3, 4, 5]);
+    assert_eq!(stack.get("/v1/stats?namespace=a").await.1["evictions"], 3);
+    assert_eq!(stack.lookup(json!({"query": "a 1", "namespace": "a"})).await["outcome"], "miss");
+}
+
+#[tokio::test]
+async fn a_tenth_goes_at_once() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 30).await;
+    put(&stack, "a", 0..30).await;
+    assert_eq!(ids(&stack, "a").await.len(), 30);
+    put(&stack, "a", 30..31).await;
+    assert_eq!(ids(&stack, "a").await, (4..=31).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_quota_set_late_counts_what_was_there() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..10).await;
+    set_quota(&stack, "a", 4).await;
+    assert_eq!(ids(&stack, "a").await.len(), 10, "a quota holds from the next put on");
+    put(&stack, "a", 10..11).await;
+    assert_eq!(ids(&stack, "a").await, [8, 9, 10, 11]);
+}
+
+#[tokio::test]
+async fn vacuum_enforces_quotas_too() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..10).await;
+    set_quota(&stack, "a", 4).await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(reply["evicted"], 6);
+    assert_eq!(ids(&stack, "a").await, [7, 8, 9, 10]);
+}
+
+#[tokio::test]
+async fn expired_entries_do_not_count_and_go_first() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 3).await;
+    put(&stack, "a", 0..2).await;
+    stack.put(json!({"query": "mortal", "response": "r", "namespace": "a", "ttl_seconds": 1})).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    put(&stack, "a", 2..3).await;
+    assert_eq!(ids(&stack, "a").await, [1, 2, 4]);
+    assert_eq!(stack.entry_ids().await, [1, 2, 4]);
+    let stats = stack.get("/v1/stats?namespace=a").await.1;
+    assert_eq!((&stats["evictions"], &stats["expirations"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn the_table_keeps_to_its_cap_and_a_quota_takes_precedence() {
+    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "6")]).await;
+    set_quota(&stack, "q", 10).await;
+    put(&stack, "a", 0..3).await;
+    put(&stack, "b", 0..3).await;
+    put(&stack, "a", 3..4).await;
+    assert_eq!(stack.entry_ids().await, [2, 3, 4, 5, 6, 7]);
+    // A namespace with a quota is not held to the table's cap.
+    put(&stack, "q", 0..2).await;
+    assert_eq!(stack.entry_ids().await.len(), 8);
+    put(&stack, "b", 3..4).await;
+    assert_eq!(stack.entry_ids().await, [5, 6, 7, 8, 9, 10]);
+}
+
+#[tokio::test]
+async fn a_cap_set_late_is_taken_up_by_vacuum() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..6).await;
+    let capped = Stack::beside(&stack, &[("MNEME_MAX_ENTRIES", "4")]).await;
+    put(&capped, "b", 0..1).await;
+    assert_eq!(stack.entry_ids().await.len(), 7);
+    assert_eq!(capped.invoke("vacuum", json!({})).await.unwrap()["evicted"], 3);
+    assert_eq!(stack.entry_ids().await, [4, 5, 6, 7]);
+    put(&capped, "b", 1..2).await;
+    assert_eq!(stack.entry_ids().await, [5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn puts_read_no_more_when_nothing_is_over() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 100).await;
+    put(&stack, "a", 0..2).await;
+    stack.proxy.take_operations();
+    put(&stack, "a", 2..3).await;
+    let operations = stack.proxy.take_operations();
+    assert_eq!(operations.iter().filter(|operation| *operation == "Query").count(), 1, "{operations:?}");
+    let _: Value = stack.get("/v1/namespaces").await.1;
+}

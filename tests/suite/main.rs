@@ -1,0 +1,30 @@
+//! The tests of the whole, one module per operation and one per promise that spans them.
+
+#![allow(clippy::unwrap_used)]
+
+mod budget;
+mod clear;
+mod configuration;
+mod delete;
+mod errors;
+mod events;
+mod eviction;
+mod expiry;
+mod find;
+mod get;
+mod health;
+mod list;
+mod lookup;
+mod meta;
+mod namespaces;
+mod normalization;
+mod provision;
+mod put;
+mod python;
+mod quota;
+mod replicas;
+mod snapshot;
+mod stats;
+mod touch;
+mod vacuum;
+mod writes;

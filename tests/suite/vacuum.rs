@@ -1,0 +1,125 @@
+//! `vacuum`: expired entries, caps, and derived items set right.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+fn n(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+#[tokio::test]
+async fn a_table_in_order_is_left_alone() {
+    let stack = Stack::start().await;
+    for query in ["a", "b"] {
+        stack.put(json!({"query": query, "response": "r", "embedding": vector(4, 0.0)})).await;
+    }
+    let before = stack.rows().await;
+    let expected = json!({
+        "expired": 0, "evicted": 0, "examined": 2, "pointers_set": 0, "derived_removed": 0, "duplicates": 0,
+        "counter_moved": false, "cursor": null,
+    });
+    let (status, reply) = stack.http(reqwest::Method::POST, "/v1/vacuum", None).await;
+    assert_eq!((status, &reply), (200, &expected));
+    assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap(), expected);
+    assert_eq!(stack.rows().await, before);
+}
+
+#[tokio::test]
+async fn derived_items_that_vanished_change_no_answer_and_come_back() {
+    let stack = Stack::start().await;
+    for query in ["a", "b", "c"] {
+        stack.put(json!({"query": query, "response": query, "embedding": vector(4, 0.0)})).await;
+    }
+    let pointers = |rows: &std::collections::BTreeMap<i128, _>| rows.keys().filter(|key| **key < 0).count();
+    let before = pointers(&stack.rows().await);
+    for key in stack.rows().await.into_keys().filter(|key| *key < 0) {
+        stack.delete_item(key).await;
+    }
+    assert_eq!(stack.lookup(json!({"query": "A"})).await["response"], "a");
+    let again = stack.invoke("put", json!({"query": "b", "response": "B", "embedding": vector(4, 0.0)})).await;
+    assert_eq!(again.unwrap(), json!({"id": 2, "created": false}));
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(reply["pointers_set"], 2, "{reply}");
+    // All pointers; the tally comes back with the next insert.
+    assert_eq!(pointers(&stack.rows().await), before - 1);
+}
+
+#[tokio::test]
+async fn dangling_pointers_duplicates_and_a_counter_left_behind_are_mended() {
+    let stack = Stack::start().await;
+    for query in ["a", "b"] {
+        stack.put(json!({"query": query, "response": "r", "embedding": vector(4, 0.0)})).await;
+    }
+    // As the Python library's races leave it: a second row of the pair, past the counter.
+    let mut copy = stack.rows().await[&1].clone();
+    copy.insert("id".to_owned(), n(9));
+    stack.put_item(copy).await;
+    // As DynamoDB's TTL leaves it: a pointer without its row.
+    stack.delete_item(2).await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    let expected = json!({
+        "expired": 0, "evicted": 0, "examined": 2, "pointers_set": 0, "derived_removed": 1, "duplicates": 1,
+        "counter_moved": true, "cursor": null,
+    });
+    assert_eq!(reply, expected);
+    assert_eq!(stack.entry_ids().await, [1]);
+    assert_eq!(stack.put(json!({"query": "b", "response": "r"})).await, 10);
+}
+
+#[tokio::test]
+async fn an_insert_never_overwrites_an_id_that_a_restored_counter_forgot() {
+    let stack = Stack::start().await;
+    for query in ["a", "b"] {
+        stack.put(json!({"query": query, "response": query})).await;
+    }
+    let mut counter = stack.rows().await[&0].clone();
+    counter.insert("next_id".to_owned(), n(2));
+    stack.put_item(counter).await;
+    let error = stack.invoke("put", json!({"query": "c", "response": "c"})).await.unwrap_err();
+    assert_eq!(error.name, "StoreBackendError");
+    assert!(error.message.contains("vacuum"), "{}", error.message);
+    assert_eq!(stack.get("/v1/entries/2").await.1["response"], "b");
+    assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["counter_moved"], true);
+    assert_eq!(stack.put(json!({"query": "c", "response": "c"})).await, 3);
+}
+
+#[tokio::test]
+async fn one_namespace_can_be_swept_alone() {
+    let stack = Stack::start().await;
+    for namespace in ["a", "b"] {
+        let entry = json!({"query": "q", "response": "r", "namespace": namespace, "ttl_seconds": 1});
+        stack.put(entry).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let reply = stack.invoke("vacuum", json!({"namespace": "b"})).await.unwrap();
+    assert_eq!((&reply["expired"], &reply["examined"]), (&json!(1), &json!(1)));
+    assert_eq!(stack.entry_ids().await, [1]);
+    for bad in [json!({"cursor": "x"}), json!({"all": true})] {
+        assert_eq!(stack.invoke("vacuum", bad).await.unwrap_err().name, "InvalidRequest");
+    }
+}
+
+#[tokio::test]
+async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
+    let stack = Stack::start().await;
+    let entries: Vec<Value> = (0..40)
+        .map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1}))
+        .collect();
+    stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let hasty = Stack::hasty(&stack, std::time::Duration::from_secs(3)).await;
+    let (mut request, mut calls, mut expired) = (json!({}), 0, 0);
+    loop {
+        let reply = hasty.invoke("vacuum", request).await.unwrap();
+        calls += 1;
+        expired += reply["expired"].as_u64().unwrap();
+        if reply["cursor"].is_null() {
+            break;
+        }
+        request = json!({"cursor": reply["cursor"]});
+    }
+    assert_eq!(expired, 40);
+    assert!(calls > 1, "a deadline of 3 s allows one page a call");
+    assert!(stack.entry_ids().await.is_empty());
+}

@@ -1,0 +1,115 @@
+//! The counter's transactions under races, conflicts and lost replies.
+
+use futures::future::join_all;
+use mneme_tests::{Fault, Stack, vector};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_without_writing_twice() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    for (number, fault) in [Fault::ReplyLost, Fault::NotCarriedOut].into_iter().enumerate() {
+        let number = number as u64;
+        // Every attempt of the SDK's own retries meets it, and then one of ours.
+        for _ in 0..4 {
+            stack.proxy.spoil("TransactWriteItems", fault.clone());
+        }
+        let id = stack.put(json!({"query": format!("q{number}"), "response": "A"})).await;
+        assert_eq!(id, number + 2);
+        assert_eq!(stack.proxy.faults_left(), 0);
+        assert_eq!(stack.counter().await, (number + 3, number + 2));
+    }
+    for _ in 0..4 {
+        stack.proxy.spoil("TransactWriteItems", Fault::ReplyLost);
+    }
+    stack.invoke("delete", json!({"id": 1})).await.unwrap();
+    assert_eq!(stack.counter().await, (4, 4));
+}
+
+#[tokio::test]
+async fn a_lost_race_is_tried_again_and_at_last_refused_by_name() {
+    let stack = Stack::with(&[("MNEME_TXN_RETRIES", "2")]).await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    let lost = || Fault::Cancelled(vec![None, Some("ConditionalCheckFailed"), None, None]);
+    for _ in 0..2 {
+        stack.proxy.spoil("TransactWriteItems", lost());
+    }
+    assert_eq!(stack.put(json!({"query": "second", "response": "A"})).await, 2);
+    for _ in 0..3 {
+        stack.proxy.spoil("TransactWriteItems", lost());
+    }
+    let (status, problem) = stack.post("/v1/entries", json!({"query": "third", "response": "A"})).await;
+    assert_eq!((status, &problem["type"]), (503, &json!("urn:mneme:error:StoreBackendError")));
+    assert_eq!(problem["detail"], "DynamoDB insert lost the counter race after 2 retries");
+    assert_eq!(stack.counter().await, (3, 2));
+    assert_eq!(stack.put(json!({"query": "third", "response": "A"})).await, 3);
+}
+
+#[tokio::test]
+async fn a_conflict_is_no_lost_race() {
+    let stack = Stack::with(&[("MNEME_TXN_RETRIES", "0")]).await;
+    stack.put(json!({"query": "first", "response": "A", "embedding": vector(4, 0.0)})).await;
+    let conflict = || Fault::Cancelled(vec![None, Some("TransactionConflict")]);
+    for _ in 0..3 {
+        stack.proxy.spoil("TransactWriteItems", conflict());
+    }
+    assert_eq!(stack.put(json!({"query": "second", "response": "A"})).await, 2);
+    for (function, request) in [
+        ("touch", json!({"id": 1})),
+        ("quota", json!({"action": "set", "namespace": "a", "max_entries": 3})),
+        ("delete", json!({"id": 1})),
+    ] {
+        stack.proxy.spoil("TransactWriteItems", conflict());
+        stack.invoke(function, request).await.unwrap();
+    }
+    assert_eq!(stack.proxy.faults_left(), 0);
+    assert_eq!(stack.counter().await, (3, 5));
+}
+
+#[tokio::test]
+async fn a_refused_request_of_ours_is_internal_and_tells_nothing() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::Refused("ValidationException"));
+    let error = stack.invoke("put", json!({"query": "second", "response": "A"})).await.unwrap_err();
+    assert_eq!(error.name, "Internal");
+    assert!(!error.message.contains("spoilt"), "{}", error.message);
+    stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(vec![Some("ValidationError"), None]));
+    let (status, problem) = stack.post("/v1/entries", json!({"query": "second", "response": "A"})).await;
+    assert_eq!((status, &problem["type"]), (500, &json!("urn:mneme:error:Internal")));
+}
+
+#[tokio::test]
+async fn concurrent_writers_lose_and_double_nothing() {
+    let stack = Stack::start().await;
+    let put = async |number: u32, query: String| -> Value {
+        loop {
+            let entry = json!({"query": query, "response": format!("{number}"), "embedding": vector(4, 0.0)});
+            match stack.invoke("put", entry).await {
+                Ok(reply) => return reply,
+                Err(error) => assert!(error.message.contains("lost the counter race"), "{}", error.message),
+            }
+        }
+    };
+    // Sixteen clients over four instances; every query is put by two of them.
+    let replies = join_all((0..64).map(|number| put(number, format!("q{}", number % 32)))).await;
+    let created = replies.iter().filter(|reply| reply["created"] == true).count();
+    assert_eq!(created, 32);
+    assert_eq!(stack.counter().await, (33, 64));
+    assert_eq!(stack.entry_ids().await, (1..=32).collect::<Vec<u64>>());
+    assert_eq!(stack.get("/v1/stats").await.1["entries"], 32);
+}
+
+#[tokio::test]
+async fn deletions_touches_and_puts_count_exactly() {
+    let stack = Stack::start().await;
+    let entries: Vec<Value> = (0..20).map(|n| json!({"query": format!("q{n}"), "response": "A"})).collect();
+    stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    let touches = join_all((1..=20).map(|id| stack.invoke("touch", json!({"id": id}))));
+    let deletes = join_all((1..=10).map(|id| stack.invoke("delete", json!({"id": id}))));
+    let (touched, deleted) = futures::join!(touches, deletes);
+    let count = |replies: &[Result<Value, _>]| replies.iter().filter(|reply| reply.is_ok()).count() as u64;
+    assert_eq!(count(&deleted), 10);
+    assert!(count(&touched) >= 10);
+    assert_eq!(stack.counter().await, (21, 20 + count(&touched) + 10));
+}

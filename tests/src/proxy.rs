@@ -130,21 +130,21 @@ async fn forward(State(forwarder): State<Forwarder>, headers: HeaderMap, body: B
         let at = shared.faults.iter().position(|(of, _)| *of == operation);
         (shared.upstream.clone(), at.and_then(|at| shared.faults.remove(at)).map(|(_, fault)| fault))
     };
-    let mut note = |capacity: Value| {
+    let note = |request: &Value, capacity: Value| {
         let call = Call { operation: operation.clone(), request: request.clone(), capacity };
         lock(&forwarder.shared).calls.push(call);
     };
     match &fault {
         Some(Fault::NotCarriedOut) => {
-            note(Value::Null);
+            note(&request, Value::Null);
             return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
         }
         Some(Fault::Refused(code)) => {
-            note(Value::Null);
+            note(&request, Value::Null);
             return error(StatusCode::BAD_REQUEST, code);
         }
         Some(Fault::Cancelled(codes)) => {
-            note(Value::Null);
+            note(&request, Value::Null);
             let reasons: Vec<Value> = codes.iter().map(|code| json!({"Code": code.unwrap_or("None")})).collect();
             let body = json!({
                 "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
@@ -170,7 +170,7 @@ async fn forward(State(forwarder): State<Forwarder>, headers: HeaderMap, body: B
     let status = answer.status();
     let bytes = answer.bytes().await.unwrap_or_default();
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    note(value["ConsumedCapacity"].clone());
+    note(&request, value["ConsumedCapacity"].clone());
     if let Some(Fault::ReplyLost) = fault {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
     }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 async fn wipes_one_namespace_or_all() {
     let stack = Stack::start().await;
     let entries: Vec<Value> = (0..130)
-        .map(|n| json!({
-            "query": format!("q{n}"), "response": "r", "embedding": vector(4, 0.0),
-            "namespace": ["a", "b", "c/d"][n % 3],
-        }))
+        .map(|n| {
+            let namespace = ["a", "b", "c/d"][n % 3];
+            json!({"query": format!("q{n}"), "response": "r", "embedding": vector(4, 0.0), "namespace": namespace})
+        })
         .collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     assert_eq!(stack.counter().await, (131, 130));

@@ -37,7 +37,9 @@ async fn what_was_deleted_can_be_put_again_under_a_new_id() {
 #[tokio::test]
 async fn a_deletion_is_told_precisely() {
     let stack = Stack::start().await;
-    for bad in [json!({}), json!({"id": 1, "query": "q"}), json!({"namespace": "a"}), json!({"id": 1, "namespace": "a"})] {
+    for bad in
+        [json!({}), json!({"id": 1, "query": "q"}), json!({"namespace": "a"}), json!({"id": 1, "namespace": "a"})]
+    {
         assert_eq!(stack.invoke("delete", bad.clone()).await.unwrap_err().name, "InvalidRequest", "{bad}");
     }
 }

@@ -19,17 +19,29 @@ fn event(function: &str, shape: &str) -> Value {
 
 /// In an order in which each finds what it needs.
 const ORDER: [&str; 16] = [
-    "provision", "put", "lookup", "get", "find", "list", "touch", "namespaces", "quota", "meta", "stats", "health",
-    "vacuum", "snapshot", "delete", "clear",
+    "provision",
+    "put",
+    "lookup",
+    "get",
+    "find",
+    "list",
+    "touch",
+    "namespaces",
+    "quota",
+    "meta",
+    "stats",
+    "health",
+    "vacuum",
+    "snapshot",
+    "delete",
+    "clear",
 ];
 
 #[test]
 fn every_function_has_its_files() {
     assert_eq!(BTreeSet::from(ORDER), FUNCTIONS.iter().copied().collect());
-    let folders: BTreeSet<String> = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let folders: BTreeSet<String> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(folders, FUNCTIONS.iter().map(|name| (*name).to_owned()).collect());
     for function in FUNCTIONS {
         event(function, "direct");

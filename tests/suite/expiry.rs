@@ -98,8 +98,7 @@ async fn a_duration_of_the_python_library_is_read_as_one() {
 async fn bad_lifetimes_are_refused() {
     let stack = Stack::start().await;
     for bad in [json!(0), json!(-1), json!(1.5), json!("60"), json!(3_153_600_001u64)] {
-        let error =
-            stack.invoke("put", json!({"query": "q", "response": "A", "ttl_seconds": bad})).await.unwrap_err();
+        let error = stack.invoke("put", json!({"query": "q", "response": "A", "ttl_seconds": bad})).await.unwrap_err();
         assert_eq!(error.name, "InvalidRequest", "{bad}");
     }
 }

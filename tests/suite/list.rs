@@ -88,7 +88,9 @@ async fn a_page_ends_before_lambdas_limit() {
 #[tokio::test]
 async fn bad_pages_are_refused() {
     let stack = Stack::start().await;
-    for bad in ["limit=0", "limit=1001", "limit=x", "order=new", "cursor=7", "order=lru&after_id=3", "page=2", "after_id=-1"] {
+    for bad in
+        ["limit=0", "limit=1001", "limit=x", "order=new", "cursor=7", "order=lru&after_id=3", "page=2", "after_id=-1"]
+    {
         assert_eq!(stack.get(&format!("/v1/entries?{bad}")).await.0, 400, "{bad}");
     }
 }

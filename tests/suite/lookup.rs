@@ -57,9 +57,7 @@ async fn misses_have_their_reasons() {
     put(&stack, "a", "[ERROR] upstream", 0.0).await;
     assert_eq!(ask(&stack, 0.0).await, miss("rejected", &json!(1.0)));
     assert_eq!(stack.lookup(json!({"query": "a"})).await, miss("rejected", &none));
-    stack
-        .put(json!({"query": "b", "response": "B", "embedding": vector(8, 2.0), "confidence_score": 0.5}))
-        .await;
+    stack.put(json!({"query": "b", "response": "B", "embedding": vector(8, 2.0), "confidence_score": 0.5})).await;
     assert_eq!(ask(&stack, 2.0).await, miss("low_confidence", &json!(1.0)));
     let exact = stack.lookup(json!({"query": "b"})).await;
     assert_eq!((&exact["outcome"], &exact["confidence"]), (&json!("hit"), &json!(0.5)));
@@ -74,9 +72,7 @@ async fn a_request_may_only_raise_the_threshold() {
     let stack = Stack::start().await;
     put(&stack, "a", "A", 0.0).await;
     let ask = async |angle: f64, threshold: f64| {
-        stack
-            .lookup(json!({"query": "x", "embedding": vector(8, angle), "threshold": threshold}))
-            .await["outcome"]
+        stack.lookup(json!({"query": "x", "embedding": vector(8, angle), "threshold": threshold})).await["outcome"]
             .clone()
     };
     assert_eq!(ask(NEAR, 0.95).await, "hit");
@@ -111,8 +107,7 @@ async fn namespaces_are_walls() {
     }
     for name in ["a", "b"] {
         let exact = stack.lookup(json!({"query": "q", "namespace": name})).await;
-        let semantic =
-            stack.lookup(json!({"query": "other", "embedding": vector(8, 0.1), "namespace": name})).await;
+        let semantic = stack.lookup(json!({"query": "other", "embedding": vector(8, 0.1), "namespace": name})).await;
         assert_eq!((&exact["response"], &semantic["response"]), (&json!(name), &json!(name)));
         assert_eq!((&exact["layer"], &semantic["layer"]), (&json!("exact"), &json!("semantic")));
     }

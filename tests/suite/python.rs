@@ -66,7 +66,8 @@ async fn its_entries_are_replaced_and_removed_like_any() {
     let again = json!({"query": "straße UND weg", "response": "neu", "embedding": vector(8, 0.0)});
     let reply = stack.invoke("put", again).await.unwrap();
     assert_eq!(reply, json!({"id": 1, "created": false}), "the same vector: the same id");
-    let moved = json!({"query": "Second Question", "response": "new", "embedding": vector(8, 1.5), "namespace": "tenant/1"});
+    let moved =
+        json!({"query": "Second Question", "response": "new", "embedding": vector(8, 1.5), "namespace": "tenant/1"});
     assert_eq!(stack.invoke("put", moved).await.unwrap(), json!({"id": next_id, "created": false}));
     stack.invoke("delete", json!({"id": 1})).await.unwrap();
     assert_eq!(stack.counter().await, (next_id + 1, version + 3));

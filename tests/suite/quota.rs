@@ -26,7 +26,13 @@ async fn goes_through_its_life_over_http_and_directly() {
 #[tokio::test]
 async fn bad_quotas_are_refused() {
     let stack = Stack::start().await;
-    for bad in [json!({"max_entries": 0}), json!({"max_entries": -1}), json!({"max_entries": "3"}), json!({}), json!({"max_entries": 3, "x": 1})] {
+    for bad in [
+        json!({"max_entries": 0}),
+        json!({"max_entries": -1}),
+        json!({"max_entries": "3"}),
+        json!({}),
+        json!({"max_entries": 3, "x": 1}),
+    ] {
         let (status, _) = stack.http(Method::PUT, "/v1/namespaces/a/quota", Some(bad.clone())).await;
         assert_eq!(status, 400, "{bad}");
     }

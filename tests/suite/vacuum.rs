@@ -103,9 +103,8 @@ async fn one_namespace_can_be_swept_alone() {
 #[tokio::test]
 async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
     let stack = Stack::start().await;
-    let entries: Vec<Value> = (0..40)
-        .map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1}))
-        .collect();
+    let entries: Vec<Value> =
+        (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1})).collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let hasty = Stack::hasty(&stack, std::time::Duration::from_secs(3)).await;

@@ -1,5 +1,7 @@
 //! Single entries, by id and by hash.
 
+use std::collections::BTreeSet;
+
 use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -28,8 +30,39 @@ impl Cache {
         {
             return Ok(Some(entry));
         }
+        let rows = self.rows_of_pair(namespace, hash, None).await?;
+        Ok(rows.into_iter().rfind(fits))
+    }
+
+    /// The pair's rows, expired ones included, the newest last: those that `gsi_hash` names and `pointed`, which its
+    /// pointer names. More than one only where the Python library's concurrent writers left duplicates.
+    ///
+    /// Reads: `gsi_hash`, eventually consistent; then the rows by key, strongly.
+    pub async fn rows_of_pair(
+        &self,
+        namespace: &Namespace,
+        hash: &QueryHash,
+        pointed: Option<EntryId>,
+    ) -> Result<Vec<Entry>, Error> {
         let ids = self.table.ids_by_hash(namespace, hash).await?;
+        self.newest_last(namespace, hash, ids.into_iter().chain(pointed)).await
+    }
+
+    /// Those of `ids` that are rows of the pair, the newest last.
+    pub(crate) async fn newest_last(
+        &self,
+        namespace: &Namespace,
+        hash: &QueryHash,
+        ids: impl IntoIterator<Item = EntryId>,
+    ) -> Result<Vec<Entry>, Error> {
+        let ids: BTreeSet<EntryId> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let rows = self.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::Whole).await?;
-        Ok(ids.into_iter().rev().filter_map(|id| rows.entry(id)).find(fits))
+        let mut entries: Vec<Entry> = ids.into_iter().filter_map(|id| rows.entry(id)).collect();
+        entries.retain(|entry| entry.answers(namespace, hash));
+        entries.sort_by_key(|entry| (entry.created_at, entry.id));
+        Ok(entries)
     }
 }

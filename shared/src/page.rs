@@ -11,8 +11,9 @@ use crate::table::{LruKey, Projection};
 
 /// How many ids one page goes through at most, entries or not.
 const MOST_EXAMINED: u64 = 2000;
-/// Past how many bytes of entries a page ends; a Lambda function answers with at most 6 MB, JSON escapes included.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Past how many bytes on the wire a page ends. A Lambda function answers with at most 6 MB, and one entry of 400 KB
+/// takes up to 2.8 MB once it is JSON inside a JSON string.
+const PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// In which order entries come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -82,9 +83,21 @@ impl Position {
     }
 }
 
+/// What an entry takes in an HTTP reply, where its JSON stands in a JSON string: escapes are escaped again.
 fn wire_bytes(entry: &Entry) -> usize {
-    entry.response.len()
-        + entry.query.as_ref().map_or(0, String::len)
+    let escaped = |text: &str| -> usize {
+        text.bytes()
+            .map(|byte| match byte {
+                b'"' | b'\\' => 4,
+                b'\n' | b'\r' | b'\t' => 3,
+                0..0x20 => 7,
+                _ => 1,
+            })
+            .sum()
+    };
+    escaped(&entry.response)
+        + entry.query.as_deref().map_or(0, escaped)
+        + escaped(&serde_json::Value::Object(entry.metadata.clone()).to_string())
         + entry.embedding.as_ref().map_or(0, |bytes| bytes.len() * 4 / 3)
         + 1024
 }

@@ -126,7 +126,6 @@ impl Cache {
     /// Sees to it that each of the live `rows` is what its pair's pointer leads to; one that is not, while the pointer
     /// leads to another live entry of the pair, is a duplicate and goes.
     async fn set_pointers(&self, sweep: &mut Sweep, rows: &[RowRef]) -> Result<(), Error> {
-        // The newest of a pair's rows comes first, so that it gets a missing pointer.
         let mut by_pointer: BTreeMap<RowKey, Vec<&RowRef>> = BTreeMap::new();
         for row in rows {
             by_pointer.entry(RowKey::pointer(&row.namespace, &row.query_hash)).or_default().push(row);
@@ -138,7 +137,8 @@ impl Cache {
         let now = self.now_secs();
         let mut duplicates = Vec::new();
         for (key, mut pair) in by_pointer {
-            pair.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+            // The newest first, so that it gets a missing pointer.
+            pair.sort_unstable_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
             let seen = pointed(key);
             let target = seen.and_then(|id| RowRef::from_item(targets.get(id.into())?)).filter(|target| {
                 !target.is_expired(now)

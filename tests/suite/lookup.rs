@@ -58,7 +58,9 @@ async fn misses_have_their_reasons() {
     assert_eq!(ask(&stack, 0.0).await, miss("rejected", &json!(1.0)));
     assert_eq!(stack.lookup(json!({"query": "a"})).await, miss("rejected", &none));
     stack.put(json!({"query": "b", "response": "B", "embedding": vector(8, 2.0), "confidence_score": 0.5})).await;
-    assert_eq!(ask(&stack, 2.0).await, miss("low_confidence", &json!(1.0)));
+    let low = ask(&stack, 2.0).await;
+    assert_eq!(low["reason"], "low_confidence");
+    assert!((low["best_similarity"].as_f64().unwrap() - 1.0).abs() < 1e-5);
     let exact = stack.lookup(json!({"query": "b"})).await;
     assert_eq!((&exact["outcome"], &exact["confidence"]), (&json!("hit"), &json!(0.5)));
     let bypass = json!({"query": "b", "embedding": vector(8, 2.0), "bypass": true});

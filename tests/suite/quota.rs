@@ -26,6 +26,7 @@ async fn goes_through_its_life_over_http_and_directly() {
 #[tokio::test]
 async fn bad_quotas_are_refused() {
     let stack = Stack::start().await;
+    stack.invoke("provision", json!({})).await.unwrap();
     for bad in [
         json!({"max_entries": 0}),
         json!({"max_entries": -1}),

@@ -1,14 +1,14 @@
 //! `delete`: removes one entry, by id or by its query.
 
 use mneme_core::cache::Cache;
-use mneme_core::entry::{check_query_bytes, no_such_entry};
+use mneme_core::entry::{Entry, check_query_bytes, no_such_entry};
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::key::EntryId;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::runtime::Operation;
-use mneme_core::write::remove::Reason;
+use mneme_core::write::remove::{Reason, RowRef};
 use serde::{Deserialize, Serialize};
 
 /// Which entry: `id` alone, or `query` with `namespace` (`default` when absent).
@@ -42,16 +42,16 @@ impl Operation for Delete {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
-        let entry = match (request.id, request.namespace, request.query) {
+        let rows = match (request.id, request.namespace, request.query) {
             (Some(id), None, None) => {
                 cache.open().await?;
-                cache.live_entry(id).await?
+                cache.live_entry(id).await?.into_iter().collect()
             }
             (None, namespace, Some(query)) => {
                 check_query_bytes(&query, &cache.config)?;
                 cache.open().await?;
                 let hash = QueryHash::of(&query, cache.config.normalize);
-                cache.entry_by_hash(&namespace.unwrap_or_default(), &hash).await?
+                rows_of(cache, &namespace.unwrap_or_default(), &hash).await?
             }
             _ => {
                 return Err(Error::invalid(
@@ -60,10 +60,21 @@ impl Operation for Delete {
                 ));
             }
         };
-        let entry = entry.ok_or_else(no_such_entry)?;
-        match cache.remove(&[(&entry).into()], Reason::Asked).await? {
+        let id = rows.last().ok_or_else(no_such_entry)?.id;
+        let rows: Vec<RowRef> = rows.iter().map(RowRef::from).collect();
+        match cache.remove(&rows, Reason::Asked).await? {
             0 => Err(no_such_entry()),
-            _ => Ok(Reply::ok(Response { deleted: true, id: entry.id })),
+            _ => Ok(Reply::ok(Response { deleted: true, id })),
         }
     }
+}
+
+/// The live entry of the pair, last, and the duplicates that the Python library may have left of it: were they to
+/// stay, they would answer in its place.
+async fn rows_of(cache: &Cache, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<Entry>, Error> {
+    let Some(entry) = cache.entry_by_hash(namespace, hash).await? else { return Ok(Vec::new()) };
+    let mut rows = cache.rows_of_pair(namespace, hash, Some(entry.id)).await?;
+    rows.retain(|row| row.id != entry.id && !row.is_expired(cache.now_secs()));
+    rows.push(entry);
+    Ok(rows)
 }

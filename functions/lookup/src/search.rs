@@ -37,7 +37,7 @@ pub(crate) struct Asked {
 /// What was found.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Hit { layer: Layer, entry: Entry, similarity: f32, confidence: f64 },
+    Hit { layer: Layer, entry: Box<Entry>, similarity: f32, confidence: f64 },
     Miss { reason: MissReason, best_similarity: Option<f32> },
 }
 
@@ -115,14 +115,14 @@ impl View {
                 }
             } else {
                 // A row of the Python library has no pointer, and this instance has no replica to know it by.
-                let indexed = cache.table.ids_by_hash(&asked.namespace, &asked.hash).await?;
-                exact = self::exact(cache, asked, indexed.into_iter().rev(), rows).await?;
+                let indexed = cache.rows_of_pair(&asked.namespace, &asked.hash, None).await?;
+                exact = judge(indexed.into_iter().rfind(|entry| !entry.is_expired(asked.now_secs)));
             }
         }
         if let Exact::Hit(entry) = exact {
             let age_secs = asked.now_secs - entry.created_at;
             let confidence = confidence(1.0, entry.confidence_score, age_secs, cache.config.confidence_half_life_secs);
-            return Ok(Found::Hit { layer: Layer::Exact, entry: *entry, similarity: 1.0, confidence });
+            return Ok(Found::Hit { layer: Layer::Exact, entry, similarity: 1.0, confidence });
         }
         let rejected = matches!(exact, Exact::Unservable).then_some(MissReason::Rejected);
         let Some(embedding) = &asked.embedding else {
@@ -187,6 +187,7 @@ impl View {
                 } else if confidence < cache.config.confidence_cutoff {
                     reason.get_or_insert(MissReason::LowConfidence);
                 } else {
+                    let entry = Box::new(entry);
                     return Ok(Found::Hit { layer: Layer::Semantic, entry, similarity, confidence });
                 }
             }
@@ -212,9 +213,14 @@ async fn exact(
         .into_iter()
         .filter_map(|id| rows.entry(id))
         .find(|entry| entry.answers(&asked.namespace, &asked.hash) && !entry.is_expired(asked.now_secs));
-    Ok(match live {
+    Ok(judge(live))
+}
+
+/// What a live entry of the pair, or none, comes to.
+fn judge(live: Option<Entry>) -> Exact {
+    match live {
         Some(entry) if is_servable(&entry.response) => Exact::Hit(Box::new(entry)),
         Some(_) => Exact::Unservable,
         None => Exact::Nothing,
-    })
+    }
 }

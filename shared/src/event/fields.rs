@@ -26,13 +26,19 @@ pub(super) struct HttpRequest {
     pub(super) body: Vec<u8>,
 }
 
+/// Which route was asked for, if any, and the path's parameters where they had to be read from the path itself.
+struct Match {
+    route: Option<&'static Route>,
+    parameters: Vec<(String, String)>,
+}
+
 impl HttpRequest {
     /// The fields: the body's, the query's, the path's, and the route's `action`.
     ///
     /// Errors: `InvalidRequest` for a path or method that is not the function's, a body that is not a JSON object, a
     /// parameter given twice with different values.
     pub(super) fn fields(self, function: &str) -> Result<Fields, Error> {
-        let (route, from_path) = self.route(function)?;
+        let Match { route, parameters } = self.route(function)?;
         let mut fields = match self.body.as_slice() {
             [] => Fields::new(),
             body => match serde_json::from_slice(body) {
@@ -44,7 +50,7 @@ impl HttpRequest {
                 }
             },
         };
-        let path_parameters = if from_path.is_empty() { self.path_parameters } else { from_path };
+        let path_parameters = if parameters.is_empty() { self.path_parameters } else { parameters };
         let action = route.and_then(|route| route.action).map(|action| ("action".to_owned(), action.to_owned()));
         for (name, text) in self.query.into_iter().chain(path_parameters).chain(action) {
             let value = match text.parse::<u64>() {
@@ -62,23 +68,23 @@ impl HttpRequest {
         Ok(fields)
     }
 
-    /// The function's route that was asked for, with the path's parameters where API Gateway did not match it.
-    fn route(&self, function: &str) -> Result<(Option<&'static Route>, Vec<(String, String)>), Error> {
+    /// The function's route that was asked for.
+    fn route(&self, function: &str) -> Result<Match, Error> {
         let own = || ROUTES.iter().filter(|route| route.function == function && route.method == self.method);
         if let Some(template) = &self.template
             && let Some(route) = own().find(|route| route.path == *template)
         {
-            return Ok((Some(route), Vec::new()));
+            return Ok(Match { route: Some(route), parameters: Vec::new() });
         }
         let path = self.prefix.as_deref().and_then(|prefix| self.path.strip_prefix(prefix)).unwrap_or(&self.path);
         for route in own() {
             if let Some(parameters) = match_path(route.path, path) {
-                return Ok((Some(route), parameters));
+                return Ok(Match { route: Some(route), parameters });
             }
         }
         // A Function URL has no routes: its root takes the function's own fields.
         if matches!(path, "" | "/") && ROUTES.iter().any(|route| route.function == function) {
-            return Ok((None, Vec::new()));
+            return Ok(Match { route: None, parameters: Vec::new() });
         }
         Err(Error::invalid(
             format!("`{function}` does not answer {} {}", self.method, self.path),

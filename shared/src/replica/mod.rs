@@ -66,7 +66,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items are passed over.
+    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items are passed over. Of two
+    /// entries for one query in one namespace only the one with the higher id, which replaced the other, is kept.
     pub fn take_in(&mut self, item: &Item) {
         let id = item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry);
         let namespace = text(item, "namespace").map(Namespace::from_row);
@@ -75,8 +76,9 @@ impl Replica {
         let vector =
             item.get("embedding").and_then(|value| value.as_b().ok()).and_then(|b| Embedding::from_row(b.as_ref()));
         let rows = self.namespaces.entry(namespace.clone()).or_default();
-        rows.take_in(id, hash, vector, expires_at(item));
-        self.homes.insert(id, namespace);
+        if rows.take_in(id, hash, vector, expires_at(item)) {
+            self.homes.insert(id, namespace);
+        }
     }
 
     /// Forgets the entry `id`, which was found deleted and, ids never being reused, stays so.
@@ -117,6 +119,7 @@ impl Replica {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
     use proptest::prelude::*;
     use serde_json::Map;
 
@@ -175,6 +178,22 @@ mod tests {
         replica.take_in(&item(2, "a", &[1.0, 1.0], None));
         replica.take_in(&item(1, "a", &[0.0, 1.0], None));
         assert_eq!(ids(&replica, "a", &[0.0, 1.0], 1, 0), [1]);
+    }
+
+    #[test]
+    fn a_newer_entry_for_the_same_query_takes_the_olders_place_in_any_order() {
+        for ids_in_order in [[1, 2], [2, 1]] {
+            let mut replica = Replica::default();
+            for id in ids_in_order {
+                let mut row = item(id, "a", &[1.0, 0.0], None);
+                row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
+                replica.take_in(&row);
+            }
+            assert_eq!(ids(&replica, "a", &[1.0, 0.0], 9, 0), [2]);
+            let namespace = Namespace::try_from("a".to_owned()).unwrap();
+            let hash = QueryHash::try_from("0".repeat(64)).unwrap();
+            assert_eq!(replica.by_hash(&namespace, &hash).map(EntryId::get), Some(2));
+        }
     }
 
     #[test]

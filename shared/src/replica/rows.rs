@@ -52,10 +52,21 @@ impl NamespaceRows {
         self.by_hash.get(hash).copied()
     }
 
-    pub(super) fn take_in(&mut self, id: EntryId, hash: QueryHash, vector: Option<Embedding>, expires_at: Option<i64>) {
+    /// Takes the entry in; false when a newer one of the same query is known, which replaced it.
+    pub(super) fn take_in(
+        &mut self,
+        id: EntryId,
+        hash: QueryHash,
+        vector: Option<Embedding>,
+        expires_at: Option<i64>,
+    ) -> bool {
+        match self.by_hash.get(&hash) {
+            Some(newer) if *newer > id => return false,
+            Some(known) => self.forget(*known),
+            None => {}
+        }
         self.forget(id);
-        let newest = self.by_hash.entry(hash.clone()).or_insert(id);
-        *newest = id.max(*newest);
+        self.by_hash.insert(hash.clone(), id);
         let slot = vector.and_then(|vector| {
             if self.ids.is_empty() {
                 self.dim = vector.dim();
@@ -69,6 +80,7 @@ impl NamespaceRows {
             })
         });
         self.facts.insert(id, Fact { hash, slot });
+        true
     }
 
     pub(super) fn forget(&mut self, id: EntryId) {

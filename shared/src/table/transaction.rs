@@ -90,6 +90,7 @@ impl Table {
         let token = Uuid::new_v4().to_string();
         let mut attempt = 0;
         loop {
+            #[expect(clippy::disallowed_methods, reason = "the one place")]
             let sent = self
                 .client
                 .transact_write_items()

@@ -1,7 +1,5 @@
 //! Storing one entry.
 
-use std::collections::BTreeSet;
-
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde_json::{Map, Value};
 
@@ -18,7 +16,7 @@ use crate::normalize::QueryHash;
 use crate::table::counter::Counter;
 use crate::table::tally::Counts;
 use crate::table::transaction::{Outcome, Verdict};
-use crate::table::{ENTRY_ID, Projection, pointed_entry};
+use crate::table::{ENTRY_ID, pointed_entry};
 
 /// How long an idempotency key answers as the first time.
 const RECEIPT_SECS: i64 = 24 * 60 * 60;
@@ -66,7 +64,7 @@ struct Seen {
     counter: Counter,
     /// Where the pair's pointer points, if there is one.
     pointer: Option<EntryId>,
-    /// The pair's rows, ascending by id: at most one, but for rows of the Python library's races.
+    /// The pair's rows, the newest last: at most one, but for what the Python library's races leave.
     rows: Vec<Entry>,
     receipt: Option<Stored>,
 }
@@ -175,16 +173,8 @@ impl Cache {
         };
         let (counter, pointer, indexed, receipt) = looked?;
         let pointer = pointer.as_ref().and_then(pointed_entry);
-        let ids: BTreeSet<EntryId> = indexed.into_iter().take(MOST_DUPLICATES).chain(pointer).collect();
-        let rows = if ids.is_empty() {
-            Vec::new()
-        } else {
-            let rows = self.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::Whole).await?;
-            ids.iter()
-                .filter_map(|id| rows.entry(*id))
-                .filter(|entry| entry.answers(&new.namespace, &new.query_hash))
-                .collect()
-        };
+        let ids = indexed.into_iter().take(MOST_DUPLICATES).chain(pointer);
+        let rows = self.newest_last(&new.namespace, &new.query_hash, ids).await?;
         let receipt = receipt.filter(|item| number(item, "ttl").is_some_and(|until: i64| until > self.now_secs()));
         let receipt = receipt.and_then(|item| {
             Some(Stored { id: pointed_entry(&item)?, created: *item.get("created")?.as_bool().ok()?, quota: None })

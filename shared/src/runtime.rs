@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tracing_subscriber::EnvFilter;
 
 use crate::cache::Cache;
@@ -40,9 +40,11 @@ pub trait Operation: Send + Sync + 'static {
 /// Sets up logs, reads the configuration and connects. `None` after the log has said what is wrong with the
 /// configuration: the function exits, and Lambda reports `Runtime.ExitError`.
 pub async fn start() -> Option<Cache> {
-    // Lambda's own variable for log levels; the SDK and hyper are quiet unless something is wrong.
+    // Lambda's own variable for log levels; the SDK and hyper are quiet unless something is wrong. The runtime would
+    // log each function error again.
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()).to_lowercase();
-    let filter = EnvFilter::try_new(format!("warn,mneme={level}")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let directives = format!("warn,lambda_runtime::layers::panic=off,mneme={level}");
+    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter).init();
     match Config::from_env() {
         Ok(config) => {
@@ -87,7 +89,7 @@ pub async fn invoke<O: Operation>(
     cache: &Cache,
     payload: Payload,
     request_id: &str,
-) -> Result<Value, Error> {
+) -> Result<Box<RawValue>, Error> {
     let (caller, fields) = event::read(payload, O::FUNCTION, O::SCHEDULED);
     let outcome = match fields {
         Ok(fields) => answer(operation, cache, fields).await,

@@ -14,7 +14,7 @@ use mneme_core::normalize::QueryHash;
 use mneme_core::recorder::Recorder;
 use mneme_core::runtime::Operation;
 use mneme_core::table::tally::Counts;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
@@ -81,10 +81,8 @@ pub enum Response {
         /// The answer.
         response: String,
         /// Cosine similarity; 1 for the exact layer.
-        #[serde(serialize_with = "short")]
         similarity: f32,
         /// similarity × confidence_score × 0.5^(age / half-life).
-        #[serde(serialize_with = "short")]
         confidence: f32,
         /// Seconds since the entry was put.
         age_seconds: i64,
@@ -96,21 +94,8 @@ pub enum Response {
         /// Why.
         reason: MissReason,
         /// How similar the closest entry is, where one is known.
-        #[serde(serialize_with = "short_or_null")]
         best_similarity: Option<f32>,
     },
-}
-
-/// The shortest decimal that names the float32, where a float64 of it would show digits that are not its own.
-fn short<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(value.to_string().parse().unwrap_or(f64::from(*value)))
-}
-
-fn short_or_null<S: Serializer>(value: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => short(value, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// The operation, with this instance's view of the table.

@@ -15,6 +15,7 @@ use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::fields::{HttpRequest, decode};
 use super::{Fields, Reply};
@@ -110,21 +111,21 @@ fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCod
 }
 
 /// The reply to a REST API. Its `headers` stay empty: API Gateway would send what stands in both maps twice.
-pub(super) fn reply_v1<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Value, Error> {
+pub(super) fn reply_v1<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     let (status, headers, body) = response(outcome)?;
     let mut reply = ApiGatewayProxyResponse::default();
     reply.status_code = status.as_u16().into();
     reply.multi_value_headers = headers;
     reply.body = Some(body);
-    serde_json::to_value(reply).map_err(Error::internal)
+    to_raw_value(&reply).map_err(Error::internal)
 }
 
 /// The reply to an HTTP API or a Function URL.
-pub(super) fn reply_v2<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Value, Error> {
+pub(super) fn reply_v2<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     let (status, headers, body) = response(outcome)?;
     let mut reply = ApiGatewayV2httpResponse::default();
     reply.status_code = status.as_u16().into();
     reply.headers = headers;
     reply.body = Some(body);
-    serde_json::to_value(reply).map_err(Error::internal)
+    to_raw_value(&reply).map_err(Error::internal)
 }

@@ -6,6 +6,7 @@ mod http;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -126,9 +127,9 @@ pub fn parse<T: DeserializeOwned>(fields: Fields) -> Result<T, Error> {
 
 /// The outcome in the caller's form: what a direct invocation gets as its result or as a function error, and what
 /// API Gateway turns into an HTTP response.
-pub fn render<T: Serialize>(caller: Caller, outcome: Result<Reply<T>, Error>) -> Result<Value, Error> {
+pub fn render<T: Serialize>(caller: Caller, outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     match (caller, outcome) {
-        (Caller::Direct | Caller::Schedule, outcome) => serde_json::to_value(outcome?.body).map_err(Error::internal),
+        (Caller::Direct | Caller::Schedule, outcome) => to_raw_value(&outcome?.body).map_err(Error::internal),
         (Caller::RestApi, outcome) => http::reply_v1(outcome),
         (Caller::HttpApi, outcome) => http::reply_v2(outcome),
     }

@@ -99,6 +99,9 @@ fn a_broken_event_says_what_is_broken() {
 
 #[test]
 fn replies_take_the_callers_form() {
+    let render = |caller, outcome| -> Result<Value, Error> {
+        super::render::<Value>(caller, outcome).map(|raw| serde_json::from_str(raw.get()).unwrap())
+    };
     let created = || Ok(Reply::created(json!({"id": 7})));
     assert_eq!(render(Caller::Direct, created()).unwrap(), json!({"id": 7}));
     let v2 = render(Caller::HttpApi, created()).unwrap();
@@ -107,7 +110,7 @@ fn replies_take_the_callers_form() {
     let v1 = render(Caller::RestApi, created()).unwrap();
     assert_eq!(v1["multiValueHeaders"]["content-type"], json!(["application/json"]));
 
-    let failed = || Err::<Reply<()>, _>(Error::backend("d", "r").retry_after(1));
+    let failed = || Err::<Reply<Value>, _>(Error::backend("d", "r").retry_after(1));
     let v2 = render(Caller::HttpApi, failed()).unwrap();
     assert_eq!(v2["statusCode"], json!(503));
     assert_eq!(v2["headers"], json!({"content-type": "application/problem+json", "retry-after": "1"}));

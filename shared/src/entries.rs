@@ -24,11 +24,16 @@ impl Cache {
     pub async fn entry_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Option<Entry>, Error> {
         let now = self.now_secs();
         let fits = |entry: &Entry| entry.answers(namespace, hash) && !entry.is_expired(now);
-        let pointer = self.table.get(RowKey::pointer(namespace, hash), true).await?;
-        if let Some(id) = pointer.as_ref().and_then(pointed_entry)
-            && let Some(entry) = self.table.entry(id).await?.filter(fits)
+        let pointer = RowKey::pointer(namespace, hash);
+        let mut followed = None;
+        // A row that is gone may have been replaced after the pointer was read: follow it again where it has moved.
+        while let Some(id) = self.table.get(pointer, true).await?.as_ref().and_then(pointed_entry)
+            && followed != Some(id)
         {
-            return Ok(Some(entry));
+            if let Some(entry) = self.table.entry(id).await?.filter(fits) {
+                return Ok(Some(entry));
+            }
+            followed = Some(id);
         }
         let rows = self.rows_of_pair(namespace, hash, None).await?;
         Ok(rows.into_iter().rfind(fits))

@@ -1,5 +1,6 @@
 //! `delete`: by id and by query.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::{Stack, vector};
 use reqwest::Method;
 use serde_json::json;
@@ -41,5 +42,36 @@ async fn a_deletion_is_told_precisely() {
         [json!({}), json!({"id": 1, "query": "q"}), json!({"namespace": "a"}), json!({"id": 1, "namespace": "a"})]
     {
         assert_eq!(stack.invoke("delete", bad.clone()).await.unwrap_err().name, "InvalidRequest", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn duplicates_go_together_and_leave_no_pointer() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "A"})).await;
+    // As the Python library's races leave it: more rows of the same pair.
+    let mut copy = stack.rows().await[&1].clone();
+    for id in ["7", "8"] {
+        copy.insert("id".to_owned(), AttributeValue::N(id.to_owned()));
+        stack.put_item(copy.clone()).await;
+    }
+    assert_eq!(stack.invoke("delete", json!({"query": "Q"})).await.unwrap(), json!({"deleted": true, "id": 1}));
+    assert!(stack.entry_ids().await.is_empty());
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "miss");
+    assert_eq!(stack.counter().await, (2, 4));
+    let writes = stack.proxy.take_calls().into_iter().filter(|call| call.operation == "TransactWriteItems");
+    for call in writes {
+        let actions = call.request["TransactItems"].as_array().unwrap().clone();
+        let mut keys: Vec<String> = actions
+            .iter()
+            .map(|action| {
+                let action = action.as_object().unwrap().values().next().unwrap();
+                action["Key"]["id"]["N"].as_str().or(action["Item"]["id"]["N"].as_str()).unwrap().to_owned()
+            })
+            .collect();
+        keys.sort();
+        let all = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), all, "one action per item, as DynamoDB requires");
     }
 }

@@ -97,3 +97,32 @@ async fn a_table_made_anew_is_noticed() {
     stack.put(json!({"query": "new", "response": "new", "embedding": vector(8, 0.0)})).await;
     assert_eq!(stack.lookup(ask(0.0)).await["response"], "new");
 }
+
+#[tokio::test]
+async fn an_answer_that_moves_while_it_is_read_does_not_vanish() {
+    let stack = Stack::with(&[("MNEME_TXN_RETRIES", "50")]).await;
+    let entry = |number: u32| {
+        let angle = f64::from(number % 2) * 0.1;
+        json!({"query": "q", "response": "A", "embedding": vector(8, angle)})
+    };
+    stack.put(entry(0)).await;
+    warm(&stack, 2).await;
+    let writer = async {
+        for number in 1..60 {
+            stack.put(entry(number)).await;
+        }
+    };
+    let reader = async |question: Value| {
+        for _ in 0..60 {
+            let answer = stack.lookup(question.clone()).await;
+            assert_eq!(answer["outcome"], "hit", "{answer}");
+        }
+    };
+    let hash = mneme_core::normalize::QueryHash::of("q", true);
+    let finder = async {
+        for _ in 0..60 {
+            stack.invoke("find", json!({"query_hash": hash})).await.unwrap();
+        }
+    };
+    futures::join!(writer, reader(ask(0.0)), reader(json!({"query": "q"})), finder);
+}

@@ -56,6 +56,13 @@ enum Exact {
     Nothing,
 }
 
+/// One pass of a search.
+struct Pass {
+    found: Found,
+    /// Whether a row that was pointed at or suggested was gone: it may have been replaced since the counter was read.
+    vanished: bool,
+}
+
 impl View {
     /// Looks for an answer: exact first, then the nearest entries.
     ///
@@ -63,14 +70,31 @@ impl View {
     /// the table has moved on, or a candidate turns out to be gone. On the first question with a vector the whole
     /// table, by one scan. Errors: `StoreBackendError`, `EmbedderDimensionError`, `EmbedderMismatchError`.
     pub(crate) async fn search(&mut self, cache: &Cache, asked: &Asked) -> Result<Found, Error> {
+        let mut last_version = None;
+        loop {
+            let Pass { found, vanished } = self.pass(cache, asked, last_version.is_some()).await?;
+            let version = self.seen.as_ref().map(|(counter, _)| counter.version);
+            // A miss for a row that vanished may be an answer that moved: look again, unless nothing has been written
+            // between two looks.
+            if vanished && matches!(found, Found::Miss { .. }) && last_version != Some(version) {
+                last_version = Some(version);
+                continue;
+            }
+            return Ok(found);
+        }
+    }
+
+    /// `again`: whether the counter must be read however fresh the last reading is.
+    async fn pass(&mut self, cache: &Cache, asked: &Asked, again: bool) -> Result<Pass, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
-        let trusted = self.seen.take().filter(|(_, read_at)| self.replica.is_loaded() && read_at.elapsed() < interval);
+        let trusted =
+            self.seen.take().filter(|(_, read_at)| !again && self.replica.is_loaded() && read_at.elapsed() < interval);
         let pointer = RowKey::pointer(&asked.namespace, &asked.hash);
         let suggested = self.candidates(asked, CANDIDATES, &HashSet::new());
         let mut keys: Vec<RowKey> = suggested.iter().map(|candidate| candidate.id.into()).collect();
         keys.extend(self.replica.by_hash(&asked.namespace, &asked.hash).map(RowKey::from));
         keys.push(pointer);
-        let read_at = Instant::now();
+        let now = Instant::now();
         let (mut rows, counter, read_at) = match trusted {
             Some((counter, read_at)) => (cache.table.batch_get(keys, Projection::Whole).await?, counter, read_at),
             None => {
@@ -84,19 +108,20 @@ impl View {
                     rows => rows?,
                 };
                 let counter = cache.counter_from(rows.get(RowKey::COUNTER)).await?;
-                (rows, counter, read_at)
+                (rows, counter, now)
             }
         };
         if let Some(embedding) = &asked.embedding {
             counter.check_dim(embedding.dim())?;
         }
         let pointed = rows.get(pointer).and_then(pointed_entry);
-        let found = self.search_rows(cache, asked, &counter, pointed, &mut rows).await;
+        let found = self.layers(cache, asked, &counter, pointed, &mut rows).await;
         self.seen = Some((counter, read_at));
-        found
+        Ok(Pass { found: found?, vanished: rows.lacks_an_entry() })
     }
 
-    async fn search_rows(
+    /// Both layers, over the `rows` read so far, which are completed as needed.
+    async fn layers(
         &mut self,
         cache: &Cache,
         asked: &Asked,

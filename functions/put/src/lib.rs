@@ -40,9 +40,8 @@ pub struct EntryRequest {
     pub namespace: Namespace,
     /// The question's vector; without one only the exact layer finds the entry.
     pub embedding: Option<Embedding>,
-    /// What to keep with the answer.
-    #[serde(default)]
-    pub metadata: Map<String, Value>,
+    /// What to keep with the answer; null: nothing.
+    pub metadata: Option<Map<String, Value>>,
     /// Seconds to live; absent: `MNEME_DEFAULT_TTL_SECS`, or for ever.
     pub ttl_seconds: Option<u64>,
     /// How far the answer is to be trusted, 0 to 1.
@@ -177,7 +176,8 @@ fn check(cache: &Cache, entry: EntryRequest) -> Result<NewEntry, Error> {
     if let Some(limit) = config.max_response_bytes {
         within("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
     }
-    let metadata_bytes = serde_json::to_string(&entry.metadata).map_err(Error::internal)?.len();
+    let metadata = entry.metadata.unwrap_or_default();
+    let metadata_bytes = serde_json::to_string(&metadata).map_err(Error::internal)?.len();
     within("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
     if !(0.0..=1.0).contains(&entry.confidence_score) {
         return Err(Error::invalid(
@@ -203,9 +203,10 @@ fn check(cache: &Cache, entry: EntryRequest) -> Result<NewEntry, Error> {
         query: config.store_query.then_some(entry.query),
         response: entry.response,
         embedding: entry.embedding,
-        metadata: entry.metadata,
+        metadata,
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
-        confidence_score: entry.confidence_score,
+        // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.
+        confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
         idempotency_key: entry.idempotency_key,
     })
 }

@@ -81,6 +81,11 @@ impl Rows {
         readable(self.get(id.into())?)
     }
 
+    /// Whether an entry that was asked for does not exist.
+    pub fn lacks_an_entry(&self) -> bool {
+        self.asked.iter().any(|key| key.entry().is_some() && !self.items.contains_key(key))
+    }
+
     /// Adds the rows of `more`.
     pub fn extend(&mut self, more: Rows) {
         self.items.extend(more.items);

@@ -116,16 +116,18 @@ impl Cache {
         })
     }
 
-    /// Removes the pair's pointer, if it points at `id` or is gone already.
-    pub(crate) fn unpoint(&self, pointer: RowKey, id: EntryId) -> Result<TransactWriteItem, Error> {
+    /// Removes the pair's pointer, if it points at one of `ids` or is gone already.
+    pub(crate) fn unpoint(&self, pointer: RowKey, ids: &[EntryId]) -> Result<TransactWriteItem, Error> {
+        let names: Vec<String> = (0..ids.len()).map(|at| format!(":id{at}")).collect();
+        let values = names.iter().cloned().zip(ids.iter().map(n)).collect();
         delete(
             Delete::builder()
                 .table_name(self.table.name())
                 .key("id", pointer.attribute())
-                .condition_expression("attribute_not_exists(#id) OR #entry_id = :id")
+                .condition_expression(format!("attribute_not_exists(#id) OR #entry_id IN ({})", names.join(", ")))
                 .expression_attribute_names("#id", "id")
                 .expression_attribute_names("#entry_id", ENTRY_ID)
-                .expression_attribute_values(":id", n(id)),
+                .set_expression_attribute_values(Some(values)),
         )
     }
 

@@ -1,6 +1,6 @@
 //! Removing entries, many in a transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
 
@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
-use crate::table::tally::Counts;
 use crate::table::transaction::{MAX_ACTIONS, Outcome};
 
 /// Why entries are removed, which decides what must still be true of them.
@@ -75,13 +74,6 @@ impl From<&Entry> for RowRef {
     }
 }
 
-/// One entry's part in a transaction.
-struct Doomed<'a> {
-    row: &'a RowRef,
-    /// Whether its pair's pointer may still point at it.
-    unpoint: bool,
-}
-
 impl Cache {
     /// Removes `rows`, their pointers with them, and returns how many this call removed.
     ///
@@ -103,7 +95,7 @@ impl Cache {
     /// the table's tally.
     fn batch_len(&self, rows: &[RowRef]) -> usize {
         let mut actions = 2;
-        let mut namespaces = std::collections::HashSet::new();
+        let mut namespaces = HashSet::new();
         rows.iter()
             .take_while(|row| {
                 actions += 2 + usize::from(namespaces.insert(&row.namespace));
@@ -114,60 +106,51 @@ impl Cache {
 
     async fn remove_batch(&self, rows: &[RowRef], reason: Reason) -> Result<u64, Error> {
         let mut pace = Pace::new(self.config.txn_retries, self.deadline);
-        let mut batch: Vec<Doomed> = rows.iter().map(|row| Doomed { row, unpoint: true }).collect();
-        while !batch.is_empty() {
-            let mut actions = Vec::new();
+        let mut rows: Vec<&RowRef> = rows.iter().collect();
+        // Pointers that were found to lead elsewhere, and stay.
+        let mut kept: BTreeSet<RowKey> = BTreeSet::new();
+        while !rows.is_empty() {
             let mut changes: BTreeMap<&Namespace, TallyChange> = BTreeMap::new();
-            for doomed in &batch {
-                actions.push(self.delete_row_if(doomed.row, reason)?);
-                let change = changes.entry(&doomed.row.namespace).or_default();
+            // By key: a transaction takes one action per item, and duplicates of a pair share their pointer.
+            let mut pointers: BTreeMap<RowKey, Vec<EntryId>> = BTreeMap::new();
+            let mut actions = Vec::new();
+            for row in &rows {
+                actions.push(self.delete_row_if(row, reason)?);
+                let change = changes.entry(&row.namespace).or_default();
                 change.entries -= 1;
                 match reason {
                     Reason::Asked => {}
                     Reason::Evicted => change.counts.evictions += 1,
                     Reason::Expired => change.counts.expirations += 1,
                 }
+                pointers.entry(RowKey::pointer(&row.namespace, &row.query_hash)).or_default().push(row.id);
             }
-            // Pointers stand behind the rows, in their order, so that a position tells both.
-            for doomed in batch.iter().filter(|doomed| doomed.unpoint) {
-                let pointer = RowKey::pointer(&doomed.row.namespace, &doomed.row.query_hash);
-                actions.push(self.unpoint(pointer, doomed.row.id)?);
+            pointers.retain(|pointer, _| !kept.contains(pointer));
+            for (pointer, ids) in &pointers {
+                actions.push(self.unpoint(*pointer, ids)?);
             }
-            actions.push(self.bump(batch.len() as u64)?);
+            actions.push(self.bump(rows.len() as u64)?);
             for (namespace, change) in &changes {
                 actions.extend(self.tally(namespace, change)?);
             }
-            let whole = TallyChange { entries: -(batch.len() as i64), has_ttl: false, counts: Counts::default() };
+            let whole = TallyChange { entries: -(rows.len() as i64), ..TallyChange::default() };
             actions.extend(self.whole_tally(&whole)?);
 
             let outcome = self.table.transact(actions, self.deadline).await?;
             if let Outcome::Committed = outcome {
-                return Ok(batch.len() as u64);
+                return Ok(rows.len() as u64);
             }
             if outcome.was_crowded_out() {
                 pace.after_crowding().await?;
                 continue;
             }
-            let mut pointer_at = batch.len();
-            let mut changed = false;
-            let verdicts: Vec<(bool, bool)> = batch
-                .iter()
-                .enumerate()
-                .map(|(row_at, doomed)| {
-                    let row_failed = outcome.failed_condition(row_at);
-                    let pointer_failed = doomed.unpoint && outcome.failed_condition(pointer_at);
-                    pointer_at += usize::from(doomed.unpoint);
-                    (row_failed, pointer_failed)
-                })
-                .collect();
-            let mut verdicts = verdicts.into_iter();
-            batch.retain_mut(|doomed| {
-                let (row_failed, pointer_failed) = verdicts.next().unwrap_or_default();
-                doomed.unpoint &= !pointer_failed;
-                changed |= row_failed || pointer_failed;
-                !row_failed
-            });
-            if !changed {
+            let before = (rows.len(), kept.len());
+            let first_pointer = rows.len();
+            let elsewhere = pointers.keys().enumerate().filter(|(at, _)| outcome.failed_condition(first_pointer + at));
+            kept.extend(elsewhere.map(|(_, pointer)| *pointer));
+            let mut at = 0..rows.len();
+            rows.retain(|_| at.next().is_some_and(|at| !outcome.failed_condition(at)));
+            if before == (rows.len(), kept.len()) {
                 return Err(Error::internal("a removal was refused for none of its rows"));
             }
         }

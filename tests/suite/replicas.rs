@@ -108,19 +108,19 @@ async fn an_answer_that_moves_while_it_is_read_does_not_vanish() {
     stack.put(entry(0)).await;
     warm(&stack, 2).await;
     let writer = async {
-        for number in 1..60 {
+        for number in 1..25 {
             stack.put(entry(number)).await;
         }
     };
     let reader = async |question: Value| {
-        for _ in 0..60 {
+        for _ in 0..25 {
             let answer = stack.lookup(question.clone()).await;
             assert_eq!(answer["outcome"], "hit", "{answer}");
         }
     };
     let hash = mneme_core::normalize::QueryHash::of("q", true);
     let finder = async {
-        for _ in 0..60 {
+        for _ in 0..25 {
             stack.invoke("find", json!({"query_hash": hash})).await.unwrap();
         }
     };

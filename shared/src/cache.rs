@@ -57,8 +57,13 @@ impl Cache {
     }
 
     /// The same cache for an invocation that has `remaining` left, less a reserve for the reply.
-    pub fn within(&self, remaining: Duration) -> Self {
+    pub fn for_invocation(&self, remaining: Duration) -> Self {
         Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(RESERVE) }
+    }
+
+    /// The same cache for a piece of work that may take `limit`, and no longer than this one's deadline.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { shared: self.shared.clone(), deadline: self.deadline.min(Instant::now() + limit) }
     }
 
     /// Whether the table is known to be there and to belong to the configured embedder.

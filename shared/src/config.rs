@@ -19,7 +19,7 @@ pub enum Billing {
 
 /// What a created table's GSIs hold beside their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Projection {
+pub enum IndexProjection {
     /// Nothing: the cheapest to write.
     KeysOnly,
     /// The whole entry, which the Python library reads from them.
@@ -36,7 +36,7 @@ pub struct Config {
     /// `MNEME_BILLING_MODE` and `MNEME_PROVISIONED_CAPACITY`.
     pub billing: Billing,
     /// `MNEME_GSI_PROJECTION`.
-    pub projection: Projection,
+    pub projection: IndexProjection,
     /// `MNEME_EMBEDDER_FINGERPRINT`; `None`: whatever the table is stamped with.
     pub fingerprint: Option<String>,
     /// `MNEME_EMBEDDER_DIM`; `None`: whatever the table is stamped with.
@@ -88,14 +88,7 @@ impl RawEnv {
 
     /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
     fn parse<T: FromStr>(&mut self, name: &str, default: T, form: &str, accept: impl Fn(&T) -> bool) -> T {
-        let Some(text) = self.take(name) else { return default };
-        match text.trim().parse::<T>() {
-            Ok(value) if accept(&value) => value,
-            _ => {
-                self.complaints.push(format!("{name}={text:?} is not {form}"));
-                default
-            }
-        }
+        self.optional(name, form, accept).unwrap_or(default)
     }
 
     fn optional<T: FromStr>(&mut self, name: &str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
@@ -160,7 +153,9 @@ impl RawEnv {
 impl Config {
     /// The configuration in this process's environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_variables(std::env::vars())
+        Self::from_variables(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
     }
 
     /// The configuration in `variables`, of which those whose names start with `MNEME_` are read.
@@ -187,8 +182,8 @@ impl Config {
             billing: env.billing(),
             projection: env.one_of(
                 "MNEME_GSI_PROJECTION",
-                Projection::KeysOnly,
-                &[("KEYS_ONLY", Projection::KeysOnly), ("ALL", Projection::All)],
+                IndexProjection::KeysOnly,
+                &[("KEYS_ONLY", IndexProjection::KeysOnly), ("ALL", IndexProjection::All)],
             ),
             fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT"),
             dim: env.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |d| (1..=65536).contains(d)),
@@ -238,7 +233,7 @@ mod tests {
         assert_eq!(config.similarity_threshold, 0.85);
         assert_eq!(config.confidence_cutoff, 0.7);
         assert_eq!(config.billing, Billing::PayPerRequest);
-        assert_eq!(config.projection, Projection::KeysOnly);
+        assert_eq!(config.projection, IndexProjection::KeysOnly);
         assert_eq!((config.txn_retries, config.access_resolution_secs), (5, 300));
         assert_eq!((config.max_query_bytes, config.max_metadata_bytes), (32_768, 65_536));
         assert!(config.normalize && config.store_query && !config.create_table);

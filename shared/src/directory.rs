@@ -17,9 +17,15 @@ impl Cache {
         if self.is_registered(namespace) {
             return Ok(());
         }
-        self.table.add_name(RowKey::directory(namespace), namespace).await?;
+        self.enter(namespace).await?;
         self.set_registered(namespace);
         Ok(())
+    }
+
+    /// Enters `namespace` into the directory, whatever this instance remembers: what `vacuum` does for every namespace
+    /// that it comes by, in case the directory has lost it. Writes: one UpdateItem.
+    pub(crate) async fn enter(&self, namespace: &Namespace) -> Result<(), Error> {
+        self.table.add_name(RowKey::directory(namespace), namespace).await
     }
 
     /// The namespaces in the directory. Reads: one BatchGetItem of 64 keys.

@@ -8,7 +8,7 @@ use crate::table::tally::Tally;
 use crate::table::{LruKey, Projection};
 use crate::write::remove::{Reason, RowRef};
 
-/// How many of the least recently used entries are looked at for expired ones: all, up to this cap.
+/// How many of the least recently used entries are looked at for expired ones, where any expire: all, up to this cap.
 const EXAMINED: usize = 1000;
 
 /// What a cap is on.
@@ -16,6 +16,15 @@ const EXAMINED: usize = 1000;
 enum Scope<'a> {
     Namespace(&'a Namespace),
     Table,
+}
+
+impl Scope<'_> {
+    fn tally(self) -> RowKey {
+        match self {
+            Self::Namespace(namespace) => RowKey::tally(namespace),
+            Self::Table => RowKey::TABLE_TALLY,
+        }
+    }
 }
 
 /// What keeping to the caps removed.
@@ -50,85 +59,76 @@ impl Cache {
     /// Brings the namespace back under its quota, or, where it has none, the table under `MNEME_MAX_ENTRIES`:
     /// what a put does after it has stored.
     ///
-    /// Reads: one tally; past the cap, `gsi_lru` and the rows to go. Writes: removals.
-    /// A table whose size is not known (its tally vanished, or the cap is new) is left to `vacuum`.
+    /// Reads: one tally; past the cap, the keys of `gsi_lru` and the rows to go. Writes: removals.
+    /// A table that was never counted (its tally vanished, or the cap is new) is left to `vacuum`, which finds the
+    /// namespaces that the directory lacks.
     pub async fn enforce_caps(&self, namespace: &Namespace, quota: Option<u64>) -> Result<Evicted, Error> {
         if self.config.max_entries.is_some() {
             self.register(namespace).await?;
         }
-        match (quota, self.config.max_entries) {
-            (Some(quota), _) => self.shrink(Scope::Namespace(namespace), true, quota).await,
-            (None, Some(cap)) => self.shrink(Scope::Table, true, cap).await,
-            (None, None) => Ok(Evicted::default()),
+        let (scope, cap) = match (quota, self.config.max_entries) {
+            (Some(quota), _) => (Scope::Namespace(namespace), quota),
+            (None, Some(cap)) => (Scope::Table, cap),
+            (None, None) => return Ok(Evicted::default()),
+        };
+        let tally = self.table.tally(scope.tally()).await?;
+        let fits = tally.counted && tally.entries <= i64::try_from(cap).unwrap_or(i64::MAX);
+        if fits || (!tally.counted && matches!(scope, Scope::Table)) {
+            return Ok(Evicted::default());
         }
+        self.shrink(scope, tally, cap).await
     }
 
     /// Counts the namespace and brings it under `cap`.
     pub async fn shrink_namespace(&self, namespace: &Namespace, cap: u64) -> Result<Evicted, Error> {
-        self.shrink(Scope::Namespace(namespace), false, cap).await
+        let scope = Scope::Namespace(namespace);
+        self.shrink(scope, self.table.tally(scope.tally()).await?, cap).await
     }
 
     /// Counts the table, namespace by namespace of the directory, and brings it under `cap`.
     pub async fn shrink_table(&self, cap: u64) -> Result<Evicted, Error> {
-        self.shrink(Scope::Table, false, cap).await
+        self.shrink(Scope::Table, self.table.tally(Scope::Table.tally()).await?, cap).await
     }
 
-    /// Brings `scope` under `cap`, going by its tally if that is to be trusted and knows, else by a count.
-    async fn shrink(&self, scope: Scope<'_>, trust_tally: bool, cap: u64) -> Result<Evicted, Error> {
-        let key = match scope {
-            Scope::Namespace(namespace) => RowKey::tally(namespace),
-            Scope::Table => RowKey::TABLE_TALLY,
-        };
-        let read = self.table.tally(key).await?;
-        if trust_tally && !read.counted && matches!(scope, Scope::Table) {
-            return Ok(Evicted::default());
-        }
-        let tally = Tally { counted: read.counted && trust_tally, ..read };
-        if tally.counted && tally.entries <= cap as i64 {
-            return Ok(Evicted::default());
-        }
-        // DynamoDB's own TTL removes rows without a word to the tally, so where entries expire it only raises the
-        // question.
-        let must_count = !tally.counted || tally.has_ttl;
+    /// Counts `scope`, removes what is over `cap`, and sets the tally right. A tally only raises the question: rows go
+    /// and come without it, by DynamoDB's own TTL and by the Python library.
+    async fn shrink(&self, scope: Scope<'_>, tally: Tally, cap: u64) -> Result<Evicted, Error> {
+        let keys = self.oldest_first(scope).await?;
+        let rows = keys.len() as u64;
+        let batch = eviction_batch(rows, cap) as usize;
         let may_expire = tally.has_ttl || !tally.counted;
-        let tallied = tally.entries.max(0) as u64;
-        let batch = eviction_batch(tallied, cap) as usize;
-        let wanted = match (must_count, may_expire) {
-            (true, _) => usize::MAX,
-            (false, true) => (2 * batch).max(EXAMINED),
-            (false, false) => batch,
-        };
-        let keys = self.oldest(scope, wanted).await?;
-        let rows = if must_count { keys.len() as u64 } else { tallied };
-        let examined = if may_expire { keys.len().min((2 * batch).max(EXAMINED)) } else { batch };
-        let found = self.table.batch_get(keys.iter().take(examined).map(|key| key.id.into()), Projection::Ages).await?;
-        let candidates: Vec<RowRef> =
-            keys.iter().filter_map(|key| RowRef::from_item(found.get(key.id.into())?)).collect();
-        let now = self.now_secs();
-        let (expired, live): (Vec<RowRef>, Vec<RowRef>) = candidates.into_iter().partition(|row| row.is_expired(now));
-        let live_rows = rows - expired.len() as u64;
-        let has_ttl = live.iter().any(|row| row.expires_at.is_some()) || keys.len() > examined && may_expire;
-        let victims = &live[..(eviction_batch(live_rows, cap) as usize).min(live.len())];
+        let examined = if may_expire && batch > 0 { keys.len().min((2 * batch).max(EXAMINED)) } else { batch };
+        let (expired, live) = self.examine(&keys[..examined]).await?;
+        let has_ttl = may_expire && (examined < keys.len() || live.iter().any(|row| row.expires_at.is_some()));
+        let victims = eviction_batch(rows - expired.len() as u64, cap) as usize;
         let removed = Evicted {
             expired: self.remove(&expired, Reason::Expired).await?,
-            evicted: self.remove(victims, Reason::Evicted).await?,
+            evicted: self.remove(&live[..victims.min(live.len())], Reason::Evicted).await?,
         };
-        if must_count {
-            let gone = removed.expired + removed.evicted;
-            let moved = Tally { entries: tally.entries - gone as i64, ..tally };
-            self.table.recount(key, moved, rows - gone, has_ttl).await?;
-        }
+        let gone = removed.expired + removed.evicted;
+        let moved = Tally { entries: tally.entries - gone as i64, ..tally };
+        self.table.recount(scope.tally(), moved, rows - gone, has_ttl).await?;
         Ok(removed)
     }
 
-    /// At least `count` of the least recently used entries of `scope`, or all there are, in order.
-    async fn oldest(&self, scope: Scope<'_>, count: usize) -> Result<Vec<LruKey>, Error> {
+    /// Reads the rows behind `keys` and tells the expired from the live; both stay in the order of the keys.
+    async fn examine(&self, keys: &[LruKey]) -> Result<(Vec<RowRef>, Vec<RowRef>), Error> {
+        let rows = self.table.batch_get(keys.iter().map(|key| key.id.into()), Projection::Ages).await?;
+        let now = self.now_secs();
+        Ok(keys
+            .iter()
+            .filter_map(|key| RowRef::from_item(rows.get(key.id.into())?))
+            .partition(|row| row.is_expired(now)))
+    }
+
+    /// All entries of `scope`, least recently used first.
+    async fn oldest_first(&self, scope: Scope<'_>) -> Result<Vec<LruKey>, Error> {
         match scope {
-            Scope::Namespace(namespace) => self.table.least_recently_used(namespace, None, count).await,
+            Scope::Namespace(namespace) => self.table.least_recently_used(namespace, None, usize::MAX).await,
             Scope::Table => {
                 let mut keys = Vec::new();
                 for namespace in self.registered_namespaces().await? {
-                    keys.extend(self.table.least_recently_used(&namespace, None, count).await?);
+                    keys.extend(self.table.least_recently_used(&namespace, None, usize::MAX).await?);
                 }
                 keys.sort_unstable();
                 Ok(keys)

@@ -67,6 +67,9 @@ impl RowKey {
     /// The tally of the whole table.
     pub const TABLE_TALLY: Self = Self::derived(DerivedKind::Tally, 0);
 
+    /// The tally of lookups in namespaces that have none: where nothing was ever put, or only by the Python library.
+    pub const STRANGERS_TALLY: Self = Self::derived(DerivedKind::Tally, 1);
+
     const fn derived(kind: DerivedKind, low: u128) -> Self {
         Self(-(((kind as i128) << 120) + low as i128))
     }
@@ -129,7 +132,10 @@ impl RowKey {
     /// The key in a caller's text. Errors: `InvalidRequest`.
     pub fn from_cursor(cursor: &str) -> Result<Self, Error> {
         let refused = || Error::invalid("cursor: not a cursor of this operation", "send the last reply's `cursor`");
-        cursor.parse().map(Self).map_err(|_| refused())
+        // No key has more than 38 digits, the precision of DynamoDB's numbers.
+        let digits = cursor.strip_prefix('-').unwrap_or(cursor);
+        let key = Some(digits).filter(|digits| digits.len() <= 38).and_then(|_| cursor.parse().ok());
+        key.map(Self).ok_or_else(refused)
     }
 
     /// The key as a DynamoDB number.

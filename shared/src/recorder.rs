@@ -7,18 +7,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
+use crate::error::Error;
 use crate::key::RowKey;
 use crate::namespace::Namespace;
 use crate::table::tally::Counts;
 
-/// How long the first count waits for others before they are written.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long the first counts of an instance wait for others before they are written; each time twice as long, …
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// … up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The counts that are not written yet.
 ///
-/// Bound: written a second after the first of them while the instance runs, and at SIGTERM. Lambda freezes an idle
+/// Bound: written within a second at first and within a minute in the long run, and at SIGTERM. Lambda freezes an idle
 /// instance, which writes when it is next invoked or shut down; an instance that is killed loses what waited, and one
-/// that is frozen amid a write may count that write twice.
+/// that is frozen amid a write may count that write twice. Namespaces without a tally share one, so that questions
+/// about names that nobody uses leave nothing behind.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     pending: Arc<Mutex<HashMap<Namespace, Counts>>>,
@@ -35,25 +39,37 @@ impl Recorder {
 
     /// Writes what waits; what cannot be written waits on.
     ///
-    /// Writes: one UpdateItem per namespace, on its tally.
+    /// Writes: one UpdateItem per namespace, on its tally, and one for the rest.
     pub async fn flush(&self, cache: &Cache) {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut strangers = Counts::default();
         for (namespace, counts) in pending {
-            let written = cache.table.add_counts(RowKey::tally(&namespace), namespace.as_str(), &counts).await;
-            if let Err(error) = written {
-                tracing::warn!(%error, causes = error.causes(), "counts could not be written");
-                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                pending.entry(namespace).or_default().add(&counts);
+            let key = RowKey::tally(&namespace);
+            match cache.table.add_counts(key, namespace.as_str(), &counts, false).await {
+                Ok(true) => {}
+                Ok(false) => strangers.add(&counts),
+                Err(error) => self.put_back(namespace, &counts, &error),
             }
+        }
+        if let Err(error) = cache.table.add_counts(RowKey::STRANGERS_TALLY, "", &strangers, true).await {
+            self.put_back(Namespace::from_row(String::new()), &strangers, &error);
         }
     }
 
-    /// Writes what waits a second after it began to wait, for as long as the instance lives.
+    fn put_back(&self, namespace: Namespace, counts: &Counts, error: &Error) {
+        tracing::warn!(%error, causes = error.causes(), "counts could not be written");
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.entry(namespace).or_default().add(counts);
+    }
+
+    /// Writes what waits, at growing intervals, for as long as the instance lives.
     pub async fn run(self, cache: Cache) {
+        let mut wait = SHORTEST_WAIT;
         loop {
             self.arrived.notified().await;
-            tokio::time::sleep(LINGER).await;
+            tokio::time::sleep(wait).await;
             self.flush(&cache).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ use crate::write::remove::{Reason, RowRef};
 
 /// How long before the deadline no further page is begun.
 const MARGIN: Duration = Duration::from_secs(3);
+
+/// How many derived items are written at once.
+const WRITES_AT_ONCE: usize = 8;
 
 /// What was found out of order and set right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -37,7 +41,6 @@ pub struct Repaired {
 #[derive(Debug, Default)]
 pub struct Sweep {
     only: Option<Namespace>,
-    namespaces: BTreeSet<Namespace>,
     /// Expired entries removed.
     pub removed: Evicted,
     /// Repairs made.
@@ -109,17 +112,25 @@ impl Cache {
         sweep.removed.expired += self.remove(&expired, Reason::Expired).await?;
         sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
         self.set_pointers(sweep, &live).await?;
-        sweep.namespaces.extend(live.into_iter().map(|row| row.namespace));
-
-        let targets = self.table.batch_get(slice.pointers.iter().map(|(_, id)| (*id).into()), Projection::Ages).await?;
-        for (pointer, id) in slice.pointers {
-            if targets.get(id.into()).is_none() {
-                sweep.repaired.derived_removed += u64::from(self.table.drop_pointer(pointer, id).await?);
+        if self.config.max_entries.is_some() {
+            for namespace in live.iter().map(|row| &row.namespace).collect::<BTreeSet<_>>() {
+                self.enter(namespace).await?;
             }
         }
-        for receipt in slice.over {
-            sweep.repaired.derived_removed += u64::from(self.table.drop_receipt(receipt, now).await?);
-        }
+
+        let targets = self.table.batch_get(slice.pointers.iter().map(|(_, id)| (*id).into()), Projection::Ages).await?;
+        let dangling = slice.pointers.into_iter().filter(|(_, id)| targets.get((*id).into()).is_none());
+        let dropped: Vec<bool> = stream::iter(dangling)
+            .map(|(pointer, id)| self.table.drop_pointer(pointer, id))
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await?;
+        let ended: Vec<bool> = stream::iter(slice.over)
+            .map(|receipt| self.table.drop_receipt(receipt, now))
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await?;
+        sweep.repaired.derived_removed += dropped.iter().chain(&ended).filter(|removed| **removed).count() as u64;
         Ok(())
     }
 
@@ -147,10 +158,12 @@ impl Cache {
             });
             let keeper = match target {
                 Some(target) => target.id,
-                None => {
-                    sweep.repaired.pointers_set += u64::from(self.table.set_pointer(key, seen, pair[0].id).await?);
+                None if self.table.set_pointer(key, seen, pair[0].id).await? => {
+                    sweep.repaired.pointers_set += 1;
                     pair[0].id
                 }
+                // A put was faster, and has settled what the pair's entry is.
+                None => continue,
             };
             duplicates.extend(pair.into_iter().filter(|row| row.id != keeper).cloned());
         }
@@ -169,9 +182,6 @@ impl Cache {
             }
         }
         if let (Some(cap), None) = (self.config.max_entries, &sweep.only) {
-            for namespace in &sweep.namespaces {
-                self.register(namespace).await?;
-            }
             removed.add(self.shrink_table(cap).await?);
         }
         Ok(removed)

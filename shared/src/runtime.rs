@@ -9,6 +9,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::time::timeout_at;
 use tracing_subscriber::EnvFilter;
 
 use crate::cache::Cache;
@@ -71,7 +72,7 @@ pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
     let (cache, operation) = (&cache, &operation);
     let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-        invoke(operation, &cache.within(remaining), event.payload, &event.context.request_id).await
+        invoke(operation, &cache.for_invocation(remaining), event.payload, &event.context.request_id).await
     }))
     .await;
     match ran {
@@ -111,5 +112,11 @@ pub async fn invoke<O: Operation>(
 async fn answer<O: Operation>(operation: &O, cache: &Cache, fields: Fields) -> Result<Reply<O::Response>, Error> {
     // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, event::parse(fields)?));
-    handled.await
+    timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {
+        Err(Error::backend(
+            "the work was not done within the function's time",
+            "try again; if it persists, raise the function's timeout, and look for throttling of the table",
+        )
+        .retry_after(1))
+    })
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::StreamExt as _;
 use mneme_tests::Stack;
-use serde_json::{Value, json};
+use serde_json::json;
 
 async fn put(stack: &Stack, namespace: &str, numbers: std::ops::Range<u32>) {
     for number in numbers {
@@ -121,5 +123,49 @@ async fn puts_read_no_more_when_nothing_is_over() {
     put(&stack, "a", 2..3).await;
     let operations = stack.proxy.take_operations();
     assert_eq!(operations.iter().filter(|operation| *operation == "Query").count(), 1, "{operations:?}");
-    let _: Value = stack.get("/v1/namespaces").await.1;
+}
+
+#[tokio::test]
+async fn a_tally_that_rows_left_behind_evicts_nothing() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 10).await;
+    put(&stack, "a", 0..10).await;
+    // As the Python library deletes, and DynamoDB's TTL: without a word to the tally.
+    for id in 1..=8 {
+        stack.delete_item(id).await;
+    }
+    put(&stack, "a", 10..13).await;
+    assert_eq!(ids(&stack, "a").await, [9, 10, 11, 12, 13]);
+}
+
+#[tokio::test]
+async fn a_cap_survives_the_loss_of_every_derived_item() {
+    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "5")]).await;
+    put(&stack, "a", 0..5).await;
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    for key in stack.rows().await.into_keys().filter(|key| *key < 0) {
+        stack.delete_item(key).await;
+    }
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    put(&stack, "b", 0..3).await;
+    assert_eq!(stack.entry_ids().await, [4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn a_vacuum_evicts_as_many_as_it_takes() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..1).await;
+    let row = stack.rows().await[&1].clone();
+    futures::stream::iter(2..=1300)
+        .for_each_concurrent(8, |id| {
+            let mut row = row.clone();
+            row.insert("id".to_owned(), AttributeValue::N(format!("{id}")));
+            row.insert("query_hash".to_owned(), AttributeValue::S(format!("{id:064x}")));
+            stack.put_item(row)
+        })
+        .await;
+    set_quota(&stack, "a", 100).await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!((&reply["evicted"], &reply["counter_moved"]), (&json!(1200), &json!(true)));
+    assert_eq!(ids(&stack, "a").await, (1201..=1300).collect::<Vec<u64>>());
 }

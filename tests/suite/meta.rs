@@ -31,4 +31,6 @@ async fn item_0_stays_below_64_kb() {
     assert!(error.message.contains("65536"), "{}", error.message);
     assert_eq!(stack.get("/v1/meta/b").await.0, 404);
     set("b", 20_000).await.unwrap();
+    // What is replaced makes room for what replaces it.
+    set("a", 44_000).await.unwrap();
 }

@@ -51,3 +51,14 @@ async fn what_waits_is_written_at_shutdown() {
     let stats = stack.invoke("stats", json!({})).await.unwrap();
     assert_eq!((&stats["hits"], &stats["misses"]), (&json!(3), &json!(1)));
 }
+
+#[tokio::test]
+async fn questions_about_unknown_namespaces_leave_no_rows() {
+    let stack = Stack::start().await;
+    for number in 0..5 {
+        stack.lookup(json!({"query": "q", "namespace": format!("invented {number}")})).await;
+    }
+    let stats = stats_when(&stack, None, |stats| stats["misses"] == 5).await;
+    assert_eq!(stats["namespaces"], 0);
+    assert_eq!(stack.rows().await.into_keys().filter(|key| *key < 0).count(), 1);
+}

@@ -10,7 +10,6 @@ async fn a_lost_reply_is_settled_without_writing_twice() {
     stack.put(json!({"query": "first", "response": "A"})).await;
     for (number, fault) in [Fault::ReplyLost, Fault::NotCarriedOut].into_iter().enumerate() {
         let number = number as u64;
-        // Every attempt of the SDK's own retries meets it, and then one of ours.
         for _ in 0..4 {
             stack.proxy.spoil("TransactWriteItems", fault.clone());
         }
@@ -24,6 +23,36 @@ async fn a_lost_reply_is_settled_without_writing_twice() {
     }
     stack.invoke("delete", json!({"id": 1})).await.unwrap();
     assert_eq!(stack.counter().await, (4, 4));
+}
+
+#[tokio::test]
+async fn throttling_after_a_lost_reply_does_not_turn_a_success_into_a_failure() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::ReplyLost);
+    for _ in 0..4 {
+        stack.proxy.spoil("TransactWriteItems", Fault::Refused("ThrottlingException"));
+    }
+    assert_eq!(stack.put(json!({"query": "second", "response": "A"})).await, 2);
+    assert_eq!((stack.counter().await, stack.proxy.faults_left()), ((3, 2), 0));
+    // Nothing but throttling: refused, and nothing stored.
+    for _ in 0..4 {
+        stack.proxy.spoil("TransactWriteItems", Fault::Refused("ThrottlingException"));
+    }
+    let error = stack.invoke("put", json!({"query": "third", "response": "A"})).await.unwrap_err();
+    assert!(error.message.contains("throttled"), "{}", error.message);
+    assert_eq!((stack.counter().await, stack.proxy.faults_left()), ((3, 2), 0));
+}
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_its_access_to_be_written() {
+    let stack = Stack::with(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).await;
+    stack.put(json!({"query": "q", "response": "A"})).await;
+    for _ in 0..1000 {
+        stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(vec![None, Some("TransactionConflict")]));
+    }
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
+    assert!(stack.proxy.faults_left() > 900, "it gave up soon");
 }
 
 #[tokio::test]

@@ -42,16 +42,25 @@ impl Operation for Delete {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
-        let rows = match (request.id, request.namespace, request.query) {
+        let id = match (request.id, request.namespace, request.query) {
             (Some(id), None, None) => {
                 cache.open().await?;
-                cache.live_entry(id).await?.into_iter().collect()
+                let rows: Vec<Entry> = cache.live_entry(id).await?.into_iter().collect();
+                remove(cache, &rows).await?
             }
             (None, namespace, Some(query)) => {
                 check_query_bytes(&query, &cache.config)?;
                 cache.open().await?;
                 let hash = QueryHash::of(&query, cache.config.normalize);
-                rows_of(cache, &namespace.unwrap_or_default(), &hash).await?
+                let namespace = namespace.unwrap_or_default();
+                loop {
+                    let rows = rows_of(cache, &namespace, &hash).await?;
+                    let removed = remove(cache, &rows).await?;
+                    // Gone between reading and removing: replaced, maybe, so look again.
+                    if removed.is_some() || rows.is_empty() {
+                        break removed;
+                    }
+                }
             }
             _ => {
                 return Err(Error::invalid(
@@ -60,13 +69,15 @@ impl Operation for Delete {
                 ));
             }
         };
-        let id = rows.last().ok_or_else(no_such_entry)?.id;
-        let rows: Vec<RowRef> = rows.iter().map(RowRef::from).collect();
-        match cache.remove(&rows, Reason::Asked).await? {
-            0 => Err(no_such_entry()),
-            _ => Ok(Reply::ok(Response { deleted: true, id })),
-        }
+        id.map(|id| Reply::ok(Response { deleted: true, id })).ok_or_else(no_such_entry)
     }
+}
+
+/// Removes `rows` and returns the id of the last, if any was there.
+async fn remove(cache: &Cache, rows: &[Entry]) -> Result<Option<EntryId>, Error> {
+    let refs: Vec<RowRef> = rows.iter().map(RowRef::from).collect();
+    let removed = cache.remove(&refs, Reason::Asked).await?;
+    Ok(rows.last().filter(|_| removed > 0).map(|row| row.id))
 }
 
 /// The live entry of the pair, last, and the duplicates that the Python library may have left of it: were they to

@@ -38,7 +38,6 @@ impl Operation for Health {
         let mut response = Response::default();
         match examine(cache, &mut response).await {
             Ok(()) => {}
-            Err(error) if error.kind == ErrorKind::Internal => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, causes = error.causes(), "unhealthy");
                 response.problems.push(error.to_string());

@@ -58,8 +58,11 @@ impl Operation for List {
                 "ask for fewer and follow the cursor",
             ));
         }
-        if request.after_id.is_some() && request.order == Order::Lru {
-            return Err(Error::invalid("`after_id` goes with the order `id` only", "drop one of the two"));
+        if request.after_id.is_some() && (request.order == Order::Lru || request.cursor.is_some()) {
+            return Err(Error::invalid(
+                "`after_id` goes with the order `id`, and not with a `cursor`",
+                "drop one of the two",
+            ));
         }
         let after = match request.cursor {
             Some(cursor) => Position::from_cursor(&cursor, request.order)?,

@@ -3,6 +3,8 @@
 
 mod search;
 
+use std::time::Duration;
+
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::{Entry, check_query_bytes};
@@ -19,6 +21,9 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use search::{Asked, Found, View};
+
+/// How long an answer that is there waits for its access to be written down.
+const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
 
 /// A question.
 #[derive(Debug, Deserialize)]
@@ -159,7 +164,7 @@ fn counts(found: &Found) -> Counts {
 async fn record_access(cache: &Cache, entry: &Entry) {
     let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
     if u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
-        && let Err(error) = cache.touch(entry.id).await
+        && let Err(error) = cache.within(ACCESS_WRITE_LIMIT).touch(entry.id).await
     {
         tracing::warn!(%error, causes = error.causes(), "an access could not be recorded");
     }

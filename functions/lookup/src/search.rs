@@ -92,7 +92,7 @@ impl View {
         let pointer = RowKey::pointer(&asked.namespace, &asked.hash);
         let suggested = self.candidates(asked, CANDIDATES, &HashSet::new());
         let mut keys: Vec<RowKey> = suggested.iter().map(|candidate| candidate.id.into()).collect();
-        keys.extend(self.replica.by_hash(&asked.namespace, &asked.hash).map(RowKey::from));
+        keys.extend(self.known(asked).map(RowKey::from));
         keys.push(pointer);
         let now = Instant::now();
         let (mut rows, counter, read_at) = match trusted {
@@ -129,14 +129,12 @@ impl View {
         pointed: Option<EntryId>,
         rows: &mut Rows,
     ) -> Result<Found, Error> {
-        let known = self.replica.by_hash(&asked.namespace, &asked.hash);
-        let mut exact = exact(cache, asked, pointed.into_iter().chain(known), rows).await?;
+        let mut exact = judge_exact(cache, asked, pointed.into_iter().chain(self.known(asked)), rows).await?;
         if let Exact::Nothing = exact {
             if self.replica.is_loaded() || asked.embedding.is_some() {
                 if self.replica.is_behind(counter) {
                     self.replica.catch_up(cache, counter).await?;
-                    let known = self.replica.by_hash(&asked.namespace, &asked.hash);
-                    exact = self::exact(cache, asked, known, rows).await?;
+                    exact = judge_exact(cache, asked, self.known(asked), rows).await?;
                 }
             } else {
                 // A row of the Python library has no pointer, and this instance has no replica to know it by.
@@ -157,6 +155,11 @@ impl View {
             self.replica.catch_up(cache, counter).await?;
         }
         self.nearest(cache, asked, embedding, rejected, rows).await
+    }
+
+    /// The entries that the replica knows for the question's hash, the newest first.
+    fn known(&self, asked: &Asked) -> impl Iterator<Item = EntryId> {
+        self.replica.by_hash(&asked.namespace, &asked.hash).iter().rev().copied()
     }
 
     fn candidates(&self, asked: &Asked, k: usize, judged: &HashSet<EntryId>) -> Vec<Candidate> {
@@ -226,7 +229,7 @@ impl View {
 }
 
 /// The pair's live entry among `ids`, the first that has one; `rows` is completed with what it lacks of them.
-async fn exact(
+async fn judge_exact(
     cache: &Cache,
     asked: &Asked,
     ids: impl IntoIterator<Item = EntryId>,

@@ -1,5 +1,7 @@
 //! `put`: stores one answer, or a batch of them.
 
+use std::time::Duration;
+
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::{MAX_TTL_SECS, check_query_bytes, within};
@@ -12,20 +14,14 @@ use mneme_core::runtime::Operation;
 use mneme_core::write::put::NewEntry;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 /// The most entries in one batch.
 const MAX_BATCH: usize = 1000;
+/// How long before the deadline no further entry of a batch is begun.
+const BATCH_MARGIN: Duration = Duration::from_secs(1);
 /// The longest idempotency key.
 const MAX_KEY_BYTES: usize = 128;
-
-/// One entry, or `{"entries": […]}`.
-#[derive(Debug)]
-pub enum Request {
-    /// One.
-    One(Box<EntryRequest>),
-    /// Several; each is read when its turn comes, so that a bad one fails alone.
-    Batch(Vec<Value>),
-}
 
 /// An entry to store.
 #[derive(Debug, Deserialize)]
@@ -53,24 +49,6 @@ pub struct EntryRequest {
 
 fn full_confidence() -> f64 {
     1.0
-}
-
-impl<'de> Deserialize<'de> for Request {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Fields::deserialize(deserializer)?;
-        let custom = serde::de::Error::custom::<String>;
-        match fields.remove("entries") {
-            None => event::parse(fields).map(|entry| Self::One(Box::new(entry))).map_err(|error| custom(error.detail)),
-            Some(_) if !fields.is_empty() => {
-                Err(custom("a batch has the field `entries` and no other: put what is common into each entry".into()))
-            }
-            Some(Value::Array(entries)) if entries.len() <= MAX_BATCH => Ok(Self::Batch(entries)),
-            Some(Value::Array(entries)) => {
-                Err(custom(format!("a batch of {} entries: at most {MAX_BATCH} go together", entries.len())))
-            }
-            Some(_) => Err(custom("entries: expected an array of entries".to_owned())),
-        }
-    }
 }
 
 /// What became of the entries.
@@ -120,35 +98,51 @@ pub struct Put;
 
 impl Operation for Put {
     const FUNCTION: &'static str = "put";
-    type Request = Request;
+    type Request = Fields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
-        match request {
-            Request::One(entry) => {
-                let stored = store(cache, *entry).await?;
-                let response = Response::One(stored);
-                Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) })
-            }
-            Request::Batch(entries) => {
-                cache.open().await?;
-                let mut results = Vec::with_capacity(entries.len());
-                for entry in entries {
-                    let stored = match parse(entry) {
-                        Ok(entry) => store(cache, entry).await,
-                        Err(error) => Err(error),
-                    };
-                    results.push(match stored {
-                        Ok(stored) => BatchResult::Stored(stored),
-                        Err(error) => {
-                            tracing::info!(name = error.kind.name(), causes = error.causes(), "an entry failed");
-                            BatchResult::Failed { error }
-                        }
-                    });
+    /// `request`: the fields of one entry, or `entries`: a list of such.
+    async fn handle(&self, cache: &Cache, mut request: Fields) -> Result<Reply<Response>, Error> {
+        let Some(entries) = request.remove("entries") else {
+            let stored = store(cache, event::parse(request)?).await?;
+            let response = Response::One(stored);
+            return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
+        };
+        let entries = batch(entries, &request)?;
+        cache.open().await?;
+        let mut results = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let stored = if Instant::now() + BATCH_MARGIN >= cache.deadline {
+                Err(Error::backend("the time ran out before this entry's turn", "send it again, in a smaller batch"))
+            } else {
+                match parse(entry) {
+                    Ok(entry) => store(cache, entry).await,
+                    Err(error) => Err(error),
                 }
-                Ok(Reply::ok(Response::Batch { results }))
-            }
+            };
+            results.push(match stored {
+                Ok(stored) => BatchResult::Stored(stored),
+                Err(error) => {
+                    tracing::info!(name = error.kind.name(), causes = error.causes(), "an entry failed");
+                    BatchResult::Failed { error }
+                }
+            });
         }
+        Ok(Reply::ok(Response::Batch { results }))
+    }
+}
+
+/// The entries of a batch, each to be read when its turn comes, so that a bad one fails alone.
+fn batch(entries: Value, others: &Fields) -> Result<Vec<Value>, Error> {
+    let remedy = "send a list of entries, each an object with its own fields, and nothing beside it";
+    match entries {
+        _ if !others.is_empty() => Err(Error::invalid("a batch has the field `entries` and no other", remedy)),
+        Value::Array(entries) if entries.len() <= MAX_BATCH => Ok(entries),
+        Value::Array(entries) => Err(Error::invalid(
+            format!("entries: {} in one batch, and {MAX_BATCH} are allowed", entries.len()),
+            "send several batches",
+        )),
+        _ => Err(Error::invalid("entries: not a list", remedy)),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Response {
     pub namespaces: u64,
     /// Hits of both layers.
     pub hits: u64,
-    /// Hits of each layer, misses, evictions and expirations. They arrive up to a second late.
+    /// Hits of each layer, misses, evictions and expirations. They arrive up to a minute late.
     #[serde(flatten)]
     pub counts: Counts,
     /// How many mutations were committed to the cache.

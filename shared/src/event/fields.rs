@@ -26,7 +26,8 @@ pub(super) struct HttpRequest {
     pub(super) body: Vec<u8>,
 }
 
-/// Which route was asked for, if any, and the path's parameters where they had to be read from the path itself.
+/// Which route was asked for, if any, and the path's parameters: API Gateway's where it matched the route, else as they
+/// stand in the path.
 struct Match {
     route: Option<&'static Route>,
     parameters: Vec<(String, String)>,
@@ -50,9 +51,8 @@ impl HttpRequest {
                 }
             },
         };
-        let path_parameters = if parameters.is_empty() { self.path_parameters } else { parameters };
         let action = route.and_then(|route| route.action).map(|action| ("action".to_owned(), action.to_owned()));
-        for (name, text) in self.query.into_iter().chain(path_parameters).chain(action) {
+        for (name, text) in self.query.into_iter().chain(parameters).chain(action) {
             let value = match text.parse::<u64>() {
                 Ok(number) if NUMBERS.contains(&name.as_str()) => Value::from(number),
                 _ => Value::from(text),
@@ -74,7 +74,7 @@ impl HttpRequest {
         if let Some(template) = &self.template
             && let Some(route) = own().find(|route| route.path == *template)
         {
-            return Ok(Match { route: Some(route), parameters: Vec::new() });
+            return Ok(Match { route: Some(route), parameters: self.path_parameters.clone() });
         }
         let path = self.prefix.as_deref().and_then(|prefix| self.path.strip_prefix(prefix)).unwrap_or(&self.path);
         for route in own() {

@@ -115,13 +115,24 @@ fn not_an_object(value: &Value) -> Error {
     Error::invalid(format!("the request is {kind}, not an object"), "send one JSON object")
 }
 
+/// The most characters of a caller's own text that an error gives back.
+const MOST_ECHOED: usize = 300;
+
+fn shortened(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(MOST_ECHOED) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
 /// The request in `fields`. Errors: `InvalidRequest`, naming the field.
 pub fn parse<T: DeserializeOwned>(fields: Fields) -> Result<T, Error> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
         let what = error.into_inner();
         let detail = if path == "." { what.to_string() } else { format!("{path}: {what}") };
-        Error::invalid(detail, "send this operation's fields with the types it documents, and no others")
+        Error::invalid(shortened(detail), "send this operation's fields with the types it documents, and no others")
     })
 }
 

@@ -73,6 +73,19 @@ fn a_function_url_matches_the_path_itself() {
 }
 
 #[test]
+fn a_greedy_route_is_read_from_the_path() {
+    let with = json!({"pathParameters": {"proxy": "v1/entries/7"}});
+    let fields = read_json(v2("GET", "GET /{proxy+}", "/v1/entries/7", with), "get").1.unwrap();
+    assert_eq!(Value::Object(fields), json!({"id": 7}));
+}
+
+#[test]
+fn an_error_gives_back_little_of_a_long_text() {
+    let fields = Fields::from_iter([("x".repeat(100_000), Value::Null)]);
+    assert!(parse::<NoFields>(fields).unwrap_err().detail.len() < 1000);
+}
+
+#[test]
 fn a_rest_event_is_told_by_its_method_and_decoded() {
     let event = json!({
         "resource": "/v1/namespaces/{namespace}", "path": "/v1/namespaces/a%20b", "httpMethod": "DELETE",

@@ -16,6 +16,7 @@ use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
 use crate::table::Projection;
 use crate::table::counter::Counter;
+use crate::write::remove::RowRef;
 
 pub use rows::Candidate;
 use rows::NamespaceRows;
@@ -53,6 +54,7 @@ impl Replica {
                 let new = (seen..counter.next_id).filter_map(EntryId::new).map(RowKey::from);
                 let rows = cache.table.batch_get(new, Projection::Vectors).await?;
                 rows.iter().for_each(|(_, item)| self.take_in(item));
+                self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
             }
             // Not loaded, or loaded from a table that has since been made anew.
             _ => {
@@ -66,8 +68,22 @@ impl Replica {
         Ok(())
     }
 
-    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items are passed over. Of two
-    /// entries for one query in one namespace only the one with the higher id, which replaced the other, is kept.
+    /// Forgets the older rows of the queries in `new` that are gone, as those that a put has replaced are.
+    async fn forget_replaced(&mut self, cache: &Cache, new: impl Iterator<Item = &Item>) -> Result<(), Error> {
+        let older: Vec<EntryId> = new
+            .filter_map(|item| {
+                let row = RowRef::from_item(item)?;
+                let ids = self.by_hash(&row.namespace, &row.query_hash);
+                Some(ids.iter().copied().filter(move |id| *id < row.id).collect::<Vec<_>>())
+            })
+            .flatten()
+            .collect();
+        let rows = cache.table.batch_get(older.iter().map(|id| (*id).into()), Projection::Ages).await?;
+        older.into_iter().filter(|id| rows.get((*id).into()).is_none()).for_each(|id| self.forget(id));
+        Ok(())
+    }
+
+    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items are passed over.
     pub fn take_in(&mut self, item: &Item) {
         let id = item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry);
         let namespace = text(item, "namespace").map(Namespace::from_row);
@@ -76,9 +92,8 @@ impl Replica {
         let vector =
             item.get("embedding").and_then(|value| value.as_b().ok()).and_then(|b| Embedding::from_row(b.as_ref()));
         let rows = self.namespaces.entry(namespace.clone()).or_default();
-        if rows.take_in(id, hash, vector, expires_at(item)) {
-            self.homes.insert(id, namespace);
-        }
+        rows.take_in(id, hash, vector, expires_at(item));
+        self.homes.insert(id, namespace);
     }
 
     /// Forgets the entry `id`, which was found deleted and, ids never being reused, stays so.
@@ -92,9 +107,9 @@ impl Replica {
         }
     }
 
-    /// The newest entry known for the pair.
-    pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Option<EntryId> {
-        self.namespaces.get(namespace)?.by_hash(hash)
+    /// The entries known for the pair, ascending.
+    pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> &[EntryId] {
+        self.namespaces.get(namespace).map_or(&[], |rows| rows.by_hash(hash))
     }
 
     /// The namespace's `k` closest entries that are not in `judged`, closest first, ties by lower id.
@@ -181,19 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_entry_for_the_same_query_takes_the_olders_place_in_any_order() {
-        for ids_in_order in [[1, 2], [2, 1]] {
-            let mut replica = Replica::default();
-            for id in ids_in_order {
-                let mut row = item(id, "a", &[1.0, 0.0], None);
-                row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
-                replica.take_in(&row);
-            }
-            assert_eq!(ids(&replica, "a", &[1.0, 0.0], 9, 0), [2]);
-            let namespace = Namespace::try_from("a".to_owned()).unwrap();
-            let hash = QueryHash::try_from("0".repeat(64)).unwrap();
-            assert_eq!(replica.by_hash(&namespace, &hash).map(EntryId::get), Some(2));
+    fn rows_of_one_query_are_all_kept_until_they_are_gone() {
+        let mut replica = Replica::default();
+        for id in [2, 1] {
+            let mut row = item(id, "a", &[1.0, 0.0], None);
+            row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
+            replica.take_in(&row);
         }
+        let namespace = Namespace::try_from("a".to_owned()).unwrap();
+        let hash = QueryHash::try_from("0".repeat(64)).unwrap();
+        let known =
+            |replica: &Replica| replica.by_hash(&namespace, &hash).iter().map(|id| id.get()).collect::<Vec<_>>();
+        assert_eq!(known(&replica), [1, 2]);
+        replica.forget(EntryId::new(2).unwrap());
+        assert_eq!((known(&replica), ids(&replica, "a", &[1.0, 0.0], 9, 0)), (vec![1], vec![1]));
+        replica.forget(EntryId::new(1).unwrap());
+        assert!(known(&replica).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One namespace's vectors, and the search through them.
 
 use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use crate::embedding::Embedding;
@@ -40,7 +41,8 @@ pub(super) struct NamespaceRows {
     ids: Vec<EntryId>,
     expiries: Vec<i64>,
     facts: HashMap<EntryId, Fact>,
-    by_hash: HashMap<QueryHash, EntryId>,
+    /// Ascending; more than one where a replaced row's absence, or a duplicate's presence, is not known yet.
+    by_hash: HashMap<QueryHash, Vec<EntryId>>,
 }
 
 impl NamespaceRows {
@@ -48,25 +50,15 @@ impl NamespaceRows {
         self.facts.is_empty()
     }
 
-    pub(super) fn by_hash(&self, hash: &QueryHash) -> Option<EntryId> {
-        self.by_hash.get(hash).copied()
+    pub(super) fn by_hash(&self, hash: &QueryHash) -> &[EntryId] {
+        self.by_hash.get(hash).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes the entry in; false when a newer one of the same query is known, which replaced it.
-    pub(super) fn take_in(
-        &mut self,
-        id: EntryId,
-        hash: QueryHash,
-        vector: Option<Embedding>,
-        expires_at: Option<i64>,
-    ) -> bool {
-        match self.by_hash.get(&hash) {
-            Some(newer) if *newer > id => return false,
-            Some(known) => self.forget(*known),
-            None => {}
-        }
+    pub(super) fn take_in(&mut self, id: EntryId, hash: QueryHash, vector: Option<Embedding>, expires_at: Option<i64>) {
         self.forget(id);
-        self.by_hash.insert(hash.clone(), id);
+        let ids = self.by_hash.entry(hash.clone()).or_default();
+        ids.push(id);
+        ids.sort_unstable();
         let slot = vector.and_then(|vector| {
             if self.ids.is_empty() {
                 self.dim = vector.dim();
@@ -80,13 +72,15 @@ impl NamespaceRows {
             })
         });
         self.facts.insert(id, Fact { hash, slot });
-        true
     }
 
     pub(super) fn forget(&mut self, id: EntryId) {
         let Some(Fact { hash, slot }) = self.facts.remove(&id) else { return };
-        if self.by_hash.get(&hash) == Some(&id) {
-            self.by_hash.remove(&hash);
+        if let Entry::Occupied(mut ids) = self.by_hash.entry(hash) {
+            ids.get_mut().retain(|other| *other != id);
+            if ids.get().is_empty() {
+                ids.remove();
+            }
         }
         if let Some(slot) = slot {
             let last = self.ids.len() - 1;

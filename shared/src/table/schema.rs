@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection as IndexProjection,
-    ProjectionType, ProvisionedThroughput, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ProvisionedThroughput, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
     TimeToLiveStatus,
 };
 use tokio::time::Instant;
 
 use super::fault::{self, Fault};
 use super::{HASH_INDEX, LRU_INDEX, Table};
-use crate::config::{Billing, Config, Projection};
+use crate::config::{Billing, Config, IndexProjection};
 use crate::error::Error;
 
 /// The attribute by which DynamoDB itself deletes expired entries.
@@ -42,14 +42,14 @@ fn throughput(billing: Billing) -> Result<Option<ProvisionedThroughput>, Error> 
 
 fn index(name: &str, sort_key: &str, config: &Config) -> Result<GlobalSecondaryIndex, Error> {
     let projection = match config.projection {
-        Projection::KeysOnly => ProjectionType::KeysOnly,
-        Projection::All => ProjectionType::All,
+        IndexProjection::KeysOnly => ProjectionType::KeysOnly,
+        IndexProjection::All => ProjectionType::All,
     };
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key("namespace", KeyType::Hash)?)
         .key_schema(key(sort_key, KeyType::Range)?)
-        .projection(IndexProjection::builder().projection_type(projection).build())
+        .projection(Projection::builder().projection_type(projection).build())
         .set_provisioned_throughput(throughput(config.billing)?)
         .build()
         .map_err(Error::internal)

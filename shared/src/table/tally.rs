@@ -4,6 +4,8 @@
 //! quota is exceeded without counting. A tally starts without knowing what was there before it (rows of the Python
 //! library, a tally that vanished); `counted` says that a full count has been taken into it since.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Table;
@@ -88,22 +90,28 @@ impl Table {
         Ok(self.get(key, true).await?.as_ref().map(Tally::from_item).unwrap_or_default())
     }
 
-    /// Replaces the tally's number of entries by a full count, unless it has moved since it was read as `seen`.
+    /// Replaces the tally's number of entries by a full count, unless it has moved since it was read as `seen`, and
+    /// notes `has_ttl`, which is never taken back: a put may have noted it in the meantime.
     pub async fn recount(&self, key: RowKey, seen: Tally, entries: u64, has_ttl: bool) -> Result<(), Error> {
         let sent = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("id", key.attribute())
-            .update_expression("SET #entries = :entries, #counted = :true, #has_ttl = :has_ttl")
+            .update_expression(if has_ttl {
+                "SET #entries = :entries, #counted = :true, #has_ttl = :true"
+            } else {
+                "SET #entries = :entries, #counted = :true"
+            })
+            .set_expression_attribute_names(
+                has_ttl.then(|| HashMap::from([("#has_ttl".to_owned(), "has_ttl".to_owned())])),
+            )
             .condition_expression("attribute_not_exists(#entries) OR #entries = :seen")
             .expression_attribute_names("#entries", "entries")
             .expression_attribute_names("#counted", "counted")
-            .expression_attribute_names("#has_ttl", "has_ttl")
             .expression_attribute_values(":entries", AttributeValue::N(entries.to_string()))
             .expression_attribute_values(":seen", AttributeValue::N(seen.entries.to_string()))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":has_ttl", AttributeValue::Bool(has_ttl))
             .send()
             .await;
         match sent {
@@ -114,8 +122,9 @@ impl Table {
         }
     }
 
-    /// Adds `counts` to the tally of a namespace. Not idempotent: a lost answer may count them twice.
-    pub async fn add_counts(&self, key: RowKey, name: &str, counts: &Counts) -> Result<(), Error> {
+    /// Adds `counts` to the tally at `key`; where there is none yet and `make` is false, false and nothing added.
+    /// Not idempotent: a lost answer may count them twice.
+    pub async fn add_counts(&self, key: RowKey, name: &str, counts: &Counts, make: bool) -> Result<bool, Error> {
         let mut update = self
             .client
             .update_item()
@@ -131,14 +140,19 @@ impl Table {
                 .expression_attribute_values(format!(":{kind}"), AttributeValue::N(count.to_string()));
         }
         if adds.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        update
-            .update_expression(format!("SET #name = :name ADD {}", adds.join(", ")))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| fault::named("UpdateItem", error))
+        if !make {
+            update = update.condition_expression("attribute_exists(#name)");
+        }
+        let sent = update.update_expression(format!("SET #name = :name ADD {}", adds.join(", "))).send().await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(error) => Err(fault::named("UpdateItem", error)),
+        }
     }
 
     /// Adds `namespace` to the set of names at `key`, a directory item.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Table;
@@ -16,8 +16,10 @@ use crate::error::Error;
 /// The most actions one transaction takes (API reference, `TransactWriteItems`).
 pub const MAX_ACTIONS: usize = 100;
 
-/// How often a transaction whose outcome is unknown is sent again to learn it.
-const SETTLE_ATTEMPTS: u32 = 3;
+/// How often a throttled transaction is sent.
+const THROTTLED_ATTEMPTS: u32 = 4;
+/// How often one is sent whose outcome is unknown: for some seconds, in which a partition fails over.
+const SETTLE_ATTEMPTS: u32 = 8;
 
 /// What became of a transaction.
 #[derive(Debug)]
@@ -82,42 +84,46 @@ impl Table {
     ///
     /// The request carries a fresh `ClientRequestToken`. When the answer is lost, it is sent again with the same
     /// token, which DynamoDB answers without applying it twice for ten minutes (API reference,
-    /// `TransactWriteItems`, "ClientRequestToken"); so an outcome is learnt, never guessed.
+    /// `TransactWriteItems`, "ClientRequestToken"); so an outcome is learnt, never guessed. The SDK's own retries are
+    /// off here: after a lost answer a throttling says nothing about the first sending, and they would hide that.
     ///
-    /// Errors: `StoreBackendError` when the table is missing, forbidden, or gives no answer by `deadline`;
+    /// Errors: `StoreBackendError` when the table is missing, forbidden, throttled, or gives no answer by `deadline`;
     /// `Internal` for an action that can never be applied.
     pub async fn transact(&self, actions: Vec<TransactWriteItem>, deadline: Instant) -> Result<Outcome, Error> {
         let token = Uuid::new_v4().to_string();
+        let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
+        let mut unanswered = false;
         let mut attempt = 0;
         loop {
             #[expect(clippy::disallowed_methods, reason = "the one place")]
-            let sent = self
+            let sending = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(actions.clone()))
                 .client_request_token(&token)
-                .send()
-                .await;
-            let error = match sent {
-                Ok(_) => return Ok(Outcome::Committed),
-                Err(error) => error,
+                .customize()
+                .config_override(once.clone())
+                .send();
+            let error = match timeout_at(deadline, sending).await {
+                Ok(Ok(_)) => return Ok(Outcome::Committed),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(fault::unreachable("TransactWriteItems")),
             };
-            if let SdkError::ServiceError(answer) = &error {
-                match answer.err() {
-                    TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-                        return sort(cancelled.cancellation_reasons());
-                    }
-                    // The first sending of this very token is still at work: ask again.
-                    TransactWriteItemsError::TransactionInProgressException(_) => {}
-                    _ if fault::classify(&error) != Fault::Unreachable => {
-                        return Err(fault::named("TransactWriteItems", error));
-                    }
-                    _ => {}
+            if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
+                return sort(cancelled.cancellation_reasons());
+            }
+            match fault::classify(&error) {
+                // Also while the first sending of this very token is still at work (`TransactionInProgress`).
+                Fault::Unreachable => unanswered = true,
+                Fault::Throttled => {}
+                Fault::TableMissing | Fault::Forbidden | Fault::Refused => {
+                    return Err(fault::named("TransactWriteItems", error));
                 }
             }
             attempt += 1;
-            let pause = Duration::from_millis(fastrand::u64(0..50 << attempt));
-            if attempt > SETTLE_ATTEMPTS || Instant::now() + pause >= deadline {
+            let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };
+            let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
+            if attempt >= most || Instant::now() + pause >= deadline {
                 return Err(fault::named("TransactWriteItems", error));
             }
             tokio::time::sleep(pause).await;

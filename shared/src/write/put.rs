@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::action::{TallyChange, delete, n, put};
 use super::pace::Pace;
 use crate::cache::Cache;
-use crate::config::Projection as TableProjection;
+use crate::config::IndexProjection;
 use crate::embedding::Embedding;
 use crate::entry::{Entry, Item, number};
 use crate::error::Error;
@@ -247,7 +247,7 @@ impl Cache {
     /// What stands for a vector that was not given: nothing, or, in a table shared with the Python library, which
     /// opens no table with a row without a vector, zeros, which are near nothing.
     fn absent_vector(&self, counter: &Counter) -> Result<Option<Vec<u8>>, Error> {
-        if self.config.projection != TableProjection::All {
+        if self.config.projection != IndexProjection::All {
             return Ok(None);
         }
         match counter.dim {

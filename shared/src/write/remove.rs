@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
+use tokio::time::Instant;
 
 use super::action::{TallyChange, delete, n};
 use super::pace::Pace;
@@ -13,6 +16,9 @@ use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
 use crate::table::transaction::{MAX_ACTIONS, Outcome};
+
+/// How long before the deadline no further transaction is begun.
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// Why entries are removed, which decides what must still be true of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +90,13 @@ impl Cache {
         let mut removed = 0;
         let mut rest = rows;
         while !rest.is_empty() {
+            if Instant::now() + MARGIN >= self.deadline {
+                return Err(Error::backend(
+                    format!("the time ran out with {removed} entries removed and {} to go", rest.len()),
+                    "call again: what was removed stays removed",
+                )
+                .retry_after(1));
+            }
             let (batch, after) = rest.split_at(self.batch_len(rest));
             removed += self.remove_batch(batch, reason).await?;
             rest = after;

@@ -11,6 +11,9 @@ use crate::namespace::Namespace;
 use crate::table::counter::MAX_COUNTER_BYTES;
 use crate::table::transaction::Outcome;
 
+/// What a quota takes at most in item 0, beside its name.
+const NUMBER_BYTES: usize = 16;
+
 impl Cache {
     /// Sets the namespace's quota to `max_entries`, at least 1; it holds from the next put on.
     ///
@@ -36,7 +39,13 @@ impl Cache {
 
     async fn set_in_map(&self, map: &str, name: &str, value: AttributeValue) -> Result<(), Error> {
         let counter = self.counter().await?;
-        let grown = counter.bytes + name.len() + value.as_s().map_or(16, String::len);
+        let size = |value: Option<usize>| value.map_or(0, |bytes| name.len() + bytes);
+        let replaced = match map {
+            "meta" => size(counter.meta.get(name).map(String::len)),
+            _ => size(counter.quotas.get(name).map(|_| NUMBER_BYTES)),
+        };
+        let grown =
+            (counter.bytes + size(Some(value.as_s().map_or(NUMBER_BYTES, String::len)))).saturating_sub(replaced);
         if grown > MAX_COUNTER_BYTES {
             return Err(Error::new(
                 ErrorKind::EntryTooLarge,

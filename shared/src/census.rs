@@ -50,7 +50,7 @@ impl Cache {
     /// Removes every entry of `namespace`, or of all, and returns how many live ones there were.
     ///
     /// Reads: the whole table, strongly, so that nothing acknowledged before is missed. Writes: removals.
-    /// Errors: `StoreBackendError`; what was removed until then stays removed.
+    /// Errors: `StoreBackendError`, also when the time does not suffice; what was removed until then stays removed.
     pub async fn clear(&self, namespace: Option<&Namespace>) -> Result<u64, Error> {
         let now = self.now_secs();
         let (mut live, mut expired) = (Vec::new(), Vec::new());
@@ -64,7 +64,15 @@ impl Cache {
             .await?;
         // Rows of one namespace together: fewer tallies in each transaction.
         live.sort_unstable_by(|a, b| (&a.namespace, a.id).cmp(&(&b.namespace, b.id)));
-        self.remove(&expired, Reason::Expired).await?;
-        self.remove(&live, Reason::Asked).await
+        let live = self.remove(&live, Reason::Asked).await?;
+        let expired = self.remove(&expired, Reason::Expired).await?;
+        match live.left + expired.left {
+            0 => Ok(live.removed),
+            left => Err(Error::backend(
+                format!("the time ran out with {} entries removed and {left} to go", live.removed),
+                "call again: what was removed stays removed",
+            )
+            .retry_after(1)),
+        }
     }
 }

@@ -34,6 +34,8 @@ pub struct Evicted {
     pub expired: u64,
     /// Live entries, least recently used first.
     pub evicted: u64,
+    /// Whether the time was up before all that had to go was gone.
+    pub unfinished: bool,
 }
 
 impl Evicted {
@@ -41,6 +43,7 @@ impl Evicted {
     pub fn add(&mut self, other: Self) {
         self.expired += other.expired;
         self.evicted += other.evicted;
+        self.unfinished |= other.unfinished;
     }
 }
 
@@ -101,10 +104,10 @@ impl Cache {
         let (expired, live) = self.examine(&keys[..examined]).await?;
         let has_ttl = may_expire && (examined < keys.len() || live.iter().any(|row| row.expires_at.is_some()));
         let victims = eviction_batch(rows - expired.len() as u64, cap) as usize;
-        let removed = Evicted {
-            expired: self.remove(&expired, Reason::Expired).await?,
-            evicted: self.remove(&live[..victims.min(live.len())], Reason::Evicted).await?,
-        };
+        let expired = self.remove(&expired, Reason::Expired).await?;
+        let evicted = self.remove(&live[..victims.min(live.len())], Reason::Evicted).await?;
+        let removed =
+            Evicted { expired: expired.removed, evicted: evicted.removed, unfinished: expired.left + evicted.left > 0 };
         let gone = removed.expired + removed.evicted;
         let moved = Tally { entries: tally.entries - gone as i64, ..tally };
         self.table.recount(scope.tally(), moved, rows - gone, has_ttl).await?;

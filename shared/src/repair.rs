@@ -37,6 +37,44 @@ pub struct Repaired {
     pub counter_moved: bool,
 }
 
+/// Where a pass goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    /// At the start of the table.
+    Start,
+    /// After this row, in the order in which DynamoDB scans.
+    After(RowKey),
+    /// With the caps: all rows have been gone through.
+    Caps,
+}
+
+impl Cursor {
+    /// The cursor as text for a caller to send back.
+    pub fn to_text(self) -> String {
+        match self {
+            Self::Start => "start".to_owned(),
+            Self::After(key) => key.to_cursor(),
+            Self::Caps => "caps".to_owned(),
+        }
+    }
+
+    /// The cursor in a caller's text. Errors: `InvalidRequest`.
+    pub fn from_text(text: &str) -> Result<Self, Error> {
+        match text {
+            "start" => Ok(Self::Start),
+            "caps" => Ok(Self::Caps),
+            key => RowKey::from_cursor(key).map(Self::After),
+        }
+    }
+
+    fn after(self) -> Option<RowKey> {
+        match self {
+            Self::After(key) => Some(key),
+            Self::Start | Self::Caps => None,
+        }
+    }
+}
+
 /// One pass over the table.
 #[derive(Debug, Default)]
 pub struct Sweep {
@@ -86,30 +124,40 @@ impl Sweep {
 }
 
 impl Cache {
-    /// Goes through the table from `after` on until the end or until the deadline is near, and returns where to go
-    /// on: removes expired entries, gives every live entry its pointer, removes duplicates and what leads nowhere,
+    /// Goes through the table from `at` on, and then to the caps, until the end or until the deadline is near, and
+    /// returns where to go on: removes expired entries, gives every live entry its pointer, removes duplicates and what leads nowhere,
     /// and moves the counter past every id in use.
     ///
     /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers.
     /// Errors: `StoreBackendError`; what was set right until then stays so.
-    pub async fn sweep(&self, sweep: &mut Sweep, after: Option<RowKey>) -> Result<Option<RowKey>, Error> {
-        let mut after = after;
-        loop {
-            let page = self.table.scan_page((0, 1), after, Projection::Census).await?;
+    pub async fn sweep(&self, sweep: &mut Sweep, at: Cursor) -> Result<Option<Cursor>, Error> {
+        let mut at = at;
+        while at != Cursor::Caps {
+            let page = self.table.scan_page((0, 1), at.after(), Projection::Census).await?;
             let slice = sweep.slice(&page.items, self.now_secs());
-            self.settle_slice(sweep, slice).await?;
-            after = page.next;
-            if after.is_none() || Instant::now() + MARGIN >= self.deadline {
-                return Ok(after);
+            if !self.settle_slice(sweep, slice).await? {
+                return Ok(Some(at));
+            }
+            at = page.next.map_or(Cursor::Caps, Cursor::After);
+            if Instant::now() + MARGIN >= self.deadline {
+                return Ok(Some(at));
             }
         }
+        let settled = self.settle_caps(sweep.only.as_ref()).await?;
+        sweep.removed.add(settled);
+        Ok(settled.unfinished.then_some(Cursor::Caps))
     }
 
-    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice) -> Result<(), Error> {
+    /// False when the time was up before all of the slice was settled.
+    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice) -> Result<bool, Error> {
         let now = self.now_secs();
         sweep.repaired.examined += slice.rows.len() as u64;
         let (expired, live): (Vec<RowRef>, Vec<RowRef>) = slice.rows.into_iter().partition(|row| row.is_expired(now));
-        sweep.removed.expired += self.remove(&expired, Reason::Expired).await?;
+        let removal = self.remove(&expired, Reason::Expired).await?;
+        sweep.removed.expired += removal.removed;
+        if removal.left > 0 {
+            return Ok(false);
+        }
         sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
         self.set_pointers(sweep, &live).await?;
         if self.config.max_entries.is_some() {
@@ -131,7 +179,7 @@ impl Cache {
             .try_collect()
             .await?;
         sweep.repaired.derived_removed += dropped.iter().chain(&ended).filter(|removed| **removed).count() as u64;
-        Ok(())
+        Ok(true)
     }
 
     /// Sees to it that each of the live `rows` is what its pair's pointer leads to; one that is not, while the pointer
@@ -167,21 +215,20 @@ impl Cache {
             };
             duplicates.extend(pair.into_iter().filter(|row| row.id != keeper).cloned());
         }
-        sweep.repaired.duplicates += self.remove(&duplicates, Reason::Asked).await?;
+        sweep.repaired.duplicates += self.remove(&duplicates, Reason::Asked).await?.removed;
         Ok(())
     }
 
-    /// Counts the namespaces that have a quota, and the table where it has a cap, and brings them under it: the end
-    /// of a pass.
-    pub async fn settle_caps(&self, sweep: &Sweep) -> Result<Evicted, Error> {
+    /// Counts the namespaces that have a quota, and the table where it has a cap, and brings them under it.
+    async fn settle_caps(&self, only: Option<&Namespace>) -> Result<Evicted, Error> {
         let mut removed = Evicted::default();
         for (name, quota) in self.counter().await?.quotas {
             let namespace = Namespace::from_row(name);
-            if sweep.only.as_ref().is_none_or(|only| namespace == *only) {
+            if only.is_none_or(|only| namespace == *only) {
                 removed.add(self.shrink_namespace(&namespace, quota).await?);
             }
         }
-        if let (Some(cap), None) = (self.config.max_entries, &sweep.only) {
+        if let (Some(cap), None) = (self.config.max_entries, only) {
             removed.add(self.shrink_table(cap).await?);
         }
         Ok(removed)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
 use mneme_local::{Dynamodb, Options, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,9 +20,20 @@ pub type Item = HashMap<String, AttributeValue>;
 /// The table's name in every stack; each has a DynamoDB of its own.
 pub const TABLE: &str = "mneme";
 
+/// URL of the DynamoDB that all stacks share instead, each with an access key of its own: DynamoDB Local keeps the
+/// tables of each access key apart (DynamoDB Developer Guide, "DynamoDB local usage notes").
+const ENGINE_VARIABLE: &str = "MNEME_TEST_DYNAMODB";
+
 fn binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES.get_or_init(|| mneme_local::build_functions().expect("the function binaries build")).clone()
+}
+
+/// Whether the engine is DynamoDB Local, which counts transactional writes twice over: 24 units for a 4 KB item with two
+/// keys-only indexes, where 2 × 4 for the item and 1 for each index are due (DynamoDB Developer Guide, "DynamoDB
+/// transactions: how it works", "Capacity management for transactions").
+pub fn overcounts_transactions() -> bool {
+    std::env::var(ENGINE_VARIABLE).is_ok()
 }
 
 /// A vector of `dim` components that points at `angle` radians in the first two.
@@ -48,6 +59,7 @@ pub struct Stack {
     /// What stands between the functions and DynamoDB.
     pub proxy: Proxy,
     http: reqwest::Client,
+    access_key: String,
 }
 
 impl Stack {
@@ -58,36 +70,38 @@ impl Stack {
 
     /// With `variables` in the functions' environment.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
-        Self::over(variables, Dynamodb::Embedded { port: 0, data: None }).await
+        let dynamodb = match std::env::var(ENGINE_VARIABLE) {
+            Ok(url) => Dynamodb::Endpoint(url),
+            Err(_) => Dynamodb::Embedded { port: 0, data: None },
+        };
+        let options = Options { dynamodb, ..Options::default() };
+        Self::with_options(variables, options, format!("{:016x}", fastrand::u64(..))).await
     }
 
     /// With `variables`, over another stack's DynamoDB.
     pub async fn beside(other: &Self, variables: &[(&str, &str)]) -> Self {
-        Self::over(variables, Dynamodb::Endpoint(other.server.dynamodb_url().to_owned())).await
+        let dynamodb = Dynamodb::Endpoint(other.server.dynamodb_url().to_owned());
+        Self::with_options(variables, Options { dynamodb, ..Options::default() }, other.access_key.clone()).await
     }
 
     /// Over another stack's DynamoDB, with functions that have `timeout` for an invocation.
     pub async fn hasty(other: &Self, timeout: Duration) -> Self {
         let dynamodb = Dynamodb::Endpoint(other.server.dynamodb_url().to_owned());
-        Self::with_options(&[], Options { dynamodb, timeout, ..Options::default() }).await
+        Self::with_options(&[], Options { dynamodb, timeout, ..Options::default() }, other.access_key.clone()).await
     }
 
-    async fn over(variables: &[(&str, &str)], dynamodb: Dynamodb) -> Self {
-        Self::with_options(variables, Options { dynamodb, ..Options::default() }).await
-    }
-
-    async fn with_options(variables: &[(&str, &str)], options: Options) -> Self {
+    async fn with_options(variables: &[(&str, &str)], options: Options, access_key: String) -> Self {
         let proxy = Proxy::start().await;
         let mut env: BTreeMap<String, String> = BTreeMap::from([
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned()),
-            ("AWS_ACCESS_KEY_ID".to_owned(), "local".to_owned()),
+            ("AWS_ACCESS_KEY_ID".to_owned(), access_key.clone()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
         ]);
         env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let options = Options { binaries: binaries(), env, ..options };
         let server = Server::start(options).await.expect("the server starts");
         proxy.forward_to(server.dynamodb_url());
-        Self { server, proxy, http: reqwest::Client::new() }
+        Self { server, proxy, http: reqwest::Client::new(), access_key }
     }
 
     /// An HTTP request: status and body.
@@ -155,7 +169,7 @@ impl Stack {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+            .credentials_provider(Credentials::new(&self.access_key, "local", None, None, "tests"))
             .endpoint_url(self.server.dynamodb_url())
             .build();
         Client::from_conf(config)
@@ -184,6 +198,15 @@ impl Stack {
         let rows = self.rows().await;
         let number = |name: &str| rows[&0][name].as_n().expect("a number").parse().expect("an integer");
         (number("next_id"), number("version_counter"))
+    }
+
+    /// Makes the table, without DynamoDB's own TTL: what has expired stays until the functions remove it. (DynamoDB
+    /// takes hours to delete an expired item, DynamoDB Local seconds.)
+    pub async fn provision_without_ttl(&self) {
+        self.invoke("provision", serde_json::json!({})).await.expect("provisioned");
+        let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("ttl").build().expect("complete");
+        let update = self.dynamodb().update_time_to_live().table_name(TABLE).time_to_live_specification(off);
+        update.send().await.expect("switched off");
     }
 
     /// Writes an item past the functions.

@@ -14,6 +14,7 @@ async fn expire() {
 #[tokio::test]
 async fn an_expired_entry_is_absent_everywhere() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     let mortal = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 1});
     let id = stack.put(mortal.clone()).await;
     let semantic = json!({"query": "x", "embedding": vector(4, 0.1)});
@@ -46,6 +47,7 @@ async fn an_expired_entry_is_absent_everywhere() {
 #[tokio::test]
 async fn clearing_counts_the_living() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 1})).await;
     stack.put(json!({"query": "b", "response": "B"})).await;
     expire().await;
@@ -56,6 +58,7 @@ async fn clearing_counts_the_living() {
 #[tokio::test]
 async fn vacuum_removes_and_counts_expirations() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     for number in 0..60 {
         stack.put(json!({"query": format!("{number}"), "response": "A", "ttl_seconds": 1})).await;
     }
@@ -82,6 +85,7 @@ async fn ttl_is_the_absolute_second_and_a_default_applies() {
 #[tokio::test]
 async fn a_duration_of_the_python_library_is_read_as_one() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0)})).await;
     let mut row = stack.rows().await[&1].clone();
     let created: i64 = row["created_at"].as_n().unwrap().parse().unwrap();

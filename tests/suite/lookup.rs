@@ -88,7 +88,7 @@ async fn a_request_may_only_raise_the_threshold() {
 async fn the_configured_threshold_and_half_life_decide() {
     let stack = Stack::with(&[
         ("MNEME_SIMILARITY_THRESHOLD", "0.7"),
-        ("MNEME_CONFIDENCE_CUTOFF", "0.1"),
+        ("MNEME_CONFIDENCE_CUTOFF", "0"),
         ("MNEME_CONFIDENCE_HALF_LIFE_SECS", "0.5"),
     ])
     .await;

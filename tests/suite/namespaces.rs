@@ -6,6 +6,7 @@ use serde_json::json;
 #[tokio::test]
 async fn names_are_sorted_with_live_counts() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     assert_eq!(stack.get("/v1/namespaces").await, (200, json!({"namespaces": []})));
     for (query, namespace) in [("1", "b"), ("2", "a"), ("3", "b"), ("4", "Z"), ("5", "é"), ("6", "gone")] {
         stack.put(json!({"query": query, "response": "r", "namespace": namespace})).await;

@@ -89,6 +89,7 @@ async fn an_insert_never_overwrites_an_id_that_a_restored_counter_forgot() {
 #[tokio::test]
 async fn one_namespace_can_be_swept_alone() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     for namespace in ["a", "b"] {
         let entry = json!({"query": "q", "response": "r", "namespace": namespace, "ttl_seconds": 1});
         stack.put(entry).await;
@@ -105,6 +106,7 @@ async fn one_namespace_can_be_swept_alone() {
 #[tokio::test]
 async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     let entries: Vec<Value> =
         (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1})).collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();

@@ -76,8 +76,8 @@ impl Operation for Delete {
 /// Removes `rows` and returns the id of the last, if any was there.
 async fn remove(cache: &Cache, rows: &[Entry]) -> Result<Option<EntryId>, Error> {
     let refs: Vec<RowRef> = rows.iter().map(RowRef::from).collect();
-    let removed = cache.remove(&refs, Reason::Asked).await?;
-    Ok(rows.last().filter(|_| removed > 0).map(|row| row.id))
+    let removal = cache.remove(&refs, Reason::Asked).await?;
+    Ok(rows.last().filter(|_| removal.removed > 0).map(|row| row.id))
 }
 
 /// The live entry of the pair, last, and the duplicates that the Python library may have left of it: were they to

@@ -59,7 +59,8 @@ enum Exact {
 /// One pass of a search.
 struct Pass {
     found: Found,
-    /// Whether a row that was pointed at or suggested was gone: it may have been replaced since the counter was read.
+    /// Whether a row that was pointed at, suggested or new was gone: it may have been replaced since the counter was
+    /// read, by one that nothing knows of yet.
     vanished: bool,
 }
 
@@ -115,12 +116,14 @@ impl View {
             counter.check_dim(embedding.dim())?;
         }
         let pointed = rows.get(pointer).and_then(pointed_entry);
-        let found = self.layers(cache, asked, &counter, pointed, &mut rows).await;
+        let mut vanished = false;
+        let found = self.layers(cache, asked, &counter, pointed, &mut rows, &mut vanished).await;
         self.seen = Some((counter, read_at));
-        Ok(Pass { found: found?, vanished: rows.lacks_an_entry() })
+        Ok(Pass { found: found?, vanished: vanished || rows.lacks_an_entry() })
     }
 
-    /// Both layers, over the `rows` read so far, which are completed as needed.
+    /// Both layers, over the `rows` read so far, which are completed as needed. Sets `vanished` when the replica caught
+    /// up with rows that were gone.
     async fn layers(
         &mut self,
         cache: &Cache,
@@ -128,12 +131,13 @@ impl View {
         counter: &Counter,
         pointed: Option<EntryId>,
         rows: &mut Rows,
+        vanished: &mut bool,
     ) -> Result<Found, Error> {
         let mut exact = judge_exact(cache, asked, pointed.into_iter().chain(self.known(asked)), rows).await?;
         if let Exact::Nothing = exact {
             if self.replica.is_loaded() || asked.embedding.is_some() {
                 if self.replica.is_behind(counter) {
-                    self.replica.catch_up(cache, counter).await?;
+                    *vanished |= self.replica.catch_up(cache, counter).await?;
                     exact = judge_exact(cache, asked, self.known(asked), rows).await?;
                 }
             } else {
@@ -152,7 +156,7 @@ impl View {
             return Ok(Found::Miss { reason: rejected.unwrap_or(MissReason::NoEmbedding), best_similarity: None });
         };
         if self.replica.is_behind(counter) {
-            self.replica.catch_up(cache, counter).await?;
+            *vanished |= self.replica.catch_up(cache, counter).await?;
         }
         self.nearest(cache, asked, embedding, rejected, rows).await
     }

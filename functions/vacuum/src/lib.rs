@@ -3,9 +3,8 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
-use mneme_core::key::RowKey;
 use mneme_core::namespace::Namespace;
-use mneme_core::repair::{Repaired, Sweep};
+use mneme_core::repair::{Cursor, Repaired, Sweep};
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
 
@@ -44,22 +43,15 @@ impl Operation for Vacuum {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
-        let after = match &request.cursor {
-            None => None,
-            Some(cursor) => Some(RowKey::from_cursor(cursor)?),
-        };
+        let at = request.cursor.as_deref().map_or(Ok(Cursor::Start), Cursor::from_text)?;
         cache.open().await?;
-        let mut sweep = Sweep::new(request.namespace.clone());
-        let next = cache.sweep(&mut sweep, after).await?;
-        let mut removed = sweep.removed;
-        if next.is_none() {
-            removed.add(cache.settle_caps(&sweep).await?);
-        }
+        let mut sweep = Sweep::new(request.namespace);
+        let next = cache.sweep(&mut sweep, at).await?;
         Ok(Reply::ok(Response {
-            expired: removed.expired,
-            evicted: removed.evicted,
+            expired: sweep.removed.expired,
+            evicted: sweep.removed.evicted,
             repaired: sweep.repaired,
-            cursor: next.map(RowKey::to_cursor),
+            cursor: next.map(Cursor::to_text),
         }))
     }
 }

@@ -44,16 +44,20 @@ impl Replica {
         self.next_id != Some(counter.next_id)
     }
 
-    /// Takes in every row that was committed before `counter` was read.
+    /// Takes in every row that was committed before `counter` was read, and tells whether one of them may have been
+    /// replaced meanwhile by a row that was committed after: a new id was gone already, or a scan, which is no
+    /// snapshot, may have missed a row on the move.
     ///
     /// Reads: on the first call the whole table, by one strongly consistent scan; then the ids since the last
     /// call, by BatchGetItem. Errors: `StoreBackendError`; the replica is then as before.
-    pub async fn catch_up(&mut self, cache: &Cache, counter: &Counter) -> Result<(), Error> {
+    pub async fn catch_up(&mut self, cache: &Cache, counter: &Counter) -> Result<bool, Error> {
+        let incomplete;
         match self.next_id {
             Some(seen) if seen <= counter.next_id => {
                 let new = (seen..counter.next_id).filter_map(EntryId::new).map(RowKey::from);
                 let rows = cache.table.batch_get(new, Projection::Vectors).await?;
                 rows.iter().for_each(|(_, item)| self.take_in(item));
+                incomplete = rows.lacks_an_entry();
                 self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
             }
             // Not loaded, or loaded from a table that has since been made anew.
@@ -62,10 +66,11 @@ impl Replica {
                 cache.table.scan(SCAN_SEGMENTS, Projection::Vectors, |item| items.push(item)).await?;
                 *self = Self::default();
                 items.iter().for_each(|item| self.take_in(item));
+                incomplete = true;
             }
         }
         self.next_id = Some(counter.next_id);
-        Ok(())
+        Ok(incomplete)
     }
 
     /// Forgets the older rows of the queries in `new` that are gone, as those that a put has replaced are.

@@ -18,7 +18,7 @@ use crate::normalize::QueryHash;
 use crate::table::transaction::{MAX_ACTIONS, Outcome};
 
 /// How long before the deadline no further transaction is begun.
-const MARGIN: Duration = Duration::from_millis(250);
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// Why entries are removed, which decides what must still be true of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,28 +80,33 @@ impl From<&Entry> for RowRef {
     }
 }
 
+/// What a removal came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Entries that this call removed.
+    pub removed: u64,
+    /// Entries that it did not come to, because its time was up.
+    pub left: usize,
+}
+
 impl Cache {
-    /// Removes `rows`, their pointers with them, and returns how many this call removed.
+    /// Removes `rows`, their pointers with them, as far as the time reaches.
     ///
     /// Writes: transactions of up to 100 actions, one counter update each, which adds the number of entries to the
     /// version. A row that is gone, or no longer as `reason` requires, is passed over.
     /// Errors: `StoreBackendError`; what was removed until then stays removed.
-    pub async fn remove(&self, rows: &[RowRef], reason: Reason) -> Result<u64, Error> {
+    pub async fn remove(&self, rows: &[RowRef], reason: Reason) -> Result<Removal, Error> {
         let mut removed = 0;
         let mut rest = rows;
         while !rest.is_empty() {
             if Instant::now() + MARGIN >= self.deadline {
-                return Err(Error::backend(
-                    format!("the time ran out with {removed} entries removed and {} to go", rest.len()),
-                    "call again: what was removed stays removed",
-                )
-                .retry_after(1));
+                break;
             }
             let (batch, after) = rest.split_at(self.batch_len(rest));
             removed += self.remove_batch(batch, reason).await?;
             rest = after;
         }
-        Ok(removed)
+        Ok(Removal { removed, left: rest.len() })
     }
 
     /// How many of `rows` fit one transaction: two actions each, one for each namespace's tally, the counter and

@@ -16,6 +16,8 @@ use crate::namespace::Namespace;
 use crate::table::Table;
 use crate::table::counter::Counter;
 use crate::table::tally::Tally;
+use crate::write::contention::Contention;
+use crate::write::pace::Pace;
 
 /// What is kept back from an invocation's time, for the reply.
 const RESERVE: Duration = Duration::from_millis(250);
@@ -31,6 +33,7 @@ pub struct Shared {
     pub clock: Clock,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
+    contention: Mutex<Contention>,
 }
 
 /// The cache as one invocation sees it.
@@ -52,7 +55,14 @@ impl Deref for Cache {
 impl Cache {
     /// A cache over `table`, with a deadline far off.
     pub fn new(config: Config, table: Table, clock: Clock) -> Self {
-        let shared = Shared { config, table, clock, opened: AtomicBool::new(false), registered: Mutex::default() };
+        let shared = Shared {
+            config,
+            table,
+            clock,
+            opened: AtomicBool::new(false),
+            registered: Mutex::default(),
+            contention: Mutex::default(),
+        };
         Self { shared: Arc::new(shared), deadline: Instant::now() + Duration::from_secs(900) }
     }
 
@@ -134,6 +144,11 @@ impl Cache {
         }
         self.opened.store(true, Ordering::Release);
         Ok(Provisioned { created, counter })
+    }
+
+    /// The attempts of one write.
+    pub(crate) fn pace(&self) -> Pace<'_> {
+        Pace::new(&self.contention, self.config.txn_retries, self.deadline)
     }
 
     /// Epoch seconds.

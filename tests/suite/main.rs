@@ -4,6 +4,7 @@
 
 mod budget;
 mod clear;
+mod clock;
 mod configuration;
 mod delete;
 mod errors;

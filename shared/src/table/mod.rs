@@ -46,6 +46,11 @@ impl Table {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .load()
             .await;
-        Self { client: Client::new(&config), name: name.to_owned() }
+        Self::over(Client::new(&config), name)
+    }
+
+    /// The table `name` through `client`, whose time limits and retries hold.
+    pub fn over(client: Client, name: &str) -> Self {
+        Self { client, name: name.to_owned() }
     }
 }

@@ -1,7 +1,8 @@
 //! Mutations: each one transaction with the counter, tried again until it is decided.
 
 mod action;
-mod pace;
+pub(crate) mod contention;
+pub(crate) mod pace;
 pub mod put;
 pub mod remove;
 pub mod settings;

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::action::{TallyChange, delete, n, put};
-use super::pace::Pace;
 use crate::cache::Cache;
 use crate::config::IndexProjection;
 use crate::embedding::Embedding;
@@ -101,7 +101,9 @@ impl Cache {
     /// Errors: `EmbedderDimensionError`, `EntryTooLarge`, `EmbedderMismatchError`, `StoreBackendError`; nothing is
     /// stored then.
     pub async fn put(&self, new: &NewEntry) -> Result<Stored, Error> {
-        let mut pace = Pace::new(self.config.txn_retries, self.deadline);
+        let mut pace = self.pace();
+        pace.before_first().await;
+        let mut read_at = Instant::now();
         let mut seen = self.look_before_put(new, false).await?;
         loop {
             if let Some(receipt) = seen.receipt {
@@ -112,9 +114,13 @@ impl Cache {
             }
             let plan = self.plan(new, &seen)?;
             let outcome = self.table.transact(plan.actions, self.deadline).await?;
-            let Outcome::Cancelled(verdicts) = &outcome else { return Ok(plan.stored) };
+            let Outcome::Cancelled(verdicts) = &outcome else {
+                pace.won(read_at.elapsed());
+                return Ok(plan.stored);
+            };
             if outcome.was_crowded_out() {
                 pace.after_crowding().await?;
+                read_at = Instant::now();
                 seen = self.look_before_put(new, true).await?;
                 continue;
             }
@@ -133,13 +139,18 @@ impl Cache {
                         "invoke `vacuum`, which sets the counter right; nothing was overwritten",
                     ));
                 }
-                // Only the counter moved, and the refusal brought its new state along.
-                [(Part::Counter, Verdict::ConditionFailed(Some(item)))] => {
-                    seen.counter = Counter::from_item(item)?;
-                    pace.after_lost_race().await?;
+                // Only the counter moved. The refusal brought its new state along, which says how far; after the pause it
+                // would be as stale as what was just refused.
+                [(Part::Counter, Verdict::ConditionFailed(now))] => {
+                    let version = now.as_ref().and_then(|item| number(item, "version_counter"));
+                    let commits = version.map_or(1, |version: u64| version.saturating_sub(seen.counter.version));
+                    pace.after_lost_race(read_at.elapsed(), commits).await?;
+                    read_at = Instant::now();
+                    seen.counter = self.counter().await?;
                 }
                 _ => {
-                    pace.after_lost_race().await?;
+                    pace.after_lost_race(read_at.elapsed(), 1).await?;
+                    read_at = Instant::now();
                     seen = self.look_before_put(new, true).await?;
                 }
             }

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
 use tokio::time::Instant;
 
 use super::action::{TallyChange, delete, n};
-use super::pace::Pace;
 use crate::cache::Cache;
 use crate::entry::{Entry, Item, expires_at, number, text};
 use crate::error::Error;
@@ -123,7 +122,7 @@ impl Cache {
     }
 
     async fn remove_batch(&self, rows: &[RowRef], reason: Reason) -> Result<u64, Error> {
-        let mut pace = Pace::new(self.config.txn_retries, self.deadline);
+        let mut pace = self.pace();
         let mut rows: Vec<&RowRef> = rows.iter().collect();
         // Pointers that were found to lead elsewhere, and stay.
         let mut kept: BTreeSet<RowKey> = BTreeSet::new();

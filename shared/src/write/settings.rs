@@ -4,7 +4,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 
 use super::action::{n, update};
-use super::pace::Pace;
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind};
 use crate::namespace::Namespace;
@@ -63,7 +62,7 @@ impl Cache {
     /// Applies a change of item 0; false when its condition does not hold.
     async fn commit(&self, change: UpdateBuilder) -> Result<bool, Error> {
         let action = update(change)?;
-        let mut pace = Pace::new(self.config.txn_retries, self.deadline);
+        let mut pace = self.pace();
         loop {
             let outcome = self.table.transact(vec![action.clone()], self.deadline).await?;
             match outcome {

@@ -3,7 +3,6 @@
 use aws_sdk_dynamodb::types::Update;
 
 use super::action::{n, update};
-use super::pace::Pace;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
@@ -14,7 +13,7 @@ impl Cache {
     ///
     /// Writes: one transaction of the row and the counter. Errors: `StoreBackendError`.
     pub async fn touch(&self, id: EntryId) -> Result<bool, Error> {
-        let mut pace = Pace::new(self.config.txn_retries, self.deadline);
+        let mut pace = self.pace();
         loop {
             let row = Update::builder()
                 .table_name(self.table.name())

@@ -126,3 +126,17 @@ async fn an_answer_that_moves_while_it_is_read_does_not_vanish() {
     };
     futures::join!(writer, reader(ask(0.0)), reader(json!({"query": "q"})), finder);
 }
+
+#[tokio::test]
+async fn a_deleted_entry_is_forgotten_and_costs_nothing_more() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "A", "embedding": vector(8, 0.0)})).await;
+    stack.lookup(ask(3.0)).await;
+    stack.invoke("delete", json!({"id": 1})).await.unwrap();
+    let question = json!({"query": "q"});
+    assert_eq!(stack.lookup(question.clone()).await["outcome"], "miss");
+    stack.proxy.take_operations();
+    assert_eq!(stack.lookup(question).await["outcome"], "miss");
+    let operations = stack.proxy.take_operations();
+    assert_eq!(operations.iter().filter(|operation| *operation == "BatchGetItem").count(), 1, "{operations:?}");
+}

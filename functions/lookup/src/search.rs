@@ -119,7 +119,11 @@ impl View {
         let mut vanished = false;
         let found = self.layers(cache, asked, &counter, pointed, &mut rows, &mut vanished).await;
         self.seen = Some((counter, read_at));
-        Ok(Pass { found: found?, vanished: vanished || rows.lacks_an_entry() })
+        for id in rows.missing_entries() {
+            vanished = true;
+            self.replica.forget(id);
+        }
+        Ok(Pass { found: found?, vanished })
     }
 
     /// Both layers, over the `rows` read so far, which are completed as needed. Sets `vanished` when the replica caught
@@ -195,10 +199,7 @@ impl View {
             cache.table.complete(rows, candidates.iter().map(|candidate| candidate.id.into())).await?;
             for Candidate { id, .. } in candidates {
                 judged.insert(id);
-                let Some(item) = rows.get(id.into()) else {
-                    self.replica.forget(id);
-                    continue;
-                };
+                let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
                 let Some(entry) = rows.entry(id) else { continue };

@@ -57,7 +57,7 @@ impl Replica {
                 let new = (seen..counter.next_id).filter_map(EntryId::new).map(RowKey::from);
                 let rows = cache.table.batch_get(new, Projection::Vectors).await?;
                 rows.iter().for_each(|(_, item)| self.take_in(item));
-                incomplete = rows.lacks_an_entry();
+                incomplete = rows.missing_entries().next().is_some();
                 self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
             }
             // Not loaded, or loaded from a table that has since been made anew.

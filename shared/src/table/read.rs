@@ -81,9 +81,9 @@ impl Rows {
         readable(self.get(id.into())?)
     }
 
-    /// Whether an entry that was asked for does not exist.
-    pub fn lacks_an_entry(&self) -> bool {
-        self.asked.iter().any(|key| key.entry().is_some() && !self.items.contains_key(key))
+    /// The entries that were asked for and do not exist.
+    pub fn missing_entries(&self) -> impl Iterator<Item = EntryId> {
+        self.asked.iter().filter(|key| !self.items.contains_key(key)).filter_map(|key| key.entry())
     }
 
     /// Adds the rows of `more`.

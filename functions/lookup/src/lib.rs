@@ -131,6 +131,7 @@ impl Operation for Lookup {
                 "send a number from -1 to 1, or none",
             ));
         }
+        let now_secs = cache.now_secs();
         let found = if request.bypass {
             Found::Miss { reason: MissReason::Bypass, best_similarity: None }
         } else {
@@ -139,7 +140,7 @@ impl Operation for Lookup {
                 namespace: request.namespace.clone(),
                 embedding: request.embedding,
                 threshold: threshold.max(cache.config.similarity_threshold),
-                now_secs: cache.now_secs(),
+                now_secs,
             };
             self.view.lock().await.search(cache, &asked).await?
         };
@@ -147,7 +148,7 @@ impl Operation for Lookup {
         if let Found::Hit { entry, .. } = &found {
             record_access(cache, entry).await;
         }
-        Ok(Reply::ok(response(found, cache.now_secs())))
+        Ok(Reply::ok(response(found, now_secs)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{net::TcpListener, path::Path, thread, time::Duration};
 use dynoxide::Database;
 use tokio::sync::oneshot;
 
-use crate::server::StartError;
+use crate::start_error::StartError;
 
 /// How long [`Embedded::stop`] waits for requests that are still being answered.
 const STOP_LIMIT: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@
 //! [`Server::start`] serves them.
 //!
 //! - [`options`]: what to serve, and where.
-//! - [`server`]: everything together, started and stopped.
+//! - [`server`]: everything together, started and stopped; [`start_error`]: why it does not start.
 //! - [`build`]: the function binaries, by cargo.
 //! - `lambda`: the emulated Lambda: a pool of child processes per function, each with its own Runtime API.
 //! - `api`: what stands on the API port: the HTTP API (API Gateway, payload format 2.0) and Lambda's Invoke API.
@@ -22,7 +22,9 @@ pub mod embed;
 mod lambda;
 pub mod options;
 pub mod server;
+pub mod start_error;
 
 pub use build::{BuildError, build_functions};
 pub use options::{Dynamodb, Options};
-pub use server::{Server, StartError};
+pub use server::Server;
+pub use start_error::StartError;

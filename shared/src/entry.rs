@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::config::Config;
 use crate::embedding::{Embedding, encode_base64};
 use crate::error::{Error, ErrorKind};
 use crate::key::{EntryId, RowKey};
@@ -184,23 +183,6 @@ pub fn no_such_entry() -> Error {
         "there is no such entry",
         "it may have been deleted, replaced or expired: look it up or put it again",
     )
-}
-
-/// Whether the query is within `MNEME_MAX_QUERY_BYTES`. Errors: `EntryTooLarge`.
-pub fn check_query_bytes(query: &str, config: &Config) -> Result<(), Error> {
-    within("query", query.len(), config.max_query_bytes, "MNEME_MAX_QUERY_BYTES")
-}
-
-/// Whether `what` of `bytes` is within the `limit` that `variable` sets. Errors: `EntryTooLarge`.
-pub fn within(what: &str, bytes: usize, limit: usize, variable: &str) -> Result<(), Error> {
-    if bytes <= limit {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::EntryTooLarge,
-        format!("the {what} has {bytes} bytes, and {limit} are allowed"),
-        format!("shorten the {what}, or raise {variable}"),
-    ))
 }
 
 /// The size of an item as DynamoDB counts it, rounded up where its rule is approximate

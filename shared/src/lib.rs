@@ -9,7 +9,7 @@
 //! | the vectors in memory and the search | [`replica`], [`similarity`] |
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
-//! | what callers send and get | [`event`], [`routes`], [`error`] |
+//! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
 //! | a function's main loop | [`runtime`] |
 
 pub mod cache;
@@ -25,6 +25,7 @@ pub mod error;
 pub mod event;
 pub mod eviction;
 pub mod key;
+pub mod limits;
 pub mod namespace;
 pub mod normalize;
 pub mod page;

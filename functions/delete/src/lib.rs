@@ -1,10 +1,11 @@
 //! `delete`: removes one entry, by id or by its query.
 
 use mneme_core::cache::Cache;
-use mneme_core::entry::{Entry, check_query_bytes, no_such_entry};
+use mneme_core::entry::{Entry, no_such_entry};
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::key::EntryId;
+use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::runtime::Operation;

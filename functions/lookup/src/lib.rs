@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
-use mneme_core::entry::{Entry, check_query_bytes};
+use mneme_core::entry::Entry;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::key::EntryId;
+use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::recorder::Recorder;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
-use mneme_core::entry::{MAX_TTL_SECS, check_query_bytes, within};
+use mneme_core::entry::MAX_TTL_SECS;
 use mneme_core::error::{Error, Problem};
 use mneme_core::event::{self, Fields, Reply};
 use mneme_core::key::EntryId;
+use mneme_core::limits::{check_query_bytes, within};
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::runtime::Operation;

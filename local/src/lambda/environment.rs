@@ -6,7 +6,7 @@ use mneme_core::routes::FUNCTIONS;
 use reqwest::Url;
 
 use super::Settings;
-use crate::server::StartError;
+use crate::start_error::StartError;
 
 /// What a child keeps of our own environment: enough to find a profile, a certificate store and a scratch directory.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];

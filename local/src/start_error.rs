@@ -1,0 +1,68 @@
+//! Why a server does not start.
+
+use std::{io, path::PathBuf};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Something else listens on the port.
+    #[error(
+        "port {port} for {what} is already in use; stop what listens there, or choose another port with `{flag}` (0 means any free port)"
+    )]
+    PortInUse {
+        /// What was to listen there.
+        what: &'static str,
+        /// The port.
+        port: u16,
+        /// The option that sets it.
+        flag: &'static str,
+    },
+    /// The port cannot be listened on for another reason.
+    #[error("cannot listen on port {port} for {what}: {source}; choose another port with `{flag}`")]
+    Bind {
+        /// What was to listen there.
+        what: &'static str,
+        /// The port.
+        port: u16,
+        /// The option that sets it.
+        flag: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file of the embedded DynamoDB cannot be used.
+    #[error("cannot open {} as the data file of the embedded DynamoDB: {detail}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        detail: String,
+    },
+    /// The URL of the other DynamoDB is none.
+    #[error("`{url}` is not the URL of a DynamoDB ({detail}); give one such as http://127.0.0.1:8000")]
+    Endpoint {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// No function could ever be called.
+    #[error("{} holds no function binary (`mneme-lookup` and so on)", directory.display())]
+    NoBinaries {
+        /// The directory looked in.
+        directory: PathBuf,
+    },
+    /// The system refuses another thread.
+    #[error("cannot start a thread for the embedded DynamoDB: {0}")]
+    Thread(io::Error),
+}
+
+impl StartError {
+    pub(crate) fn bind(what: &'static str, flag: &'static str, port: u16, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            Self::PortInUse { what, port, flag }
+        } else {
+            Self::Bind { what, port, flag, source }
+        }
+    }
+}

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::entry::Item;
 use crate::error::Error;
 use crate::key::RowKey;
 use crate::namespace::Namespace;
@@ -97,31 +98,21 @@ impl Cache {
     /// configured fingerprint and dimension, where item 0 has none.
     /// Errors: `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn counter(&self) -> Result<Counter, Error> {
-        let read = self.table.read_counter().await?;
-        if let Some(counter) = read
-            && !counter.lacks_stamp(&self.config)
-        {
-            counter.check_embedder(&self.config)?;
-            self.opened.store(true, Ordering::Release);
-            return Ok(counter);
-        }
-        self.provision().await.map(|provisioned| provisioned.counter)
+        let item = self.table.try_get(RowKey::COUNTER).await?;
+        self.counter_from(item.as_ref()).await
     }
 
-    /// Item 0 as another read brought it: checked, or made when it is missing.
-    pub async fn counter_from(&self, item: Option<&crate::entry::Item>) -> Result<Counter, Error> {
-        match item {
-            Some(item) => {
-                let counter = Counter::from_item(item)?;
-                if counter.lacks_stamp(&self.config) {
-                    return self.counter().await;
-                }
+    /// Item 0 as a read brought it: checked, or made and stamped if need be. Writes and errors: as [`Cache::counter`].
+    pub async fn counter_from(&self, item: Option<&Item>) -> Result<Counter, Error> {
+        if let Some(item) = item {
+            let counter = Counter::from_item(item)?;
+            if !counter.lacks_stamp(&self.config) {
                 counter.check_embedder(&self.config)?;
                 self.opened.store(true, Ordering::Release);
-                Ok(counter)
+                return Ok(counter);
             }
-            None => self.counter().await,
         }
+        self.provision().await.map(|provisioned| provisioned.counter)
     }
 
     /// Creates and stamps what is missing, and checks what is there.

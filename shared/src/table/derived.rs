@@ -1,27 +1,14 @@
 //! Single writes to derived items and to the counter's next id, which count as no mutation.
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{ENTRY_ID, Table, fault};
+use super::fault::applied;
+use super::{ENTRY_ID, Table};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
-
-/// True when written, false when the condition did not hold.
-fn applied<T, E, R>(operation: &str, sent: Result<T, SdkError<E, R>>, is_refusal: fn(&E) -> bool) -> Result<bool, Error>
-where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    match sent {
-        Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(is_refusal) => Ok(false),
-        Err(error) => Err(fault::named(operation, error)),
-    }
-}
 
 impl Table {
     /// Points `pointer` at `id`, if it still points where it was seen to. False when it does not.

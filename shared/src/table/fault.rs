@@ -67,6 +67,24 @@ where
     named.caused_by(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string())
 }
 
+/// What became of a conditional write: true when written, false when the condition did not hold, which `is_refusal`
+/// tells.
+pub(super) fn applied<T, E, R>(
+    operation: &str,
+    sent: Result<T, SdkError<E, R>>,
+    is_refusal: fn(&E) -> bool,
+) -> Result<bool, Error>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match sent {
+        Ok(_) => Ok(true),
+        Err(error) if error.as_service_error().is_some_and(is_refusal) => Ok(false),
+        Err(error) => Err(named(operation, error)),
+    }
+}
+
 /// `StoreBackendError`: the table is missing.
 pub(crate) fn table_missing() -> Error {
     Error::backend(

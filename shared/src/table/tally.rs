@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Table;
-use super::fault;
+use super::fault::{self, applied};
 use crate::entry::{Item, number};
 use crate::error::Error;
 use crate::key::RowKey;
@@ -114,12 +115,8 @@ impl Table {
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            // A writer was faster; the next one to find the quota exceeded counts again.
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(error) => Err(fault::named("UpdateItem", error)),
-        }
+        // Where a writer was faster, the next one to find the quota exceeded counts again.
+        applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception).map(|_| ())
     }
 
     /// Adds `counts` to the tally at `key`; where there is none yet and `make` is false, false and nothing added.
@@ -146,13 +143,7 @@ impl Table {
             update = update.condition_expression("attribute_exists(#name)");
         }
         let sent = update.update_expression(format!("SET #name = :name ADD {}", adds.join(", "))).send().await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Ok(false)
-            }
-            Err(error) => Err(fault::named("UpdateItem", error)),
-        }
+        applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception)
     }
 
     /// Adds `namespace` to the set of names at `key`, a directory item.

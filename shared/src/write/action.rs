@@ -131,22 +131,43 @@ impl Cache {
         )
     }
 
-    /// Adds `change` to the namespace's tally, and its entries to the table's where that is kept.
-    pub(crate) fn tally(&self, namespace: &Namespace, change: &TallyChange) -> Result<Vec<TransactWriteItem>, Error> {
-        if change.is_nothing() {
-            return Ok(Vec::new());
+    /// Adds each namespace's change to its tally, and the rows of all of them to the table's, where a cap makes one
+    /// needed.
+    pub(crate) fn tallies<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a Namespace, TallyChange)>,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
+        let mut actions = Vec::new();
+        let mut whole = TallyChange::default();
+        for (namespace, change) in changes {
+            whole.entries += change.entries;
+            whole.has_ttl |= change.has_ttl;
+            if !change.is_nothing() {
+                actions.push(self.tally(RowKey::tally(namespace), Some(namespace), &change)?);
+            }
         }
-        let mut sets = "SET #name = :name".to_owned();
+        if let Some(key) = self.table_tally().filter(|_| !whole.is_nothing()) {
+            actions.push(self.tally(key, None, &whole)?);
+        }
+        Ok(actions)
+    }
+
+    fn tally(&self, key: RowKey, name: Option<&Namespace>, change: &TallyChange) -> Result<TransactWriteItem, Error> {
+        let mut sets = Vec::new();
         let mut adds = vec!["#entries :entries".to_owned()];
         let mut builder = Update::builder()
             .table_name(self.table.name())
-            .key("id", RowKey::tally(namespace).attribute())
-            .expression_attribute_names("#name", "name")
+            .key("id", key.attribute())
             .expression_attribute_names("#entries", "entries")
-            .expression_attribute_values(":name", AttributeValue::S(namespace.to_string()))
             .expression_attribute_values(":entries", n(change.entries));
+        if let Some(name) = name {
+            sets.push("#name = :name");
+            builder = builder
+                .expression_attribute_names("#name", "name")
+                .expression_attribute_values(":name", AttributeValue::S(name.to_string()));
+        }
         if change.has_ttl {
-            sets.push_str(", #has_ttl = :true");
+            sets.push("#has_ttl = :true");
             builder = builder
                 .expression_attribute_names("#has_ttl", "has_ttl")
                 .expression_attribute_values(":true", AttributeValue::Bool(true));
@@ -157,25 +178,7 @@ impl Cache {
                 .expression_attribute_names(format!("#{kind}"), kind)
                 .expression_attribute_values(format!(":{kind}"), n(count));
         }
-        Ok(vec![update(builder.update_expression(format!("{sets} ADD {}", adds.join(", "))))?])
-    }
-
-    /// Adds `change` to the whole table's tally, where a cap makes one needed.
-    pub(crate) fn whole_tally(&self, change: &TallyChange) -> Result<Option<TransactWriteItem>, Error> {
-        let (Some(key), true) = (self.table_tally(), change.entries != 0 || change.has_ttl) else { return Ok(None) };
-        let mut expression = String::new();
-        let mut builder = Update::builder()
-            .table_name(self.table.name())
-            .key("id", key.attribute())
-            .expression_attribute_names("#entries", "entries")
-            .expression_attribute_values(":entries", n(change.entries));
-        if change.has_ttl {
-            expression.push_str("SET #has_ttl = :true ");
-            builder = builder
-                .expression_attribute_names("#has_ttl", "has_ttl")
-                .expression_attribute_values(":true", AttributeValue::Bool(true));
-        }
-        expression.push_str("ADD #entries :entries");
-        update(builder.update_expression(expression)).map(Some)
+        let set = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
+        update(builder.update_expression(format!("{set}ADD {}", adds.join(", "))))
     }
 }

@@ -246,7 +246,7 @@ impl Cache {
             change.entries -= 1;
             change.counts.expirations += u64::from(old.is_expired(now));
         }
-        for action in self.tally(&new.namespace, &change)?.into_iter().chain(self.whole_tally(&change)?) {
+        for action in self.tallies([(&new.namespace, change)])? {
             plan.add(Part::Rest, action);
         }
         if let Some(key) = &new.idempotency_key {

@@ -147,11 +147,7 @@ impl Cache {
                 actions.push(self.unpoint(*pointer, ids)?);
             }
             actions.push(self.bump(rows.len() as u64)?);
-            for (namespace, change) in &changes {
-                actions.extend(self.tally(namespace, change)?);
-            }
-            let whole = TallyChange { entries: -(rows.len() as i64), ..TallyChange::default() };
-            actions.extend(self.whole_tally(&whole)?);
+            actions.extend(self.tallies(changes)?);
 
             let outcome = self.table.transact(actions, self.deadline).await?;
             if let Outcome::Committed = outcome {

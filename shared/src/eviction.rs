@@ -99,10 +99,11 @@ impl Cache {
         let keys = self.oldest_first(scope).await?;
         let rows = keys.len() as u64;
         let batch = eviction_batch(rows, cap) as usize;
-        let may_expire = tally.has_ttl || !tally.counted;
-        let examined = if may_expire && batch > 0 { keys.len().min((2 * batch).max(EXAMINED)) } else { batch };
+        // Whether any entry expires is known of a tally that was counted; the first count finds it out.
+        let looks_for_expired = !tally.counted || (tally.has_ttl && batch > 0);
+        let examined = if looks_for_expired { keys.len().min((2 * batch).max(EXAMINED)) } else { batch };
         let (expired, live) = self.examine(&keys[..examined]).await?;
-        let has_ttl = may_expire && (examined < keys.len() || live.iter().any(|row| row.expires_at.is_some()));
+        let has_ttl = !tally.counted && (examined < keys.len() || live.iter().any(|row| row.expires_at.is_some()));
         let victims = eviction_batch(rows - expired.len() as u64, cap) as usize;
         let expired = self.remove(&expired, Reason::Expired).await?;
         let evicted = self.remove(&live[..victims.min(live.len())], Reason::Evicted).await?;

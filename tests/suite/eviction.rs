@@ -178,3 +178,21 @@ async fn a_vacuum_evicts_as_many_as_it_takes() {
     assert_eq!(evicted, 1200);
     assert_eq!(ids(&stack, "a").await, (1201..=1300).collect::<Vec<u64>>());
 }
+
+#[tokio::test]
+async fn a_tally_knows_whether_anything_expires() {
+    let stack = Stack::start().await;
+    for (namespace, ttl_seconds) in [("never", json!(null)), ("sometimes", json!(1000))] {
+        // The first put is counted with the quota's first look, the second is not.
+        set_quota(&stack, namespace, 10).await;
+        for query in ["1", "2"] {
+            let entry = json!({"query": query, "response": "r", "namespace": namespace, "ttl_seconds": ttl_seconds});
+            stack.put(entry).await;
+        }
+        let name = AttributeValue::S(namespace.to_owned());
+        let tally = stack.rows().await.into_values().find(|row| row.get("name") == Some(&name)).unwrap();
+        assert_eq!(tally["entries"], AttributeValue::N("2".to_owned()));
+        assert_eq!(tally["counted"], AttributeValue::Bool(true));
+        assert_eq!(tally.contains_key("has_ttl"), namespace == "sometimes");
+    }
+}

@@ -125,8 +125,8 @@ impl Sweep {
 
 impl Cache {
     /// Goes through the table from `at` on, and then to the caps, until the end or until the deadline is near, and
-    /// returns where to go on: removes expired entries, gives every live entry its pointer, removes duplicates and what leads nowhere,
-    /// and moves the counter past every id in use.
+    /// returns where to go on: removes expired entries, gives every live entry its pointer, removes duplicates and what
+    /// leads nowhere, and moves the counter past every id in use.
     ///
     /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers.
     /// Errors: `StoreBackendError`; what was set right until then stays so.

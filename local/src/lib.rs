@@ -25,6 +25,6 @@ pub mod server;
 pub mod start_error;
 
 pub use build::{BuildError, build_functions};
-pub use options::{Dynamodb, Options};
+pub use options::{Dynamodb, Log, Options};
 pub use server::Server;
 pub use start_error::StartError;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use tokio::sync::mpsc::UnboundedSender;
+
 /// Everything [`Server::start`](crate::Server::start) needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +22,18 @@ pub struct Options {
     pub timeout: Duration,
     /// The functions' memory size as told to them, in MiB; nothing enforces it. 1024 is the default.
     pub memory_mib: u32,
+    /// Where the functions' output goes.
+    pub log: Log,
+}
+
+/// Where the output of instances goes: line by line, each behind the name of its instance, `[lookup#1] …`.
+#[derive(Debug, Clone, Default)]
+pub enum Log {
+    /// To this process's stderr.
+    #[default]
+    Stderr,
+    /// Into a channel.
+    Channel(UnboundedSender<String>),
 }
 
 /// Which DynamoDB the functions use.
@@ -47,6 +61,7 @@ impl Default for Options {
             env: BTreeMap::new(),
             timeout: Duration::from_secs(30),
             memory_mib: 1024,
+            log: Log::Stderr,
         }
     }
 }

@@ -61,6 +61,7 @@ impl Server {
             timeout: options.timeout,
             memory_mib: options.memory_mib,
             max_instances: options.max_instances.max(1),
+            log: options.log,
         }));
 
         let (stop_api, stopping) = oneshot::channel::<()>();

@@ -139,7 +139,7 @@ impl Cache {
 
     /// The attempts of one write.
     pub(crate) fn pace(&self) -> Pace<'_> {
-        Pace::new(&self.contention, self.config.txn_retries, self.deadline)
+        Pace::new(&self.contention, &self.table.meter, self.config.txn_retries, self.deadline)
     }
 
     /// Epoch seconds.

@@ -61,6 +61,10 @@ pub struct Config {
     pub access_resolution_secs: u64,
     /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race tries again.
     pub txn_retries: u32,
+    /// `MNEME_NAMESPACE_CLAIM`: the claim of a caller's token that lists the namespaces it may use; `None`: all.
+    pub namespace_claim: Option<String>,
+    /// `MNEME_METRIC_NAMESPACES`: how many namespaces an instance gives metrics of their own.
+    pub metric_namespaces: usize,
     /// `MNEME_MAX_QUERY_BYTES`.
     pub max_query_bytes: usize,
     /// `MNEME_MAX_RESPONSE_BYTES`; `None`: what fits one item.
@@ -207,6 +211,9 @@ impl Config {
             stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
             access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
+            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM"),
+            metric_namespaces: env
+                .parse("MNEME_METRIC_NAMESPACES", 20, "a whole number from 0 to 1000", |n| *n <= 1000),
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     EmbedderDimensionError,
     /// The configured embedder is not the one the table was stamped with.
     EmbedderMismatchError,
+    /// The caller may not use this namespace: use another, or ask for the right.
+    NamespaceForbidden,
     /// There is no such entry, quota or meta key.
     NotFound,
     /// Over a byte cap, or over DynamoDB's item size.
@@ -32,6 +34,7 @@ impl ErrorKind {
             Self::InvalidRequest => "InvalidRequest",
             Self::EmbedderDimensionError => "EmbedderDimensionError",
             Self::EmbedderMismatchError => "EmbedderMismatchError",
+            Self::NamespaceForbidden => "NamespaceForbidden",
             Self::NotFound => "NotFound",
             Self::EntryTooLarge => "EntryTooLarge",
             Self::CheckpointError => "CheckpointError",
@@ -46,6 +49,7 @@ impl ErrorKind {
             Self::InvalidRequest => 400,
             Self::EmbedderDimensionError => 422,
             Self::EmbedderMismatchError => 409,
+            Self::NamespaceForbidden => 403,
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
             Self::CheckpointError => 501,
@@ -60,6 +64,7 @@ impl ErrorKind {
             Self::InvalidRequest => "The request is not valid",
             Self::EmbedderDimensionError => "The embedding has the wrong dimension",
             Self::EmbedderMismatchError => "The cache belongs to another embedder",
+            Self::NamespaceForbidden => "The namespace is not the caller's",
             Self::NotFound => "Nothing is stored there",
             Self::EntryTooLarge => "The entry is too large",
             Self::CheckpointError => "Snapshots are taken with AWS's own tools",

@@ -10,8 +10,10 @@
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
 //! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
+//! | what a caller may do, what the log says of it | [`access`], [`invocation`], [`report`] |
 //! | a function's main loop | [`runtime`] |
 
+pub mod access;
 pub mod cache;
 pub mod census;
 pub mod clock;
@@ -24,6 +26,7 @@ pub mod entry;
 pub mod error;
 pub mod event;
 pub mod eviction;
+pub mod invocation;
 pub mod key;
 pub mod limits;
 pub mod namespace;
@@ -32,6 +35,7 @@ pub mod page;
 pub mod recorder;
 pub mod repair;
 pub mod replica;
+pub mod report;
 pub mod routes;
 pub mod runtime;
 pub mod similarity;

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::access::Access;
 use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
 use crate::table::{LruKey, Projection};
 
 /// How many ids one page goes through at most, entries or not.
@@ -103,23 +103,18 @@ fn wire_bytes(entry: &Entry) -> usize {
 }
 
 impl Cache {
-    /// Up to `limit` live entries after `after`, of one namespace or of all.
+    /// Up to `limit` live entries after `after`, of the namespaces that `scope` includes.
     ///
     /// Reads: in order of ids, the counter and then up to 2,000 ids by BatchGetItem; in order of use, `gsi_lru` and
     /// the rows it names. Errors: `StoreBackendError`.
-    pub async fn page(&self, namespace: Option<&Namespace>, after: Position, limit: usize) -> Result<Page, Error> {
+    pub async fn page(&self, scope: &Access, after: Position, limit: usize) -> Result<Page, Error> {
         match after {
-            Position::Id(after) => self.page_by_id(namespace, after, limit).await,
-            Position::Lru(after) => self.page_by_use(namespace, after, limit).await,
+            Position::Id(after) => self.page_by_id(scope, after, limit).await,
+            Position::Lru(after) => self.page_by_use(scope, after, limit).await,
         }
     }
 
-    async fn page_by_id(
-        &self,
-        namespace: Option<&Namespace>,
-        after: Option<EntryId>,
-        limit: usize,
-    ) -> Result<Page, Error> {
+    async fn page_by_id(&self, scope: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
         let end = self.counter().await?.next_id;
         let now = self.now_secs();
         let mut entries: Vec<Entry> = Vec::new();
@@ -132,9 +127,7 @@ impl Cache {
             let ids: Vec<EntryId> = (at..until).filter_map(EntryId::new).collect();
             let rows = self.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::Whole).await?;
             for id in ids {
-                let entry = rows.entry(id).filter(|entry| {
-                    !entry.is_expired(now) && namespace.is_none_or(|namespace| entry.namespace == *namespace)
-                });
+                let entry = rows.entry(id).filter(|entry| !entry.is_expired(now) && scope.includes(&entry.namespace));
                 let Some(entry) = entry else { continue };
                 bytes += wire_bytes(&entry);
                 entries.push(entry);
@@ -151,23 +144,16 @@ impl Cache {
         Ok(Page { entries, next: None })
     }
 
-    async fn page_by_use(
-        &self,
-        namespace: Option<&Namespace>,
-        after: Option<LruKey>,
-        limit: usize,
-    ) -> Result<Page, Error> {
-        let mut keys = match namespace {
-            Some(namespace) => self.table.least_recently_used(namespace, after, limit + 1).await?,
-            None => {
-                let mut keys = Vec::new();
-                for namespace in self.census().await?.live.keys() {
-                    keys.extend(self.table.least_recently_used(namespace, after, limit + 1).await?);
-                }
-                keys.sort_unstable();
-                keys
-            }
+    async fn page_by_use(&self, scope: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
+        let namespaces = match scope {
+            Access::Only(namespaces) => namespaces.clone(),
+            Access::All => self.census().await?.live.into_keys().collect(),
         };
+        let mut keys = Vec::new();
+        for namespace in &namespaces {
+            keys.extend(self.table.least_recently_used(namespace, after, limit + 1).await?);
+        }
+        keys.sort_unstable();
         let more = keys.len() > limit;
         keys.truncate(limit);
         let rows = self.table.batch_get(keys.iter().map(|key| RowKey::from(key.id)), Projection::Whole).await?;

@@ -9,14 +9,16 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::EnvFilter;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind};
-use crate::event::{self, Fields, Payload, Reply};
+use crate::error::Error;
+use crate::event::{self, Event, Fields, Payload, Reply};
+use crate::invocation::Invocation;
+use crate::report::{Facts, Reporter};
 use crate::table::Table;
 
 /// One operation: what a function does.
@@ -30,10 +32,11 @@ pub trait Operation: Send + Sync + 'static {
     /// The response object.
     type Response: Serialize + Send;
 
-    /// Answers one request.
+    /// Answers one request. Calls [`Invocation::enter`] or [`Invocation::scope`] before it uses a namespace.
     fn handle(
         &self,
         cache: &Cache,
+        invocation: &Invocation,
         request: Self::Request,
     ) -> impl Future<Output = Result<Reply<Self::Response>, Error>> + Send;
 }
@@ -69,10 +72,11 @@ pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
 
 /// Runs Lambda's loop until the environment is shut down.
 pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
-    let (cache, operation) = (&cache, &operation);
+    let reporter = Reporter::new(O::FUNCTION, cache.config.metric_namespaces);
+    let (cache, operation, reporter) = (&cache, &operation, &reporter);
     let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-        invoke(operation, &cache.for_invocation(remaining), event.payload, &event.context.request_id).await
+        invoke(operation, &cache.for_invocation(remaining), reporter, event.payload, &event.context.request_id).await
     }))
     .await;
     match ran {
@@ -84,34 +88,42 @@ pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
     }
 }
 
-/// Answers one event in its caller's form.
-pub async fn invoke<O: Operation>(
+/// Answers one event in its caller's form, and reports it.
+async fn invoke<O: Operation>(
     operation: &O,
     cache: &Cache,
+    reporter: &Reporter,
     payload: Payload,
     request_id: &str,
 ) -> Result<Box<RawValue>, Error> {
-    let (caller, fields) = event::read(payload, O::FUNCTION, O::SCHEDULED);
+    let begun = Instant::now();
+    let Event { caller, access, fields } =
+        event::read(payload, O::FUNCTION, O::SCHEDULED, cache.config.namespace_claim.as_deref());
+    let invocation = Invocation::new(access);
     let outcome = match fields {
-        Ok(fields) => answer(operation, cache, fields).await,
+        Ok(fields) => answer(operation, cache, &invocation, fields).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = &outcome {
-        let causes = error.causes();
-        let name = error.kind.name();
-        match error.kind {
-            ErrorKind::Internal | ErrorKind::StoreBackendError => {
-                tracing::error!(request_id, name, detail = error.detail, causes, "failed");
-            }
-            _ => tracing::info!(request_id, name, "refused"),
-        }
-    }
+    let facts = Facts {
+        request_id,
+        caller,
+        status: outcome.as_ref().map_or_else(|error| error.kind.status(), |reply| reply.status.as_u16()),
+        error: outcome.as_ref().err(),
+        latency: begun.elapsed(),
+        usage: cache.table.meter.take(),
+    };
+    reporter.report(&facts, &invocation.into_told());
     event::render(caller, outcome)
 }
 
-async fn answer<O: Operation>(operation: &O, cache: &Cache, fields: Fields) -> Result<Reply<O::Response>, Error> {
+async fn answer<O: Operation>(
+    operation: &O,
+    cache: &Cache,
+    invocation: &Invocation,
+    fields: Fields,
+) -> Result<Reply<O::Response>, Error> {
     // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
-    let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, event::parse(fields)?));
+    let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
     timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {
         Err(Error::backend(
             "the work was not done within the function's time",

@@ -8,9 +8,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
-use mneme_local::{Dynamodb, Options, Server};
-use reqwest::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mneme_local::{Dynamodb, Log, Options, Server};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 
 use crate::proxy::Proxy;
 
@@ -60,6 +65,7 @@ pub struct Stack {
     pub proxy: Proxy,
     http: reqwest::Client,
     access_key: String,
+    log: Mutex<UnboundedReceiver<String>>,
 }
 
 impl Stack {
@@ -98,15 +104,31 @@ impl Stack {
             ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
         ]);
         env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let options = Options { binaries: binaries(), env, ..options };
+        let (sender, log) = unbounded_channel();
+        let options = Options { binaries: binaries(), env, log: Log::Channel(sender), ..options };
         let server = Server::start(options).await.expect("the server starts");
         proxy.forward_to(server.dynamodb_url());
-        Self { server, proxy, http: reqwest::Client::new(), access_key }
+        Self { server, proxy, http: reqwest::Client::new(), access_key, log: Mutex::new(log) }
+    }
+
+    /// What the functions printed since the last call, each line behind its instance's name, up to a line that
+    /// `is_last` knows. Waits for it for ten seconds.
+    pub async fn log_until(&self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut log = self.log.lock().await;
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| is_last(line)) {
+            let line = timeout(Duration::from_secs(10), log.recv()).await;
+            lines.push(line.unwrap_or_else(|_| panic!("no such line in {lines:#?}")).expect("instances print"));
+        }
+        lines
     }
 
     /// An HTTP request: status and body.
     pub async fn http(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.http.request(method, format!("{}{path}", self.server.api_url()));
+        self.send(self.http.request(method, format!("{}{path}", self.server.api_url())), body).await
+    }
+
+    async fn send(&self, mut request: RequestBuilder, body: Option<Value>) -> (u16, Value) {
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -122,6 +144,12 @@ impl Stack {
         let status = response.status().as_u16();
         let content_type = response.headers()["content-type"].to_str().expect("text").to_owned();
         (status, content_type, response.json().await.expect("a JSON body"))
+    }
+
+    /// An HTTP request of a caller whose token has `claims`: status and body.
+    pub async fn http_as(&self, claims: &Value, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        self.send(self.http.request(method, format!("{}{path}", self.server.api_url())).bearer_auth(token), body).await
     }
 
     /// `GET path`.

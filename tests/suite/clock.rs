@@ -33,7 +33,7 @@ impl Timed {
         let config =
             Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
         let now = Arc::new(AtomicI64::new(START));
-        let cache = Cache::new(config, Table::over(stack.dynamodb(), TABLE), Clock::Fixed(now.clone()));
+        let cache = Cache::new(config, Table::over(&stack.dynamodb(), TABLE), Clock::Fixed(now.clone()));
         Self { cache, now, _stack: stack }
     }
 

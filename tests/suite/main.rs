@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod budget;
 mod clear;
 mod clock;
@@ -15,6 +16,7 @@ mod find;
 mod get;
 mod health;
 mod list;
+mod logs;
 mod lookup;
 mod meta;
 mod namespaces;

@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
@@ -33,10 +34,16 @@ impl Operation for Clear {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let namespace = match (&request.namespace, request.confirm.as_deref()) {
-            (Some(namespace), None) => Some(namespace),
-            (None, Some("all")) => None,
+            (Some(namespace), None) => {
+                invocation.enter(namespace)?;
+                Some(namespace)
+            }
+            (None, Some("all")) => {
+                invocation.enter_all("clearing every namespace")?;
+                None
+            }
             _ => {
                 return Err(Error::invalid(
                     "clear takes a `namespace`, or `confirm=all` for every namespace",

@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::entry::{Entry, no_such_entry};
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
@@ -42,18 +43,20 @@ impl Operation for Delete {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let id = match (request.id, request.namespace, request.query) {
             (Some(id), None, None) => {
                 cache.open().await?;
-                let rows: Vec<Entry> = cache.live_entry(id).await?.into_iter().collect();
-                remove(cache, &rows).await?
+                let row = cache.live_entry(id).await?.ok_or_else(no_such_entry)?;
+                invocation.enter(&row.namespace)?;
+                remove(cache, &[row]).await?
             }
             (None, namespace, Some(query)) => {
                 check_query_bytes(&query, &cache.config)?;
+                let namespace = namespace.unwrap_or_default();
+                invocation.enter(&namespace)?;
                 cache.open().await?;
                 let hash = QueryHash::of(&query, cache.config.normalize);
-                let namespace = namespace.unwrap_or_default();
                 loop {
                     let rows = rows_of(cache, &namespace, &hash).await?;
                     let removed = remove(cache, &rows).await?;

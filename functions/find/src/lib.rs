@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::entry::{Entry, no_such_entry};
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::runtime::Operation;
@@ -29,7 +30,8 @@ impl Operation for Find {
     type Request = Request;
     type Response = Entry;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Entry>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Entry>, Error> {
+        invocation.enter(&request.namespace)?;
         cache.open().await?;
         let found = cache.entry_by_hash(&request.namespace, &request.query_hash).await?;
         found.map(Reply::ok).ok_or_else(no_such_entry)

@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::entry::{Entry, no_such_entry};
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::runtime::Operation;
 use serde::Deserialize;
@@ -25,8 +26,10 @@ impl Operation for Get {
     type Request = Request;
     type Response = Entry;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Entry>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Entry>, Error> {
         cache.open().await?;
-        cache.live_entry(request.id).await?.map(Reply::ok).ok_or_else(no_such_entry)
+        let entry = cache.live_entry(request.id).await?.ok_or_else(no_such_entry)?;
+        invocation.enter(&entry.namespace)?;
+        Ok(Reply::ok(entry))
     }
 }

@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::{Error, ErrorKind};
 use mneme_core::event::{NoFields, Reply};
+use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
 use serde::Serialize;
 
@@ -34,12 +35,12 @@ impl Operation for Health {
     type Request = NoFields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, _: NoFields) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, _: NoFields) -> Result<Reply<Response>, Error> {
         let mut response = Response::default();
         match examine(cache, &mut response).await {
             Ok(()) => {}
             Err(error) => {
-                tracing::warn!(%error, causes = error.causes(), "unhealthy");
+                invocation.fail("the examination", &error);
                 response.problems.push(error.to_string());
             }
         }

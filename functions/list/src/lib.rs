@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::namespace::Namespace;
 use mneme_core::page::{Order, Page, Position};
@@ -19,7 +20,7 @@ const MAX_LIMIT: usize = 1000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Of one namespace; absent: of all.
+    /// Of one namespace; absent: of all that the caller may use.
     pub namespace: Option<Namespace>,
     /// With ids above this one; only in order of ids.
     pub after_id: Option<u64>,
@@ -50,7 +51,7 @@ impl Operation for List {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::invalid(
@@ -68,8 +69,9 @@ impl Operation for List {
             Some(cursor) => Position::from_cursor(&cursor, request.order)?,
             None => Position::start(request.order, request.after_id.and_then(EntryId::new)),
         };
+        let scope = invocation.scope(request.namespace.as_ref())?;
         cache.open().await?;
-        let Page { entries, next } = cache.page(request.namespace.as_ref(), after, limit).await?;
+        let Page { entries, next } = cache.page(&scope, after, limit).await?;
         Ok(Reply::ok(Response { entries, cursor: next.map(|position| position.to_cursor()) }))
     }
 }

@@ -10,11 +10,13 @@ use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::recorder::Recorder;
+use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::table::tally::Counts;
 use serde::{Deserialize, Serialize};
@@ -123,7 +125,7 @@ impl Operation for Lookup {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         check_query_bytes(&request.query, &cache.config)?;
         let threshold = request.threshold.unwrap_or(-1.0);
         if !(-1.0..=1.0).contains(&threshold) {
@@ -132,6 +134,7 @@ impl Operation for Lookup {
                 "send a number from -1 to 1, or none",
             ));
         }
+        invocation.enter(&request.namespace)?;
         let now_secs = cache.now_secs();
         let found = if request.bypass {
             Found::Miss { reason: MissReason::Bypass, best_similarity: None }
@@ -146,8 +149,9 @@ impl Operation for Lookup {
             self.view.lock().await.search(cache, &asked).await?
         };
         self.recorder.record(&request.namespace, counts(&found));
+        observe(invocation, &found);
         if let Found::Hit { entry, .. } = &found {
-            record_access(cache, entry).await;
+            record_access(cache, invocation, entry).await;
         }
         Ok(Reply::ok(response(found, now_secs)))
     }
@@ -161,14 +165,36 @@ fn counts(found: &Found) -> Counts {
     }
 }
 
+fn observe(invocation: &Invocation, found: &Found) {
+    let (metrics, similarity): (&[Metric], _) = match found {
+        Found::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
+        Found::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
+        Found::Miss { reason, best_similarity } => (
+            match reason {
+                MissReason::NoEntry => &[Metric::Misses, Metric::MissesNoEntry],
+                MissReason::BelowThreshold => &[Metric::Misses, Metric::MissesBelowThreshold],
+                MissReason::LowConfidence => &[Metric::Misses, Metric::MissesLowConfidence],
+                MissReason::Rejected => &[Metric::Misses, Metric::MissesRejected],
+                MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],
+                MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
+            },
+            *best_similarity,
+        ),
+    };
+    metrics.iter().for_each(|metric| invocation.observe(*metric, 1.0));
+    if let Some(similarity) = similarity {
+        invocation.observe(Metric::Similarity, similarity.into());
+    }
+}
+
 /// Writes the access down, unless one as recent as the configured resolution stands there already. The answer is
 /// good whether or not this succeeds.
-async fn record_access(cache: &Cache, entry: &Entry) {
+async fn record_access(cache: &Cache, invocation: &Invocation, entry: &Entry) {
     let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
     if u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
         && let Err(error) = cache.within(ACCESS_WRITE_LIMIT).touch(entry.id).await
     {
-        tracing::warn!(%error, causes = error.causes(), "an access could not be recorded");
+        invocation.fail("recording the access", &error);
     }
 }
 

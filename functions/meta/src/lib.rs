@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,8 @@ impl Operation for Meta {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
+        invocation.enter_all("`meta`")?;
         match request {
             Request::Get { key } => {
                 let value = cache.counter().await?.meta.remove(&key);

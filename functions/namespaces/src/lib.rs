@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::census::Census;
 use mneme_core::error::Error;
 use mneme_core::event::{NoFields, Reply};
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub struct NamespaceCount {
     pub entries: u64,
 }
 
-/// All of them.
+/// Those that the caller may use.
 #[derive(Debug, Serialize)]
 pub struct Response {
     /// By name.
@@ -33,10 +34,12 @@ impl Operation for Namespaces {
     type Request = NoFields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, _: NoFields) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, _: NoFields) -> Result<Reply<Response>, Error> {
+        let scope = invocation.scope(None)?;
         cache.open().await?;
         let Census { live, .. } = cache.census().await?;
-        let namespaces = live.into_iter().map(|(namespace, entries)| NamespaceCount { namespace, entries }).collect();
+        let own = live.into_iter().filter(|(namespace, _)| scope.includes(namespace));
+        let namespaces = own.map(|(namespace, entries)| NamespaceCount { namespace, entries }).collect();
         Ok(Reply::ok(Response { namespaces }))
     }
 }

@@ -3,6 +3,7 @@
 use mneme_core::cache::{Cache, Provisioned};
 use mneme_core::error::Error;
 use mneme_core::event::{NoFields, Reply};
+use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ impl Operation for Provision {
     type Request = NoFields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, _: NoFields) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, _: &Invocation, _: NoFields) -> Result<Reply<Response>, Error> {
         let Provisioned { created, counter } = cache.provision().await?;
         if !created {
             cache.table.switch_ttl_on().await?;

@@ -7,10 +7,12 @@ use mneme_core::embedding::Embedding;
 use mneme_core::entry::MAX_TTL_SECS;
 use mneme_core::error::{Error, Problem};
 use mneme_core::event::{self, Fields, Reply};
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::{check_query_bytes, within};
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
+use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::write::put::NewEntry;
 use serde::{Deserialize, Serialize, Serializer};
@@ -103,9 +105,14 @@ impl Operation for Put {
     type Response = Response;
 
     /// `request`: the fields of one entry, or `entries`: a list of such.
-    async fn handle(&self, cache: &Cache, mut request: Fields) -> Result<Reply<Response>, Error> {
+    async fn handle(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        mut request: Fields,
+    ) -> Result<Reply<Response>, Error> {
         let Some(entries) = request.remove("entries") else {
-            let stored = store(cache, event::parse(request)?).await?;
+            let stored = store(cache, invocation, event::parse(request)?).await?;
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
@@ -117,14 +124,15 @@ impl Operation for Put {
                 Err(Error::backend("the time ran out before this entry's turn", "send it again, in a smaller batch"))
             } else {
                 match parse(entry) {
-                    Ok(entry) => store(cache, entry).await,
+                    Ok(entry) => store(cache, invocation, entry).await,
                     Err(error) => Err(error),
                 }
             };
             results.push(match stored {
                 Ok(stored) => BatchResult::Stored(stored),
                 Err(error) => {
-                    tracing::info!(name = error.kind.name(), causes = error.causes(), "an entry failed");
+                    invocation.observe(Metric::EntriesFailed, 1.0);
+                    invocation.fail("an entry of the batch", &error);
                     BatchResult::Failed { error }
                 }
             });
@@ -155,12 +163,14 @@ fn parse(entry: Value) -> Result<EntryRequest, Error> {
 }
 
 /// Checks and stores one entry, then brings the namespace, or the table, back under its cap.
-async fn store(cache: &Cache, entry: EntryRequest) -> Result<Stored, Error> {
+async fn store(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Stored, Error> {
+    invocation.enter(&entry.namespace)?;
     let new = check(cache, entry)?;
     let stored = cache.put(&new).await?;
+    invocation.observe(Metric::EntriesStored, 1.0);
     // The entry is stored whatever comes of this; the next put, or `vacuum`, takes it up again.
     if let Err(error) = cache.enforce_caps(&new.namespace, stored.quota).await {
-        tracing::warn!(%error, causes = error.causes(), "a cap could not be enforced");
+        invocation.fail("enforcing the cap", &error);
     }
     Ok(Stored { id: stored.id, created: stored.created })
 }

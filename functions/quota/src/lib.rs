@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,9 @@ impl Operation for Quota {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
+        let (Request::Get { namespace } | Request::Set { namespace, .. } | Request::Delete { namespace }) = &request;
+        invocation.enter(namespace)?;
         match request {
             Request::Get { namespace } => {
                 let max_entries = cache.counter().await?.quota(&namespace).ok_or_else(no_quota)?;

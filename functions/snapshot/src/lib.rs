@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::{Error, ErrorKind};
 use mneme_core::event::{Fields, Reply};
+use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ impl Operation for Snapshot {
     type Request = Fields;
     type Response = Value;
 
-    async fn handle(&self, _: &Cache, _: Fields) -> Result<Reply<Value>, Error> {
+    async fn handle(&self, _: &Cache, _: &Invocation, _: Fields) -> Result<Reply<Value>, Error> {
         Err(Error::new(
             ErrorKind::CheckpointError,
             "the cache takes and restores no snapshots of its own",

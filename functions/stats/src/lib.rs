@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
 use mneme_core::table::tally::Counts;
@@ -12,14 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// One namespace; absent: the whole cache.
+    /// One namespace; absent: all that the caller may use.
     pub namespace: Option<Namespace>,
 }
 
 /// The figures.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// The namespace; null for the whole cache.
+    /// The namespace that was asked for; null for all that the caller may use.
     pub namespace: Option<Namespace>,
     /// Live entries.
     pub entries: u64,
@@ -47,24 +48,18 @@ impl Operation for Stats {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
+        let scope = invocation.scope(request.namespace.as_ref())?;
         let counter = cache.counter().await?;
-        let census = cache.census().await?;
-        let (entries, namespaces, counts) = match &request.namespace {
-            Some(namespace) => {
-                let entries = census.live.get(namespace).copied().unwrap_or(0);
-                (entries, u64::from(entries > 0), census.counts.get(namespace).copied().unwrap_or_default())
-            }
-            None => {
-                let mut all = Counts::default();
-                census.counts.values().for_each(|counts| all.add(counts));
-                (census.live.values().sum(), census.live.len() as u64, all)
-            }
-        };
+        let mut census = cache.census().await?;
+        census.live.retain(|namespace, _| scope.includes(namespace));
+        census.counts.retain(|namespace, _| scope.includes(namespace));
+        let mut counts = Counts::default();
+        census.counts.values().for_each(|of_one| counts.add(of_one));
         Ok(Reply::ok(Response {
             namespace: request.namespace,
-            entries,
-            namespaces,
+            entries: census.live.values().sum(),
+            namespaces: census.live.len() as u64,
             hits: counts.hits_exact + counts.hits_semantic,
             counts,
             version_counter: counter.version,

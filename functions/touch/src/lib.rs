@@ -4,6 +4,7 @@ use mneme_core::cache::Cache;
 use mneme_core::entry::no_such_entry;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
@@ -34,9 +35,10 @@ impl Operation for Touch {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         cache.open().await?;
         let entry = cache.live_entry(request.id).await?.ok_or_else(no_such_entry)?;
+        invocation.enter(&entry.namespace)?;
         if cache.touch(entry.id).await? {
             Ok(Reply::ok(Response { touched: true, id: entry.id }))
         } else {

@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
+use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
 use mneme_core::repair::{Cursor, Repaired, Sweep};
 use mneme_core::runtime::Operation;
@@ -42,8 +43,12 @@ impl Operation for Vacuum {
     type Request = Request;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, request: Request) -> Result<Reply<Response>, Error> {
+    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let at = request.cursor.as_deref().map_or(Ok(Cursor::Start), Cursor::from_text)?;
+        match &request.namespace {
+            Some(namespace) => invocation.enter(namespace)?,
+            None => invocation.enter_all("a vacuum without a `namespace`")?,
+        }
         cache.open().await?;
         let mut sweep = Sweep::new(request.namespace);
         let next = cache.sweep(&mut sweep, at).await?;

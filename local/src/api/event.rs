@@ -5,9 +5,13 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, Uri, header, request::Parts};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use uuid::Uuid;
 
@@ -45,6 +49,8 @@ struct Event<'a> {
 struct RequestContext<'a> {
     account_id: &'static str,
     api_id: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorizer: Option<Value>,
     domain_name: &'a str,
     domain_prefix: &'a str,
     http: Http<'a>,
@@ -84,6 +90,7 @@ pub(super) fn of_request(parts: &Parts, matched: &Matched, body: &[u8]) -> Bytes
         request_context: RequestContext {
             account_id: "123456789012",
             api_id: "local",
+            authorizer: authorizer(&parts.headers),
             domain_name,
             domain_prefix: domain_name.split('.').next().unwrap_or_default(),
             http: Http {
@@ -136,6 +143,26 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
+/// What API Gateway's JWT authoriser adds: the claims of a bearer token. Here no signature, issuer, audience or time
+/// is checked: whoever reaches the loopback interface may be anyone.
+fn authorizer(headers: &HeaderMap) -> Option<Value> {
+    let authorization = text(headers, header::AUTHORIZATION)?;
+    let payload = authorization.strip_prefix("Bearer ")?.split('.').nth(1)?;
+    let claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let claims: Map<String, Value> =
+        claims.into_iter().map(|(name, value)| (name, Value::from(claim_text(value)))).collect();
+    Some(json!({ "jwt": { "claims": claims, "scopes": null } }))
+}
+
+/// A claim as API Gateway passes it on: always text, an array as `[a b]`.
+fn claim_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        Value::Array(values) => format!("[{}]", values.into_iter().map(claim_text).collect::<Vec<_>>().join(" ")),
+        other => other.to_string(),
+    }
+}
+
 fn cookies(headers: &HeaderMap) -> Vec<String> {
     let values =
         headers.get_all(header::COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -160,7 +187,6 @@ fn query(uri: &Uri) -> BTreeMap<String, String> {
 mod tests {
     use super::{super::routing::Routes, *};
     use axum::http::Request;
-    use serde_json::{Value, json};
 
     fn event(request: Request<&[u8]>) -> Value {
         let (parts, body) = request.into_parts();
@@ -199,6 +225,18 @@ mod tests {
         let time = context["time"].as_str().unwrap();
         assert_eq!((time.len(), &time[2..3], &time[20..]), ("22/Nov/2026:13:00:00 +0000".len(), "/", " +0000"));
         assert!(context["timeEpoch"].as_i64().unwrap() > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn a_bearer_tokens_claims_come_as_text() {
+        let claims = URL_SAFE_NO_PAD.encode(json!({"sub": "me", "spaces": ["a", "b"], "exp": 7}).to_string());
+        let bearer = |token: &str| Request::get("/v1/health").header("Authorization", token).body(&b""[..]).unwrap();
+        let with = event(bearer(&format!("Bearer e30.{claims}.c2ln")));
+        let claims = &with["requestContext"]["authorizer"]["jwt"]["claims"];
+        assert_eq!(*claims, json!({"sub": "me", "spaces": "[a b]", "exp": "7"}));
+        for odd in ["Bearer opaque", "Bearer a.b.c", "Basic e30.e30.e30"] {
+            assert_eq!(event(bearer(odd))["requestContext"].get("authorizer"), None, "{odd}");
+        }
     }
 
     #[test]

@@ -102,10 +102,10 @@ async fn launch(function: &Arc<Function>, number: u64) -> Result<(Child, JoinSet
     let mut tasks = JoinSet::new();
     let name = format!("{}#{number}", function.name());
     if let Some(stdout) = child.stdout.take() {
-        tasks.spawn(logs::forward(stdout, name.clone()));
+        tasks.spawn(logs::forward(stdout, name.clone(), settings.log.clone()));
     }
     if let Some(stderr) = child.stderr.take() {
-        tasks.spawn(logs::forward(stderr, name));
+        tasks.spawn(logs::forward(stderr, name, settings.log.clone()));
     }
     let api = runtime_api::router(Arc::clone(function), number);
     tasks.spawn(async move {

@@ -1,11 +1,13 @@
-//! What the instances print: on to our stderr, each line with the name of its instance.
+//! What the instances print: line by line to where it is wanted, each line with the name of its instance.
 
 use std::io::Write as _;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
+use crate::Log;
+
 /// Copies `output` line by line until it ends. Never to stdout: that is for the `ready` line and the demo's table.
-pub(super) async fn forward(output: impl AsyncRead + Unpin, instance: String) {
+pub(super) async fn forward(output: impl AsyncRead + Unpin, instance: String, log: Log) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
@@ -14,9 +16,13 @@ pub(super) async fn forward(output: impl AsyncRead + Unpin, instance: String) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
-                // One write per line, so that the lines of several instances do not mix; and a closed stderr is no
-                // reason to stop reading, which would block the child.
-                let _ = std::io::stderr().write_all(format!("[{instance}] {}\n", text.trim_end()).as_bytes());
+                let text = format!("[{instance}] {}", text.trim_end());
+                // A reader that is gone is no reason to stop reading here, which would block the child.
+                match &log {
+                    // One write per line, so that the lines of several instances do not mix.
+                    Log::Stderr => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),
+                    Log::Channel(lines) => drop(lines.send(text)),
+                }
             }
         }
     }

@@ -20,6 +20,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use mneme_core::routes::FUNCTIONS;
 
+use crate::Log;
+
 pub(crate) use function::Function;
 pub(crate) use invocation::{Outcome, REQUEST_LIMIT};
 
@@ -32,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) memory_mib: u32,
     pub(crate) max_instances: usize,
+    pub(crate) log: Log,
 }
 
 /// Every function of the product, by name.

@@ -67,6 +67,16 @@ pub(super) fn read_v1(event: Fields, function: &str) -> Result<Fields, Error> {
     .fields(function)
 }
 
+/// The claim `name` of the caller's token, as an authoriser of API Gateway leaves it in the request's context: the JWT
+/// authoriser of an HTTP API under `jwt.claims`, the Cognito authoriser of a REST API under `claims`, Lambda authorisers
+/// under `lambda` (HTTP API) or beside the rest (REST API). Nothing that a caller sends comes there.
+pub(super) fn claim<'a>(context: &'a Fields, name: &str) -> Option<&'a Value> {
+    let authorizer = context.get("authorizer")?;
+    let jwt = authorizer.get("jwt").and_then(|jwt| jwt.get("claims"));
+    let places = [jwt, authorizer.get("claims"), authorizer.get("lambda"), Some(authorizer)];
+    places.into_iter().flatten().find_map(|place| place.get(name))
+}
+
 fn typed<T: DeserializeOwned>(event: Fields, what: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(Value::Object(event)).map_err(|error| {
         Error::invalid(

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::access::Access;
 use crate::error::Error;
 
 /// A request's fields, from wherever they came.
@@ -31,7 +32,8 @@ impl<'de> Deserialize<'de> for Payload {
 }
 
 /// Who invoked the function, which decides the form of the reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Caller {
     /// The Invoke API, an SDK, another AWS service: the payload is the request.
     Direct,
@@ -69,26 +71,44 @@ impl<T> Reply<T> {
     }
 }
 
+/// An event: who sent it, what the sender may use, and what is asked.
+#[derive(Debug)]
+pub struct Event {
+    /// Who invoked the function.
+    pub caller: Caller,
+    /// The namespaces that the caller may use: all, but for HTTP callers where a claim lists them.
+    pub access: Access,
+    /// The request's fields. `InvalidRequest`, saying what was wrong with the event.
+    pub fields: Result<Fields, Error>,
+}
+
 /// Tells who called and collects the request's fields.
 ///
 /// `function` is the operation's name, whose routes say what path parameters mean; `scheduled`, whether it takes
-/// scheduled events. Errors: `InvalidRequest`, saying what was wrong with the event.
-pub fn read(payload: Payload, function: &str, scheduled: bool) -> (Caller, Result<Fields, Error>) {
+/// scheduled events; `claim`, which claim of an HTTP caller's token lists the namespaces that the caller may use.
+pub fn read(payload: Payload, function: &str, scheduled: bool, claim: Option<&str>) -> Event {
     let event = match payload {
         Payload::Json(Value::Object(event)) => event,
-        Payload::Json(other) => return (Caller::Direct, Err(not_an_object(&other))),
+        Payload::Json(other) => {
+            return Event { caller: Caller::Direct, access: Access::All, fields: Err(not_an_object(&other)) };
+        }
         Payload::Malformed(why) => {
             let error = Error::invalid(format!("the payload is not JSON: {why}"), "send one JSON object");
-            return (Caller::Direct, Err(error));
+            return Event { caller: Caller::Direct, access: Access::All, fields: Err(error) };
         }
     };
     let context = event.get("requestContext").and_then(Value::as_object);
+    let access = match (context, claim) {
+        (Some(context), Some(claim)) => Access::from_claim(http::claim(context, claim)),
+        _ => Access::All,
+    };
     if context.is_some_and(|context| context.contains_key("http")) {
-        return (Caller::HttpApi, http::read_v2(event, function));
+        return Event { caller: Caller::HttpApi, access, fields: http::read_v2(event, function) };
     }
     if context.is_some() && event.contains_key("httpMethod") {
-        return (Caller::RestApi, http::read_v1(event, function));
+        return Event { caller: Caller::RestApi, access, fields: http::read_v1(event, function) };
     }
+    let access = Access::All;
     if event.get("detail-type").is_some() && event.get("source").is_some() {
         let fields = if scheduled {
             Ok(Fields::new())
@@ -98,9 +118,9 @@ pub fn read(payload: Payload, function: &str, scheduled: bool) -> (Caller, Resul
                 "schedule `vacuum`, or give the schedule an input of this operation's own fields",
             ))
         };
-        return (Caller::Schedule, fields);
+        return Event { caller: Caller::Schedule, access, fields };
     }
-    (Caller::Direct, Ok(event))
+    Event { caller: Caller::Direct, access, fields: Ok(event) }
 }
 
 fn not_an_object(value: &Value) -> Error {

@@ -1,9 +1,13 @@
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
+use crate::namespace::Namespace;
 
 fn read_json(event: Value, function: &str) -> (Caller, Result<Fields, Error>) {
-    read(Payload::Json(event), function, function == "vacuum")
+    let Event { caller, fields, .. } = read(Payload::Json(event), function, function == "vacuum", None);
+    (caller, fields)
 }
 
 fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
@@ -23,7 +27,7 @@ fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
 #[test]
 fn a_payload_that_is_not_json_is_kept() {
     let payload: Payload = serde_json::from_str("{\"query\": ").unwrap();
-    let (caller, fields) = read(payload, "lookup", false);
+    let Event { caller, fields, .. } = read(payload, "lookup", false, None);
     assert_eq!(caller, Caller::Direct);
     assert!(fields.unwrap_err().detail.starts_with("the payload is not JSON: EOF"));
     assert!(read_json(json!([1]), "lookup").1.unwrap_err().detail.contains("an array"));
@@ -34,6 +38,29 @@ fn a_direct_payload_is_the_request() {
     let (caller, fields) = read_json(json!({"query": "q", "requestContext": "mine"}), "lookup");
     assert_eq!(caller, Caller::Direct);
     assert_eq!(fields.unwrap()["query"], "q");
+}
+
+#[test]
+fn a_claim_binds_http_callers_and_nobody_else() {
+    let a = Access::from(&Namespace::try_from("a".to_owned()).unwrap());
+    let nothing = Access::Only(BTreeSet::new());
+    let access_of = |event: Value| read(Payload::Json(event), "get", false, Some("spaces")).access;
+    let rest = |authorizer: Value| json!({"httpMethod": "GET", "resource": "/v1/entries/{id}", "requestContext": {"authorizer": authorizer}});
+    let http = |authorizer: Value| {
+        let mut event = v2("GET", "GET /v1/entries/{id}", "/v1/entries/1", json!({}));
+        event["requestContext"]["authorizer"] = authorizer;
+        event
+    };
+    assert_eq!(access_of(http(json!({"jwt": {"claims": {"spaces": "[a]"}}}))), a);
+    assert_eq!(access_of(http(json!({"lambda": {"spaces": ["a"]}}))), a);
+    assert_eq!(access_of(rest(json!({"claims": {"spaces": "a"}}))), a);
+    assert_eq!(access_of(rest(json!({"principalId": "p", "spaces": "a"}))), a);
+    assert_eq!(access_of(http(json!({"jwt": {"claims": {"other": "a"}}}))), nothing);
+    assert_eq!(access_of(http(json!({"iam": {"userId": "u"}}))), nothing);
+    assert_eq!(access_of(v2("GET", "$default", "/", json!({}))), nothing);
+    assert_eq!(access_of(json!({"id": 1})), Access::All);
+    let unbound = read(Payload::Json(http(json!({"jwt": {"claims": {"spaces": "a"}}}))), "get", false, None);
+    assert_eq!(unbound.access, Access::All);
 }
 
 #[test]

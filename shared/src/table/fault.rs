@@ -1,6 +1,7 @@
 //! What DynamoDB's errors mean to a caller.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId as _;
 use std::error::Error as StdError;
 
 use crate::error::{Error, ErrorKind};
@@ -64,7 +65,30 @@ where
         ),
         Fault::Unreachable => unreachable(operation),
     };
-    named.caused_by(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string())
+    named.caused_by(cause(operation, &error))
+}
+
+/// What the log says of a failed call: the service's code, text and request id, or why there was no answer. Never the
+/// answer itself, in which DynamoDB may return an item.
+fn cause<E, R>(operation: &str, error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+    R: std::fmt::Debug,
+{
+    if error.as_service_error().is_some() {
+        let code = error.code().unwrap_or("no code");
+        let message = error.message().unwrap_or("no message");
+        let request_id = error.meta().request_id().unwrap_or("none");
+        return format!("{operation}: {code}: {message} (request id {request_id})");
+    }
+    let mut chain = format!("{operation}: {error}");
+    let mut next = error.source();
+    while let Some(why) = next {
+        chain.push_str(": ");
+        chain.push_str(&why.to_string());
+        next = why.source();
+    }
+    chain
 }
 
 /// What became of a conditional write: true when written, false when the condition did not hold, which `is_refusal`

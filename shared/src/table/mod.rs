@@ -1,12 +1,13 @@
 //! The DynamoDB table: reading it, creating it, and the transactions that change it.
 //!
 //! [`Table`] reads; [`schema`] creates; [`transaction`] is the only caller of `TransactWriteItems`;
-//! [`fault`] gives the service's errors their names.
+//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost.
 
 pub mod counter;
 mod derived;
 pub(crate) mod fault;
 mod index;
+pub mod meter;
 mod read;
 pub mod schema;
 pub mod tally;
@@ -20,6 +21,7 @@ use aws_sdk_dynamodb::Client;
 
 pub(crate) use fault::{table_missing, throttled};
 pub use index::{HASH_INDEX, LRU_INDEX, LruKey};
+use meter::Meter;
 pub(crate) use read::ENTRY_ID;
 pub use read::{Projection, Rows, ScanPage, pointed_entry};
 
@@ -28,6 +30,7 @@ pub use read::{Projection, Rows, ScanPage, pointed_entry};
 pub struct Table {
     client: Client,
     name: String,
+    pub(crate) meter: Meter,
 }
 
 impl Table {
@@ -46,11 +49,13 @@ impl Table {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .load()
             .await;
-        Self::over(Client::new(&config), name)
+        Self::over(&Client::new(&config), name)
     }
 
-    /// The table `name` through `client`, whose time limits and retries hold.
-    pub fn over(client: Client, name: &str) -> Self {
-        Self { client, name: name.to_owned() }
+    /// The table `name` through a client configured as `client` is.
+    pub fn over(client: &Client, name: &str) -> Self {
+        let meter = Meter::default();
+        let config = client.config().to_builder().interceptor(meter.clone()).build();
+        Self { client: Client::from_conf(config), name: name.to_owned(), meter }
     }
 }

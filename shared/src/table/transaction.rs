@@ -95,6 +95,9 @@ impl Table {
         let mut unanswered = false;
         let mut attempt = 0;
         loop {
+            if attempt > 0 {
+                self.meter.usage().retries += 1;
+            }
             #[expect(clippy::disallowed_methods, reason = "the one place")]
             let sending = self
                 .client
@@ -110,7 +113,11 @@ impl Table {
                 Err(_) => return Err(fault::unreachable("TransactWriteItems")),
             };
             if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
-                return sort(cancelled.cancellation_reasons());
+                let outcome = sort(cancelled.cancellation_reasons())?;
+                if outcome.was_crowded_out() {
+                    self.meter.usage().conflicts += 1;
+                }
+                return Ok(outcome);
             }
             match fault::classify(&error) {
                 // Also while the first sending of this very token is still at work (`TransactionInProgress`).

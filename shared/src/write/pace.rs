@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::contention::Contention;
 use crate::error::Error;
+use crate::table::meter::Meter;
 use crate::table::throttled;
 
 /// The longest single pause for a conflict.
@@ -16,6 +17,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Pace<'a> {
     contention: &'a Mutex<Contention>,
+    meter: &'a Meter,
     lost: u32,
     crowded: u32,
     retries: u32,
@@ -24,8 +26,8 @@ pub(crate) struct Pace<'a> {
 
 impl<'a> Pace<'a> {
     /// `retries`: how many lost races are tried again. Nothing is tried past `deadline`.
-    pub(crate) fn new(contention: &'a Mutex<Contention>, retries: u32, deadline: Instant) -> Self {
-        Self { contention, lost: 0, crowded: 0, retries, deadline }
+    pub(crate) fn new(contention: &'a Mutex<Contention>, meter: &'a Meter, retries: u32, deadline: Instant) -> Self {
+        Self { contention, meter, lost: 0, crowded: 0, retries, deadline }
     }
 
     /// Holds back before the first attempt, where this instance has lost races of late.
@@ -42,6 +44,7 @@ impl<'a> Pace<'a> {
     /// the contract's error.
     pub(crate) async fn after_lost_race(&mut self, window: Duration, commits: u64) -> Result<(), Error> {
         self.contention.lock().unwrap_or_else(PoisonError::into_inner).lost(window, commits);
+        self.meter.usage().lost_races += 1;
         if self.lost == self.retries || !self.hold_back().await {
             return Err(Error::backend(
                 format!("DynamoDB insert lost the counter race after {} retries", self.lost),
@@ -89,20 +92,22 @@ mod tests {
 
     #[tokio::test]
     async fn lost_races_are_counted_and_named() {
-        let contention = Mutex::default();
-        let mut pace = Pace::new(&contention, 2, Instant::now() + Duration::from_secs(60));
+        let (contention, meter) = (Mutex::default(), Meter::default());
+        let mut pace = Pace::new(&contention, &meter, 2, Instant::now() + Duration::from_secs(60));
         pace.after_lost_race(WINDOW, 1).await.unwrap();
         pace.after_crowding().await.unwrap();
         pace.after_lost_race(WINDOW, 1).await.unwrap();
         let error = pace.after_lost_race(WINDOW, 1).await.unwrap_err();
         assert_eq!(error.detail, "DynamoDB insert lost the counter race after 2 retries");
         assert_eq!(error.retry_after_secs, Some(1));
+        assert_eq!(meter.take().lost_races, 3);
+        assert_eq!(meter.take().lost_races, 0);
     }
 
     #[tokio::test]
     async fn nothing_is_tried_past_the_deadline() {
-        let contention = Mutex::default();
-        let mut pace = Pace::new(&contention, 100, Instant::now());
+        let (contention, meter) = (Mutex::default(), Meter::default());
+        let mut pace = Pace::new(&contention, &meter, 100, Instant::now());
         assert!(pace.after_lost_race(WINDOW, 1).await.is_err());
         assert!(pace.after_crowding().await.is_err());
     }

@@ -1,0 +1,134 @@
+//! What an invocation leaves in the log: one line, which is its metrics, and never what was asked or answered.
+
+use mneme_tests::proxy::Fault;
+use mneme_tests::stack::{Stack, vector};
+use serde_json::{Value, json};
+
+const QUESTION: &str = "What is the password of the vault?";
+const ANSWER: &str = "Swordfish, as ever.";
+
+/// The JSON in a line that an instance printed.
+fn parsed(line: &str) -> Value {
+    let (_, json) = line.split_once("] ").expect("an instance's name");
+    serde_json::from_str(json).unwrap_or_else(|_| panic!("not JSON: {line}"))
+}
+
+/// The lines up to the one of the invocation that comes next, which is the last.
+async fn next_report(stack: &Stack) -> (Value, Vec<Value>) {
+    let lines = stack.log_until(|line| line.contains("\"_aws\"")).await;
+    let mut lines: Vec<Value> = lines.iter().map(|line| parsed(line)).collect();
+    (lines.pop().expect("a report"), lines)
+}
+
+fn metric_names(report: &Value) -> Vec<&str> {
+    let metrics = report["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("metrics");
+    metrics.iter().map(|metric| metric["Name"].as_str().expect("a name")).collect()
+}
+
+#[tokio::test]
+async fn each_invocation_leaves_one_line_with_its_metrics() {
+    let stack = Stack::start().await;
+    let entry = json!({
+        "query": QUESTION, "response": ANSWER, "namespace": "vault", "embedding": vector(8, 0.0),
+        "metadata": {"note": "Swordfish"},
+    });
+    stack.put(entry).await;
+    let (put, before) = next_report(&stack).await;
+    assert_eq!(before, Vec::<Value>::new());
+    assert_eq!((&put["function"], &put["caller"], &put["level"]), (&json!("put"), &json!("direct"), &json!("INFO")));
+    assert_eq!((&put["namespace"], &put["EntriesStored"]), (&json!("vault"), &json!(1.0)));
+    assert!(put["WriteUnits"].as_f64().unwrap() > 0.0 && put["Latency"].as_f64().unwrap() > 0.0);
+    assert!(put["requestId"].is_string());
+
+    let ask = |embedding: Value| json!({"query": "Open the vault", "namespace": "vault", "embedding": embedding});
+    stack.lookup(json!({"query": QUESTION, "namespace": "vault"})).await;
+    let (exact, _) = next_report(&stack).await;
+    assert_eq!((&exact["HitsExact"], &exact["namespace"]), (&json!(1.0), &json!("vault")));
+    assert!(exact["ReadUnits"].as_f64().unwrap() > 0.0);
+    assert_eq!(exact.get("Similarity"), None);
+
+    stack.post("/v1/lookup", ask(json!(vector(8, 0.1)))).await;
+    let (semantic, _) = next_report(&stack).await;
+    assert_eq!((&semantic["HitsSemantic"], &semantic["caller"]), (&json!(1.0), &json!("http_api")));
+    assert!((semantic["Similarity"].as_f64().unwrap() - 0.1_f64.cos()).abs() < 1e-6);
+
+    stack.lookup(ask(json!(vector(8, 1.5)))).await;
+    let (miss, _) = next_report(&stack).await;
+    for name in ["Misses", "MissesBelowThreshold", "Similarity", "Latency"] {
+        assert!(metric_names(&miss).contains(&name), "{name}: {miss}");
+    }
+    for report in [put, exact, semantic, miss] {
+        for name in metric_names(&report) {
+            assert!(report[name].is_number(), "{name}: {report}");
+        }
+        let dimensions = &report["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+        assert_eq!(*dimensions, json!([["function"], ["function", "namespace"]]));
+        let text = report.to_string();
+        for secret in ["password", "Swordfish", "Open the"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_told_once_with_its_causes_and_without_what_was_asked() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    next_report(&stack).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::Refused("ValidationException"));
+    stack.invoke("put", json!({"query": QUESTION, "response": ANSWER})).await.unwrap_err();
+    let (report, before) = next_report(&stack).await;
+    assert_eq!(before, Vec::<Value>::new());
+    assert_eq!((&report["level"], &report["Failures"]), (&json!("ERROR"), &json!(1.0)));
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["failures"][0]["error"], "Internal");
+    let causes = report["failures"][0]["causes"].as_str().unwrap();
+    assert!(causes.starts_with("TransactWriteItems: ValidationException: spoilt by the test"), "{causes}");
+    let text = report.to_string();
+    assert!(!text.contains("password") && !text.contains("Swordfish"), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_by_its_name_and_without_the_request() {
+    let stack = Stack::start().await;
+    stack.invoke("lookup", json!({"query": QUESTION, "bypass": QUESTION})).await.unwrap_err();
+    let (report, before) = next_report(&stack).await;
+    assert_eq!(before, Vec::<Value>::new());
+    assert_eq!((&report["level"], &report["Refusals"]), (&json!("INFO"), &json!(1.0)));
+    assert_eq!(report["failures"], json!([{"what": "the request", "error": "InvalidRequest"}]));
+}
+
+#[tokio::test]
+async fn what_fails_beside_an_answer_is_told_with_it() {
+    let stack = Stack::with(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    next_report(&stack).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::Refused("AccessDeniedException"));
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
+    let (report, _) = next_report(&stack).await;
+    assert_eq!((&report["level"], &report["failures"][0]["what"]), (&json!("WARN"), &json!("recording the access")));
+}
+
+#[tokio::test]
+async fn retries_and_conflicts_are_counted() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    next_report(&stack).await;
+    stack.proxy.spoil("GetItem", Fault::NotCarriedOut);
+    let actions = vec![None, Some("TransactionConflict"), None, None];
+    stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(actions));
+    stack.put(json!({"query": "other", "response": "r"})).await;
+    let (report, _) = next_report(&stack).await;
+    assert_eq!(stack.proxy.faults_left(), 0);
+    assert_eq!((&report["Retries"], &report["Conflicts"]), (&json!(1.0), &json!(1.0)), "{report}");
+}
+
+#[tokio::test]
+async fn a_higher_log_level_keeps_answers_out_of_the_log() {
+    let stack = Stack::with(&[("AWS_LAMBDA_LOG_LEVEL", "ERROR")]).await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::Refused("ValidationException"));
+    stack.invoke("put", json!({"query": "w", "response": "r"})).await.unwrap_err();
+    let (report, before) = next_report(&stack).await;
+    assert_eq!((&report["level"], before), (&json!("ERROR"), Vec::new()));
+}

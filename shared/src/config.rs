@@ -213,7 +213,7 @@ impl Config {
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
             namespace_claim: env.take("MNEME_NAMESPACE_CLAIM"),
             metric_namespaces: env
-                .parse("MNEME_METRIC_NAMESPACES", 20, "a whole number from 0 to 1000", |n| *n <= 1000),
+                .parse("MNEME_METRIC_NAMESPACES", 10, "a whole number from 0 to 1000", |n| *n <= 1000),
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),

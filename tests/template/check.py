@@ -17,6 +17,7 @@ ROUTES_RS = (ROOT / "shared/src/routes.rs").read_text()
 SCHEMA_RS = (ROOT / "shared/src/table/schema.rs").read_text()
 INDEX_RS = (ROOT / "shared/src/table/index.rs").read_text()
 COUNTER_RS = (ROOT / "shared/src/table/counter.rs").read_text()
+REPORT_RS = (ROOT / "shared/src/report.rs").read_text()
 CONFIG_RS = (ROOT / "shared/src/config.rs").read_text()
 
 FUNCTIONS = re.findall(r'"(\w+)"', re.search(r"FUNCTIONS: &\[&str\] = &\[(.*?)\];", ROUTES_RS, re.S)[1])
@@ -270,7 +271,10 @@ def check_monitoring(template: dict) -> None:
         check(f"{function}: errors alarm", ("Errors", name) in watched, function != "snapshot")
     check("conflicts alarm", ("TransactionConflict", json.dumps({"Ref": "Table"})) in watched)
     dashboard = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    check("dashboard", len(dashboard["widgets"]) > 0)
+    shown = [metric for widget in dashboard["widgets"] for metric in widget["properties"]["metrics"]]
+    ours = {metric[1] for metric in shown if metric[0] == "mneme"}
+    check("metrics of ours that the code does not write", ours - set(re.findall(r'"([A-Z]\w+)"', REPORT_RS)), set())
+    check("metrics of ours on the dashboard", {"HitsExact", "HitsSemantic", "Similarity", "LostRaces"} <= ours)
 
 
 def check_outputs(template: dict) -> None:

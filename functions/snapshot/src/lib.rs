@@ -21,8 +21,8 @@ impl Operation for Snapshot {
             ErrorKind::CheckpointError,
             "the cache takes and restores no snapshots of its own",
             "back up with AWS Backup or CreateBackup, with point-in-time recovery (any second of the last 35 days), or \
-             with ExportTableToPointInTime to S3; restore with RestoreTableFromBackup or RestoreTableToPointInTime, and \
-             point MNEME_TABLE_NAME at the restored table",
+             with ExportTableToPointInTime to S3; restore with RestoreTableFromBackup or RestoreTableToPointInTime, then \
+             switch TTL on and run `vacuum`",
         ))
     }
 }

@@ -70,17 +70,17 @@ impl Position {
         match (order, kind, numbers.as_deref()) {
             (Order::Id, Some("id"), Some([id])) => Ok(Self::Id(EntryId::new(*id))),
             (Order::Lru, Some("lru"), Some([])) => Ok(Self::Lru(None)),
-            (Order::Lru, Some("lru"), Some([at, id])) => Ok(Self::Lru(
-                EntryId::new(*id)
-                    .zip(i64::try_from(*at).ok())
-                    .map(|(id, last_accessed_at)| LruKey { last_accessed_at, id }),
-            )),
-            _ => Err(Error::invalid(
-                "cursor: not a cursor of this listing",
-                "send the last page's `cursor` with the same `order`",
-            )),
+            (Order::Lru, Some("lru"), Some([at, id])) => EntryId::new(*id)
+                .zip(i64::try_from(*at).ok())
+                .map(|(id, last_accessed_at)| Self::Lru(Some(LruKey { last_accessed_at, id })))
+                .ok_or_else(no_cursor),
+            _ => Err(no_cursor()),
         }
     }
+}
+
+fn no_cursor() -> Error {
+    Error::invalid("cursor: not a cursor of this listing", "send the last page's `cursor` with the same `order`")
 }
 
 /// What an entry takes in an HTTP reply, where its JSON stands in a JSON string: escapes are escaped again.
@@ -191,6 +191,8 @@ mod tests {
             assert!(Position::from_cursor(&position.to_cursor(), other).is_err());
         }
         assert!(Position::from_cursor("id.x", Order::Id).is_err());
+        assert!(Position::from_cursor("lru.5.0", Order::Lru).is_err());
+        assert!(Position::from_cursor("lru.18446744073709551615.1", Order::Lru).is_err());
         assert!(Position::from_cursor("", Order::Id).is_err());
     }
 }

@@ -81,6 +81,7 @@ async fn bad_lookups_are_errors_and_the_instance_goes_on() {
         (json!({"query": "q", "treshold": 0.9}), "InvalidRequest", 400, "unknown field `treshold`"),
         (json!({"query": "q", "bypass": "yes"}), "InvalidRequest", 400, "bypass"),
         (json!({"query": "q", "threshold": 2}), "InvalidRequest", 400, "threshold"),
+        (json!({"query": "q", "threshold": 1.000_000_01}), "InvalidRequest", 400, "threshold"),
         (json!({"query": "q", "embedding": [0, 0, 0]}), "InvalidRequest", 400, "zero vector"),
         (json!({"query": "q", "embedding": [1, 0]}), "EmbedderDimensionError", 422, "has 2 numbers"),
         (json!({"query": "q", "namespace": "\n"}), "InvalidRequest", 400, "U+000A"),

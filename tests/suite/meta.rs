@@ -15,8 +15,16 @@ async fn reads_and_writes_over_http_and_directly() {
     stack.invoke("meta", json!({"action": "set", "key": "k", "value": ""})).await.unwrap();
     assert_eq!(stack.invoke("meta", json!({"action": "get", "key": "k"})).await.unwrap()["value"], "");
     assert_eq!(stack.counter().await, (1, 2));
-    let number = json!({"action": "set", "key": "k", "value": 7});
-    assert_eq!(stack.invoke("meta", number).await.unwrap_err().name, "InvalidRequest");
+    for (bad, field) in [
+        (json!({"action": "set", "key": "k", "value": 7}), "value: invalid type"),
+        (json!({"action": "set", "key": "k"}), "value: missing"),
+        (json!({"action": "set", "key": "", "value": "v"}), "key:"),
+        (json!({"action": "get", "key": "k", "value": "v"}), "value:"),
+        (json!({"action": "delete", "key": "k"}), "action: unknown variant"),
+    ] {
+        let error = stack.invoke("meta", bad).await.unwrap_err();
+        assert!(error.name == "InvalidRequest" && error.message.starts_with(field), "{}", error.message);
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,11 @@ async fn bad_quotas_are_refused() {
         let (status, _) = stack.http(Method::PUT, "/v1/namespaces/a/quota", Some(bad.clone())).await;
         assert_eq!(status, 400, "{bad}");
     }
+    let error =
+        stack.invoke("quota", json!({"action": "set", "namespace": "a", "max_entries": "5"})).await.unwrap_err();
+    assert!(error.message.starts_with("max_entries: invalid type"), "{}", error.message);
+    let with = json!({"action": "get", "namespace": "a", "max_entries": 5});
+    assert_eq!(stack.invoke("quota", with).await.unwrap_err().name, "InvalidRequest");
     assert_eq!(stack.invoke("quota", json!({"namespace": "a"})).await.unwrap_err().name, "InvalidRequest");
     assert_eq!(stack.counter().await, (1, 0));
 }

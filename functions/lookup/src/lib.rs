@@ -43,7 +43,7 @@ pub struct Request {
     #[serde(default)]
     pub bypass: bool,
     /// Raises the configured threshold for this question; a lower one changes nothing.
-    pub threshold: Option<f32>,
+    pub threshold: Option<f64>,
 }
 
 /// Which layer answered.
@@ -143,7 +143,7 @@ impl Operation for Lookup {
                 hash: QueryHash::of(&request.query, cache.config.normalize),
                 namespace: request.namespace.clone(),
                 embedding: request.embedding,
-                threshold: threshold.max(cache.config.similarity_threshold),
+                threshold: (threshold as f32).max(cache.config.similarity_threshold),
                 now_secs,
             };
             self.view.lock().await.search(cache, &asked).await?

@@ -7,22 +7,26 @@ use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
 
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Read the value.
+    Get,
+    /// Set it.
+    Set,
+}
+
 /// What to do with which key.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// Read it.
-    Get {
-        /// Which.
-        key: String,
-    },
-    /// Set it.
-    Set {
-        /// Which.
-        key: String,
-        /// Text; all of item 0 stays below 64 KB.
-        value: String,
-    },
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// Which key.
+    pub key: String,
+    /// To `set`: text; all of item 0 stays below 64 KB.
+    pub value: Option<String>,
 }
 
 /// A key and its value.
@@ -45,21 +49,22 @@ impl Operation for Meta {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         invocation.enter_all("`meta`")?;
-        match request {
-            Request::Get { key } => {
-                let value = cache.counter().await?.meta.remove(&key);
-                let value = value.ok_or_else(|| {
+        let Request { action, key, value } = request;
+        let value =
+            match (action, value) {
+                (Action::Get, None) => cache.counter().await?.meta.remove(&key).ok_or_else(|| {
                     Error::not_found("there is no such meta key", "set it first, or check its spelling")
-                })?;
-                Ok(Reply::ok(Response { key, value }))
-            }
-            Request::Set { key, .. } if key.is_empty() => {
-                Err(Error::invalid("key: a meta key is not empty", "send a key of at least one character"))
-            }
-            Request::Set { key, value } => {
-                cache.set_meta(&key, &value).await?;
-                Ok(Reply::ok(Response { key, value }))
-            }
-        }
+                })?,
+                (Action::Get, Some(_)) => return Err(Error::invalid("value: only `set` takes one", "drop it")),
+                (Action::Set, None) => return Err(Error::invalid("value: missing", "send a text")),
+                (Action::Set, Some(_)) if key.is_empty() => {
+                    return Err(Error::invalid("key: a meta key is not empty", "send a key of at least one character"));
+                }
+                (Action::Set, Some(value)) => {
+                    cache.set_meta(&key, &value).await?;
+                    value
+                }
+            };
+        Ok(Reply::ok(Response { key, value }))
     }
 }

@@ -8,27 +8,28 @@ use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
 
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Read the quota.
+    Get,
+    /// Set it; it holds from the namespace's next put on.
+    Set,
+    /// Remove it.
+    Delete,
+}
+
 /// What to do with which quota.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// Read it.
-    Get {
-        /// Whose.
-        namespace: Namespace,
-    },
-    /// Set it; it holds from the namespace's next put on.
-    Set {
-        /// Whose.
-        namespace: Namespace,
-        /// At least 1.
-        max_entries: u64,
-    },
-    /// Remove it.
-    Delete {
-        /// Whose.
-        namespace: Namespace,
-    },
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// Whose quota.
+    pub namespace: Namespace,
+    /// To `set`: at least 1.
+    pub max_entries: Option<u64>,
 }
 
 /// A namespace's quota.
@@ -50,29 +51,27 @@ impl Operation for Quota {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let (Request::Get { namespace } | Request::Set { namespace, .. } | Request::Delete { namespace }) = &request;
-        invocation.enter(namespace)?;
-        match request {
-            Request::Get { namespace } => {
-                let max_entries = cache.counter().await?.quota(&namespace).ok_or_else(no_quota)?;
-                Ok(Reply::ok(Response { namespace, max_entries: Some(max_entries) }))
+        let Request { action, namespace, max_entries } = request;
+        invocation.enter(&namespace)?;
+        let max_entries = match (action, max_entries) {
+            (Action::Set, Some(quota @ 1..)) => {
+                cache.set_quota(&namespace, quota).await?;
+                Some(quota)
             }
-            Request::Set { max_entries: 0, .. } => Err(Error::invalid(
-                "max_entries: a quota is at least 1",
-                "send a whole number from 1; `clear` empties a namespace",
-            )),
-            Request::Set { namespace, max_entries } => {
-                cache.set_quota(&namespace, max_entries).await?;
-                Ok(Reply::ok(Response { namespace, max_entries: Some(max_entries) }))
+            (Action::Set, _) => {
+                return Err(Error::invalid(
+                    "max_entries: a quota is a whole number from 1",
+                    "send one; `clear` empties a namespace, and `delete` removes its quota",
+                ));
             }
-            Request::Delete { namespace } => {
-                if cache.remove_quota(&namespace).await? {
-                    Ok(Reply::ok(Response { namespace, max_entries: None }))
-                } else {
-                    Err(no_quota())
-                }
+            (Action::Get | Action::Delete, Some(_)) => {
+                return Err(Error::invalid("max_entries: only `set` takes it", "drop it"));
             }
-        }
+            (Action::Get, None) => Some(cache.counter().await?.quota(&namespace).ok_or_else(no_quota)?),
+            (Action::Delete, None) if cache.remove_quota(&namespace).await? => None,
+            (Action::Delete, None) => return Err(no_quota()),
+        };
+        Ok(Reply::ok(Response { namespace, max_entries }))
     }
 }
 

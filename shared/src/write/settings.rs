@@ -49,7 +49,7 @@ impl Cache {
             return Err(Error::new(
                 ErrorKind::EntryTooLarge,
                 format!("quotas and meta would take {grown} bytes together, and {MAX_COUNTER_BYTES} are allowed"),
-                "shorten the value, or remove quotas and meta values that are no longer needed",
+                "shorten the value or others, and remove quotas that are no longer needed",
             ));
         }
         let change = self

@@ -115,8 +115,13 @@ def check_functions(template: dict) -> None:
         properties = resource["Properties"]
         check(f"{function}: name", properties["FunctionName"], {"Fn::Sub": f"${{AWS::StackName}}-{function}"})
         check(f"{function}: code", properties["CodeUri"], ".")
-        build = {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": f"mneme-{function}"}}
-        check(f"{function}: build", resource["Metadata"], build)
+        metadata = {
+            # So that `sam local invoke` knows it by this name.
+            "SamResourceId": function,
+            "BuildMethod": "rust-cargolambda",
+            "BuildProperties": {"Binary": f"mneme-{function}"},
+        }
+        check(f"{function}: metadata", resource["Metadata"], metadata)
         check(f"{function}: package", (ROOT / f"functions/{function}/src/main.rs").exists())
         logs = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
         check(f"{function}: log group", logs["LogGroupName"], {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{function}"})

@@ -17,8 +17,8 @@ use crate::namespace::Namespace;
 use crate::table::Table;
 use crate::table::counter::Counter;
 use crate::table::tally::Tally;
-use crate::write::contention::Contention;
 use crate::write::pace::Pace;
+use crate::write::turn::Turns;
 
 /// What is kept back from an invocation's time, for the reply.
 const RESERVE: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ pub struct Shared {
     pub clock: Clock,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
-    contention: Mutex<Contention>,
+    pub(crate) turns: Turns,
 }
 
 /// The cache as one invocation sees it.
@@ -62,7 +62,7 @@ impl Cache {
             clock,
             opened: AtomicBool::new(false),
             registered: Mutex::default(),
-            contention: Mutex::default(),
+            turns: Turns::default(),
         };
         Self { shared: Arc::new(shared), deadline: Instant::now() + Duration::from_secs(900) }
     }
@@ -139,7 +139,7 @@ impl Cache {
 
     /// The attempts of one write.
     pub(crate) fn pace(&self) -> Pace<'_> {
-        Pace::new(&self.contention, &self.table.meter, self.config.txn_retries, self.deadline)
+        Pace::new(&self.table.meter, self.config.txn_retries, self.deadline)
     }
 
     /// Epoch seconds.

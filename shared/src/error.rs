@@ -122,6 +122,12 @@ impl Error {
         .caused_by(cause)
     }
 
+    /// The same for another caller, or another part of a reply: without the cause, which is logged once.
+    pub fn for_caller(&self) -> Self {
+        let Self { kind, detail, remediation, retry_after_secs, source: _ } = self;
+        Self { retry_after_secs: *retry_after_secs, ..Self::new(*kind, detail, remediation) }
+    }
+
     /// Adds the cause, for the log.
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(cause.into());

@@ -55,6 +55,8 @@ pub enum DerivedKind {
     Receipt = 3,
     /// A set of names of namespaces.
     Directory = 4,
+    /// The line of writers before the counter.
+    Line = 5,
 }
 
 /// Into how many items the names of the namespaces are spread: 64 × 400 KB hold over 100,000 of 200 bytes.
@@ -69,6 +71,9 @@ impl RowKey {
 
     /// The tally of lookups in namespaces that have none: where nothing was ever put, or only by the Python library.
     pub const STRANGERS_TALLY: Self = Self::derived(DerivedKind::Tally, 1);
+
+    /// The line of writers before the counter.
+    pub const LINE: Self = Self::derived(DerivedKind::Line, 0);
 
     const fn derived(kind: DerivedKind, low: u128) -> Self {
         Self(-(((kind as i128) << 120) + low as i128))
@@ -119,9 +124,8 @@ impl RowKey {
     /// The kind of derived item, where the key is one's.
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> 120;
-        [DerivedKind::Pointer, DerivedKind::Tally, DerivedKind::Receipt, DerivedKind::Directory]
-            .into_iter()
-            .find(|known| *known as i128 == kind)
+        use DerivedKind::{Directory, Line, Pointer, Receipt, Tally};
+        [Pointer, Tally, Receipt, Directory, Line].into_iter().find(|known| *known as i128 == kind)
     }
 
     /// The key as text for a caller to send back.

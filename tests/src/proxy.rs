@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -66,7 +66,7 @@ impl Proxy {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Mutex::new(Shared::default()));
         let forwarder = Forwarder { shared: shared.clone(), client: reqwest::Client::new() };
-        let router = Router::new().fallback(forward).with_state(forwarder);
+        let router = Router::new().fallback(forward).layer(DefaultBodyLimit::disable()).with_state(forwarder);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
         Self { url, shared, task }
     }

@@ -53,7 +53,7 @@ impl Timed {
             confidence_score: 1.0,
             idempotency_key: idempotency_key.map(str::to_owned),
         };
-        self.cache.put(&new).await.unwrap()
+        self.cache.put_all(&[new]).await.pop().unwrap().unwrap()
     }
 
     async fn is_live(&self, id: EntryId) -> bool {

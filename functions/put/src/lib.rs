@@ -1,6 +1,6 @@
 //! `put`: stores one answer, or a batch of them.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
@@ -14,15 +14,12 @@ use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
-use mneme_core::write::put::NewEntry;
+use mneme_core::write::put::{self, NewEntry};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
 /// The most entries in one batch.
 const MAX_BATCH: usize = 1000;
-/// How long before the deadline no further entry of a batch is begun.
-const BATCH_MARGIN: Duration = Duration::from_secs(1);
 /// The longest idempotency key.
 const MAX_KEY_BYTES: usize = 128;
 
@@ -112,33 +109,39 @@ impl Operation for Put {
         mut request: Fields,
     ) -> Result<Reply<Response>, Error> {
         let Some(entries) = request.remove("entries") else {
-            let stored = store(cache, invocation, event::parse(request)?).await?;
+            let entry = check(cache, invocation, event::parse(request)?)?;
+            let stored = store(cache, invocation, &[entry]).await.pop();
+            let stored = stored.ok_or_else(|| Error::internal("nothing became of the entry"))??;
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
         let entries = batch(entries, &request)?;
         cache.open().await?;
-        let mut results = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let stored = if Instant::now() + BATCH_MARGIN >= cache.deadline {
-                Err(Error::backend("the time ran out before this entry's turn", "send it again, in a smaller batch"))
-            } else {
-                match parse(entry) {
-                    Ok(entry) => store(cache, invocation, entry).await,
-                    Err(error) => Err(error),
-                }
-            };
-            results.push(match stored {
-                Ok(stored) => BatchResult::Stored(stored),
-                Err(error) => {
-                    invocation.observe(Metric::EntriesFailed, 1.0);
-                    invocation.fail("an entry of the batch", &error);
-                    BatchResult::Failed { error }
-                }
-            });
-        }
-        Ok(Reply::ok(Response::Batch { results }))
+        Ok(Reply::ok(Response::Batch { results: store_batch(cache, invocation, entries).await }))
     }
+}
+
+/// Stores the good entries of a batch; what is wrong with another is its result.
+async fn store_batch(cache: &Cache, invocation: &Invocation, entries: Vec<Value>) -> Vec<BatchResult> {
+    let mut good = Vec::new();
+    let checked: Vec<Result<(), Error>> = entries
+        .into_iter()
+        .map(|entry| parse(entry).and_then(|entry| check(cache, invocation, entry)).map(|entry| good.push(entry)))
+        .collect();
+    let mut stored = store(cache, invocation, &good).await.into_iter();
+    let results = checked.into_iter().filter_map(|checked| match checked {
+        Ok(()) => stored.next(),
+        Err(error) => Some(Err(error)),
+    });
+    let result = |result: Result<Stored, Error>| match result {
+        Ok(stored) => BatchResult::Stored(stored),
+        Err(error) => {
+            invocation.observe(Metric::EntriesFailed, 1.0);
+            invocation.fail("an entry of the batch", &error);
+            BatchResult::Failed { error }
+        }
+    };
+    results.map(result).collect()
 }
 
 /// The entries of a batch, each to be read when its turn comes, so that a bad one fails alone.
@@ -162,20 +165,30 @@ fn parse(entry: Value) -> Result<EntryRequest, Error> {
     }
 }
 
-/// Checks and stores one entry, then brings the namespace, or the table, back under its cap.
-async fn store(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Stored, Error> {
-    invocation.enter(&entry.namespace)?;
-    let new = check(cache, entry)?;
-    let stored = cache.put(&new).await?;
-    invocation.observe(Metric::EntriesStored, 1.0);
-    // The entry is stored whatever comes of this; the next put, or `vacuum`, takes it up again.
-    if let Err(error) = cache.enforce_caps(&new.namespace, stored.quota).await {
-        invocation.fail("enforcing the cap", &error);
+/// Stores `entries`, then brings their namespaces, or the table, back under their caps.
+async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
+    let results = cache.put_all(entries).await;
+    let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
+    for (entry, stored) in
+        entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
+    {
+        invocation.observe(Metric::EntriesStored, 1.0);
+        let quota = quotas.entry(&entry.namespace).or_default();
+        *quota = quota.or(stored.quota);
     }
-    Ok(Stored { id: stored.id, created: stored.created })
+    for (namespace, quota) in quotas {
+        // The entries are stored whatever comes of this; the next put, or `vacuum`, takes it up again.
+        if let Err(error) = cache.enforce_caps(namespace, quota).await {
+            invocation.fail("enforcing the cap", &error);
+        }
+    }
+    let shown =
+        |result: Result<put::Stored, Error>| result.map(|put::Stored { id, created, .. }| Stored { id, created });
+    results.into_iter().map(shown).collect()
 }
 
-fn check(cache: &Cache, entry: EntryRequest) -> Result<NewEntry, Error> {
+fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<NewEntry, Error> {
+    invocation.enter(&entry.namespace)?;
     let config = &cache.config;
     check_query_bytes(&entry.query, config)?;
     if let Some(limit) = config.max_response_bytes {

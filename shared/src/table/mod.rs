@@ -7,6 +7,7 @@ pub mod counter;
 mod derived;
 pub(crate) mod fault;
 mod index;
+mod line;
 pub mod meter;
 mod read;
 pub mod schema;

@@ -59,16 +59,22 @@ impl Cache {
             .return_values_on_condition_check_failure(OnFailure::AllOld)
     }
 
-    /// The counter of an insert: takes `seen.next_id` and raises the version by one, if both are still as read.
-    /// The first vector of a cache whose dimension is not known stamps it.
-    pub(crate) fn claim(&self, seen: &Counter, dim: Option<usize>) -> Result<TransactWriteItem, Error> {
+    /// The counter of `mutations` puts, of which `ids` take an id: takes `ids` from `seen.next_id` on and raises the
+    /// version, if both are still as read. The first vector of a cache whose dimension is not known stamps it.
+    pub(crate) fn claim(
+        &self,
+        seen: &Counter,
+        ids: u64,
+        mutations: u64,
+        dim: Option<u32>,
+    ) -> Result<TransactWriteItem, Error> {
         let mut set = "SET #next_id = :next_id, #version = :version".to_owned();
         let mut builder = self
             .counter_update()
             .condition_expression("#next_id = :seen_next_id AND #version = :seen_version")
             .expression_attribute_names("#next_id", "next_id")
-            .expression_attribute_values(":next_id", n(seen.next_id + 1))
-            .expression_attribute_values(":version", n(seen.version + 1))
+            .expression_attribute_values(":next_id", n(seen.next_id + ids))
+            .expression_attribute_values(":version", n(seen.version + mutations))
             .expression_attribute_values(":seen_next_id", n(seen.next_id))
             .expression_attribute_values(":seen_version", n(seen.version));
         if let (None, Some(dim)) = (seen.dim, dim) {

@@ -1,9 +1,9 @@
 //! Mutations: each one transaction with the counter, tried again until it is decided.
 
 mod action;
-pub(crate) mod contention;
 pub(crate) mod pace;
 pub mod put;
 pub mod remove;
 pub mod settings;
 pub mod touch;
+pub(crate) mod turn;

@@ -1,0 +1,172 @@
+//! Storing entries: one, or as many as a transaction takes.
+//!
+//! - [`look`]: what has to be known before.
+//! - [`plan`]: the transaction.
+
+mod look;
+mod plan;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::turn::Turn;
+use crate::cache::Cache;
+use crate::embedding::Embedding;
+use crate::error::{Error, ErrorKind};
+use crate::key::EntryId;
+use crate::namespace::Namespace;
+use crate::normalize::QueryHash;
+use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
+use plan::Part;
+
+/// How long before the deadline no further transaction of a batch is begun.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// The most entries that one transaction could take: two actions each, the counter and a tally.
+const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
+
+/// An entry to be stored.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// Where.
+    pub namespace: Namespace,
+    /// The hash of the normalised query: with the namespace, the entry's identity.
+    pub query_hash: QueryHash,
+    /// The query, unless only its hash is to be kept.
+    pub query: Option<String>,
+    /// The answer.
+    pub response: String,
+    /// Unit norm; `None`: only the exact layer finds the entry.
+    pub embedding: Option<Embedding>,
+    /// What the caller keeps with it.
+    pub metadata: Map<String, Value>,
+    /// Seconds to live; `None`: for ever.
+    pub ttl_secs: Option<u64>,
+    /// 0 to 1.
+    pub confidence_score: f64,
+    /// With a key, the same put within 24 hours answers as the first time and stores nothing.
+    pub idempotency_key: Option<String>,
+}
+
+/// A stored entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: EntryId,
+    /// False when it replaced a live entry for the same query.
+    pub created: bool,
+    /// The namespace's quota, as it was when the entry was stored; `None` also when a receipt answered.
+    pub quota: Option<u64>,
+}
+
+impl Cache {
+    /// Stores each of `entries`, replacing the live entry for the same query in the same namespace, if there is one.
+    /// Returns what became of each, in their order.
+    ///
+    /// A replaced entry whose embedding is the same keeps its id; with another one it takes a new id and the old row
+    /// goes in the same transaction. Either way it is one mutation. Of several entries for one query the last stays.
+    ///
+    /// Reads, at once: the counter, the pointers and `gsi_hash`; then the rows these name, if any. Writes: as few
+    /// transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and the
+    /// tallies. After a lost race also the line before the counter.
+    /// Errors, of each entry alone: `EmbedderDimensionError`, `EntryTooLarge`, `InvalidRequest`; of all entries of a
+    /// transaction: `EmbedderMismatchError`, `StoreBackendError`. What has an error is not stored.
+    pub async fn put_all(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
+        let mut results = Vec::with_capacity(entries.len());
+        while results.len() < entries.len() {
+            if !results.is_empty() && Instant::now() + MARGIN >= self.deadline {
+                let remedy = "send it again, in a smaller batch";
+                results.push(Err(Error::backend("the time ran out before this entry's turn", remedy)));
+                continue;
+            }
+            let rest = &entries[results.len()..];
+            results.extend(self.store_some(&rest[..distinct(rest)]).await);
+        }
+        results
+    }
+
+    /// Stores the first of `entries`, as many as one transaction takes, and returns what became of these: at least one.
+    async fn store_some(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
+        let mut turn = self.turn_if_crowded().await;
+        let outcome = self.store_in_turn(entries, &mut turn).await;
+        if let Some(turn) = turn {
+            self.end_turn(turn).await;
+        }
+        match outcome {
+            Ok(results) => results,
+            // One of them can never be written, for a reason that only DynamoDB knows: the others need not fail with it.
+            Err(error) if error.kind == ErrorKind::Internal && entries.len() > 1 => {
+                let mut results = Vec::new();
+                for entry in entries.chunks(1) {
+                    results.extend(Box::pin(self.store_some(entry)).await);
+                }
+                results
+            }
+            Err(error) => {
+                let copies: Vec<_> = entries[1..].iter().map(|_| Err(error.for_caller())).collect();
+                [Err(error)].into_iter().chain(copies).collect()
+            }
+        }
+    }
+
+    async fn store_in_turn(
+        &self,
+        entries: &[NewEntry],
+        turn: &mut Option<Turn>,
+    ) -> Result<Vec<Result<Stored, Error>>, Error> {
+        let mut pace = self.pace();
+        let mut seen = self.look_before_put(entries, false).await?;
+        loop {
+            let plan = self.plan(entries, &seen)?;
+            if plan.actions.is_empty() {
+                return Ok(plan.results);
+            }
+            let outcome = self.table.transact(plan.actions, self.deadline).await?;
+            let Outcome::Cancelled(verdicts) = &outcome else { return Ok(plan.results) };
+            if outcome.was_crowded_out() {
+                pace.after_crowding().await?;
+                self.queue(turn).await;
+                seen = self.look_before_put(entries, true).await?;
+                continue;
+            }
+            let failed = |part: Part| {
+                let verdicts = plan.parts.iter().zip(verdicts).filter(|(of, _)| **of == part);
+                verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::ConditionFailed(_))).count()
+            };
+            // The id is taken although the counter has not given it out: as after a restore of an older item 0.
+            if failed(Part::NewRow) > 0 && failed(Part::Counter) == 0 {
+                return Err(Error::backend(
+                    format!("the counter stands at {}, but that id is taken", seen.counter.next_id),
+                    "invoke `vacuum`, which sets the counter right; nothing was overwritten",
+                ));
+            }
+            pace.after_lost_race(turn.is_some()).await?;
+            self.queue(turn).await;
+            // Where only the counter moved, the rest is as it was seen. The refusal brought the counter's new state along,
+            // but after the wait that is as stale as what was just refused.
+            if failed(Part::Rest) == 0 {
+                seen.counter = self.counter().await?;
+            } else {
+                seen = self.look_before_put(entries, true).await?;
+            }
+        }
+    }
+
+    /// Waits in line, once.
+    async fn queue(&self, turn: &mut Option<Turn>) {
+        if turn.is_none() {
+            *turn = self.take_turn().await;
+        }
+    }
+}
+
+/// How many of `entries`, from the first on, are for different queries and have different idempotency keys, so that one
+/// transaction, which takes one action per item, could hold them.
+fn distinct(entries: &[NewEntry]) -> usize {
+    let mut keys = HashSet::new();
+    let is_new = |entry: &&NewEntry| keys.insert(entry.pointer()) && entry.receipt().is_none_or(|key| keys.insert(key));
+    entries.iter().take(MOST_AT_ONCE).take_while(is_new).count()
+}

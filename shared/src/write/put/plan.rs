@@ -1,0 +1,256 @@
+//! The transaction that stores entries.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+
+use super::look::{Pair, Seen};
+use super::{NewEntry, Stored};
+use crate::cache::Cache;
+use crate::config::IndexProjection;
+use crate::entry::{Entry, Item, item_bytes};
+use crate::error::Error;
+use crate::key::{EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::table::ENTRY_ID;
+use crate::table::counter::Counter;
+use crate::table::transaction::MAX_ACTIONS;
+use crate::write::action::{TallyChange, delete, n, put};
+
+/// How long an idempotency key answers as the first time.
+const RECEIPT_SECS: i64 = 24 * 60 * 60;
+
+/// The most bytes of rows in one transaction: of its 4 MB (API reference, `TransactWriteItems`), what the other actions
+/// leave.
+const MAX_ROW_BYTES: usize = 3_500_000;
+
+/// What an action is for, so that a refusal can be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Counter,
+    /// A row under an id that the counter has not given out yet.
+    NewRow,
+    Rest,
+}
+
+/// The transaction, and what becomes of the entries if it commits.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Of the first entries, as many as the transaction takes.
+    pub(super) results: Vec<Result<Stored, Error>>,
+    pub(super) actions: Vec<TransactWriteItem>,
+    /// What each action is for.
+    pub(super) parts: Vec<Part>,
+}
+
+/// What one entry adds to a transaction.
+struct Addition {
+    stored: Stored,
+    is_new: bool,
+    row_bytes: usize,
+    actions: Vec<(Part, TransactWriteItem)>,
+    change: TallyChange,
+}
+
+impl Cache {
+    /// Plans the first of `entries`, as many as one transaction takes: at least one. An entry with an error of its own
+    /// takes no part.
+    pub(super) fn plan(&self, entries: &[NewEntry], seen: &Seen) -> Result<Plan, Error> {
+        let mut plan = Plan::default();
+        let mut changes: BTreeMap<&Namespace, TallyChange> = BTreeMap::new();
+        // As the counter will stand after the entries planned so far.
+        let mut counter = seen.counter.clone();
+        let mut row_bytes = 0;
+        for (new, pair) in entries.iter().zip(&seen.pairs) {
+            if let Some(receipt) = pair.receipt {
+                plan.results.push(Ok(receipt));
+                continue;
+            }
+            let addition = match self.add(new, pair, &counter) {
+                Ok(addition) => addition,
+                Err(error) => {
+                    plan.results.push(Err(error));
+                    continue;
+                }
+            };
+            // The counter, the namespaces' tallies, and the table's.
+            let namespaces = changes.len() + usize::from(!changes.contains_key(&new.namespace));
+            let others = 1 + namespaces + usize::from(self.table_tally().is_some());
+            let actions = plan.actions.len() + addition.actions.len() + others;
+            row_bytes += addition.row_bytes;
+            if !plan.actions.is_empty() && (actions > MAX_ACTIONS || row_bytes > MAX_ROW_BYTES) {
+                break;
+            }
+            counter.next_id += u64::from(addition.is_new);
+            counter.version += 1;
+            counter.dim = counter.dim.or(new.embedding.as_ref().and_then(|embedding| embedding.dim().try_into().ok()));
+            let change = changes.entry(&new.namespace).or_default();
+            change.entries += addition.change.entries;
+            change.has_ttl |= addition.change.has_ttl;
+            change.counts.add(&addition.change.counts);
+            plan.results.push(Ok(addition.stored));
+            for (part, action) in addition.actions {
+                plan.push(part, action);
+            }
+        }
+        if plan.actions.is_empty() {
+            return Ok(plan);
+        }
+        let (ids, mutations) = (counter.next_id - seen.counter.next_id, counter.version - seen.counter.version);
+        let counted = match ids {
+            0 => self.bump(mutations)?,
+            _ => self.claim(&seen.counter, ids, mutations, counter.dim)?,
+        };
+        plan.push(Part::Counter, counted);
+        for action in self.tallies(changes)? {
+            plan.push(Part::Rest, action);
+        }
+        Ok(plan)
+    }
+
+    /// What `new` adds, with the counter as it stands before it.
+    fn add(&self, new: &NewEntry, pair: &Pair, counter: &Counter) -> Result<Addition, Error> {
+        if let Some(embedding) = &new.embedding {
+            counter.check_dim(embedding.dim())?;
+        }
+        let now = self.now_secs();
+        let live = |entry: &&Entry| !entry.is_expired(now);
+        let pointed = pair.rows.iter().find(|entry| Some(entry.id) == pair.pointer && live(entry));
+        let replaced = pointed.or_else(|| pair.rows.iter().rfind(live));
+        let bytes = match &new.embedding {
+            Some(embedding) => Some(embedding.to_bytes()),
+            None => self.absent_vector(counter)?,
+        };
+        let in_place = replaced.filter(|entry| entry.embedding == bytes);
+        let id = match in_place {
+            Some(entry) => entry.id,
+            None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
+        };
+        let row = Entry {
+            id,
+            namespace: new.namespace.clone(),
+            query_hash: new.query_hash.clone(),
+            query: new.query.clone(),
+            response: new.response.clone(),
+            embedding: bytes,
+            metadata: new.metadata.clone(),
+            confidence_score: new.confidence_score,
+            created_at: now,
+            last_accessed_at: now,
+            expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
+            access_count: 0,
+        };
+        let item = row.to_item()?;
+        let row_bytes = item_bytes(&item);
+        let stored = Stored { id, created: replaced.is_none(), quota: counter.quota(&new.namespace) };
+        let part = if in_place.is_some() { Part::Rest } else { Part::NewRow };
+        let mut actions = vec![(part, self.put_row(&row, item, in_place.is_some())?)];
+        if pair.pointer != Some(id) {
+            actions.push((Part::Rest, self.point(new.pointer(), pair.pointer, id)?));
+        }
+        let mut change = TallyChange { entries: i64::from(in_place.is_none()), ..TallyChange::default() };
+        change.has_ttl = new.ttl_secs.is_some();
+        for old in pair.rows.iter().filter(|entry| entry.id != id) {
+            actions.push((Part::Rest, self.delete_row(old)?));
+            change.entries -= 1;
+            change.counts.expirations += u64::from(old.is_expired(now));
+        }
+        if let Some(key) = new.receipt() {
+            actions.push((Part::Rest, self.put_receipt(key, stored, now)?));
+        }
+        Ok(Addition { stored, is_new: in_place.is_none(), row_bytes, actions, change })
+    }
+
+    /// What stands for a vector that was not given: nothing, or, in a table shared with the Python library, which
+    /// opens no table with a row without a vector, zeros, which are near nothing.
+    fn absent_vector(&self, counter: &Counter) -> Result<Option<Vec<u8>>, Error> {
+        if self.config.projection != IndexProjection::All {
+            return Ok(None);
+        }
+        match counter.dim {
+            Some(dim) => Ok(Some(vec![0; dim as usize * size_of::<f32>()])),
+            None => Err(Error::invalid(
+                "embedding: a table shared with the Python library needs one until its dimension is known",
+                "send an embedding, or set MNEME_EMBEDDER_DIM",
+            )),
+        }
+    }
+
+    /// The row, over the one it replaces if that is still the pair's and has this very vector, else over nothing.
+    fn put_row(&self, row: &Entry, item: Item, in_place: bool) -> Result<TransactWriteItem, Error> {
+        let builder = Put::builder().table_name(self.table.name());
+        if !in_place {
+            return put(builder
+                .set_item(Some(item))
+                .condition_expression("attribute_not_exists(#id)")
+                .expression_attribute_names("#id", "id"));
+        }
+        let same_vector = match item.get("embedding").cloned() {
+            Some(embedding) => ("#embedding = :embedding", Some(embedding)),
+            None => ("(attribute_not_exists(#embedding) OR size(#embedding) = :none)", None),
+        };
+        let mut builder = builder
+            .condition_expression(format!(
+                "#namespace = :namespace AND #query_hash = :query_hash AND {}",
+                same_vector.0
+            ))
+            .expression_attribute_names("#namespace", "namespace")
+            .expression_attribute_names("#query_hash", "query_hash")
+            .expression_attribute_names("#embedding", "embedding")
+            .expression_attribute_values(":namespace", AttributeValue::S(row.namespace.to_string()))
+            .expression_attribute_values(":query_hash", AttributeValue::S(row.query_hash.to_string()));
+        builder = match same_vector.1 {
+            Some(embedding) => builder.expression_attribute_values(":embedding", embedding),
+            None => builder.expression_attribute_values(":none", n(0)),
+        };
+        put(builder.set_item(Some(item)))
+    }
+
+    /// Removes a row that is still there.
+    fn delete_row(&self, row: &Entry) -> Result<TransactWriteItem, Error> {
+        delete(
+            Delete::builder()
+                .table_name(self.table.name())
+                .key("id", RowKey::from(row.id).attribute())
+                .condition_expression("attribute_exists(#id)")
+                .expression_attribute_names("#id", "id"),
+        )
+    }
+
+    /// Keeps the reply for a key that was not used in the last 24 hours.
+    fn put_receipt(&self, key: RowKey, stored: Stored, now: i64) -> Result<TransactWriteItem, Error> {
+        let item = Item::from([
+            ("id".to_owned(), key.attribute()),
+            (ENTRY_ID.to_owned(), n(stored.id)),
+            ("created".to_owned(), AttributeValue::Bool(stored.created)),
+            ("ttl".to_owned(), n(now + RECEIPT_SECS)),
+        ]);
+        put(Put::builder()
+            .table_name(self.table.name())
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#id) OR #ttl <= :now")
+            .expression_attribute_names("#id", "id")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", n(now))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None))
+    }
+}
+
+impl Plan {
+    fn push(&mut self, part: Part, action: TransactWriteItem) {
+        self.parts.push(part);
+        self.actions.push(action);
+    }
+}
+
+impl NewEntry {
+    /// The key of its pair's pointer.
+    pub(super) fn pointer(&self) -> RowKey {
+        RowKey::pointer(&self.namespace, &self.query_hash)
+    }
+
+    /// The key of its receipt, where it has an idempotency key.
+    pub(super) fn receipt(&self) -> Option<RowKey> {
+        self.idempotency_key.as_ref().map(|key| RowKey::receipt(&self.namespace, key))
+    }
+}

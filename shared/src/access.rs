@@ -18,13 +18,15 @@ pub enum Access {
 
 impl Access {
     /// The namespaces that a token's claim lists: an array of names, or names separated by spaces or commas, maybe in
-    /// brackets, which is how API Gateway's HTTP APIs write an array (`[a b]`). No claim, no namespace.
+    /// brackets, which is how API Gateway's HTTP APIs write an array (`[a b]`). There an array of one name with a space
+    /// cannot be told from one of two names, so each word grants a namespace; names with spaces or commas have to be
+    /// percent-encoded. No claim, no namespace.
     pub fn from_claim(claim: Option<&Value>) -> Self {
         let names: Vec<String> = match claim {
             Some(Value::Array(names)) => names.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
             Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| {
                 let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-                inner.split([' ', ',']).map(str::to_owned).collect()
+                inner.split([' ', ',']).filter_map(decoded).collect()
             }),
             _ => Vec::new(),
         };
@@ -65,6 +67,11 @@ impl Access {
     }
 }
 
+/// Percent-decoded; `None` when that is not UTF-8.
+fn decoded(name: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(name).decode_utf8().ok().map(Into::into)
+}
+
 impl From<&Namespace> for Access {
     fn from(namespace: &Namespace) -> Self {
         Self::Only(BTreeSet::from([namespace.clone()]))
@@ -96,6 +103,8 @@ mod tests {
             assert_eq!(Access::from_claim(Some(&claim)), two, "{claim}");
         }
         assert_eq!(Access::from_claim(Some(&json!("a"))), only(&["a"]));
+        assert_eq!(Access::from_claim(Some(&json!("[acme%20corp b%2Cc]"))), only(&["acme corp", "b,c"]));
+        assert_eq!(Access::from_claim(Some(&json!("a%ff"))), only(&[]));
     }
 
     #[test]

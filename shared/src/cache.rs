@@ -123,7 +123,8 @@ impl Cache {
         let mut created = false;
         if !self.table.exists().await? {
             if !self.config.create_table {
-                return Err(crate::table::table_missing());
+                let table = &self.config.table_name;
+                return Err(crate::table::table_missing().caused_by(format!("DescribeTable knows no table {table}")));
             }
             created = self.table.create(&self.config, self.deadline).await?;
         }

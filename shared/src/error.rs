@@ -58,6 +58,20 @@ impl ErrorKind {
         }
     }
 
+    /// Whether it is the cache's or the table's, and no caller could have prevented it.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Self::StoreBackendError | Self::Internal => true,
+            Self::InvalidRequest
+            | Self::EmbedderDimensionError
+            | Self::EmbedderMismatchError
+            | Self::NamespaceForbidden
+            | Self::NotFound
+            | Self::EntryTooLarge
+            | Self::CheckpointError => false,
+        }
+    }
+
     /// A short, constant summary, the `title` of RFC 9457.
     pub fn title(self) -> &'static str {
         match self {

@@ -25,8 +25,10 @@ pub(crate) struct Told {
     pub(crate) namespaces: BTreeSet<Namespace>,
     /// Its figures.
     pub(crate) metrics: BTreeMap<Metric, f64>,
-    /// What went wrong in it, the first few.
+    /// What went wrong in it through no fault of the caller's, the first few.
     pub(crate) failures: Vec<Failure>,
+    /// How much of it went wrong in all.
+    pub(crate) failed: u32,
 }
 
 impl Invocation {
@@ -66,9 +68,13 @@ impl Invocation {
         *self.told().metrics.entry(metric).or_default() += value;
     }
 
-    /// Adds something that went wrong and is not the invocation's own error.
+    /// Adds something that went wrong and is not the invocation's own error, unless the caller is to mend it.
     pub fn fail(&self, what: &'static str, error: &Error) {
+        if !error.kind.is_ours() {
+            return;
+        }
         let mut told = self.told();
+        told.failed += 1;
         if told.failures.len() < MOST_FAILURES {
             told.failures.push(Failure::new(what, error));
         }

@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::Level;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::Caller;
 use crate::invocation::Told;
 use crate::namespace::Namespace;
@@ -25,6 +26,10 @@ const CLOUDWATCH_NAMESPACE: &str = "mneme";
 const OTHER: &str = "(other)";
 /// CloudWatch's limit for a dimension's value (API reference, `Dimension`).
 const MAX_DIMENSION_CHARS: usize = 1024;
+
+/// How many namespaces one line names: a namespace has up to 2 KB, and an event of CloudWatch Logs 256 KB (CloudWatch
+/// Logs User Guide, "CloudWatch Logs quotas").
+const MOST_NAMES: usize = 20;
 
 /// A figure of an invocation, and a metric in CloudWatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,14 +101,9 @@ pub struct Failure {
 impl Failure {
     /// What there is to say of `error`, which kept `what` from being done.
     pub fn new(what: &'static str, error: &Error) -> Self {
-        let detail = is_ours(error.kind).then(|| error.detail.clone());
+        let detail = error.kind.is_ours().then(|| error.detail.clone());
         Self { what, error: error.kind.name(), detail, causes: error.causes() }
     }
-}
-
-/// Whether the caller could not have prevented it.
-fn is_ours(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Internal | ErrorKind::StoreBackendError)
 }
 
 /// What is said of an invocation beside what it told itself.
@@ -116,6 +116,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) error: Option<&'a Error>,
     pub(crate) latency: Duration,
     pub(crate) usage: Usage,
+}
+
+/// How grave it was, and that in words.
+fn level(facts: &Facts<'_>, told: &Told) -> (Level, &'static str) {
+    match facts.error {
+        Some(error) if error.kind.is_ours() => (Level::ERROR, "failed"),
+        Some(_) => (Level::INFO, "refused"),
+        None if told.failed > 0 => (Level::WARN, "answered, with a failure"),
+        None => (Level::INFO, "answered"),
+    }
 }
 
 /// Writes the lines of one instance.
@@ -136,10 +146,10 @@ impl Reporter {
 
     /// Prints the invocation's line, unless `AWS_LAMBDA_LOG_LEVEL` is above its level.
     pub(crate) fn report(&self, facts: &Facts<'_>, told: &Told) {
-        let wanted = if facts.error.is_some_and(|error| is_ours(error.kind)) {
-            tracing::enabled!(tracing::Level::ERROR)
-        } else {
-            tracing::enabled!(tracing::Level::INFO)
+        let wanted = match level(facts, told).0 {
+            Level::ERROR => tracing::enabled!(Level::ERROR),
+            Level::WARN => tracing::enabled!(Level::WARN),
+            _ => tracing::enabled!(Level::INFO),
         };
         if wanted {
             println!("{}", self.line(facts, told, SystemTime::now()));
@@ -148,18 +158,13 @@ impl Reporter {
 
     fn line(&self, facts: &Facts<'_>, told: &Told, now: SystemTime) -> Value {
         let now = OffsetDateTime::from(now);
-        let (level, message) = match facts.error {
-            Some(error) if is_ours(error.kind) => ("ERROR", "failed"),
-            Some(_) => ("INFO", "refused"),
-            None if !told.failures.is_empty() => ("WARN", "answered, with a failure"),
-            None => ("INFO", "answered"),
-        };
+        let (level, message) = level(facts, told);
         let mut line = Map::new();
         let mut say = |name: &str, value: Value| {
             line.insert(name.to_owned(), value);
         };
         say("timestamp", json!(now.format(&Rfc3339).unwrap_or_default()));
-        say("level", json!(level));
+        say("level", json!(level.as_str()));
         say("message", json!(message));
         say("requestId", json!(facts.request_id));
         say("function", json!(self.function));
@@ -177,8 +182,11 @@ impl Reporter {
             metrics.push(json!({"Name": name, "Unit": unit}));
             say(name, json!(value));
         };
-        if let Some(error) = facts.error {
-            measure(if is_ours(error.kind) { "Failures" } else { "Refusals" }, "Count", 1.0);
+        let own = |ours: bool| u32::from(facts.error.is_some_and(|error| error.kind.is_ours() == ours));
+        for (name, count) in [("Refusals", own(false)), ("Failures", own(true) + told.failed)] {
+            if count > 0 {
+                measure(name, "Count", count.into());
+            }
         }
         for (metric, value) in &told.metrics {
             measure(metric.name(), metric.unit(), *value);
@@ -202,7 +210,10 @@ impl Reporter {
             say("namespace", json!(namespace));
         }
         if !told.namespaces.is_empty() {
-            say("namespaces", json!(told.namespaces));
+            say("namespaces", told.namespaces.iter().take(MOST_NAMES).map(Namespace::as_str).collect());
+        }
+        if told.namespaces.len() > MOST_NAMES {
+            say("namespacesOmitted", json!(told.namespaces.len() - MOST_NAMES));
         }
         say(
             "_aws",
@@ -250,7 +261,7 @@ mod tests {
 
     fn told(namespaces: &[&str], metrics: &[(Metric, f64)]) -> Told {
         let namespaces = namespaces.iter().map(|name| Namespace::try_from((*name).to_owned()).unwrap()).collect();
-        Told { namespaces, metrics: metrics.iter().copied().collect(), failures: Vec::new() }
+        Told { namespaces, metrics: metrics.iter().copied().collect(), ..Told::default() }
     }
 
     fn line(reporter: &Reporter, told: &Told, error: Option<&Error>) -> Value {
@@ -291,6 +302,16 @@ mod tests {
         let several = line(&reporter, &told(&["a", "b"], &hit), None);
         assert_eq!(several["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["function"]]));
         assert_eq!(several["namespaces"], json!(["a", "b"]));
+    }
+
+    #[test]
+    fn a_line_fits_an_event_of_cloudwatch_logs() {
+        let reporter = Reporter { function: "f".to_owned(), most_namespaces: 2, named: Mutex::default() };
+        let names: Vec<String> = (0..100).map(|n| format!("{n:02000}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let line = line(&reporter, &told(&names, &[(Metric::EntriesStored, 100.0)]), None);
+        assert_eq!(line["namespacesOmitted"], 80);
+        assert!(line.to_string().len() < 100_000);
     }
 
     #[test]

@@ -27,6 +27,7 @@ ORDER = (
 KINDS = ["direct", "http-api", "rest-api", "function-url", "scheduled"]
 # Beside each kind's own events, what they need to be there.
 FIRST = {"function-url": ["put"], "scheduled": ["put"]}
+LOG = ROOT / "target/emulator/log"
 MALFORMED = b'{"query": '
 
 failed = 0
@@ -70,8 +71,9 @@ def invoke(function, table, payloads):
     }
     command = [EMULATOR, "--runtime-interface-emulator-address", f"127.0.0.1:{api}"]
     command += ["--runtime-api-address", f"127.0.0.1:{runtime}", binary(function)]
-    # The emulator's log, on stderr, has the function's output in it.
-    emulator = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # The function's output is in the emulator's.
+    with LOG.open("ab") as log:
+        emulator = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
         listening(api)
         url = f"http://127.0.0.1:{api}/2015-03-31/functions/function/invocations"
@@ -119,7 +121,7 @@ def main():
             table[function][kind] = word if good else f"{word}!"
             if not good:
                 failed += 1
-                print(f"FAILED {function} {kind}: {reply} {refused}")
+                print(f"FAILED {function} {kind}: {reply} {refused} (see {LOG.relative_to(ROOT)})")
     print(f"{'':12}" + "".join(f"{kind:16}" for kind in KINDS))
     for function in ORDER:
         print(f"{function:12}" + "".join(f"{table[function].get(kind, '-'):16}" for kind in KINDS))

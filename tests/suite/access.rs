@@ -50,7 +50,10 @@ async fn every_operation_refuses_another_ones_namespace() {
         (Method::GET, "/v1/meta/k", None),
         (Method::PUT, "/v1/meta/k", Some(meta)),
         (Method::POST, "/v1/vacuum", Some(json!({"namespace": "theirs"}))),
+        (Method::POST, "/v1/vacuum", Some(json!({"namespace": "ours"}))),
         (Method::POST, "/v1/vacuum", None),
+        (Method::PUT, "/v1/namespaces/ours/quota", Some(json!({"max_entries": 1_000_000}))),
+        (Method::DELETE, "/v1/namespaces/ours/quota", None),
     ] {
         let (status, problem) = ask(&stack, method.clone(), path, body).await;
         assert_eq!((status, &problem["type"]), (403, &json!("urn:mneme:error:NamespaceForbidden")), "{method} {path}");
@@ -90,7 +93,8 @@ async fn a_listed_namespace_is_open_to_every_operation() {
     assert_eq!(reply["results"][1]["error"]["status"], 403);
     assert_eq!(ask(&stack, Method::GET, "/v1/entries/1", None).await.1["response"], "ours");
     assert_eq!(ask(&stack, Method::POST, "/v1/entries/1/touch", None).await.0, 200);
-    assert_eq!(ask(&stack, Method::POST, "/v1/vacuum", Some(json!({"namespace": "ours"}))).await.0, 200);
+    stack.invoke("quota", json!({"action": "set", "namespace": "ours", "max_entries": 7})).await.unwrap();
+    assert_eq!(ask(&stack, Method::GET, "/v1/namespaces/ours/quota", None).await.1["max_entries"], 7);
     assert_eq!(ask(&stack, Method::DELETE, "/v1/entries/1", None).await.0, 200);
     assert_eq!(ask(&stack, Method::DELETE, "/v1/namespaces/mine", None).await.1, json!({"deleted": 1}));
 }

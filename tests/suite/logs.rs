@@ -107,6 +107,22 @@ async fn what_fails_beside_an_answer_is_told_with_it() {
     assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
     let (report, _) = next_report(&stack).await;
     assert_eq!((&report["level"], &report["failures"][0]["what"]), (&json!("WARN"), &json!("recording the access")));
+    assert_eq!(report["Failures"], 1.0);
+}
+
+#[tokio::test]
+async fn what_callers_did_wrong_hides_no_failure_of_a_batch() {
+    let stack = Stack::with(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]).await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    stack.proxy.spoil("TransactWriteItems", Fault::Refused("AccessDeniedException"));
+    let mut entries = vec![json!({"query": "no response"}); 20];
+    entries.push(json!({"query": "good", "response": "r"}));
+    stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    let (report, before) = next_report(&stack).await;
+    assert_eq!((&report["level"], before), (&json!("WARN"), Vec::new()));
+    assert_eq!((&report["EntriesFailed"], &report["Failures"]), (&json!(21.0), &json!(1.0)));
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!((failures.len(), &failures[0]["error"]), (1, &json!("StoreBackendError")));
 }
 
 #[tokio::test]

@@ -54,6 +54,20 @@ KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom
 # What SAM itself gives every function: its logs, and X-Ray, whose actions know no resources.
 SAMS_OWN = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
 
+# Values that the functions take, and values that would stop each of them at start (shared/src/config.rs).
+WHOLE = ["", "1", "1000"], ["0", "-1", "1.5", "x"]
+PATTERNS = [
+    ("EmbedderDim", *WHOLE),
+    ("DefaultTtlSecs", *WHOLE),
+    ("MaxEntries", *WHOLE),
+    ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),
+    ("SimilarityThreshold", ["", "0.85", "-1", "1", "-0.5", "1.0"], ["2", "..", "-", "1.5", "85"]),
+    ("ConfidenceCutoff", ["", "0", "0.7", "1"], ["7", "-0.1", ".", "1.1"]),
+    ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
+]
+# Functions without an alarm on their time.
+UNTIMED = {"clear", "provision", "snapshot", "vacuum"}
+
 results = {"passed": 0, "failed": 0}
 
 
@@ -144,6 +158,10 @@ def check_settings(template: dict) -> None:
     check("settings that the code does not know", set(variables) - known, set())
     check("the functions create no table", variables["MNEME_CREATE_TABLE"], "false")
     check("the functions use the table", variables["MNEME_TABLE_NAME"], {"Ref": "Table"})
+    for name, fits, not_fits in PATTERNS:
+        pattern = re.compile(template["Parameters"][name]["AllowedPattern"])
+        bad = [v for v in fits if not pattern.fullmatch(v)] + [v for v in not_fits if pattern.fullmatch(v)]
+        check(f"{name}: values that its pattern takes for what they are not", bad, [])
     used = parameters_in([template["Globals"], template["Resources"], template["Conditions"]], template)
     check("unused parameters", set(template["Parameters"]) - used, set())
 
@@ -266,15 +284,36 @@ def check_table(template: dict) -> None:
     check("projections", template["Parameters"]["IndexProjection"]["AllowedValues"], ["KEYS_ONLY", "ALL"])
 
 
+def watched_metrics(alarm: dict) -> set[tuple[str, str, str]]:
+    """Metric, the value of its first dimension as JSON, and statistic, of all that an alarm looks at."""
+    if "Metrics" not in alarm:
+        statistic = alarm.get("Statistic", alarm.get("ExtendedStatistic"))
+        return {(alarm["MetricName"], json.dumps(alarm["Dimensions"][0]["Value"]), statistic)}
+    stats = [metric["MetricStat"] for metric in alarm["Metrics"] if "MetricStat" in metric]
+    return {(s["Metric"]["MetricName"], json.dumps(s["Metric"]["Dimensions"][0]["Value"]), s["Stat"]) for s in stats}
+
+
 def check_monitoring(template: dict) -> None:
-    alarms = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
-    watched = {(a["MetricName"], json.dumps(a["Dimensions"][0]["Value"])) for a in alarms if "MetricName" in a}
+    resources = template["Resources"]
+    alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    watched = {metric for alarm in alarms.values() for metric in watched_metrics(alarm)}
     for function in FUNCTIONS:
         name = json.dumps({"Fn::Sub": f"${{AWS::StackName}}-{function}"})
-        check(f"{function}: throttles alarm", ("Throttles", name) in watched)
-        # `snapshot` always answers with an error.
-        check(f"{function}: errors alarm", ("Errors", name) in watched, function != "snapshot")
-    check("conflicts alarm", ("TransactionConflict", json.dumps({"Ref": "Table"})) in watched)
+        check(f"{function}: throttles alarm", ("Throttles", name, "Sum") in watched)
+        # `snapshot` always answers with an error; the others read the whole table, and take their time.
+        check(f"{function}: p99 alarm", ("Duration", name, "p99") in watched, function not in UNTIMED)
+        errors = alarms.get(f"{function.capitalize()}Errors")
+        check(f"{function}: errors alarm", errors is not None, function != "snapshot")
+        rollback = resources[logical(function)]["Properties"].get("DeploymentPreference", {}).get("Alarms")
+        if errors is not None:
+            found = watched_metrics(errors)
+            check(f"{function}: errors", found, {(m, name, "Sum") for m in ("Failures", "Refusals", "Errors")})
+            alarm = {"Fn::If": ["Monitored", [{"Ref": f"{function.capitalize()}Errors"}], [{"Ref": "AWS::NoValue"}]]}
+            check(f"{function}: rollback", rollback, alarm)
+    check("conflicts alarm", {m for m, _, _ in watched_metrics(alarms["CounterConflicts"])}, {"TransactionConflict", "LostRaces"})
+    check("HTTP alarm", {m for m, _, _ in watched_metrics(alarms["ApiFailures"])}, {"5xx"})
+    throttles = {m for name in ("TableReadThrottles", "TableWriteThrottles") for m, _, _ in watched_metrics(alarms[name])}
+    check("throttles of the table", throttles, {"ReadThrottleEvents", "WriteThrottleEvents"})
     dashboard = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     shown = [metric for widget in dashboard["widgets"] for metric in widget["properties"]["metrics"]]
     ours = {metric[1] for metric in shown if metric[0] == "mneme"}

@@ -56,7 +56,7 @@ impl Operation for List {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::invalid(
                 format!("limit: {limit} is not between 1 and {MAX_LIMIT}"),
-                "ask for that many and follow the cursor",
+                "send a limit in that range, or none, and follow the cursor",
             ));
         }
         if request.after_id.is_some() && (request.order == Order::Lru || request.cursor.is_some()) {

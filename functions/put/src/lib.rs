@@ -172,7 +172,9 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
     for (entry, stored) in
         entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
     {
-        invocation.observe(Metric::EntriesStored, 1.0);
+        if !stored.replayed {
+            invocation.observe(Metric::EntriesStored, 1.0);
+        }
         let quota = quotas.entry(&entry.namespace).or_default();
         *quota = quota.or(stored.quota);
     }

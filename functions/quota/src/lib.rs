@@ -53,6 +53,10 @@ impl Operation for Quota {
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let Request { action, namespace, max_entries } = request;
         invocation.enter(&namespace)?;
+        if action != Action::Get {
+            // A limit that those whom it limits could lift would be none.
+            invocation.enter_all("changing a quota")?;
+        }
         let max_entries = match (action, max_entries) {
             (Action::Set, Some(quota @ 1..)) => {
                 cache.set_quota(&namespace, quota).await?;

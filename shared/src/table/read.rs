@@ -201,6 +201,7 @@ impl Table {
             keys.iter().map(|key| HashMap::from([("id".to_owned(), key.attribute())])).collect();
         for round in 0..UNPROCESSED_ROUNDS {
             if round > 0 {
+                self.meter.usage().retries += 1;
                 let ceiling_ms = 25 << round;
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(ceiling_ms / 2..=ceiling_ms))).await;
             }

@@ -89,7 +89,7 @@ impl Cache {
         let item = receipts.get(key)?;
         let valid = number(item, "ttl").is_some_and(|until: i64| until > self.now_secs());
         let created = *item.get("created")?.as_bool().ok()?;
-        valid.then_some(Stored { id: pointed_entry(item)?, created, quota: None })
+        valid.then_some(Stored { id: pointed_entry(item)?, created, quota: None, replayed: true })
     }
 }
 

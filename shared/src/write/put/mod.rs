@@ -60,6 +60,8 @@ pub struct Stored {
     pub created: bool,
     /// The namespace's quota, as it was when the entry was stored; `None` also when a receipt answered.
     pub quota: Option<u64>,
+    /// Whether a receipt answered, and nothing was stored now.
+    pub replayed: bool,
 }
 
 impl Cache {

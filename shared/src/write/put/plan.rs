@@ -142,7 +142,7 @@ impl Cache {
         };
         let item = row.to_item()?;
         let row_bytes = item_bytes(&item);
-        let stored = Stored { id, created: replaced.is_none(), quota: counter.quota(&new.namespace) };
+        let stored = Stored { id, created: replaced.is_none(), quota: counter.quota(&new.namespace), replayed: false };
         let part = if in_place.is_some() { Part::Rest } else { Part::NewRow };
         let mut actions = vec![(part, self.put_row(&row, item, in_place.is_some())?)];
         if pair.pointer != Some(id) {

@@ -110,6 +110,12 @@ impl Server {
         }
     }
 
+    /// Kills one instance of the function that is at work, as a failing machine would: its request fails, and whether its
+    /// work was done is not known. False when none is at work.
+    pub fn kill_one(&self, function: &str) -> bool {
+        self.functions.get(function).is_some_and(|function| function.kill_one())
+    }
+
     /// Stops: no further requests, SIGTERM to every instance and SIGKILL 2 s later, then the DynamoDB. Returns when all
     /// of it is gone.
     pub async fn stop(mut self) {

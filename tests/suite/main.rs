@@ -29,6 +29,7 @@ mod quota;
 mod replicas;
 mod snapshot;
 mod stats;
+mod steps;
 mod touch;
 mod vacuum;
 mod writes;

@@ -137,6 +137,13 @@ impl Function {
         self.gone(&numbers).await;
     }
 
+    /// Kills one instance that is at work, at once. False when none is.
+    pub(crate) fn kill_one(&self) -> bool {
+        let state = self.lock();
+        let slot = state.slots.values().find(|slot| matches!(slot.work, Work::Running(..)));
+        slot.inspect(|slot| slot.stop(Duration::ZERO)).is_some()
+    }
+
     /// Takes no further invocation, drops the waiting ones, and tells every instance to end.
     pub(super) fn begin_close(&self) {
         let mut state = self.lock();

@@ -76,12 +76,22 @@ impl Stack {
 
     /// With `variables` in the functions' environment.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::alone(variables, Options::default()).await
+    }
+
+    /// With up to `instances` of each function at once.
+    pub async fn crowded(instances: usize) -> Self {
+        Self::alone(&[], Options { max_instances: instances, ..Options::default() }).await
+    }
+
+    /// Over a DynamoDB that no other stack uses.
+    async fn alone(variables: &[(&str, &str)], options: Options) -> Self {
         let dynamodb = match std::env::var(ENGINE_VARIABLE) {
             Ok(url) => Dynamodb::Endpoint(url),
             Err(_) => Dynamodb::Embedded { port: 0, data: None },
         };
-        let options = Options { dynamodb, ..Options::default() };
-        Self::with_options(variables, options, format!("{:016x}", fastrand::u64(..))).await
+        let access_key = format!("{:016x}", fastrand::u64(..));
+        Self::with_options(variables, Options { dynamodb, ..options }, access_key).await
     }
 
     /// With `variables`, over another stack's DynamoDB.

@@ -128,3 +128,43 @@ async fn clear() {
     };
     run("clear", 2, Failed::Part, request).await;
 }
+
+#[tokio::test]
+async fn put_of_a_batch() {
+    let request = async |_: &Stack, n: u64| {
+        let again = entry("first".to_owned(), 0.1 * n as f64);
+        json!({"entries": [again, entry(format!("a{n}"), 0.1), entry(format!("b{n}"), 0.2)]})
+    };
+    run("put", 3, Failed::Part, request).await;
+}
+
+#[tokio::test]
+async fn vacuum() {
+    // The quota comes after the entries, so that it is vacuum that removes one.
+    let request = async |stack: &Stack, n: u64| {
+        stack.invoke("clear", json!({"namespace": "small"})).await.unwrap();
+        let _ = stack.invoke("quota", json!({"action": "delete", "namespace": "small"})).await;
+        for query in ["a", "b"] {
+            let mut entry = entry(format!("{query}{n}"), 0.1);
+            entry["namespace"] = json!("small");
+            stack.put(entry).await;
+        }
+        let set = json!({"action": "set", "namespace": "small", "max_entries": 1});
+        stack.invoke("quota", set).await.unwrap();
+        json!({})
+    };
+    run("vacuum", 1, Failed::Part, request).await;
+}
+
+#[tokio::test]
+async fn eviction_by_a_put() {
+    // The quota is 1, so that each put removes the entry before it.
+    let request = async |stack: &Stack, n: u64| {
+        let set = json!({"action": "set", "namespace": "small", "max_entries": 1});
+        stack.invoke("quota", set).await.unwrap();
+        let mut entry = entry(format!("q{n}"), 0.1);
+        entry["namespace"] = json!("small");
+        entry
+    };
+    run("put", 2, Failed::Part, request).await;
+}

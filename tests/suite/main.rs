@@ -33,4 +33,5 @@ mod stats;
 mod steps;
 mod touch;
 mod vacuum;
+mod writers;
 mod writes;

@@ -76,7 +76,19 @@ impl fmt::Display for QueryHash {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_normal_stays_and_white_space_and_case_change_nothing(text in any::<String>()) {
+            let normal = normalize(&text, true);
+            prop_assert_eq!(normalize(&normal, true), normal.as_str());
+            prop_assert_eq!(normalize(&format!("\u{2003}\n{text}\t "), true), normal.as_str());
+            prop_assert!(!normal.contains("  ") && normal.trim() == normal);
+        }
+    }
 
     #[test]
     fn strips_collapses_and_folds() {

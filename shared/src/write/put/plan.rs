@@ -254,3 +254,120 @@ impl NewEntry {
         self.idempotency_key.as_ref().map(|key| RowKey::receipt(&self.namespace, key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use proptest::prelude::*;
+    use serde_json::Map;
+
+    use super::super::distinct;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::embedding::Embedding;
+    use crate::normalize::QueryHash;
+    use crate::table::Table;
+
+    /// A cache that never sends anything.
+    fn cache() -> Cache {
+        let client =
+            Client::from_conf(aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build());
+        let variables = [("MNEME_TABLE_NAME", "cache"), ("MNEME_MAX_ENTRIES", "9")];
+        let config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Cache::new(config.unwrap(), Table::over(&client, "cache"), Clock::System)
+    }
+
+    fn key_of(action: &TransactWriteItem) -> String {
+        let key = action
+            .put
+            .as_ref()
+            .map(|put| &put.item)
+            .or(action.update.as_ref().map(|update| &update.key))
+            .or(action.delete.as_ref().map(|delete| &delete.key));
+        key.unwrap()["id"].as_n().unwrap().clone()
+    }
+
+    fn row_bytes(action: &TransactWriteItem) -> usize {
+        action.put.as_ref().filter(|put| put.item.contains_key("response")).map_or(0, |put| item_bytes(&put.item))
+    }
+
+    prop_compose! {
+        /// An entry, and what there is of its pair: nothing, a row with the same vector, or rows with others.
+        fn any_put()(
+            query in 0u32..60, space in 0u32..4, response in 0usize..390_000, vector in 0u8..3, rows in 0u64..6,
+            key in prop::option::of(0u32..8), ttl in prop::option::of(1u64..9),
+        ) -> (NewEntry, u8, u64) {
+            let embedding = |n: u8| Embedding::normalized(vec![1.0, f32::from(n)]).unwrap();
+            let entry = NewEntry {
+                namespace: Namespace::try_from(format!("n{space}")).unwrap(),
+                query_hash: QueryHash::of(&query.to_string(), true),
+                query: Some(query.to_string()),
+                response: "r".repeat(response),
+                embedding: (vector > 0).then(|| embedding(vector)),
+                metadata: Map::new(),
+                ttl_secs: ttl,
+                confidence_score: 1.0,
+                idempotency_key: key.map(|key| key.to_string()),
+            };
+            (entry, vector, rows)
+        }
+    }
+
+    fn pair(entry: &NewEntry, id: u64, rows: u64) -> Pair {
+        let row = |at: u64| Entry {
+            id: EntryId::new(id + at).unwrap(),
+            namespace: entry.namespace.clone(),
+            query_hash: entry.query_hash.clone(),
+            query: None,
+            response: String::new(),
+            embedding: if at == 0 { entry.embedding.as_ref().map(Embedding::to_bytes) } else { Some(vec![0; 8]) },
+            metadata: Map::new(),
+            confidence_score: 1.0,
+            created_at: 1,
+            last_accessed_at: 1,
+            expires_at: None,
+            access_count: 0,
+        };
+        let rows: Vec<Entry> = (0..rows).map(row).collect();
+        Pair { pointer: rows.first().map(|row| row.id), rows, receipt: None }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// A transaction keeps to DynamoDB's limits and takes an action for an item once; its ids are the counter's next
+        /// ones; and nothing is left out: what did not fit is the next transaction's.
+        #[test]
+        fn any_batch_is_split_into_transactions_that_dynamodb_takes(puts in prop::collection::vec(any_put(), 1..80)) {
+            let cache = cache();
+            let entries: Vec<NewEntry> = puts.iter().map(|(entry, ..)| entry.clone()).collect();
+            let mut counter = Counter::from_item(&Counter::first_item(&cache.config)).unwrap();
+            counter.next_id = 1000;
+            let mut done = 0;
+            while done < entries.len() {
+                let some = &entries[done..][..distinct(&entries[done..])];
+                let pairs = some.iter().zip(&puts[done..]).enumerate();
+                let pairs = pairs.map(|(at, (entry, (.., rows)))| pair(entry, 1 + 10 * at as u64, *rows)).collect();
+                let seen = Seen { counter: counter.clone(), pairs };
+                let plan = cache.plan(some, &seen).unwrap();
+                prop_assert!((1..=some.len()).contains(&plan.results.len()));
+                prop_assert!(plan.actions.len() <= MAX_ACTIONS);
+                prop_assert_eq!(plan.actions.len(), plan.parts.len());
+                let rows: Vec<usize> = plan.actions.iter().map(row_bytes).filter(|bytes| *bytes > 0).collect();
+                prop_assert!(rows.len() == 1 || rows.iter().sum::<usize>() <= MAX_ROW_BYTES);
+                let keys: HashSet<String> = plan.actions.iter().map(key_of).collect();
+                prop_assert_eq!(keys.len(), plan.actions.len());
+                let ids: Vec<u64> = plan.results.iter().map(|result| result.as_ref().unwrap().id.get()).collect();
+                let new: Vec<u64> = ids.into_iter().filter(|id| *id >= counter.next_id).collect();
+                prop_assert_eq!(&new, &(counter.next_id..counter.next_id + new.len() as u64).collect::<Vec<u64>>());
+                prop_assert_eq!(plan.parts.iter().filter(|part| **part == Part::NewRow).count(), new.len());
+                counter.next_id += new.len() as u64;
+                done += plan.results.len();
+            }
+        }
+    }
+}

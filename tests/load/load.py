@@ -1,0 +1,109 @@
+"""Writers that all put at once: through the functions, and with the Python library's DynamoDBStore.
+
+Usage: python load.py API_URL DYNAMODB_URL WRITERS PUTS
+
+Each writer is a process of its own, and puts one entry after the other. Prints a row for each system: puts that were
+refused, rows that are missing or too many of what was acknowledged, puts a second, and latencies.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+import urllib.request
+
+import boto3
+import numpy as np
+from mneme._store_dynamodb import DynamoDBStore
+from mneme._types import StoredEntry
+
+API, DYNAMODB, WRITERS, PUTS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+DIM = 768
+PYTHON_TABLE = "load-python"
+
+
+def vector(query):
+    seed = int.from_bytes(hashlib.sha256(query.encode()).digest()[:8], "big")
+    values = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+    return values / np.linalg.norm(values)
+
+
+class Functions:
+    """The functions, by HTTP."""
+
+    def put(self, query):
+        body = {"query": query, "response": "r" * 500, "embedding": vector(query).tolist()}
+        request = urllib.request.Request(f"{API}/v1/entries", data=json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)["id"]
+
+
+class Library:
+    """The Python library's store, created by the first writer."""
+
+    def __init__(self):
+        self.store = DynamoDBStore(PYTHON_TABLE, region_name="us-east-1", endpoint_url=DYNAMODB, create_table=True)
+        self.store.open("load", DIM)
+
+    def put(self, query):
+        digest, now = hashlib.sha256(query.encode()).hexdigest(), int(time.time())
+        entry = StoredEntry(0, "default", digest, query, "r" * 500, vector(query).tobytes(), {}, now, now, None, 0)
+        return self.store.insert(entry)
+
+
+def write(system, writer, start):
+    """What became of each put, and its milliseconds."""
+    client = system()
+    start.wait()
+    outcomes = []
+    for number in range(PUTS):
+        began = time.perf_counter()
+        try:
+            client.put(f"{writer}/{number}")
+            stored = True
+        except Exception:
+            stored = False
+        outcomes.append((stored, (time.perf_counter() - began) * 1000))
+    return outcomes
+
+
+def work(system, writer, start, results):
+    results.put(write(system, writer, start))
+
+
+def rows(table):
+    """How many rows the table has for entries."""
+    client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=DYNAMODB)
+    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True, ProjectionExpression="id")
+    return sum(int(item["id"]["N"]) > 0 for page in pages for item in page["Items"])
+
+
+def measure(name, system, table):
+    system().put("first")
+    start, results = multiprocessing.Barrier(WRITERS + 1), multiprocessing.Queue()
+    writers = [multiprocessing.Process(target=work, args=(system, n, start, results)) for n in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    start.wait()
+    began = time.perf_counter()
+    outcomes = [outcome for _ in writers for outcome in results.get()]
+    seconds = time.perf_counter() - began
+    for writer in writers:
+        writer.join()
+    stored = sum(outcome for outcome, _ in outcomes)
+    surplus = rows(table) - stored - 1
+    times = sorted(ms for _, ms in outcomes)
+    p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
+    print(
+        f"{name:14} {len(outcomes):6} {len(outcomes) - stored:8} {surplus:+8} {stored / seconds:9.1f}"
+        f" {statistics.median(times):9.0f} {p99:9.0f}"
+    )
+
+
+if __name__ == "__main__":
+    print(f"{WRITERS} writers, {PUTS} puts each")
+    print(f"{'':14} {'puts':>6} {'refused':>8} {'surplus':>8} {'stored/s':>9} {'p50 ms':>9} {'p99 ms':>9}")
+    measure("mneme-lambda", Functions, "mneme")
+    measure("mneme-cache", Library, PYTHON_TABLE)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The current time in whole seconds since the Unix epoch.
+/// The current time since the Unix epoch.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The machine's.
@@ -22,6 +22,16 @@ impl Clock {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
             Self::Fixed(secs) => secs.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Epoch milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        match self {
+            Self::System => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            Self::Fixed(_) => self.now_secs().saturating_mul(1000),
         }
     }
 }

@@ -83,14 +83,6 @@ pub struct Call {
     pub capacity: Value,
 }
 
-/// Which call a fault waits for.
-enum Target {
-    /// The next of this operation.
-    Operation(String),
-    /// The one that comes after so many others.
-    Call(usize),
-}
-
 /// Faults that come at random, the same ones for the same seed and calls.
 struct Chance {
     rng: fastrand::Rng,
@@ -101,7 +93,8 @@ struct Chance {
 struct Shared {
     upstream: String,
     calls: Vec<Call>,
-    faults: VecDeque<(Target, Fault)>,
+    /// For a call of this operation, the one that comes after so many others of it.
+    faults: VecDeque<(String, usize, Fault)>,
     chance: Option<Chance>,
     /// How long the indexes do not show a new entry.
     index_lag: Duration,
@@ -114,16 +107,11 @@ struct Shared {
 impl Shared {
     /// The fault that a call of `operation` meets.
     fn fault(&mut self, operation: &str) -> Option<Fault> {
-        let waiting = self.faults.iter().position(|(target, fault)| match target {
-            Target::Operation(name) => name == operation,
-            Target::Call(others) => *others == 0 && fault.fits(operation),
-        });
-        for (target, _) in &mut self.faults {
-            if let Target::Call(others) = target {
-                *others = others.saturating_sub(1);
-            }
+        let waiting = self.faults.iter().position(|(of, others, _)| of == operation && *others == 0);
+        for (_, others, _) in self.faults.iter_mut().filter(|(of, ..)| of == operation) {
+            *others = others.saturating_sub(1);
         }
-        if let Some((_, fault)) = waiting.and_then(|at| self.faults.remove(at)) {
+        if let Some((.., fault)) = waiting.and_then(|at| self.faults.remove(at)) {
             return Some(fault);
         }
         let Chance { rng, per_mille } = self.chance.as_mut()?;
@@ -176,13 +164,12 @@ impl Proxy {
 
     /// Spoils the next call of `operation` that has no fault waiting before it.
     pub fn spoil(&self, operation: &str, fault: Fault) {
-        lock(&self.shared).faults.push_back((Target::Operation(operation.to_owned()), fault));
+        self.spoil_nth(operation, 0, fault);
     }
 
-    /// Spoils the call that comes after `others` from now on, if the fault fits its operation, or else the next that it
-    /// fits.
-    pub fn spoil_call(&self, others: usize, fault: Fault) {
-        lock(&self.shared).faults.push_back((Target::Call(others), fault));
+    /// Spoils the call of `operation` that comes after so many `others` of it.
+    pub fn spoil_nth(&self, operation: &str, others: usize, fault: Fault) {
+        lock(&self.shared).faults.push_back((operation.to_owned(), others, fault));
     }
 
     /// Spoils that many of a thousand calls from now on.

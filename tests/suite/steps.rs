@@ -32,12 +32,14 @@ async fn run(function: &str, mutations: i128, leaves: Failed, request: impl Asyn
         calls = stack.proxy.take_operations();
     }
     for (at, operation) in calls.iter().enumerate() {
+        let others = calls[..at].iter().filter(|other| *other == operation).count();
         for fault in Fault::all().into_iter().filter(|fault| fault.fits(operation)) {
             n += 1;
             let ask = request(&stack, n).await;
             let (before, version_before) = invariants::check(&stack).await;
-            stack.proxy.spoil_call(at, fault.clone());
+            stack.proxy.spoil_nth(operation, others, fault.clone());
             let outcome = stack.invoke(function, ask).await;
+            assert_eq!(stack.proxy.faults_left(), 0, "{fault:?} met no call {at} ({operation}) of {function}");
             stack.proxy.spoil_nothing();
             let (after, version) = invariants::check(&stack).await;
             let told = format!("{fault:?} at call {at} ({operation}) of {}: {outcome:?}", function);

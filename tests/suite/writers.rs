@@ -2,10 +2,12 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
-use mneme_tests::{Stack, invariants, vector};
+use mneme_core::key::RowKey;
+use mneme_tests::{Fault, Stack, invariants, vector};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,29 +42,69 @@ async fn six_writers_of_the_same_hundred_queries_make_a_hundred_rows() {
     assert_eq!((entries.len(), version), (100, 600));
 }
 
-/// A writer that is gone before it let the next one go holds the others up for a while, and not for ever.
+/// Puts `query` after a lost race, so that it takes a ticket.
+async fn put_in_line(stack: &Stack, query: &str) -> Duration {
+    let lost = vec![None, None, Some("ConditionalCheckFailed"), None];
+    stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(lost));
+    let began = Instant::now();
+    stack.put(json!({"query": query, "response": "r"})).await;
+    assert_eq!(stack.proxy.faults_left(), 0);
+    began.elapsed()
+}
+
+/// Tickets that nobody will serve, the last one taken `age` ago.
+async fn abandon_tickets(stack: &Stack, issued: u64, age: Duration) {
+    let number = |number: u128| AttributeValue::N(number.to_string());
+    let at = (SystemTime::now() - age).duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let issued = ("issued".to_owned(), number(issued.into()));
+    let line = [("id".to_owned(), RowKey::LINE.attribute()), issued, ("issued_at".to_owned(), number(at))];
+    stack.put_item(line.into()).await;
+}
+
 #[tokio::test]
 async fn a_writer_that_vanished_in_line_is_passed_over() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
-    // Somebody's ticket, never served.
-    let (lost, line) = (vec![None, Some("ConditionalCheckFailed"), None, None], mneme_core::key::RowKey::LINE);
-    let ticket = [("id".to_owned(), line.attribute()), ("issued".to_owned(), number("1"))];
-    stack.put_item(ticket.into()).await;
-    stack.proxy.spoil("TransactWriteItems", mneme_tests::Fault::Cancelled(lost));
-    let began = Instant::now();
-    stack.put(json!({"query": "second", "response": "r"})).await;
-    assert!(began.elapsed() > Duration::from_secs(1), "it waited for its turn");
+    abandon_tickets(&stack, 1, Duration::ZERO).await;
+    let waited = put_in_line(&stack, "second").await;
+    assert!((2..12).contains(&waited.as_secs()), "{waited:?}");
     // The line moved on, so the next ones do not wait.
     stack.proxy.take_calls();
     stack.put(json!({"query": "third", "response": "r"})).await;
-    let reads_of_the_line = stack.proxy.take_calls().iter().filter(|call| call.operation == "GetItem").count();
-    assert!(reads_of_the_line <= 1, "the counter's alone");
+    let gets = stack.proxy.take_operations().into_iter().filter(|operation| operation == "GetItem").count();
+    assert_eq!(gets, 1, "the counter, and no look at the line");
     invariants::check(&stack).await;
 }
 
-fn number(digits: &str) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::N(digits.to_owned())
+#[tokio::test]
+async fn nobody_waits_for_those_who_stood_in_line_long_ago() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "r"})).await;
+    abandon_tickets(&stack, 20, Duration::from_secs(3600)).await;
+    stack.proxy.take_calls();
+    put_in_line(&stack, "second").await;
+    let gets = stack.proxy.take_operations().into_iter().filter(|operation| operation == "GetItem").count();
+    assert_eq!(gets, 2, "the counter twice, and no look at the line");
+    stack.put(json!({"query": "third", "response": "r"})).await;
+    let line = stack.rows().await.into_values().find(|row| row.contains_key("issued")).unwrap();
+    assert_eq!((&line["issued"], &line["served"]), (&AttributeValue::N("22".into()), &AttributeValue::N("22".into())));
+}
+
+#[tokio::test]
+async fn a_line_that_vanished_begins_anew() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "r"})).await;
+    for query in ["second", "third"] {
+        put_in_line(&stack, query).await;
+        let line = stack.rows().await.into_iter().find(|(_, row)| row.contains_key("issued")).unwrap();
+        assert_eq!(
+            (&line.1["issued"], &line.1["served"]),
+            (&AttributeValue::N("1".into()), &AttributeValue::N("1".into()))
+        );
+        stack.delete_item(line.0).await;
+        stack.server.recycle("put").await;
+    }
+    invariants::check(&stack).await;
 }
 
 const KEYS: usize = 8;

@@ -59,7 +59,8 @@ async fn an_answer_does_not_wait_for_its_access_to_be_written() {
 async fn a_lost_race_is_tried_again_and_at_last_refused_by_name() {
     let stack = Stack::with(&[("MNEME_TXN_RETRIES", "2")]).await;
     stack.put(json!({"query": "first", "response": "A"})).await;
-    let lost = || Fault::Cancelled(vec![None, Some("ConditionalCheckFailed"), None, None]);
+    // The row, the pointer, the counter and the tally.
+    let lost = || Fault::Cancelled(vec![None, None, Some("ConditionalCheckFailed"), None]);
     for _ in 0..2 {
         stack.proxy.spoil("TransactWriteItems", lost());
     }
@@ -72,6 +73,34 @@ async fn a_lost_race_is_tried_again_and_at_last_refused_by_name() {
     assert_eq!(problem["detail"], "DynamoDB insert lost the counter race after 2 retries");
     assert_eq!(stack.counter().await, (3, 2));
     assert_eq!(stack.put(json!({"query": "third", "response": "A"})).await, 3);
+}
+
+#[tokio::test]
+async fn a_row_that_another_writer_is_just_storing_is_no_id_that_is_taken() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    let codes = vec![Some("ConditionalCheckFailed"), None, Some("TransactionConflict"), None];
+    stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(codes));
+    assert_eq!(stack.put(json!({"query": "second", "response": "A"})).await, 2);
+    assert_eq!((stack.counter().await, stack.proxy.faults_left()), ((3, 2), 0));
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_not_known_is_not_told_as_one_that_is() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "A"})).await;
+    for then in ["AccessDeniedException", "ValidationException"] {
+        stack.proxy.spoil("TransactWriteItems", Fault::ReplyLost);
+        stack.proxy.spoil("TransactWriteItems", Fault::Refused(then));
+        let entries =
+            json!({"entries": [{"query": then, "response": "A"}, {"query": format!("{then} 2"), "response": "A"}]});
+        let reply = stack.invoke("put", entries).await.unwrap();
+        for result in reply["results"].as_array().unwrap() {
+            let detail = result["error"]["detail"].as_str().unwrap();
+            assert_eq!(detail, "DynamoDB did not answer TransactWriteItems in time", "{then}");
+        }
+    }
+    assert_eq!(stack.counter().await, (6, 5), "each entry was stored once");
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ where
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "RequestLimitExceeded"
+        | "TransactionConflictException"
         | "LimitExceededException" => Fault::Throttled,
         "ValidationException" | "SerializationException" | "ItemCollectionSizeLimitExceededException" => Fault::Refused,
         _ => Fault::Unreachable,
@@ -70,7 +71,7 @@ where
 
 /// What the log says of a failed call: the service's code, text and request id, or why there was no answer. Never the
 /// answer itself, in which DynamoDB may return an item.
-fn cause<E, R>(operation: &str, error: &SdkError<E, R>) -> String
+pub(super) fn cause<E, R>(operation: &str, error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
     R: std::fmt::Debug,

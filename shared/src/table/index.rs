@@ -32,27 +32,36 @@ fn entry_id(item: &HashMap<String, AttributeValue>) -> Option<EntryId> {
 }
 
 impl Table {
-    /// The ids that `gsi_hash` knows for the pair, ascending. More than one only where the Python library's
-    /// concurrent writers left duplicates, so one page is enough.
+    /// The ids that `gsi_hash` knows for the pair, ascending. More than one only where the Python library's concurrent
+    /// writers left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
     pub async fn ids_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<EntryId>, Error> {
-        let output = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name(HASH_INDEX)
-            .key_condition_expression("#namespace = :namespace AND #query_hash = :query_hash")
-            .projection_expression("#id")
-            .expression_attribute_names("#namespace", "namespace")
-            .expression_attribute_names("#query_hash", "query_hash")
-            .expression_attribute_names("#id", "id")
-            .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
-            .expression_attribute_values(":query_hash", AttributeValue::S(hash.to_string()))
-            .send()
-            .await
-            .map_err(|error| fault::named("Query", error))?;
-        let mut ids: Vec<EntryId> = output.items().iter().filter_map(entry_id).collect();
-        ids.sort_unstable();
-        Ok(ids)
+        let mut ids = Vec::new();
+        let mut start = None;
+        loop {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(HASH_INDEX)
+                .key_condition_expression("#namespace = :namespace AND #query_hash = :query_hash")
+                .projection_expression("#id")
+                .expression_attribute_names("#namespace", "namespace")
+                .expression_attribute_names("#query_hash", "query_hash")
+                .expression_attribute_names("#id", "id")
+                .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
+                .expression_attribute_values(":query_hash", AttributeValue::S(hash.to_string()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| fault::named("Query", error))?;
+            ids.extend(output.items().iter().filter_map(entry_id));
+            // An empty page is not the end; a missing key is.
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                ids.sort_unstable();
+                return Ok(ids);
+            }
+        }
     }
 
     /// The namespace's entries in `gsi_lru`, least recently used first, after `after`: at least `count` of them,

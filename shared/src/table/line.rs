@@ -16,28 +16,41 @@ use crate::key::RowKey;
 pub(crate) struct Line {
     /// The last ticket given out; the first is 1.
     pub(crate) issued: u64,
-    /// The last ticket whose holder is done.
+    /// The last ticket whose holder is done; never above `issued`.
     pub(crate) served: u64,
+    /// When either last changed, in epoch milliseconds.
+    pub(crate) changed_at_ms: i64,
 }
 
 impl Line {
     fn from_item(item: &Item) -> Self {
-        Self { issued: number(item, "issued").unwrap_or(0), served: number(item, "served").unwrap_or(0) }
+        let changed_at_ms = [number(item, "issued_at"), number(item, "served_at")].into_iter().flatten().max();
+        Self {
+            issued: number(item, "issued").unwrap_or(0),
+            served: number(item, "served").unwrap_or(0),
+            changed_at_ms: changed_at_ms.unwrap_or(0),
+        }
     }
 }
 
+fn n(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
 impl Table {
-    /// Takes a ticket: the returned line's `issued`. Writes: one UpdateItem.
-    pub(crate) async fn take_ticket(&self) -> Result<Line, Error> {
+    /// Takes the ticket after the returned line's last one. Writes: one UpdateItem.
+    pub(crate) async fn take_ticket(&self, now_ms: i64) -> Result<Line, Error> {
         let output = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("id", RowKey::LINE.attribute())
-            .update_expression("ADD #issued :one")
+            .update_expression("SET #issued_at = :now ADD #issued :one")
             .expression_attribute_names("#issued", "issued")
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .return_values(ReturnValue::AllNew)
+            .expression_attribute_names("#issued_at", "issued_at")
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":now", n(now_ms))
+            .return_values(ReturnValue::AllOld)
             .send()
             .await
             .map_err(|error| named("UpdateItem", error))?;
@@ -49,17 +62,21 @@ impl Table {
         Ok(self.get(RowKey::LINE, true).await?.as_ref().map(Line::from_item).unwrap_or_default())
     }
 
-    /// Lets the holder of the ticket after `ticket` go. Writes: one UpdateItem, unless a later one was let go before.
-    pub(crate) async fn serve_next(&self, ticket: u64) -> Result<bool, Error> {
+    /// Lets the holder of the ticket after `ticket` go. Writes: one UpdateItem, unless a later one was let go before, or
+    /// the line is another one since.
+    pub(crate) async fn serve_next(&self, ticket: u64, now_ms: i64) -> Result<bool, Error> {
         let sent = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("id", RowKey::LINE.attribute())
-            .update_expression("SET #served = :ticket")
-            .condition_expression("attribute_not_exists(#served) OR #served < :ticket")
+            .update_expression("SET #served = :ticket, #served_at = :now")
+            .condition_expression("#issued >= :ticket AND (attribute_not_exists(#served) OR #served < :ticket)")
+            .expression_attribute_names("#issued", "issued")
             .expression_attribute_names("#served", "served")
-            .expression_attribute_values(":ticket", AttributeValue::N(ticket.to_string()))
+            .expression_attribute_names("#served_at", "served_at")
+            .expression_attribute_values(":ticket", n(ticket))
+            .expression_attribute_values(":now", n(now_ms))
             .send()
             .await;
         applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception)

@@ -123,6 +123,12 @@ impl Table {
                 // Also while the first sending of this very token is still at work (`TransactionInProgress`).
                 Fault::Unreachable => unanswered = true,
                 Fault::Throttled => {}
+                // What became of the first sending, an answer like this to a later one does not tell.
+                Fault::TableMissing | Fault::Forbidden | Fault::Refused if unanswered => {
+                    return Err(
+                        fault::unreachable("TransactWriteItems").caused_by(fault::cause("TransactWriteItems", &error))
+                    );
+                }
                 Fault::TableMissing | Fault::Forbidden | Fault::Refused => {
                     return Err(fault::named("TransactWriteItems", error));
                 }
@@ -131,7 +137,11 @@ impl Table {
             let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };
             let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
             if attempt >= most || Instant::now() + pause >= deadline {
-                return Err(fault::named("TransactWriteItems", error));
+                return Err(if unanswered {
+                    fault::unreachable("TransactWriteItems").caused_by(fault::cause("TransactWriteItems", &error))
+                } else {
+                    fault::named("TransactWriteItems", error)
+                });
             }
             tokio::time::sleep(pause).await;
         }

@@ -13,20 +13,24 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
 
 /// After so many puts in a row with nobody before it, an instance stops taking tickets.
 const CALM_PUTS: u8 = 3;
-/// A writer that holds the line up for this many steps' time …
-const PATIENCE_STEPS: u32 = 20;
+/// A writer that holds the line up for this many turns' time …
+const PATIENCE_TURNS: u32 = 20;
 /// … and at least this long is taken to be gone.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// The longest time between two looks at the line.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long before the deadline a writer stops waiting and tries.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For how many that may be gone the others wait, one after the other.
+const MOST_GONE: u32 = 4;
+/// How far the clocks of two instances may be apart.
+const CLOCK_SKEW: Duration = Duration::from_secs(1);
+/// How long before the deadline a writer stops waiting and tries, if it has that long.
 const RESERVE: Duration = Duration::from_secs(2);
+/// The most that a put spends on letting the next one go.
+const GOODBYE: Duration = Duration::from_millis(300);
 
 /// What an instance remembers of the line.
 #[derive(Debug)]
@@ -38,17 +42,14 @@ pub(crate) struct Turns {
 struct State {
     /// For how many further puts a ticket is taken, if all is calm.
     tickets: u8,
-    /// In what time the line moves on by one, of late.
-    step: Duration,
-    /// How long this instance's own turns take, of late: less than a step, which has the next one's look in it.
+    /// How long this instance's turns take, of late, which is how long those of the others are taken to last. What it
+    /// sees of the line would not do: late wakers would lengthen everybody's sleep, and so their own.
     turn: Duration,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self {
-            state: Mutex::new(State { tickets: 0, step: Duration::from_millis(15), turn: Duration::from_millis(10) }),
-        }
+        Self { state: Mutex::new(State { tickets: 0, turn: Duration::from_millis(10) }) }
     }
 }
 
@@ -61,39 +62,40 @@ impl Turns {
         self.change(|state| state.tickets > 0)
     }
 
+    /// Another writer came first.
+    pub(crate) fn lost(&self) {
+        self.change(|state| state.tickets = CALM_PUTS + 1);
+    }
+
     /// A ticket was taken with `ahead` others before it.
     fn met(&self, ahead: u64) {
         self.change(|state| state.tickets = if ahead == 0 { state.tickets.saturating_sub(1) } else { CALM_PUTS });
     }
 
-    /// The line moved on by `turns` in `time`.
-    fn moved(&self, turns: u64, time: Duration) {
-        let turns = u32::try_from(turns).unwrap_or(u32::MAX).max(1);
-        self.change(|state| state.step = (state.step * 3 + time / turns) / 4);
-    }
-
     /// A turn of this instance's took `time`.
     fn ended(&self, time: Duration) {
-        self.change(|state| state.turn = (state.turn * 3 + time) / 4);
+        self.change(|state| state.turn = (state.turn * 3 + time.min(PATIENCE)) / 4);
     }
 
     /// How long to wait before the next look, with `ahead` others before, and how long before these are given up.
     fn waits(&self, ahead: u64) -> (Duration, Duration) {
-        let State { step, turn, .. } = self.change(|state| *state);
+        let State { turn, .. } = self.change(|state| *state);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         // Wake before it is time, rather than after: all the others wait for the first in line.
-        let pause = if ahead > 1 { step.saturating_mul(ahead - 1).mul_f64(0.8) } else { turn.mul_f64(0.4) };
+        let pause = if ahead > 1 { turn.saturating_mul(ahead - 1).mul_f64(0.8) } else { turn.mul_f64(0.4) };
         // The first in line takes the turn of one who is gone; were all to, they would meet again.
-        let patience = step.saturating_mul(PATIENCE_STEPS).max(PATIENCE).saturating_mul(ahead);
-        (pause.min(LONGEST_PAUSE), patience)
+        let patience = turn.saturating_mul(PATIENCE_TURNS).max(PATIENCE).saturating_mul(ahead.min(MOST_GONE));
+        (pause.min(PATIENCE), patience)
     }
 }
 
-/// A place at the head of the line. To be given back with [`Cache::end_turn`], also after a failure.
+/// A place in line. To be given back with [`Cache::end_turn`], also after a failure.
 #[derive(Debug)]
 pub(crate) struct Turn {
     ticket: u64,
     began: Instant,
+    /// Whether all before it were done, so that only newcomers can be in the way; else it ran out of time or patience.
+    pub(crate) at_head: bool,
 }
 
 impl Cache {
@@ -102,37 +104,56 @@ impl Cache {
         if self.turns.is_crowded() { self.take_turn().await } else { None }
     }
 
-    /// A turn at the counter, after other writers were met. Waits for it; `None` when the line cannot be used, and the
-    /// race is open.
+    /// A turn at the counter, after other writers were met. Waits for it; `None` when there is no line to stand in, and
+    /// the race is open.
     ///
     /// Writes: one UpdateItem. Reads: the line, a few times.
     pub(crate) async fn take_turn(&self) -> Option<Turn> {
-        let first = self.table.take_ticket().await.ok()?;
-        let ticket = first.issued;
+        let until = self.deadline.checked_sub(RESERVE)?;
+        let before = timeout_at(until, self.table.take_ticket(self.clock.now_ms())).await.ok()?.ok()?;
+        let ticket = before.issued + 1;
         let ahead = |served: u64| ticket.saturating_sub(served + 1);
-        self.turns.met(ahead(first.served));
-        let (mut served, mut moved_at) = (first.served, Instant::now());
-        while ahead(served) > 0 && Instant::now() + RESERVE < self.deadline {
+        self.turns.met(ahead(before.served));
+        let mut turn = Turn { ticket, began: Instant::now(), at_head: true };
+        let idle_ms = self.clock.now_ms().saturating_sub(before.changed_at_ms);
+        if u128::try_from(idle_ms).is_ok_and(|idle| idle > (PATIENCE + CLOCK_SKEW).as_millis()) {
+            // Whoever stood here did so long ago.
+            return Some(turn);
+        }
+        let (mut served, mut moved_at) = (before.served, Instant::now());
+        while ahead(served) > 0 {
             let (pause, patience) = self.turns.waits(ahead(served));
-            if moved_at.elapsed() > patience {
+            let wake = Instant::now() + pause;
+            if wake >= until || moved_at.elapsed() > patience {
+                turn.at_head = false;
                 break;
             }
-            tokio::time::sleep(pause).await;
-            let now = self.table.line().await.ok()?.served;
-            if now > served {
-                self.turns.moved(now - served, moved_at.elapsed());
-                (served, moved_at) = (now, Instant::now());
+            tokio::time::sleep_until(wake).await;
+            // A look that fails is made up for by the next one.
+            let Ok(Ok(line)) = timeout_at(until, self.table.line()).await else { continue };
+            if line.issued < ticket {
+                // The item vanished, and this is another line.
+                return None;
+            }
+            if line.served > served {
+                (served, moved_at) = (line.served, Instant::now());
             }
         }
-        Some(Turn { ticket, began: Instant::now() })
+        turn.began = Instant::now();
+        Some(turn)
     }
 
-    /// Lets the next in line go. Nothing depends on it but their time.
+    /// Lets the next in line go. Nothing depends on it but their time, so little of ours is spent on it.
     pub(crate) async fn end_turn(&self, turn: Turn) {
-        if let Err(error) = self.table.serve_next(turn.ticket).await {
-            tracing::debug!(%error, "the next writer in line waits until its patience ends");
+        let until = self.deadline.min(Instant::now() + GOODBYE);
+        match timeout_at(until, self.table.serve_next(turn.ticket, self.clock.now_ms())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the next in line waits until its patience ends"),
+            Err(_) => tracing::debug!("the next in line waits until its patience ends"),
         }
-        self.turns.ended(turn.began.elapsed());
+        if turn.at_head {
+            self.turns.ended(turn.began.elapsed());
+        }
     }
 }
 
@@ -144,25 +165,29 @@ mod tests {
     fn tickets_are_taken_while_others_are_met_and_a_little_longer() {
         let turns = Turns::default();
         assert!(!turns.is_crowded());
-        turns.met(1);
+        turns.lost();
+        turns.met(0);
         for _ in 0..CALM_PUTS {
             assert!(turns.is_crowded());
             turns.met(0);
         }
         assert!(!turns.is_crowded());
+        turns.met(1);
+        assert!(turns.is_crowded());
     }
 
     #[test]
-    fn the_lines_pace_is_learnt() {
+    fn waits_are_learnt_and_bounded() {
         let turns = Turns::default();
         for _ in 0..50 {
-            turns.moved(4, Duration::from_millis(400));
-            turns.ended(Duration::from_millis(50));
+            turns.ended(Duration::from_millis(100));
         }
         let near = |found: Duration, ms: u64| found.abs_diff(Duration::from_millis(ms)) < Duration::from_millis(1);
         let (pause, patience) = turns.waits(11);
-        assert!(near(pause, 800) && near(patience, 22_000), "{pause:?} {patience:?}");
+        assert!(near(pause, 800) && near(patience, 12_000), "{pause:?} {patience:?}");
         let (pause, patience) = turns.waits(1);
-        assert!(near(pause, 20) && near(patience, 2_000), "{pause:?} {patience:?}");
+        assert!(near(pause, 40) && near(patience, 3_000), "{pause:?} {patience:?}");
+        let (pause, patience) = turns.waits(u64::MAX);
+        assert!(near(pause, 3_000) && near(patience, 12_000), "{pause:?} {patience:?}");
     }
 }

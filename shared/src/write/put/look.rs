@@ -81,7 +81,7 @@ impl Cache {
         let queries: Vec<_> =
             entries.iter().map(|entry| self.table.ids_by_hash(&entry.namespace, &entry.query_hash)).collect();
         let mut ids: Vec<Vec<EntryId>> = stream::iter(queries).buffered(QUERIES_AT_ONCE).try_collect().await?;
-        ids.iter_mut().for_each(|ids| ids.truncate(MOST_DUPLICATES));
+        ids.iter_mut().for_each(|ids| drop(ids.drain(..ids.len().saturating_sub(MOST_DUPLICATES))));
         Ok(ids)
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::turn::Turn;
 use crate::cache::Cache;
@@ -19,11 +19,16 @@ use crate::error::{Error, ErrorKind};
 use crate::key::EntryId;
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::table::counter::Counter;
+use crate::table::fault::unreachable;
 use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
 use plan::Part;
 
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// How long before the deadline the outcome is given, known or not.
+const REPLY: Duration = Duration::from_millis(100);
 
 /// The most entries that one transaction could take: two actions each, the counter and a tally.
 const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
@@ -85,7 +90,13 @@ impl Cache {
                 continue;
             }
             let rest = &entries[results.len()..];
-            results.extend(self.store_some(&rest[..distinct(rest)]).await);
+            let some = &rest[..distinct(rest)];
+            // What was stored before is not to be lost with what comes now.
+            let until = self.deadline.checked_sub(REPLY).unwrap_or(self.deadline);
+            match timeout_at(until, self.store_some(some)).await {
+                Ok(stored) => results.extend(stored),
+                Err(_) => results.extend(some.iter().map(|_| Err(unreachable("TransactWriteItems")))),
+            }
         }
         results
     }
@@ -138,30 +149,38 @@ impl Cache {
                 let verdicts = plan.parts.iter().zip(verdicts).filter(|(of, _)| **of == part);
                 verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::ConditionFailed(_))).count()
             };
-            // The id is taken although the counter has not given it out: as after a restore of an older item 0.
-            if failed(Part::NewRow) > 0 && failed(Part::Counter) == 0 {
+            let counter = plan.parts.iter().position(|of| *of == Part::Counter).and_then(|at| verdicts.get(at));
+            // The id is taken although the counter, which nobody holds, has not given it out: as after a restore of an
+            // older item 0.
+            if failed(Part::NewRow) > 0 && matches!(counter, Some(Verdict::Fine)) {
                 return Err(Error::backend(
                     format!("the counter stands at {}, but that id is taken", seen.counter.next_id),
                     "invoke `vacuum`, which sets the counter right; nothing was overwritten",
                 ));
             }
-            pace.after_lost_race(turn.is_some()).await?;
+            let at_head = turn.as_ref().is_some_and(|turn| turn.at_head);
+            pace.after_lost_race(at_head).await?;
             self.queue(turn).await;
-            // Where only the counter moved, the rest is as it was seen. The refusal brought the counter's new state along,
-            // but after the wait that is as stale as what was just refused.
-            if failed(Part::Rest) == 0 {
-                seen.counter = self.counter().await?;
-            } else {
-                seen = self.look_before_put(entries, true).await?;
+            // Where only the counter moved, the rest is as it was seen, and the refusal brought the counter's new state
+            // along; but after a wait that is as stale as what was just refused.
+            match counter {
+                _ if failed(Part::Rest) > 0 => seen = self.look_before_put(entries, true).await?,
+                Some(Verdict::ConditionFailed(Some(item))) if at_head => seen.counter = Counter::from_item(item)?,
+                _ => seen.counter = self.counter().await?,
             }
         }
     }
 
-    /// Waits in line, once.
+    /// Waits in line, unless the counter is ours but for newcomers.
     async fn queue(&self, turn: &mut Option<Turn>) {
-        if turn.is_none() {
-            *turn = self.take_turn().await;
+        self.turns.lost();
+        if turn.as_ref().is_some_and(|turn| turn.at_head) {
+            return;
         }
+        if let Some(passed_by) = turn.take() {
+            self.end_turn(passed_by).await;
+        }
+        *turn = self.take_turn().await;
     }
 }
 

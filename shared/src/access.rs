@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
+use crate::event::decode;
 use crate::namespace::Namespace;
 
 /// The namespaces of one caller, or of one request.
@@ -26,7 +27,7 @@ impl Access {
             Some(Value::Array(names)) => names.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
             Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| {
                 let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-                inner.split([' ', ',']).filter_map(decoded).collect()
+                inner.split([' ', ',']).filter_map(decode).collect()
             }),
             _ => Vec::new(),
         };
@@ -65,11 +66,6 @@ impl Access {
             )),
         }
     }
-}
-
-/// Percent-decoded; `None` when that is not UTF-8.
-fn decoded(name: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(name).decode_utf8().ok().map(Into::into)
 }
 
 impl From<&Namespace> for Access {

@@ -23,6 +23,9 @@ use crate::write::turn::Turns;
 /// What is kept back from an invocation's time, for the reply.
 const RESERVE: Duration = Duration::from_millis(250);
 
+/// How long before the deadline a reply is given, whatever else there is to do.
+const REPLY: Duration = Duration::from_millis(100);
+
 /// The instance's share: made once, at start.
 #[derive(Debug)]
 pub struct Shared {
@@ -75,6 +78,11 @@ impl Cache {
     /// The same cache for a piece of work that may take `limit`, and no longer than this one's deadline.
     pub fn within(&self, limit: Duration) -> Self {
         Self { shared: self.shared.clone(), deadline: self.deadline.min(Instant::now() + limit) }
+    }
+
+    /// When to reply with what is known: a little before the deadline, at which all of it would be lost.
+    pub fn reply_by(&self) -> Instant {
+        self.deadline.checked_sub(REPLY).unwrap_or(self.deadline)
     }
 
     /// Whether the table is known to be there and to belong to the configured embedder.

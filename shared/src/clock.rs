@@ -18,9 +18,7 @@ impl Clock {
     /// Epoch seconds.
     pub fn now_secs(&self) -> i64 {
         match self {
-            Self::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+            Self::System => self.now_ms() / 1000,
             Self::Fixed(secs) => secs.load(Ordering::Relaxed),
         }
     }

@@ -1,7 +1,5 @@
 //! Single entries, by id and by hash.
 
-use std::collections::BTreeSet;
-
 use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -49,25 +47,8 @@ impl Cache {
         hash: &QueryHash,
         pointed: Option<EntryId>,
     ) -> Result<Vec<Entry>, Error> {
-        let ids = self.table.ids_by_hash(namespace, hash).await?;
-        self.newest_last(namespace, hash, ids.into_iter().chain(pointed)).await
-    }
-
-    /// Those of `ids` that are rows of the pair, the newest last.
-    pub(crate) async fn newest_last(
-        &self,
-        namespace: &Namespace,
-        hash: &QueryHash,
-        ids: impl IntoIterator<Item = EntryId>,
-    ) -> Result<Vec<Entry>, Error> {
-        let ids: BTreeSet<EntryId> = ids.into_iter().collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
+        let ids: Vec<EntryId> = self.table.ids_by_hash(namespace, hash).await?.into_iter().chain(pointed).collect();
         let rows = self.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::Whole).await?;
-        let mut entries: Vec<Entry> = ids.into_iter().filter_map(|id| rows.entry(id)).collect();
-        entries.retain(|entry| entry.answers(namespace, hash));
-        entries.sort_by_key(|entry| (entry.created_at, entry.id));
-        Ok(entries)
+        Ok(rows.newest_last(namespace, hash, ids))
     }
 }

@@ -167,14 +167,15 @@ impl Error {
 
     /// The cause chain in one line, for the log.
     pub fn causes(&self) -> String {
-        let mut chain = Vec::new();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            chain.push(cause.to_string());
-            next = cause.source();
-        }
-        chain.join(": ")
+        std::error::Error::source(self).map(chain).unwrap_or_default()
     }
+}
+
+/// `error` and its causes, outermost first, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let texts: Vec<String> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 impl fmt::Display for Error {

@@ -1,7 +1,6 @@
 //! `put`: stores one answer, or a batch of them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
@@ -22,8 +21,6 @@ use tokio::time::timeout_at;
 
 /// The most entries in one batch.
 const MAX_BATCH: usize = 1000;
-/// How long before the deadline the reply is given, whatever else there is to do.
-const REPLY: Duration = Duration::from_millis(100);
 /// The longest idempotency key.
 const MAX_KEY_BYTES: usize = 128;
 
@@ -184,8 +181,7 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
     }
     for (namespace, quota) in quotas {
         // The entries are stored whatever comes of this; the next put, or `vacuum`, takes it up again.
-        let until = cache.deadline.checked_sub(REPLY).unwrap_or(cache.deadline);
-        if let Ok(Err(error)) = timeout_at(until, cache.enforce_caps(namespace, quota)).await {
+        if let Ok(Err(error)) = timeout_at(cache.reply_by(), cache.enforce_caps(namespace, quota)).await {
             invocation.fail("enforcing the cap", &error);
         }
     }

@@ -112,6 +112,6 @@ fn match_path(template: &str, path: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// Percent-decoded; `None` when that is not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }

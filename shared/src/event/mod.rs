@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::access::Access;
 use crate::error::Error;
 
+pub(crate) use fields::decode;
+
 /// A request's fields, from wherever they came.
 pub type Fields = Map<String, Value>;
 

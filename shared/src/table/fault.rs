@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId as _;
 use std::error::Error as StdError;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, chain};
 
 /// How an error of the service is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ where
 pub(super) fn cause<E, R>(operation: &str, error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     if error.as_service_error().is_some() {
         let code = error.code().unwrap_or("no code");
@@ -82,14 +82,7 @@ where
         let request_id = error.meta().request_id().unwrap_or("none");
         return format!("{operation}: {code}: {message} (request id {request_id})");
     }
-    let mut chain = format!("{operation}: {error}");
-    let mut next = error.source();
-    while let Some(why) = next {
-        chain.push_str(": ");
-        chain.push_str(&why.to_string());
-        next = why.source();
-    }
-    chain
+    format!("{operation}: {}", chain(error))
 }
 
 /// What became of a conditional write: true when written, false when the condition did not hold, which `is_refusal`

@@ -51,7 +51,7 @@ impl Meter {
 
 /// For a list of operations: asks each for its consumption, and finds the consumption in each one's output.
 macro_rules! metered {
-    ($(($input:ty, $output:ty, $units:ident)),* $(,)?) => {
+    ($(($input:ty, $output:ty, $reported:ident, $units:ident)),* $(,)?) => {
         fn ask(context: &mut BeforeSerializationInterceptorContextMut<'_>) {
             $(if let Some(input) = context.input_mut().downcast_mut::<$input>() {
                 input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
@@ -61,42 +61,31 @@ macro_rules! metered {
         fn add(context: &FinalizerInterceptorContextRef<'_>, usage: &mut Usage) {
             let Some(Ok(output)) = context.output_or_error() else { return };
             $(if let Some(output) = output.downcast_ref::<$output>() {
-                usage.$units += units(&output.consumed_capacity);
+                usage.$units += $reported(&output.consumed_capacity);
             })*
         }
     };
 }
 
 metered![
-    (GetItemInput, GetItemOutput, read_units),
-    (BatchGetItemInput, BatchGetItemOutput, read_units),
-    (QueryInput, QueryOutput, read_units),
-    (ScanInput, ScanOutput, read_units),
-    (PutItemInput, PutItemOutput, write_units),
-    (UpdateItemInput, UpdateItemOutput, write_units),
-    (DeleteItemInput, DeleteItemOutput, write_units),
-    (TransactWriteItemsInput, TransactWriteItemsOutput, write_units),
+    (GetItemInput, GetItemOutput, one, read_units),
+    (BatchGetItemInput, BatchGetItemOutput, each, read_units),
+    (QueryInput, QueryOutput, one, read_units),
+    (ScanInput, ScanOutput, one, read_units),
+    (PutItemInput, PutItemOutput, one, write_units),
+    (UpdateItemInput, UpdateItemOutput, one, write_units),
+    (DeleteItemInput, DeleteItemOutput, one, write_units),
+    (TransactWriteItemsInput, TransactWriteItemsOutput, each, write_units),
 ];
 
-/// One consumption or several.
-fn units<'a>(consumed: &'a Option<impl AsSlice<'a>>) -> f64 {
-    consumed.iter().flat_map(AsSlice::each).filter_map(|consumed| consumed.capacity_units).sum()
+/// Of a call that reports one consumption.
+fn one(consumed: &Option<ConsumedCapacity>) -> f64 {
+    consumed.iter().filter_map(|consumed| consumed.capacity_units).sum()
 }
 
-trait AsSlice<'a> {
-    fn each(&'a self) -> &'a [ConsumedCapacity];
-}
-
-impl<'a> AsSlice<'a> for ConsumedCapacity {
-    fn each(&'a self) -> &'a [ConsumedCapacity] {
-        std::slice::from_ref(self)
-    }
-}
-
-impl<'a> AsSlice<'a> for Vec<ConsumedCapacity> {
-    fn each(&'a self) -> &'a [ConsumedCapacity] {
-        self
-    }
+/// Of a call that reports one for each table.
+fn each(consumed: &Option<Vec<ConsumedCapacity>>) -> f64 {
+    consumed.iter().flatten().filter_map(|consumed| consumed.capacity_units).sum()
 }
 
 impl Intercept for Meter {

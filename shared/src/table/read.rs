@@ -11,6 +11,8 @@ use super::fault::{self, Fault};
 use crate::entry::{Entry, Item, number};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::normalize::QueryHash;
 
 /// The most keys that one BatchGetItem takes (API reference, `BatchGetItem`).
 const BATCH_KEYS: usize = 100;
@@ -79,6 +81,20 @@ impl Rows {
     /// The entry `id`, if it was asked for, exists and can be read; a row that cannot is logged.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
         readable(self.get(id.into())?)
+    }
+
+    /// Those of `ids` that are rows of the pair, the newest last.
+    pub(crate) fn newest_last(
+        &self,
+        namespace: &Namespace,
+        hash: &QueryHash,
+        ids: impl IntoIterator<Item = EntryId>,
+    ) -> Vec<Entry> {
+        let ids: BTreeSet<EntryId> = ids.into_iter().collect();
+        let mut entries: Vec<Entry> = ids.into_iter().filter_map(|id| self.entry(id)).collect();
+        entries.retain(|entry| entry.answers(namespace, hash));
+        entries.sort_by_key(|entry| (entry.created_at, entry.id));
+        entries
     }
 
     /// The entries that were asked for and do not exist.

@@ -119,24 +119,20 @@ impl Table {
                 }
                 return Ok(outcome);
             }
-            match fault::classify(&error) {
+            let again = match fault::classify(&error) {
                 // Also while the first sending of this very token is still at work (`TransactionInProgress`).
-                Fault::Unreachable => unanswered = true,
-                Fault::Throttled => {}
-                // What became of the first sending, an answer like this to a later one does not tell.
-                Fault::TableMissing | Fault::Forbidden | Fault::Refused if unanswered => {
-                    return Err(
-                        fault::unreachable("TransactWriteItems").caused_by(fault::cause("TransactWriteItems", &error))
-                    );
+                Fault::Unreachable => {
+                    unanswered = true;
+                    true
                 }
-                Fault::TableMissing | Fault::Forbidden | Fault::Refused => {
-                    return Err(fault::named("TransactWriteItems", error));
-                }
-            }
+                Fault::Throttled => true,
+                Fault::TableMissing | Fault::Forbidden | Fault::Refused => false,
+            };
             attempt += 1;
             let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };
             let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
-            if attempt >= most || Instant::now() + pause >= deadline {
+            if !again || attempt >= most || Instant::now() + pause >= deadline {
+                // What became of an unanswered sending, the answer to a later one does not tell.
                 return Err(if unanswered {
                     fault::unreachable("TransactWriteItems").caused_by(fault::cause("TransactWriteItems", &error))
                 } else {

@@ -1,7 +1,5 @@
 //! What has to be known before entries are stored.
 
-use std::collections::BTreeSet;
-
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{NewEntry, Stored};
@@ -70,7 +68,7 @@ impl Cache {
         let rows = self.table.batch_get(named.map(|id| RowKey::from(*id)), Projection::Whole).await?;
         let pairs = entries.iter().zip(indexed).zip(pointed).map(|((entry, indexed), pointer)| Pair {
             pointer,
-            rows: newest_last(entry, indexed.into_iter().chain(pointer), &rows),
+            rows: rows.newest_last(&entry.namespace, &entry.query_hash, indexed.into_iter().chain(pointer)),
             receipt: entry.receipt().and_then(|key| self.receipt(&receipts, key)),
         });
         Ok(Seen { counter, pairs: pairs.collect() })
@@ -91,13 +89,4 @@ impl Cache {
         let created = *item.get("created")?.as_bool().ok()?;
         valid.then_some(Stored { id: pointed_entry(item)?, created, quota: None, replayed: true })
     }
-}
-
-/// Those of `ids` that are rows of the entry's pair.
-fn newest_last(entry: &NewEntry, ids: impl IntoIterator<Item = EntryId>, rows: &Rows) -> Vec<Entry> {
-    let ids: BTreeSet<EntryId> = ids.into_iter().collect();
-    let mut entries: Vec<Entry> = ids.into_iter().filter_map(|id| rows.entry(id)).collect();
-    entries.retain(|row| row.answers(&entry.namespace, &entry.query_hash));
-    entries.sort_by_key(|row| (row.created_at, row.id));
-    entries
 }

@@ -27,9 +27,6 @@ use plan::Part;
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// How long before the deadline the outcome is given, known or not.
-const REPLY: Duration = Duration::from_millis(100);
-
 /// The most entries that one transaction could take: two actions each, the counter and a tally.
 const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
 
@@ -92,8 +89,7 @@ impl Cache {
             let rest = &entries[results.len()..];
             let some = &rest[..distinct(rest)];
             // What was stored before is not to be lost with what comes now.
-            let until = self.deadline.checked_sub(REPLY).unwrap_or(self.deadline);
-            match timeout_at(until, self.store_some(some)).await {
+            match timeout_at(self.reply_by(), self.store_some(some)).await {
                 Ok(stored) => results.extend(stored),
                 Err(_) => results.extend(some.iter().map(|_| Err(unreachable("TransactWriteItems")))),
             }

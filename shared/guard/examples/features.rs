@@ -1,0 +1,34 @@
+//! What the guard makes of pairs of questions: reads JSON lines `{"a","b","similarity"}` from stdin, writes a JSON line each:
+//! `{"veto": kind or null, "probability": p or null, "features": [...]}`. `--names` writes the features' names instead.
+
+use std::io::{BufRead, Write};
+
+use mneme_guard::{FEATURE_NAMES, Signature, Verdict, compare, features};
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Deserialize)]
+struct Pair {
+    a: String,
+    b: String,
+    similarity: f32,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if std::env::args().any(|argument| argument == "--names") {
+        writeln!(out, "{}", json!(FEATURE_NAMES))?;
+        return Ok(());
+    }
+    for line in std::io::stdin().lock().lines() {
+        let pair: Pair = serde_json::from_str(&line?)?;
+        let (a, b) = (Signature::of(&pair.a), Signature::of(&pair.b));
+        let (veto, probability) = match compare(&a, &b, pair.similarity) {
+            Verdict::Vetoed(kind) => (Some(kind), None),
+            Verdict::Probability(p) => (None, Some(p)),
+        };
+        let features = features(&a, &b, pair.similarity).values();
+        writeln!(out, "{}", json!({"veto": veto, "probability": probability, "features": features}))?;
+    }
+    Ok(())
+}

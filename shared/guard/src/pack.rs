@@ -1,0 +1,22 @@
+//! The keys of the packed tables, for the program that packs them (`examples/pack.rs`).
+
+use crate::hash::{hash32, pair24};
+use crate::language::Language;
+
+/// The hash that stands in signatures for the English word `word`.
+fn key(word: &str) -> u32 {
+    let language = &Language::all()[0];
+    let word = word.to_lowercase();
+    language.class(&word).map_or_else(|| hash32(&language.stem(&word)), |class| hash32(class.canonical))
+}
+
+/// The key of a word's stem in `rarity.bin`.
+pub fn stem_key(word: &str) -> u32 {
+    key(word) >> 8
+}
+
+/// The key of two words in `synonyms.bin` and `opposites.bin`; `None` when they have one stem.
+pub fn pair_key(a: &str, b: &str) -> Option<u32> {
+    let (a, b) = (key(a), key(b));
+    (a != b).then(|| pair24(a, b))
+}

@@ -1,11 +1,11 @@
 //! Packs the word tables: reads lines from stdin, writes the table to stdout.
 //!
-//! `pack rarity [MOST]`: `word<TAB>frequency`, the MOST commonest stems. `pack pairs`: `word<TAB>word`.
+//! `pack rarity [MOST]`: `word<TAB>frequency`, the MOST commonest words. `pack pairs`: `word<TAB>word`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
-use mneme_guard::pack::{pair_key, stem_key};
+use mneme_guard::pack::{pair_key, word_key};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -15,10 +15,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     match arguments.first().map(String::as_str) {
         Some("rarity") => {
-            let most: usize = arguments.get(1).map_or(Ok(16_000), |most| most.parse())?;
+            let most: usize = arguments.get(1).map_or(Ok(20_000), |most| most.parse())?;
             let mut frequency: BTreeMap<u32, f64> = BTreeMap::new();
             for (word, share) in rows {
-                *frequency.entry(stem_key(word)).or_default() += share.parse::<f64>()?;
+                *frequency.entry(word_key(word)).or_default() += share.parse::<f64>()?;
             }
             let mut commonest: Vec<(u32, f64)> = frequency.into_iter().collect();
             commonest.sort_by(|x, y| y.1.total_cmp(&x.1));

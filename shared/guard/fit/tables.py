@@ -56,7 +56,7 @@ def synonyms(dictionary):
     pairs = set()
     for key, words, _ in synsets(dictionary):
         # A word's sense counts when it is among its first two: later ones are rarely meant.
-        usual = [w for w in words if common(w) and tagged.get((w, key), (9, 0))[0] <= 3]
+        usual = [w for w in words if common(w) and tagged.get((w, key), (9, 0))[0] <= 2]
         pairs.update(tuple(sorted(pair)) for pair in itertools.combinations(sorted(set(usual)), 2))
     for a, b in sorted(pairs):
         print(a, b, sep="\t")

@@ -2,7 +2,7 @@
 
 use crate::lexicon;
 use crate::signature::Signature;
-use crate::token::{Kind, Token};
+use crate::token::{Kind, Token, is_slip};
 
 /// How two tokens stand for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,13 +113,9 @@ fn loosely(x: &Token, y: &Token) -> Option<Match> {
     if lexicon::are_opposites(x.hash, y.hash) {
         return None;
     }
-    if x.kind == Kind::Word && y.kind == Kind::Word && (x.is_unknown || y.is_unknown) && !(x.is_quoted && y.is_quoted) {
-        // Two letters more or less, or a letter for another: that is what a slip of the pen makes.
-        let differing = (x.detail ^ y.detail).count_ones();
-        let shared = (x.detail & y.detail).count_ones();
-        if differing <= 2 && shared >= 4 {
-            return Some(Match::Spelling);
-        }
+    let one_is_unknown = x.is_unknown != y.is_unknown || x.is_unknown && x.detail & 0xffff == y.detail & 0xffff;
+    if x.kind == Kind::Word && y.kind == Kind::Word && one_is_unknown && is_slip(x.detail, y.detail) {
+        return Some(Match::Spelling);
     }
     lexicon::are_synonyms(x.hash, y.hash).then_some(Match::Synonym)
 }

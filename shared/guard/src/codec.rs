@@ -1,7 +1,7 @@
 //! The bytes of a signature.
 //!
 //! Version 1: the version, how it asks, the negations and the number of tokens, a byte each; the text's tokens and the digest of
-//! the dropped ones, 2 and 4 bytes; then 8 bytes a token: hash (4), detail (2), kind in the low and role in the high
+//! the dropped ones, 2 and 4 bytes; then 9 bytes a token: hash (4), detail (3), kind in the low and role in the high
 //! half of a byte, rarity in the low five bits of a byte and the three flags above. Little-endian.
 
 use thiserror::Error;
@@ -12,7 +12,7 @@ use crate::token::{Kind, Role, Token};
 /// The version of the format and of what the tokens mean: raised when the same text would give other tokens.
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 10;
-const TOKEN_BYTES: usize = 8;
+const TOKEN_BYTES: usize = 9;
 
 const IS_NAME: u8 = 1 << 5;
 const IS_QUOTED: u8 = 1 << 6;
@@ -55,7 +55,7 @@ impl Signature {
         bytes.extend(self.dropped.to_le_bytes());
         for token in &self.tokens {
             bytes.extend(token.hash.to_le_bytes());
-            bytes.extend(token.detail.to_le_bytes());
+            bytes.extend_from_slice(&token.detail.to_le_bytes()[..3]);
             bytes.push(token.kind as u8 | (token.role as u8) << 4);
             let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
             let flags = flag(token.is_name, IS_NAME) | flag(token.is_quoted, IS_QUOTED) | flag(token.is_unknown, IS_UNKNOWN);
@@ -93,10 +93,10 @@ impl Signature {
 }
 
 fn token(row: &[u8; TOKEN_BYTES]) -> Option<Token> {
-    let [h0, h1, h2, h3, d0, d1, what, flags] = *row;
+    let [h0, h1, h2, h3, d0, d1, d2, what, flags] = *row;
     Some(Token {
         hash: u32::from_le_bytes([h0, h1, h2, h3]),
-        detail: u16::from_le_bytes([d0, d1]),
+        detail: u32::from_le_bytes([d0, d1, d2, 0]),
         kind: *Kind::STORED.get(usize::from(what & 0x0f))?,
         role: *Role::STORED.get(usize::from(what >> 4))?,
         rarity: flags & 0x1f,

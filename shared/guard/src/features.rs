@@ -98,6 +98,8 @@ features! {
     minimal_swap,
     /// Nothing differs but words of one side: the heaviest one's weight.
     minimal_insertion,
+    /// The same words in the same order.
+    identical,
     /// The first topic words stand for each other.
     same_head,
     /// The last topic words stand for each other.
@@ -188,7 +190,8 @@ pub(crate) fn features_of(a: &Signature, b: &Signature, alignment: &Alignment<'_
         length_difference: (length_a - length_b).abs() / length_a.max(length_b).max(1.0),
         synonyms: f64::min(synonyms, 3.0),
         spellings: f64::min(spellings, 2.0),
-        edits: (only_a.tokens + only_b.tokens).ln_1p(),
+        edits: (only_a.tokens + only_b.tokens + synonyms + spellings).ln_1p(),
+        identical: truth(only_a.tokens + only_b.tokens + synonyms + spellings == 0.0 && reordered(alignment) == 0.0),
         minimal_swap: if only_a.tokens == 1.0 && only_b.tokens == 1.0 { only_a.weight.min(only_b.weight) } else { 0.0 },
         minimal_insertion: if only_a.tokens.min(only_b.tokens) == 0.0 { only_a.weight.max(only_b.weight).min(8.0) } else { 0.0 },
         same_head: truth(ends(alignment, content(alignment.a).next(), content(alignment.b).next())),
@@ -290,7 +293,10 @@ const MOST_OPPOSITES: usize = 20;
 
 fn reordered(alignment: &Alignment<'_>) -> f64 {
     let places: Vec<usize> = content(alignment.a).filter_map(|i| alignment.of_a[i].map(|(j, _)| j)).collect();
-    let all = places.len() * places.len().saturating_sub(1) / 2;
+    let all = (places.len() * places.len().saturating_sub(1) / 2).max(LEAST_PAIRS);
     let turned: usize = (0..places.len()).map(|i| places[i + 1..].iter().filter(|later| **later < places[i]).count()).sum();
-    if all == 0 { 0.0 } else { turned as f64 / all as f64 }
+    turned as f64 / all as f64
 }
+
+/// Fewer pairs than these say little about the order.
+const LEAST_PAIRS: usize = 6;

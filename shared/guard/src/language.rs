@@ -3,39 +3,41 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use rust_stemmers::{Algorithm, Stemmer};
-
 use crate::hash::hash32;
 use crate::lexicon;
 use crate::token::{Kind, Role};
 
 /// A language's word lists as they stand in its folder.
 struct Files {
-    stemmer: Algorithm,
     classes: &'static str,
     contractions: &'static str,
     numbers: &'static str,
     units: &'static str,
     calendar: &'static str,
     polarity: &'static str,
+    inflection: &'static str,
+    irregular: &'static str,
+    frames: &'static str,
 }
 
 macro_rules! language {
-    ($folder:literal, $stemmer:expr) => {
+    ($folder:literal) => {
         Files {
-            stemmer: $stemmer,
             classes: include_str!(concat!("../languages/", $folder, "/classes.tsv")),
             contractions: include_str!(concat!("../languages/", $folder, "/contractions.tsv")),
             numbers: include_str!(concat!("../languages/", $folder, "/numbers.tsv")),
             units: include_str!(concat!("../languages/", $folder, "/units.tsv")),
             calendar: include_str!(concat!("../languages/", $folder, "/calendar.tsv")),
             polarity: include_str!(concat!("../languages/", $folder, "/polarity.tsv")),
+            inflection: include_str!(concat!("../languages/", $folder, "/inflection.tsv")),
+            irregular: include_str!(concat!("../languages/", $folder, "/irregular.tsv")),
+            frames: include_str!(concat!("../languages/", $folder, "/frames.tsv")),
         }
     };
 }
 
 /// Every language the guard has lists for. A language is one more folder and one more line.
-const LANGUAGES: [Files; 1] = [language!("en", Algorithm::English)];
+const LANGUAGES: [Files; 1] = [language!("en")];
 
 /// What a word is, by the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,24 @@ pub(crate) struct Language {
     idle: Vec<&'static str>,
     /// The word that stands for every negation.
     negation: &'static str,
-    stemmer: Stemmer,
+    inflection: Vec<Inflection>,
+    irregular: HashMap<&'static str, &'static str>,
+    frames: HashMap<&'static str, Vec<Frame>>,
+}
+
+/// A rule of inflection.
+struct Inflection {
+    ending: &'static str,
+    /// What stands in the ending's place; `None`: one of the doubled letters before it goes, too.
+    base_ending: Option<&'static str>,
+    /// Whether the base must be a word of the tables.
+    must_be_known: bool,
+}
+
+/// A way to lead a question in: the words after the first, and what they ask for.
+struct Frame {
+    rest: Vec<&'static str>,
+    asks: &'static str,
 }
 
 /// The rows of a list: its lines that are neither empty nor comments, cut at the tab.
@@ -120,7 +139,11 @@ impl Language {
             calendar: rows(files.calendar)
                 .flat_map(|(group, words)| spellings(words).map(move |(word, canonical)| (word, (group, canonical))))
                 .collect(),
-            stemmer: Stemmer::create(files.stemmer),
+            inflection: rows(files.inflection).filter_map(|(ending, rest)| Inflection::parse(ending, rest)).collect(),
+            irregular: rows(files.irregular)
+                .flat_map(|(base, forms)| forms.split(' ').map(move |form| (form, base)))
+                .collect(),
+            frames: frames(files.frames),
         }
     }
 
@@ -151,7 +174,7 @@ impl Language {
 
     /// The word that `word` denies by its prefix: `safe` for `unsafe`. Both must be words that people use.
     pub(crate) fn denied<'w>(&self, word: &'w str) -> Option<&'w str> {
-        let hash = |word: &str| hash32(&self.stem(word));
+        let hash = |word: &str| hash32(&self.base(word));
         self.prefixes.iter().find_map(|(prefix, is_always)| {
             let base = word.strip_prefix(prefix)?.trim_start_matches('-');
             let is_word = base.chars().count() >= 4 && lexicon::rarity(hash(base)).is_some();
@@ -169,10 +192,69 @@ impl Language {
         self.negation
     }
 
-    /// `word` without its inflection (Snowball).
-    pub(crate) fn stem(&self, word: &str) -> String {
-        self.stemmer.stem(word).into_owned()
+    /// The base form of `word`: `order` for `orders`, `buy` for `bought`. Unlike stems, derived words stay apart
+    /// (`customs`, `customer`).
+    pub(crate) fn base(&self, word: &str) -> String {
+        if let Some(base) = self.irregular.get(word) {
+            return (*base).to_owned();
+        }
+        let own = lexicon::rarity(hash32(word)).unwrap_or(lexicon::UNKNOWN_RARITY);
+        let fitting = self.inflection.iter().find_map(|rule| {
+            let base = rule.apply(word)?;
+            // A base much rarer than the form is no base of it ("morn", "morning").
+            let is_known = lexicon::rarity(hash32(&base)).is_some_and(|rarity| rarity <= own + 6);
+            (is_known || !rule.must_be_known).then_some(base)
+        });
+        fitting.unwrap_or_else(|| word.to_owned())
     }
+
+    /// How many of `words` lead a question in, and the question word they stand for, if any.
+    pub(crate) fn frame<'w>(&self, mut words: impl Iterator<Item = &'w str> + Clone) -> Option<(usize, &'static str)> {
+        let fitting = self.frames.get(words.next()?)?.iter().filter(|frame| {
+            let mut rest = words.clone();
+            frame.rest.iter().all(|word| rest.next() == Some(word))
+        });
+        fitting.max_by_key(|frame| frame.rest.len()).map(|frame| (frame.rest.len() + 1, frame.asks))
+    }
+}
+
+impl Inflection {
+    fn parse(ending: &'static str, rest: &'static str) -> Option<Self> {
+        let (base_ending, how) = rest.split_once('\t')?;
+        let base_ending = match base_ending {
+            "-" => Some(""),
+            "-1" => None,
+            ending => Some(ending),
+        };
+        Some(Self { ending, base_ending, must_be_known: how == "known" })
+    }
+
+    fn apply(&self, word: &str) -> Option<String> {
+        let start = word.strip_suffix(self.ending)?;
+        let base = match self.base_ending {
+            Some(ending) => format!("{start}{ending}"),
+            None => {
+                let mut letters = start.chars().rev();
+                let last = letters.next()?;
+                if letters.next() != Some(last) {
+                    return None;
+                }
+                start[..start.len() - last.len_utf8()].to_owned()
+            }
+        };
+        (base.chars().count() >= 3).then_some(base)
+    }
+}
+
+fn frames(list: &'static str) -> HashMap<&'static str, Vec<Frame>> {
+    let mut frames: HashMap<&'static str, Vec<Frame>> = HashMap::new();
+    for (words, asks) in rows(list) {
+        let mut words = words.split(' ');
+        if let Some(first) = words.next() {
+            frames.entry(first).or_default().push(Frame { rest: words.collect(), asks });
+        }
+    }
+    frames
 }
 
 fn class(name: &str) -> Option<(Kind, Option<Role>)> {

@@ -24,7 +24,7 @@ pub struct Signature {
 
 impl Signature {
     /// The most tokens a signature keeps.
-    pub const MAX_TOKENS: usize = 120;
+    pub const MAX_TOKENS: usize = 112;
 
     /// The signature of `query`. Any text has one; linear in the text's length, but for the sorting of long texts' tokens.
     pub fn of(query: &str) -> Self {

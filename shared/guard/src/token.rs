@@ -95,8 +95,8 @@ impl Role {
 pub(crate) struct Token {
     /// Of the word's stem, the number's value, the identifier, the quotation, the date.
     pub(crate) hash: u32,
-    /// A word: its letters ([`letters`]). A number: its unit. A date: its group. 0: none.
-    pub(crate) detail: u16,
+    /// A word: its letters ([`sketch`]). A number: its unit. A date: its group. 0: none.
+    pub(crate) detail: u32,
     /// What it does.
     pub(crate) kind: Kind,
     /// The side of a relation on which it stands.
@@ -123,7 +123,12 @@ pub(crate) fn tokens(text: &str) -> (Vec<Token>, u8) {
     let is_title = is_title(&pieces);
     let mut quote = None;
     let mut starts_sentence = true;
-    for piece in &pieces {
+    let mut framed = 0;
+    for (at, piece) in pieces.iter().enumerate() {
+        if framed > 0 {
+            framed -= 1;
+            continue;
+        }
         match piece {
             Piece::Mark(mark) => {
                 if matches!(mark, '.' | '?' | '!' | '。' | '？' | '！' | '؟' | '।') {
@@ -145,8 +150,21 @@ pub(crate) fn tokens(text: &str) -> (Vec<Token>, u8) {
                 starts_sentence = false;
             }
             Piece::Chunk { lower, is_capitalised } => {
+                let following = pieces[at..].iter().map_while(|piece| match piece {
+                    Piece::Chunk { lower, .. } => Some(lower.as_str()),
+                    _ => None,
+                });
+                if starts_sentence && let Some((length, asks)) = language.frame(following) {
+                    if !asks.is_empty() {
+                        reader.word(asks, false, false);
+                        starts_sentence = false;
+                    }
+                    framed = length - 1;
+                    continue;
+                }
+                let is_filler = language.class(lower).is_some_and(|class| class.kind == Kind::Filler);
                 reader.read(lower, *is_capitalised && !is_title && !starts_sentence, *is_capitalised && !starts_sentence);
-                starts_sentence = false;
+                starts_sentence &= is_filler;
             }
         }
     }
@@ -272,14 +290,43 @@ fn currency(mark: char) -> Option<&'static str> {
 }
 
 /// 16 bits of `text`'s hash, never 0.
-pub(crate) fn hash16(text: &str) -> u16 {
-    ((hash32(text) >> 16) as u16).max(1)
+pub(crate) fn hash16(text: &str) -> u32 {
+    (hash32(text) >> 16).max(1)
 }
 
-/// A sketch of a word's spelling: a bit for each letter that it has, folded into 16. Two spellings of one word differ
-/// in few bits, and in none when letters changed places.
-pub(crate) fn letters(word: &str) -> u16 {
-    word.chars().fold(0, |bits, c| bits | 1 << ((c as u32).wrapping_mul(0x9e37_79b1) >> 28))
+/// A sketch of a word's spelling, 24 bits: its letters, a bit for each of sixteen sets of them; the first one's set; and
+/// its length, 15 at most.
+pub(crate) fn sketch(word: &str) -> u32 {
+    let set = |c: char| match c {
+        'e' => 0,
+        't' => 1,
+        'a' => 2,
+        'o' => 3,
+        'i' => 4,
+        'n' => 5,
+        's' => 6,
+        'r' => 7,
+        'h' => 8,
+        'l' => 9,
+        'd' => 10,
+        'c' => 11,
+        'u' => 12,
+        'm' => 13,
+        'p' | 'b' | 'f' | 'v' => 14,
+        'a'..='z' => 15,
+        other => other as u32 % 16,
+    };
+    let letters = word.chars().fold(0, |bits, c| bits | 1 << set(c));
+    let first = word.chars().next().map_or(0, set);
+    letters | first << 16 | (word.chars().take(15).count() as u32) << 20
+}
+
+/// Whether two sketches may be of one word, one of them misspelt: a slip leaves the first letter, changes the length by
+/// one at most, and takes a letter for another.
+pub(crate) fn is_slip(x: u32, y: u32) -> bool {
+    let (length_x, length_y) = (x >> 20, y >> 20);
+    let differing = ((x ^ y) & 0xffff).count_ones();
+    length_x.min(length_y) >= 4 && length_x.abs_diff(length_y) <= 1 && (x ^ y) >> 16 & 0xf == 0 && differing <= if length_x >= 6 { 2 } else { 1 }
 }
 
 fn plain(hash: u32, kind: Kind) -> Token {
@@ -423,7 +470,7 @@ impl Reader {
             {
                 number.detail = hash16(unit);
             }
-            return self.plain_word(word, false);
+            return;
         }
         if follows_number && matches!(word, "am" | "pm") {
             // "3 pm" is "3pm": the number before it becomes a time of day.
@@ -450,7 +497,7 @@ impl Reader {
             return match self.language.denied(word) {
                 Some(base) => {
                     self.word(self.language.negation(), false, false);
-                    self.plain_word(base, is_name);
+                    self.word(base, is_name, is_capital);
                 }
                 None => self.plain_word(word, is_name),
             };
@@ -466,18 +513,18 @@ impl Reader {
         }
         let mut token = plain(hash32(class.canonical), class.kind);
         token.rarity = lexicon::rarity(token.hash).unwrap_or(4);
-        token.detail = if class.kind == Kind::Filler { 0 } else { letters(word) };
+        token.detail = if class.kind == Kind::Filler { 0 } else { sketch(word) };
         self.tokens.push(token);
         self.words.push(word.to_owned());
     }
 
     fn plain_word(&mut self, word: &str, is_name: bool) {
-        let mut token = plain(hash32(&self.language.stem(word)), Kind::Word);
-        let rarity = lexicon::rarity(token.hash);
+        let mut token = plain(hash32(&self.language.base(word)), Kind::Word);
+        let rarity = [token.hash, hash32(word)].into_iter().filter_map(lexicon::rarity).min();
         token.rarity = rarity.unwrap_or(lexicon::UNKNOWN_RARITY);
         token.is_unknown = rarity.is_none();
         token.is_name = is_name;
-        token.detail = letters(word);
+        token.detail = sketch(word);
         self.push(token, word);
     }
 }
@@ -497,11 +544,14 @@ fn asks(reader: &Reader) -> u8 {
         // "I lost my card. Can I get another?"
         return 0;
     };
-    match kept.get(at + 1) {
-        // "how many", "how long", "how dangerous" ask for a measure; "how do", "how to" for a way.
-        Some(next) if matches!(next.kind, Kind::Scope | Kind::Word) && kept[at].hash == hash32("how") => {
-            question(kept[at].hash ^ next.hash)
-        }
+    let how_much = match (kept.get(at + 1), kept.get(at + 2)) {
+        (Some(next), _) if next.kind == Kind::Scope => Some(next),
+        (Some(next), Some(then)) if next.kind == Kind::Word && matches!(then.kind, Kind::Auxiliary | Kind::Modal) => Some(next),
+        _ => None,
+    };
+    match how_much {
+        // "how many", "how long is", "how dangerous are" ask for a measure; "how do", "how to" for a way.
+        Some(measure) if kept[at].hash == hash32("how") => question(kept[at].hash ^ measure.hash),
         _ => question(kept[at].hash),
     }
 }

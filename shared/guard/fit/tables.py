@@ -51,13 +51,25 @@ def rarity():
             print(word, wordfreq.word_frequency(word, "en"), sep="\t")
 
 
+def related(words_of, words, pointers, symbols):
+    """The pairs of common words that pointers of these symbols join, word to word."""
+    for symbol, source, target, place in pointers:
+        if symbol in symbols and source and place and target in words_of:
+            a, b = words[source - 1], words_of[target][place - 1]
+            if a != b and common(a) and common(b):
+                yield tuple(sorted((a, b)))
+
+
 def synonyms(dictionary):
     tagged = senses(dictionary)
+    words_of = {key: words for key, words, _ in synsets(dictionary)}
     pairs = set()
-    for key, words, _ in synsets(dictionary):
+    for key, words, pointers in synsets(dictionary):
         # A word's sense counts when it is among its first two: later ones are rarely meant.
         usual = [w for w in words if common(w) and tagged.get((w, key), (9, 0))[0] <= 2]
         pairs.update(tuple(sorted(pair)) for pair in itertools.combinations(sorted(set(usual)), 2))
+        # Derived words (pay, payment) and what an adverb comes from (quickly, quick).
+        pairs.update(related(words_of, words, pointers, {"+", "\\"}))
     for a, b in sorted(pairs):
         print(a, b, sep="\t")
 
@@ -66,11 +78,7 @@ def opposites(dictionary, listed):
     words_of = {key: words for key, words, _ in synsets(dictionary)}
     pairs = set()
     for _, words, pointers in synsets(dictionary):
-        for symbol, source, target, place in pointers:
-            if symbol == "!" and source and place and target in words_of:
-                a, b = words[source - 1], words_of[target][place - 1]
-                if common(a) and common(b):
-                    pairs.add(tuple(sorted((a, b))))
+        pairs.update(related(words_of, words, pointers, {"!"}))
     for line in Path(listed).read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             pairs.add(tuple(sorted(line.split("\t"))))

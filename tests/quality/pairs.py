@@ -1,0 +1,74 @@
+"""Question pairs, how they are split, and what the guard makes of them."""
+
+import hashlib
+import json
+import subprocess
+from dataclasses import dataclass
+
+import numpy as np
+from minilm import embed_all
+
+
+@dataclass
+class Scored:
+    """What the guard sees of n pairs."""
+
+    similarity: np.ndarray  # [n]
+    features: np.ndarray  # [n, features]
+    veto: list  # the kind, or None
+    probability: np.ndarray  # [n], 0 where vetoed
+
+    @property
+    def is_vetoed(self):
+        return np.array([kind is not None for kind in self.veto])
+
+
+def read(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def clusters(pairs):
+    """A number for each pair: pairs that share a question, directly or through others, have the same."""
+    parent = {}
+
+    def root(text):
+        parent.setdefault(text, text)
+        while parent[text] != text:
+            parent[text] = parent[parent[text]]
+            text = parent[text]
+        return text
+
+    keys = [(pair["a"].strip().lower(), pair["b"].strip().lower()) for pair in pairs]
+    for a, b in keys:
+        parent[root(a)] = root(b)
+    numbers = {}
+    return np.array([numbers.setdefault(root(a), len(numbers)) for a, _ in keys])
+
+
+def is_kept_apart(pairs, cluster):
+    """The fifth of the clusters that judges: by the hash of a cluster's first question in order of the alphabet."""
+    first = {}
+    for pair, number in zip(pairs, cluster):
+        text = min(pair["a"].strip().lower(), pair["b"].strip().lower())
+        first[number] = min(first.get(number, text), text)
+    apart = {number: hashlib.sha256(text.encode()).digest()[0] % 5 == 0 for number, text in first.items()}
+    return np.array([apart[number] for number in cluster])
+
+
+def scored(pairs, program):
+    """The names of the features, and `Scored`. `program`: the built `examples/features` of mneme-guard."""
+    vectors = embed_all([text for pair in pairs for text in (pair["a"], pair["b"])])
+    similarity = np.array([float(vectors[pair["a"]] @ vectors[pair["b"]]) for pair in pairs])
+    lines = [
+        json.dumps({"a": pair["a"], "b": pair["b"], "similarity": value}) for pair, value in zip(pairs, similarity)
+    ]
+    names = json.loads(subprocess.check_output([program, "--names"]))
+    answers = subprocess.run([program], input="\n".join(lines), capture_output=True, text=True, check=True)
+    rows = [json.loads(line) for line in answers.stdout.splitlines()]
+    return names, Scored(
+        similarity=similarity,
+        features=np.array([row["features"] for row in rows]),
+        veto=[row["veto"] for row in rows],
+        probability=np.array([row["probability"] or 0.0 for row in rows]),
+    )

@@ -1,6 +1,6 @@
 //! The word lists of `languages/`: what the words of a language do in a question.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use crate::hash::hash32;
@@ -18,6 +18,7 @@ struct Files {
     inflection: &'static str,
     irregular: &'static str,
     frames: &'static str,
+    leaning: &'static str,
 }
 
 macro_rules! language {
@@ -32,6 +33,7 @@ macro_rules! language {
             inflection: include_str!(concat!("../languages/", $folder, "/inflection.tsv")),
             irregular: include_str!(concat!("../languages/", $folder, "/irregular.tsv")),
             frames: include_str!(concat!("../languages/", $folder, "/frames.tsv")),
+            leaning: include_str!(concat!("../languages/", $folder, "/leaning.tsv")),
         }
     };
 }
@@ -66,6 +68,8 @@ pub(crate) struct Language {
     inflection: Vec<Inflection>,
     irregular: HashMap<&'static str, &'static str>,
     frames: HashMap<&'static str, Vec<Frame>>,
+    /// Words that make a message lean on what came before, with how.
+    leaning: HashSet<(&'static str, &'static str)>,
 }
 
 /// A rule of inflection.
@@ -144,6 +148,7 @@ impl Language {
                 .flat_map(|(base, forms)| forms.split(' ').map(move |form| (form, base)))
                 .collect(),
             frames: frames(files.frames),
+            leaning: rows(files.leaning).flat_map(|(how, words)| words.split(' ').map(move |word| (how, word))).collect(),
         }
     }
 
@@ -206,6 +211,11 @@ impl Language {
             (is_known || !rule.must_be_known).then_some(base)
         });
         fitting.unwrap_or_else(|| word.to_owned())
+    }
+
+    /// Whether `word` makes a message lean on what came before, in the way `how`: `back`, `opener`, `definite`, `which`.
+    pub(crate) fn leans(&self, how: &str, word: &str) -> bool {
+        self.leaning.contains(&(how, word))
     }
 
     /// How many of `words` lead a question in, and the question word they stand for, if any.

@@ -12,10 +12,16 @@
 //! | `token`, `number` | a text cut into tokens, each with what it does in the question |
 //! | `signature`, `codec` | what is kept of a question, and its bytes |
 //! | `alignment`, `features` | two signatures side by side, and the numbers the model sees |
+//! | `conversation` | what of a conversation is matched exactly, and what by meaning |
+//! | `before` | what was said before a message, and whether two conversations agree in it |
+//! | `calibration` | the best threshold for labelled pairs, and the precision/recall curve |
 //! | `veto`, `model`, `verdict` | contradictions, the logistic model, and both together |
 
 mod alignment;
+mod before;
+mod calibration;
 mod codec;
+mod conversation;
 mod features;
 mod hash;
 mod language;
@@ -29,7 +35,10 @@ mod token;
 mod verdict;
 mod veto;
 
+pub use before::{ConversationSignature, compare_conversations};
+pub use calibration::{Calibration, CalibrationError, CurvePoint, Judged, LEAST_PAIRS, LabelledPair, Target, calibrate};
 pub use codec::SignatureError;
+pub use conversation::{Conversation, ConversationError, Speaker, stands_alone};
 pub use features::{FEATURE_NAMES, Features};
 pub use signature::Signature;
 pub use verdict::{Verdict, compare, features};

@@ -114,6 +114,19 @@ pub(crate) struct Token {
 /// The tokens of `text` in order, and how it asks: 0 no question word, 1 yes or no, 2 yes or no by a modal verb, else a
 /// number that stands for the question word. Linear in the text's length.
 pub(crate) fn tokens(text: &str) -> (Vec<Token>, u8) {
+    let mut reader = read(text, true);
+    let asks = asks(&reader);
+    reader.tokens.retain(|token| token.kind != Kind::Filler);
+    (reader.tokens, asks)
+}
+
+/// The words of `text` as they are written, in lower case, with their tokens: nothing that leads it in is cut.
+pub(crate) fn plain_tokens(text: &str) -> Vec<(String, Token)> {
+    let reader = read(text, false);
+    reader.words.into_iter().zip(reader.tokens).collect()
+}
+
+fn read(text: &str, cuts_frames: bool) -> Reader {
     let pieces = pieces(text);
     let language = Language::of(pieces.iter().filter_map(|piece| match piece {
         Piece::Chunk { lower, .. } => Some(lower.as_str()),
@@ -154,7 +167,7 @@ pub(crate) fn tokens(text: &str) -> (Vec<Token>, u8) {
                     Piece::Chunk { lower, .. } => Some(lower.as_str()),
                     _ => None,
                 });
-                if starts_sentence && let Some((length, asks)) = language.frame(following) {
+                if cuts_frames && starts_sentence && let Some((length, asks)) = language.frame(following) {
                     if !asks.is_empty() {
                         reader.word(asks, false, false);
                         starts_sentence = false;
@@ -168,9 +181,7 @@ pub(crate) fn tokens(text: &str) -> (Vec<Token>, u8) {
             }
         }
     }
-    let asks = asks(&reader);
-    reader.tokens.retain(|token| token.kind != Kind::Filler);
-    (reader.tokens, asks)
+    reader
 }
 
 /// Rarity of one character of a script that is written without spaces.

@@ -25,6 +25,13 @@ pub fn compare(query: &Signature, candidate: &Signature, similarity: f32) -> Ver
     }
 }
 
+/// The features of two signatures, and their contradiction, whatever their similarity: for texts that are not embedded.
+pub(crate) fn lexical(a: &Signature, b: &Signature) -> (Features, Option<VetoKind>) {
+    let alignment = Alignment::of(a, b);
+    let features = features_of(a, b, &alignment, 1.0);
+    (features, contradiction(a, b, &alignment, &features))
+}
+
 /// What the model sees of the two, for the program that fits it.
 pub fn features(query: &Signature, candidate: &Signature, similarity: f32) -> Features {
     features_of(query, candidate, &Alignment::of(query, candidate), similarity)

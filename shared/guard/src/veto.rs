@@ -25,6 +25,8 @@ pub enum VetoKind {
     Opposite,
     /// From A to B against from B to A.
     Direction,
+    /// What was said before a message that leans on it.
+    Context,
 }
 
 /// The contradiction of two signatures, if there is one.

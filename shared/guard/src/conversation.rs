@@ -1,0 +1,230 @@
+//! Conversations: what of them is matched exactly, what by meaning, and what must agree.
+//!
+//! Exact: the system and developer messages, and a `context` object (model, tools, parameters: whatever else decides the answer).
+//! Their hash is the [`Conversation::partition`], and requests of different partitions never meet. By meaning: the last
+//! message of the user, which is what is embedded. When it [`stands_alone`] that is all; when it leans on what came before it
+//! ("cancel it", "yes"), the partition says so, and what came before must agree with the candidate's: the
+//! [`ConversationSignature`] holds it, and [`crate::compare_conversations`] sets it side by side. Not exactly, for people say the
+//! same in other words and with other small talk; not by similarity, for two orders or two plans are alike to an embedding.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::before::{Before, ConversationSignature};
+use crate::language::Language;
+use crate::signature::Signature;
+use crate::token::{Kind, plain_tokens};
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Speaker {
+    /// `system`, `developer`: part of the partition.
+    System,
+    /// `user`.
+    User,
+    /// `assistant`.
+    Assistant,
+    /// `tool`, `function`: what a tool answered.
+    Tool,
+}
+
+impl Speaker {
+    fn of(role: &str) -> Option<Self> {
+        Some(match role {
+            "system" | "developer" => Self::System,
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            "tool" | "function" => Self::Tool,
+            _ => return None,
+        })
+    }
+}
+
+/// Why messages make no conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConversationError {
+    /// No message at all.
+    #[error("`messages` is empty; send at least the user's message")]
+    Empty,
+    /// More messages than [`Conversation::MAX_MESSAGES`].
+    #[error("`messages` has {found} messages, at most {} are taken; leave out the oldest", Conversation::MAX_MESSAGES)]
+    TooMany {
+        /// How many there are.
+        found: usize,
+    },
+    /// More text than [`Conversation::MAX_BYTES`].
+    #[error("`messages` and `context` have {found} bytes, at most {} are taken; leave out the oldest messages", Conversation::MAX_BYTES)]
+    TooLong {
+        /// How many bytes there are.
+        found: usize,
+    },
+    /// A role that is none of the known ones.
+    #[error("message {at} has the role `{role}`; use system, developer, user, assistant, tool or function")]
+    UnknownRole {
+        /// The message's place, from 0.
+        at: usize,
+        /// The role, cut to 32 characters.
+        role: String,
+    },
+    /// The last message is not the user's.
+    #[error("the last message is of `{role}`; it must be the user's, for it is what is answered")]
+    LastNotUser {
+        /// Its role.
+        role: String,
+    },
+    /// The last message has no text.
+    #[error("the user's last message is empty; send the text that is to be answered")]
+    LastEmpty,
+    /// `context` is not an object.
+    #[error("`context` is not a JSON object; send an object such as {{\"model\": \"…\"}}")]
+    ContextNotObject,
+}
+
+/// What a conversation is matched by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// SHA-256 of what is matched exactly. Two requests with different partitions never meet.
+    pub partition: [u8; 32],
+    /// The last message: what is embedded.
+    pub message: String,
+    /// What the exact layer hashes: the last message when it stands alone, else all that was said.
+    pub identity: String,
+    /// Whether the last message is understood without the others.
+    pub stands_alone: bool,
+    /// What decides the answer.
+    pub signature: ConversationSignature,
+}
+
+impl Conversation {
+    /// The most messages taken.
+    pub const MAX_MESSAGES: usize = 512;
+    /// The most bytes of messages and context taken.
+    pub const MAX_BYTES: usize = 256 * 1024;
+    /// Reads the messages, `(role, content)` each, oldest first, and the context. Errors: [`ConversationError`].
+    pub fn of(messages: &[(&str, &str)], context: Option<&Value>) -> Result<Self, ConversationError> {
+        let spoken = checked(messages, context)?;
+        let Some((_, last)) = spoken.last() else { return Err(ConversationError::Empty) };
+        let stands_alone = spoken.iter().all(|(speaker, _)| *speaker != Speaker::Assistant) && turns(&spoken) == 1
+            || stands_alone(last);
+        let mut exact = Sha256::new();
+        // Each part with its length before it, so that no two lists of parts read the same.
+        let mut add = |part: &str| {
+            exact.update((part.len() as u64).to_le_bytes());
+            exact.update(part.as_bytes());
+        };
+        add(if stands_alone { "alone" } else { "leaning" });
+        spoken.iter().filter(|(speaker, _)| *speaker == Speaker::System).for_each(|(_, content)| add(content));
+        add("context");
+        // An absent context and an empty one decide the same.
+        context.and_then(Value::as_object).filter(|object| !object.is_empty()).iter().for_each(|object| add(&canonical(object)));
+        Ok(Self {
+            partition: exact.finalize().into(),
+            message: (*last).to_owned(),
+            identity: if stands_alone { (*last).to_owned() } else { identity(&spoken) },
+            stands_alone,
+            signature: ConversationSignature {
+                last: Signature::of(last),
+                before: (!stands_alone).then(|| Before::of(&spoken[..spoken.len() - 1])),
+            },
+        })
+    }
+}
+
+/// Parses the roles and checks the bounds.
+fn checked<'m>(messages: &[(&str, &'m str)], context: Option<&Value>) -> Result<Vec<(Speaker, &'m str)>, ConversationError> {
+    if messages.len() > Conversation::MAX_MESSAGES {
+        return Err(ConversationError::TooMany { found: messages.len() });
+    }
+    if context.is_some_and(|context| !context.is_object()) {
+        return Err(ConversationError::ContextNotObject);
+    }
+    let context_bytes = context.map_or(0, |context| context.to_string().len());
+    let found = messages.iter().map(|(_, content)| content.len()).sum::<usize>() + context_bytes;
+    if found > Conversation::MAX_BYTES {
+        return Err(ConversationError::TooLong { found });
+    }
+    let speakers = messages.iter().enumerate().map(|(at, (role, content))| match Speaker::of(role) {
+        Some(speaker) => Ok((speaker, *content)),
+        None => Err(ConversationError::UnknownRole { at, role: role.chars().take(32).collect() }),
+    });
+    let spoken: Vec<(Speaker, &str)> = speakers.collect::<Result<_, _>>()?;
+    match (spoken.last(), messages.last()) {
+        (Some((Speaker::User, content)), _) if content.trim().is_empty() => Err(ConversationError::LastEmpty),
+        (Some((Speaker::User, _)), _) => Ok(spoken),
+        (_, Some((role, _))) => Err(ConversationError::LastNotUser { role: (*role).to_owned() }),
+        _ => Err(ConversationError::Empty),
+    }
+}
+
+fn turns(spoken: &[(Speaker, &str)]) -> usize {
+    spoken.iter().filter(|(speaker, _)| *speaker != Speaker::System).count()
+}
+
+/// All that was said, each message with its speaker and its length before it: two conversations have one text only when they
+/// are one.
+fn identity(spoken: &[(Speaker, &str)]) -> String {
+    let said = spoken.iter().filter(|(speaker, _)| *speaker != Speaker::System);
+    said.map(|(speaker, content)| format!("{speaker:?} {}\n{content}\n", content.len())).collect()
+}
+
+/// JSON with sorted keys and no white space: two objects that say the same have one text.
+fn canonical(object: &serde_json::Map<String, Value>) -> String {
+    fn write(value: &Value, out: &mut String) {
+        match value {
+            Value::Object(object) => {
+                let mut keys: Vec<&String> = object.keys().collect();
+                keys.sort();
+                out.push('{');
+                for key in keys {
+                    out.push_str(&Value::from(key.as_str()).to_string());
+                    out.push(':');
+                    write(&object[key], out);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+            Value::Array(items) => {
+                out.push('[');
+                for item in items {
+                    write(item, out);
+                    out.push(',');
+                }
+                out.push(']');
+            }
+            // 1 and 1.0 are one number.
+            Value::Number(number) => match number.as_f64() {
+                Some(value) if number.as_i64().is_none() && number.as_u64().is_none() && value.fract() == 0.0 && value.abs() < 9e15 => {
+                    out.push_str(&(value as i64).to_string());
+                }
+                _ => out.push_str(&number.to_string()),
+            },
+            plain => out.push_str(&plain.to_string()),
+        }
+    }
+    let mut out = String::new();
+    write(&Value::Object(object.clone()), &mut out);
+    out
+}
+
+/// Whether a message can be understood without what was said before it.
+///
+/// It must be a whole question or request: two words of topic at least, one of them a name or an exact thing, or four of them. It must
+/// not point back (`it`, `that one`), go on with something (`and for two?`, `yes`), or speak of a thing as known without saying
+/// which (`the link`). Wrongly taken for leaning, a message loses a hit; wrongly taken for standing alone, it serves a wrong
+/// answer: in doubt it leans. Of a text in a language without lists, only the number of words speaks.
+pub fn stands_alone(text: &str) -> bool {
+    let words = plain_tokens(text);
+    let language = Language::of(words.iter().map(|(word, _)| word.as_str()));
+    let leans = |kind: &str, word: &str| language.leans(kind, word);
+    if words.first().is_none_or(|(word, _)| leans("opener", word)) || words.iter().any(|(word, _)| leans("back", word)) {
+        return false;
+    }
+    // "the link" leans; "the opening hours of the Leeds branch" does not.
+    let unsaid = words.iter().enumerate().any(|(at, (word, _))| {
+        leans("definite", word) && !words[at + 1..].iter().any(|(later, token)| leans("which", later) || token.is_name || token.kind.is_exact())
+    });
+    let topic = words.iter().filter(|(_, token)| token.kind.is_content()).count();
+    let is_named = words.iter().any(|(_, token)| token.is_name || matches!(token.kind, Kind::Identifier | Kind::Number));
+    !unsaid && topic >= if is_named { 2 } else { 4 }
+}

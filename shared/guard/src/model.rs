@@ -16,12 +16,15 @@ enum Term {
 }
 
 struct Model {
+    /// How often the labels that the model learnt from call a right answer wrong.
+    noise: f64,
     terms: Vec<(Term, f64)>,
 }
 
 /// The probability that the answer to one question is right for the other, in (0, 1).
 ///
-/// Calibrated on pairs that no veto stops: of the pairs with probability p, a share p is right.
+/// Calibrated on pairs that no veto stops: of the pairs with probability p, a share p is right. The model learns what annotators
+/// say; a right answer that they call wrong (the label noise, measured on pairs of the same words) is counted as right.
 pub(crate) fn probability(features: &Features) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../model.tsv")));
@@ -30,12 +33,10 @@ pub(crate) fn probability(features: &Features) -> f64 {
 
 impl Model {
     fn parse(text: &str) -> Self {
-        let rows = text.lines().filter(|line| !line.starts_with('#'));
-        let terms = rows.filter_map(|row| {
-            let (term, weight) = row.split_once('\t')?;
-            Some((Term::parse(term)?, weight.parse().ok()?))
-        });
-        Self { terms: terms.collect() }
+        let rows = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
+        let noise = rows.clone().find(|(term, _)| *term == "noise").and_then(|(_, share)| share.parse().ok());
+        let terms = rows.filter_map(|(term, weight)| Some((Term::parse(term)?, weight.parse().ok()?)));
+        Self { noise: noise.unwrap_or(0.0), terms: terms.collect() }
     }
 
     fn probability(&self, values: &[f64]) -> f64 {
@@ -47,7 +48,8 @@ impl Model {
             Term::TimesNearness(at) => values[at] * nearness,
         };
         let sum: f64 = self.terms.iter().map(|(term, weight)| weight * value(*term)).sum();
-        (1.0 / (1.0 + (-sum).exp())).clamp(1e-6, 1.0 - 1e-6)
+        let labelled_same = 1.0 / (1.0 + (-sum).exp());
+        (labelled_same / (1.0 - self.noise)).clamp(1e-6, 1.0 - 1e-6)
     }
 }
 
@@ -74,17 +76,17 @@ mod tests {
     fn every_row_of_the_model_is_read_and_the_similarity_comes_first() {
         let text = include_str!("../model.tsv");
         let rows = text.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(Model::parse(text).terms.len(), rows);
+        assert_eq!(Model::parse(text).terms.len(), rows - 1);
         assert!(rows > FEATURE_NAMES.len());
         assert_eq!(FEATURE_NAMES[0], "similarity");
     }
 
     #[test]
     fn terms_mean_what_the_fitting_script_writes() {
-        let model = Model::parse("# a comment\nintercept\t-1\nsimilarity\t2\nsimilarity>0.9\t10\ncloseness*near\t3\n");
+        let model = Model::parse("# a comment\nnoise\t0.1\nintercept\t-3\nsimilarity\t2\nsimilarity>0.9\t10\ncloseness*near\t3\n");
         let mut values = vec![0.0; FEATURE_NAMES.len()];
         (values[0], values[1]) = (0.95, 2.0);
-        let sum = -1.0 + 2.0 * 0.95 + 10.0 * (0.95 - 0.9) + 3.0 * 2.0 * (0.95 - 0.7);
-        assert!((model.probability(&values) - 1.0 / (1.0 + f64::exp(-sum))).abs() < 1e-12);
+        let sum: f64 = -3.0 + 2.0 * 0.95 + 10.0 * (0.95 - 0.9) + 3.0 * 2.0 * (0.95 - 0.7);
+        assert!((model.probability(&values) - 1.0 / (1.0 + f64::exp(-sum)) / 0.9).abs() < 1e-12);
     }
 }

@@ -158,7 +158,11 @@ fn curve(pairs: &[LabelledPair], cutoff: f64) -> Vec<CurvePoint> {
     let (mut hits, mut wrong) = (0, 0);
     let mut points = Vec::new();
     for (at, pair) in servable.iter().enumerate() {
-        if pair.same { hits += 1 } else { wrong += 1 }
+        if pair.same {
+            hits += 1
+        } else {
+            wrong += 1
+        }
         if servable.get(at + 1).is_none_or(|next| next.similarity != pair.similarity) {
             points.push(yielded(pair.similarity, hits, wrong, totals));
         }
@@ -168,7 +172,8 @@ fn curve(pairs: &[LabelledPair], cutoff: f64) -> Vec<CurvePoint> {
 
 fn point(pairs: &[LabelledPair], cutoff: f64, threshold: f64) -> CurvePoint {
     let served = |same: bool| {
-        let is_served = |pair: &&LabelledPair| pair.same == same && pair.similarity >= threshold && is_servable(pair, cutoff);
+        let is_served =
+            |pair: &&LabelledPair| pair.same == same && pair.similarity >= threshold && is_servable(pair, cutoff);
         pairs.iter().filter(is_served).count()
     };
     yielded(threshold, served(true), served(false), totals(pairs))

@@ -58,7 +58,8 @@ impl Signature {
             bytes.extend_from_slice(&token.detail.to_le_bytes()[..3]);
             bytes.push(token.kind as u8 | (token.role as u8) << 4);
             let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
-            let flags = flag(token.is_name, IS_NAME) | flag(token.is_quoted, IS_QUOTED) | flag(token.is_unknown, IS_UNKNOWN);
+            let flags =
+                flag(token.is_name, IS_NAME) | flag(token.is_quoted, IS_QUOTED) | flag(token.is_unknown, IS_UNKNOWN);
             bytes.push(token.rarity.min(31) | flags);
         }
         bytes

@@ -54,7 +54,10 @@ pub enum ConversationError {
         found: usize,
     },
     /// More text than [`Conversation::MAX_BYTES`].
-    #[error("`messages` and `context` have {found} bytes, at most {} are taken; leave out the oldest messages", Conversation::MAX_BYTES)]
+    #[error(
+        "`messages` and `context` have {found} bytes, at most {} are taken; leave out the oldest messages",
+        Conversation::MAX_BYTES
+    )]
     TooLong {
         /// How many bytes there are.
         found: usize,
@@ -117,7 +120,11 @@ impl Conversation {
         spoken.iter().filter(|(speaker, _)| *speaker == Speaker::System).for_each(|(_, content)| add(content));
         add("context");
         // An absent context and an empty one decide the same.
-        context.and_then(Value::as_object).filter(|object| !object.is_empty()).iter().for_each(|object| add(&canonical(object)));
+        context
+            .and_then(Value::as_object)
+            .filter(|object| !object.is_empty())
+            .iter()
+            .for_each(|object| add(&canonical(object)));
         Ok(Self {
             partition: exact.finalize().into(),
             message: (*last).to_owned(),
@@ -132,7 +139,10 @@ impl Conversation {
 }
 
 /// Parses the roles and checks the bounds.
-fn checked<'m>(messages: &[(&str, &'m str)], context: Option<&Value>) -> Result<Vec<(Speaker, &'m str)>, ConversationError> {
+fn checked<'m>(
+    messages: &[(&str, &'m str)],
+    context: Option<&Value>,
+) -> Result<Vec<(Speaker, &'m str)>, ConversationError> {
     if messages.len() > Conversation::MAX_MESSAGES {
         return Err(ConversationError::TooMany { found: messages.len() });
     }
@@ -194,7 +204,12 @@ fn canonical(object: &serde_json::Map<String, Value>) -> String {
             }
             // 1 and 1.0 are one number.
             Value::Number(number) => match number.as_f64() {
-                Some(value) if number.as_i64().is_none() && number.as_u64().is_none() && value.fract() == 0.0 && value.abs() < 9e15 => {
+                Some(value)
+                    if number.as_i64().is_none()
+                        && number.as_u64().is_none()
+                        && value.fract() == 0.0
+                        && value.abs() < 9e15 =>
+                {
                     out.push_str(&(value as i64).to_string());
                 }
                 _ => out.push_str(&number.to_string()),
@@ -217,14 +232,19 @@ pub fn stands_alone(text: &str) -> bool {
     let words = plain_tokens(text);
     let language = Language::of(words.iter().map(|(word, _)| word.as_str()));
     let leans = |kind: &str, word: &str| language.leans(kind, word);
-    if words.first().is_none_or(|(word, _)| leans("opener", word)) || words.iter().any(|(word, _)| leans("back", word)) {
+    if words.first().is_none_or(|(word, _)| leans("opener", word)) || words.iter().any(|(word, _)| leans("back", word))
+    {
         return false;
     }
     // "the link" leans; "the opening hours of the Leeds branch" does not.
     let unsaid = words.iter().enumerate().any(|(at, (word, _))| {
-        leans("definite", word) && !words[at + 1..].iter().any(|(later, token)| leans("which", later) || token.is_name || token.kind.is_exact())
+        leans("definite", word)
+            && !words[at + 1..]
+                .iter()
+                .any(|(later, token)| leans("which", later) || token.is_name || token.kind.is_exact())
     });
     let topic = words.iter().filter(|(_, token)| token.kind.is_content()).count();
-    let is_named = words.iter().any(|(_, token)| token.is_name || matches!(token.kind, Kind::Identifier | Kind::Number));
+    let is_named =
+        words.iter().any(|(_, token)| token.is_name || matches!(token.kind, Kind::Identifier | Kind::Number));
     !unsaid && topic >= if is_named { 2 } else { 4 }
 }

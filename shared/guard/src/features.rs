@@ -193,7 +193,11 @@ pub(crate) fn features_of(a: &Signature, b: &Signature, alignment: &Alignment<'_
         edits: (only_a.tokens + only_b.tokens + synonyms + spellings).ln_1p(),
         identical: truth(only_a.tokens + only_b.tokens + synonyms + spellings == 0.0 && reordered(alignment) == 0.0),
         minimal_swap: if only_a.tokens == 1.0 && only_b.tokens == 1.0 { only_a.weight.min(only_b.weight) } else { 0.0 },
-        minimal_insertion: if only_a.tokens.min(only_b.tokens) == 0.0 { only_a.weight.max(only_b.weight).min(8.0) } else { 0.0 },
+        minimal_insertion: if only_a.tokens.min(only_b.tokens) == 0.0 {
+            only_a.weight.max(only_b.weight).min(8.0)
+        } else {
+            0.0
+        },
         same_head: truth(ends(alignment, content(alignment.a).next(), content(alignment.b).next())),
         same_tail: truth(ends(alignment, content(alignment.a).last(), content(alignment.b).last())),
     }
@@ -294,7 +298,8 @@ const MOST_OPPOSITES: usize = 20;
 fn reordered(alignment: &Alignment<'_>) -> f64 {
     let places: Vec<usize> = content(alignment.a).filter_map(|i| alignment.of_a[i].map(|(j, _)| j)).collect();
     let all = (places.len() * places.len().saturating_sub(1) / 2).max(LEAST_PAIRS);
-    let turned: usize = (0..places.len()).map(|i| places[i + 1..].iter().filter(|later| **later < places[i]).count()).sum();
+    let turned: usize =
+        (0..places.len()).map(|i| places[i + 1..].iter().filter(|later| **later < places[i]).count()).sum();
     turned as f64 / all as f64
 }
 

@@ -89,7 +89,9 @@ struct Frame {
 
 /// The rows of a list: its lines that are neither empty nor comments, cut at the tab.
 fn rows(list: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| line.split_once('\t').unwrap_or((line, "")))
+    list.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once('\t').unwrap_or((line, "")))
 }
 
 /// Each spelling in `words` with the first of them.
@@ -134,7 +136,10 @@ impl Language {
         let negation = classes.values().find(|class| class.kind == Kind::Negation).map_or("", |class| class.canonical);
         Self {
             classes,
-            prefixes: polarity("prefix").map(|p| (p, true)).chain(polarity("prefix-of-opposites").map(|p| (p, false))).collect(),
+            prefixes: polarity("prefix")
+                .map(|p| (p, true))
+                .chain(polarity("prefix-of-opposites").map(|p| (p, false)))
+                .collect(),
             idle: polarity("idle-after").collect(),
             negation,
             contractions: rows(files.contractions).collect(),
@@ -148,7 +153,9 @@ impl Language {
                 .flat_map(|(base, forms)| forms.split(' ').map(move |form| (form, base)))
                 .collect(),
             frames: frames(files.frames),
-            leaning: rows(files.leaning).flat_map(|(how, words)| words.split(' ').map(move |word| (how, word))).collect(),
+            leaning: rows(files.leaning)
+                .flat_map(|(how, words)| words.split(' ').map(move |word| (how, word)))
+                .collect(),
         }
     }
 

@@ -36,7 +36,9 @@ mod verdict;
 mod veto;
 
 pub use before::{ConversationSignature, compare_conversations};
-pub use calibration::{Calibration, CalibrationError, CurvePoint, Judged, LEAST_PAIRS, LabelledPair, Target, calibrate};
+pub use calibration::{
+    Calibration, CalibrationError, CurvePoint, Judged, LEAST_PAIRS, LabelledPair, Target, calibrate,
+};
 pub use codec::SignatureError;
 pub use conversation::{Conversation, ConversationError, Speaker, stands_alone};
 pub use features::{FEATURE_NAMES, Features};

@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn terms_mean_what_the_fitting_script_writes() {
-        let model = Model::parse("# a comment\nnoise\t0.1\nintercept\t-3\nsimilarity\t2\nsimilarity>0.9\t10\ncloseness*near\t3\n");
+        let model = Model::parse(
+            "# a comment\nnoise\t0.1\nintercept\t-3\nsimilarity\t2\nsimilarity>0.9\t10\ncloseness*near\t3\n",
+        );
         let mut values = vec![0.0; FEATURE_NAMES.len()];
         (values[0], values[1]) = (0.95, 2.0);
         let sum: f64 = -3.0 + 2.0 * 0.95 + 10.0 * (0.95 - 0.9) + 3.0 * 2.0 * (0.95 - 0.7);

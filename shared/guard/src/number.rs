@@ -34,15 +34,17 @@ pub(crate) fn read(text: &str) -> Written {
     let plain_end = rest.chars().all(char::is_alphabetic) || rest == "%";
     match value(digits) {
         // Digits that begin with a zero, and longer ones than any amount, are names of things.
-        Some(value) if plain_end && rest.chars().count() <= 12 && digits.len() <= 15 && !is_name(digits) => match rest {
-            "" => Written::Number(value, String::new()),
-            "st" | "nd" | "rd" | "th" | "s" => Written::Number(value, String::new()),
-            "k" => Written::Number(value * 1e3, String::new()),
-            "m" if value < 1000.0 && rest == "m" => Written::Number(value, "m".to_owned()),
-            "bn" => Written::Number(value * 1e9, String::new()),
-            "am" | "pm" => Written::Time(clock(value, rest)),
-            unit => Written::Number(value, unit.to_owned()),
-        },
+        Some(value) if plain_end && rest.chars().count() <= 12 && digits.len() <= 15 && !is_name(digits) => {
+            match rest {
+                "" => Written::Number(value, String::new()),
+                "st" | "nd" | "rd" | "th" | "s" => Written::Number(value, String::new()),
+                "k" => Written::Number(value * 1e3, String::new()),
+                "m" if value < 1000.0 && rest == "m" => Written::Number(value, "m".to_owned()),
+                "bn" => Written::Number(value * 1e9, String::new()),
+                "am" | "pm" => Written::Time(clock(value, rest)),
+                unit => Written::Number(value, unit.to_owned()),
+            }
+        }
         _ => Written::Identifier(text.to_owned()),
     }
 }
@@ -54,7 +56,8 @@ fn is_name(digits: &str) -> bool {
 /// `1,234.5`, `1.234,5` and `1234.5` are one number: commas that part groups of three are dropped.
 fn value(digits: &str) -> Option<f64> {
     let groups: Vec<&str> = digits.split(',').collect();
-    let grouped = groups.len() > 1 && groups[1..].iter().all(|group| group.split('.').next().is_some_and(|g| g.len() == 3));
+    let grouped =
+        groups.len() > 1 && groups[1..].iter().all(|group| group.split('.').next().is_some_and(|g| g.len() == 3));
     let indian = groups.len() > 1 && groups[1..].iter().all(|group| matches!(group.len(), 2 | 3));
     match groups.len() {
         1 => digits.parse().ok(),

@@ -167,7 +167,10 @@ fn read(text: &str, cuts_frames: bool) -> Reader {
                     Piece::Chunk { lower, .. } => Some(lower.as_str()),
                     _ => None,
                 });
-                if cuts_frames && starts_sentence && let Some((length, asks)) = language.frame(following) {
+                if cuts_frames
+                    && starts_sentence
+                    && let Some((length, asks)) = language.frame(following)
+                {
                     if !asks.is_empty() {
                         reader.word(asks, false, false);
                         starts_sentence = false;
@@ -176,7 +179,11 @@ fn read(text: &str, cuts_frames: bool) -> Reader {
                     continue;
                 }
                 let is_filler = language.class(lower).is_some_and(|class| class.kind == Kind::Filler);
-                reader.read(lower, *is_capitalised && !is_title && !starts_sentence, *is_capitalised && !starts_sentence);
+                reader.read(
+                    lower,
+                    *is_capitalised && !is_title && !starts_sentence,
+                    *is_capitalised && !starts_sentence,
+                );
                 starts_sentence &= is_filler;
             }
         }
@@ -216,7 +223,8 @@ fn pieces(text: &str) -> Vec<Piece> {
             at += 1;
         } else if c.is_alphanumeric() {
             let end = chunk_end(&text, at);
-            let lower: String = text[at..end].iter().map(|c| if *c == '’' { '\'' } else { *c }).flat_map(char::to_lowercase).collect();
+            let lower: String =
+                text[at..end].iter().map(|c| if *c == '’' { '\'' } else { *c }).flat_map(char::to_lowercase).collect();
             pieces.push(Piece::Chunk { lower, is_capitalised: c.is_uppercase() });
             at = end;
         } else {
@@ -247,7 +255,10 @@ fn chunk_end(text: &[char], start: usize) -> usize {
             '\'' | '’' if next_is_digit && !has_digit => false,
             '\'' | '’' | '_' | '@' | '.' => is_inner(end + 1),
             ',' => has_digit && next_is_digit,
-            '-' | '/' | ':' => (has_digit || next_is_digit) && is_inner(end + 1) || c == ':' && text[end..].starts_with(&[':', '/', '/']),
+            '-' | '/' | ':' => {
+                (has_digit || next_is_digit) && is_inner(end + 1)
+                    || c == ':' && text[end..].starts_with(&[':', '/', '/'])
+            }
             '#' | '+' => end - start <= 2 && !is_inner(end + 1),
             '%' => has_digit && !is_inner(end + 1),
             _ => false,
@@ -337,20 +348,14 @@ pub(crate) fn sketch(word: &str) -> u32 {
 pub(crate) fn is_slip(x: u32, y: u32) -> bool {
     let (length_x, length_y) = (x >> 20, y >> 20);
     let differing = ((x ^ y) & 0xffff).count_ones();
-    length_x.min(length_y) >= 4 && length_x.abs_diff(length_y) <= 1 && (x ^ y) >> 16 & 0xf == 0 && differing <= if length_x >= 6 { 2 } else { 1 }
+    length_x.min(length_y) >= 4
+        && length_x.abs_diff(length_y) <= 1
+        && (x ^ y) >> 16 & 0xf == 0
+        && differing <= if length_x >= 6 { 2 } else { 1 }
 }
 
 fn plain(hash: u32, kind: Kind) -> Token {
-    Token {
-        hash,
-        detail: 0,
-        kind,
-        role: Role::Plain,
-        rarity: 0,
-        is_name: false,
-        is_quoted: false,
-        is_unknown: false,
-    }
+    Token { hash, detail: 0, kind, role: Role::Plain, rarity: 0, is_name: false, is_quoted: false, is_unknown: false }
 }
 
 struct Reader {
@@ -430,19 +435,29 @@ impl Reader {
         // "covid-19", "5-star", "wi-fi6": a word of letters on one side of a hyphen is a word.
         // "32-bit" and "2016-2017" are two tokens, "HH-55102" is one, and so is a date.
         let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-        let is_apart = |part: &str| is_number(part) && part.len() <= 4 || part.chars().count() > 2 && part.chars().all(char::is_alphabetic);
-        if lower.split(['-', '/']).count() == 2 && lower.split(['-', '/']).all(is_apart) && !lower.starts_with(|c: char| c.is_alphabetic()) {
+        let is_apart = |part: &str| {
+            is_number(part) && part.len() <= 4 || part.chars().count() > 2 && part.chars().all(char::is_alphabetic)
+        };
+        if lower.split(['-', '/']).count() == 2
+            && lower.split(['-', '/']).all(is_apart)
+            && !lower.starts_with(|c: char| c.is_alphabetic())
+        {
             return lower.split(['-', '/']).for_each(|part| self.read(part, false, false));
         }
         let is_worded = |part: &str| part.chars().count() > 3 && part.chars().all(char::is_alphabetic);
         if lower.contains('-') && lower.split('-').any(is_worded) {
             return lower.split('-').filter(|part| !part.is_empty()).for_each(|part| self.read(part, false, false));
         }
-        if let Some((number, "s")) = lower.split_once('\'') && is_number(number) {
+        if let Some((number, "s")) = lower.split_once('\'')
+            && is_number(number)
+        {
             return self.digits(number);
         }
         // "upto25", "rs.500": a word and the number after its dot.
-        if let Some((word, number)) = lower.split_once('.') && word.chars().all(char::is_alphabetic) && is_number(number) {
+        if let Some((word, number)) = lower.split_once('.')
+            && word.chars().all(char::is_alphabetic)
+            && is_number(number)
+        {
             self.read(word, false, false);
             return self.digits(number);
         }
@@ -485,7 +500,8 @@ impl Reader {
         }
         if follows_number && matches!(word, "am" | "pm") {
             // "3 pm" is "3pm": the number before it becomes a time of day.
-            let value = (0..=12).find(|hour| self.tokens.last().is_some_and(|t| t.hash == hash32(&format!("number {hour}"))));
+            let value =
+                (0..=12).find(|hour| self.tokens.last().is_some_and(|t| t.hash == hash32(&format!("number {hour}"))));
             if let Some(hour) = value {
                 self.tokens.pop();
                 self.words.pop();
@@ -513,7 +529,8 @@ impl Reader {
                 None => self.plain_word(word, is_name),
             };
         };
-        if class.kind == Kind::Negation && self.words.last().is_some_and(|before| self.language.is_idle_before(before)) {
+        if class.kind == Kind::Negation && self.words.last().is_some_and(|before| self.language.is_idle_before(before))
+        {
             // "or not", "why not": nothing is denied.
             return;
         }
@@ -557,7 +574,9 @@ fn asks(reader: &Reader) -> u8 {
     };
     let how_much = match (kept.get(at + 1), kept.get(at + 2)) {
         (Some(next), _) if next.kind == Kind::Scope => Some(next),
-        (Some(next), Some(then)) if next.kind == Kind::Word && matches!(then.kind, Kind::Auxiliary | Kind::Modal) => Some(next),
+        (Some(next), Some(then)) if next.kind == Kind::Word && matches!(then.kind, Kind::Auxiliary | Kind::Modal) => {
+            Some(next)
+        }
         _ => None,
     };
     match how_much {

@@ -52,7 +52,9 @@ fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
     if a.dropped != b.dropped && a.dropped != 0 && b.dropped != 0 {
         return Some(VetoKind::Identifier);
     }
-    let other_unit = |(x, y, _): (&Token, &Token, _)| x.kind == Kind::Number && x.detail != y.detail && x.detail != 0 && y.detail != 0;
+    let other_unit = |(x, y, _): (&Token, &Token, _)| {
+        x.kind == Kind::Number && x.detail != y.detail && x.detail != 0 && y.detail != 0
+    };
     if alignment.pairs().any(other_unit) {
         return Some(VetoKind::Number);
     }
@@ -69,7 +71,7 @@ fn polarity(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &
     let topic = |token: &&Token| token.kind.is_content() || token.kind == Kind::Scope;
     let others = alignment.only_a().filter(topic).count().max(alignment.only_b().filter(topic).count());
     let turns = usize::from(a.negations) + usize::from(b.negations) + features.opposites as usize;
-    if turns % 2 == 0 || a.asks != b.asks {
+    if turns.is_multiple_of(2) || a.asks != b.asks {
         return None;
     }
     match features.opposites as usize {

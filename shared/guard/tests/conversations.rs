@@ -68,15 +68,19 @@ fn a_message_that_stands_alone_meets_whatever_was_said_before() {
 
 #[test]
 fn a_message_that_leans_needs_the_same_said_before() {
-    let offer = |what: &'static str| {
-        [("user", "My kayak has a leak"), ("assistant", what), ("user", "yes please")]
-    };
+    let offer = |what: &'static str| [("user", "My kayak has a leak"), ("assistant", what), ("user", "yes please")];
     let context = Verdict::Vetoed(VetoKind::Context);
     assert_eq!(verdict(&offer("Shall I book a repair?"), &offer("Shall I refund the price?")), context);
-    assert!(matches!(verdict(&offer("Shall I book a repair?"), &offer("Shall I book a repair?")), Verdict::Probability(_)));
+    assert!(matches!(
+        verdict(&offer("Shall I book a repair?"), &offer("Shall I book a repair?")),
+        Verdict::Probability(_)
+    ));
     // Options in another order.
     assert_eq!(
-        verdict(&offer("Would you like a paddle, a helmet or a rope?"), &offer("Would you like a rope, a helmet or a paddle?")),
+        verdict(
+            &offer("Would you like a paddle, a helmet or a rope?"),
+            &offer("Would you like a rope, a helmet or a paddle?")
+        ),
         context
     );
     // Another order number long before.
@@ -91,7 +95,8 @@ fn a_message_that_leans_needs_the_same_said_before() {
     };
     assert_eq!(verdict(&order("order 48213 please"), &order("order 48231 please")), context);
     // Small talk on one side only.
-    let plain = [("user", "Do you rent kayaks?"), ("assistant", "Yes, at 20 euros."), ("user", "how long is that for?")];
+    let plain =
+        [("user", "Do you rent kayaks?"), ("assistant", "Yes, at 20 euros."), ("user", "how long is that for?")];
     let chatty = [
         ("user", "Good morning, lovely weather! Do you rent kayaks?"),
         ("assistant", "Yes, at 20 euros."),
@@ -110,7 +115,10 @@ fn what_is_exact_parts_the_cache() {
     let plain = of(&user).partition;
     assert_eq!(plain, partition(&user, json!({})));
     assert_ne!(plain, of(&[("system", "Be brief."), user[0]]).partition);
-    assert_ne!(of(&[("system", "Be"), ("system", "brief."), user[0]]).partition, of(&[("system", "Bebrief."), user[0]]).partition);
+    assert_ne!(
+        of(&[("system", "Be"), ("system", "brief."), user[0]]).partition,
+        of(&[("system", "Bebrief."), user[0]]).partition
+    );
     assert_eq!(partition(&user, json!({"model": "m", "t": 1})), partition(&user, json!({"t": 1.0, "model": "m"})));
     assert_ne!(partition(&user, json!({"model": "m"})), partition(&user, json!({"model": "n"})));
     assert_ne!(partition(&user, json!({"a": [1, 2]})), partition(&user, json!({"a": [2, 1]})));
@@ -123,7 +131,10 @@ fn bad_conversations_are_named() {
     let error = |messages: Messages<'_>| Conversation::of(messages, None).expect_err("an error");
     assert_eq!(error(&[]), ConversationError::Empty);
     assert_eq!(error(&[("robot", "hi")]), ConversationError::UnknownRole { at: 0, role: "robot".to_owned() });
-    assert_eq!(error(&[("user", "hi"), ("assistant", "hello")]), ConversationError::LastNotUser { role: "assistant".to_owned() });
+    assert_eq!(
+        error(&[("user", "hi"), ("assistant", "hello")]),
+        ConversationError::LastNotUser { role: "assistant".to_owned() }
+    );
     assert_eq!(error(&[("user", " \n")]), ConversationError::LastEmpty);
     let many = vec![("user", "hi"); Conversation::MAX_MESSAGES + 1];
     assert_eq!(error(&many), ConversationError::TooMany { found: many.len() });

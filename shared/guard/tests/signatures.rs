@@ -1,6 +1,6 @@
 //! The signature's promises, for any text and any bytes.
 
-use mneme_guard::{ConversationSignature, Conversation, Signature, SignatureError, Verdict, compare, features};
+use mneme_guard::{Conversation, ConversationSignature, Signature, SignatureError, Verdict, compare, features};
 use proptest::prelude::*;
 
 /// Texts as people and attackers write them: words of several scripts, digits, quotation marks, anything.
@@ -44,10 +44,10 @@ proptest! {
         let mut bytes = signature.to_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        if let Ok(broken) = Signature::from_bytes(&bytes) {
-            if let Verdict::Probability(p) = compare(&signature, &broken, 0.9) {
-                prop_assert!(p > 0.0 && p < 1.0);
-            }
+        if let Ok(broken) = Signature::from_bytes(&bytes)
+            && let Verdict::Probability(p) = compare(&signature, &broken, 0.9)
+        {
+            prop_assert!(p > 0.0 && p < 1.0);
         }
     }
 
@@ -122,7 +122,24 @@ fn long_texts_keep_what_decides_and_tell_their_numbers_apart() {
 
 #[test]
 fn hostile_texts_of_32_kb_are_read_and_compared() {
-    let units = ["9", "\"", "a\"", "'", "1,", "1-", "a-1", "é", "東", "how to ", "not ", "://", "a.", "x@", "\u{301}", "i want to "];
+    let units = [
+        "9",
+        "\"",
+        "a\"",
+        "'",
+        "1,",
+        "1-",
+        "a-1",
+        "é",
+        "東",
+        "how to ",
+        "not ",
+        "://",
+        "a.",
+        "x@",
+        "\u{301}",
+        "i want to ",
+    ];
     for unit in units {
         let text = unit.repeat(32 * 1024 / unit.len());
         let signature = Signature::of(&text);

@@ -78,8 +78,14 @@ fn another_date_or_time() {
 
 #[test]
 fn another_quotation() {
-    vetoes(VetoKind::Quote, &[("What does \"idle\" mean?", "What does “busy” mean?"), ("Translate «дом»", "Translate «кот»")]);
-    allows(&[("What does \"idle\" mean?", "What does “idle” mean?"), ("What does \"idle\" mean?", "What does idle mean?")]);
+    vetoes(
+        VetoKind::Quote,
+        &[("What does \"idle\" mean?", "What does “busy” mean?"), ("Translate «дом»", "Translate «кот»")],
+    );
+    allows(&[
+        ("What does \"idle\" mean?", "What does “idle” mean?"),
+        ("What does \"idle\" mean?", "What does idle mean?"),
+    ]);
 }
 
 #[test]

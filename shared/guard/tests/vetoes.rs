@@ -137,14 +137,15 @@ fn another_direction() {
 
 #[test]
 fn a_rewording_is_likelier_right_than_another_thing() {
-    let p = |a: &str, b: &str| match verdict(a, b) {
+    // At one similarity for all, so that only the words speak.
+    let p = |a: &str, b: &str| match compare(&Signature::of(a), &Signature::of(b), 0.88) {
         Verdict::Probability(p) => p,
         vetoed @ Verdict::Vetoed(_) => panic!("{vetoed:?}: {a:?} | {b:?}"),
     };
     let rewording = p("How do I reset the router?", "How can I reset the router please");
     let misspelt = p("How do I reset the router?", "How do I reset the ruoter?");
     let other = p("How do I reset the router?", "How do I reset the thermostat?");
-    assert!(rewording > 0.85, "{rewording}");
+    assert!(rewording > 0.7, "{rewording}");
     assert!(misspelt > other, "{misspelt} {other}");
     assert!(other < 0.7, "{other}");
 }

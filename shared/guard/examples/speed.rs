@@ -1,0 +1,26 @@
+//! How long a signature and a comparison take, in nanoseconds: for a short question, and for two of the longest signatures.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use mneme_guard::{Signature, compare};
+
+fn nanoseconds(rounds: u32, mut step: impl FnMut()) -> u128 {
+    step();
+    let start = Instant::now();
+    (0..rounds).for_each(|_| step());
+    start.elapsed().as_nanos() / u128::from(rounds)
+}
+
+fn main() {
+    let short = ["How do I reset the password of my account?", "How can I change my account's password please?"];
+    let long = [("tea rain 12 not ", 2000), ("sun milk 13 all ", 2000)].map(|(text, times)| text.repeat(times));
+    for (name, [a, b], rounds) in [("short", short.map(str::to_owned), 10_000), ("32 KB", long, 20)] {
+        let sign = nanoseconds(rounds, || drop(black_box(Signature::of(black_box(&a)))));
+        let (x, y) = (Signature::of(&a), Signature::of(&b));
+        let compared = nanoseconds(rounds, || {
+            black_box(compare(black_box(&x), black_box(&y), 0.9));
+        });
+        println!("{name}: signature {sign} ns, comparison {compared} ns");
+    }
+}

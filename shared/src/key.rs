@@ -57,6 +57,8 @@ pub enum DerivedKind {
     Directory = 4,
     /// The line of writers before the counter.
     Line = 5,
+    /// How far `vacuum` has come.
+    Sweep = 6,
 }
 
 /// Into how many items the names of the namespaces are spread: 64 × 400 KB hold over 100,000 of 200 bytes.
@@ -74,6 +76,9 @@ impl RowKey {
 
     /// The line of writers before the counter.
     pub const LINE: Self = Self::derived(DerivedKind::Line, 0);
+
+    /// How far `vacuum` has come.
+    pub const SWEEP: Self = Self::derived(DerivedKind::Sweep, 0);
 
     const fn derived(kind: DerivedKind, low: u128) -> Self {
         Self(-(((kind as i128) << 120) + low as i128))
@@ -124,8 +129,8 @@ impl RowKey {
     /// The kind of derived item, where the key is one's.
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> 120;
-        use DerivedKind::{Directory, Line, Pointer, Receipt, Tally};
-        [Pointer, Tally, Receipt, Directory, Line].into_iter().find(|known| *known as i128 == kind)
+        use DerivedKind::{Directory, Line, Pointer, Receipt, Sweep, Tally};
+        [Pointer, Tally, Receipt, Directory, Line, Sweep].into_iter().find(|known| *known as i128 == kind)
     }
 
     /// The key as text for a caller to send back.
@@ -173,6 +178,8 @@ mod tests {
             (RowKey::TABLE_TALLY, DerivedKind::Tally),
             (RowKey::receipt(&namespace, "k"), DerivedKind::Receipt),
             (RowKey::directory(&namespace), DerivedKind::Directory),
+            (RowKey::LINE, DerivedKind::Line),
+            (RowKey::SWEEP, DerivedKind::Sweep),
         ] {
             assert_eq!(key.derived_kind(), Some(kind));
             assert_eq!(key.entry(), None);

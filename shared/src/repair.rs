@@ -124,6 +124,17 @@ impl Sweep {
 }
 
 impl Cache {
+    /// Where the last pass that was to be resumed ended; the start, when it came to its end. Reads: one derived item.
+    pub async fn kept_place(&self) -> Result<Cursor, Error> {
+        let kept = self.table.kept_cursor().await?;
+        Ok(kept.and_then(|cursor| Cursor::from_text(&cursor).ok()).unwrap_or(Cursor::Start))
+    }
+
+    /// Keeps where a pass ended, for the next one. Writes: one derived item.
+    pub async fn keep_place(&self, next: Option<Cursor>) -> Result<(), Error> {
+        self.table.keep_cursor(next.map(Cursor::to_text)).await
+    }
+
     /// Goes through the table from `at` on, and then to the caps, until the end or until the deadline is near, and
     /// returns where to go on: removes expired entries, gives every live entry its pointer, removes duplicates and what
     /// leads nowhere, and moves the counter past every id in use.
@@ -132,10 +143,12 @@ impl Cache {
     /// Errors: `StoreBackendError`; what was set right until then stays so.
     pub async fn sweep(&self, sweep: &mut Sweep, at: Cursor) -> Result<Option<Cursor>, Error> {
         let mut at = at;
+        // It only grows, so that what is below it now is below it for good.
+        let next_id = self.counter().await?.next_id;
         while at != Cursor::Caps {
             let page = self.table.scan_page((0, 1), at.after(), Projection::Census).await?;
             let slice = sweep.slice(&page.items, self.now_secs());
-            if !self.settle_slice(sweep, slice).await? {
+            if !self.settle_slice(sweep, slice, next_id).await? {
                 return Ok(Some(at));
             }
             at = page.next.map_or(Cursor::Caps, Cursor::After);
@@ -148,8 +161,9 @@ impl Cache {
         Ok(settled.unfinished.then_some(Cursor::Caps))
     }
 
-    /// False when the time was up before all of the slice was settled.
-    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice) -> Result<bool, Error> {
+    /// False when the time was up before all of the slice was settled. `next_id`: the counter's, from which on ids have
+    /// to be looked into.
+    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice, next_id: u64) -> Result<bool, Error> {
         let now = self.now_secs();
         sweep.repaired.examined += slice.rows.len() as u64;
         let (expired, live): (Vec<RowRef>, Vec<RowRef>) = slice.rows.into_iter().partition(|row| row.is_expired(now));
@@ -158,7 +172,9 @@ impl Cache {
         if removal.left > 0 {
             return Ok(false);
         }
-        sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
+        if slice.highest >= next_id {
+            sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
+        }
         self.set_pointers(sweep, &live).await?;
         if self.config.max_entries.is_some() {
             for namespace in live.iter().map(|row| &row.namespace).collect::<BTreeSet<_>>() {

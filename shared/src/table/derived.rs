@@ -61,9 +61,6 @@ impl Table {
 
     /// Makes the counter's next id higher than `id`, if it is not. True when it was moved.
     pub(crate) async fn move_counter_past(&self, id: u64) -> Result<bool, Error> {
-        if id == 0 {
-            return Ok(false);
-        }
         let sent = self
             .client
             .update_item()

@@ -237,6 +237,13 @@ impl Cache {
 }
 
 impl Plan {
+    /// The rows that it writes, by key.
+    pub(super) fn rows(&self) -> Vec<(RowKey, Item)> {
+        let items = self.actions.iter().filter_map(|action| Some(&action.put.as_ref()?.item));
+        let keyed = items.filter_map(|item| Some((RowKey::from_attribute(item.get("id")?)?, item.clone())));
+        keyed.filter(|(key, _)| key.entry().is_some()).collect()
+    }
+
     fn push(&mut self, part: Part, action: TransactWriteItem) {
         self.parts.push(part);
         self.actions.push(action);

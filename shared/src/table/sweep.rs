@@ -1,0 +1,36 @@
+//! How far `vacuum` has come, in a derived item: a schedule's runs each have a function's time, and a large table takes
+//! several.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Table;
+use super::fault::named;
+use crate::entry::text;
+use crate::error::Error;
+use crate::key::RowKey;
+
+/// The attribute that holds the cursor.
+const CURSOR: &str = "cursor";
+
+impl Table {
+    /// The cursor that was kept last, if it has not been dropped. Reads: one key, strongly.
+    pub(crate) async fn kept_cursor(&self) -> Result<Option<String>, Error> {
+        Ok(self.get(RowKey::SWEEP, true).await?.as_ref().and_then(|item| text(item, CURSOR)))
+    }
+
+    /// Keeps `cursor`, or drops the one that is kept. Writes: one PutItem or DeleteItem.
+    pub(crate) async fn keep_cursor(&self, cursor: Option<String>) -> Result<(), Error> {
+        let key = RowKey::SWEEP.attribute();
+        match cursor {
+            Some(cursor) => {
+                let put = self.client.put_item().table_name(&self.name).item("id", key);
+                let sent = put.item(CURSOR, AttributeValue::S(cursor)).send().await;
+                sent.map(|_| ()).map_err(|error| named("PutItem", error))
+            }
+            None => {
+                let sent = self.client.delete_item().table_name(&self.name).key("id", key).send().await;
+                sent.map(|_| ()).map_err(|error| named("DeleteItem", error))
+            }
+        }
+    }
+}

@@ -104,7 +104,7 @@ impl Cache {
 
     /// Stores the first of `entries`, as many as one transaction takes, and returns what became of these: at least one.
     async fn store_some(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-        let mut turn = self.turn_if_crowded().await;
+        let mut turn = None;
         let outcome = self.store_in_turn(entries, &mut turn).await;
         if let Some(turn) = turn {
             self.end_turn(turn).await;
@@ -126,13 +126,21 @@ impl Cache {
         }
     }
 
+    /// `turn`: is set to the place in line that was taken, if one was.
     async fn store_in_turn(
         &self,
         entries: &[NewEntry],
         turn: &mut Option<Turn>,
     ) -> Result<Vec<Result<Stored, Error>>, Error> {
         let mut pace = self.pace();
-        let mut seen = self.look_before_put(entries, false).await?;
+        // What is looked at while others have their turns is settled by the transaction's conditions; only the counter must
+        // be seen in turn, and nobody waits for the rest.
+        let (taken, looked) = tokio::join!(self.turn_if_crowded(), self.look_before_put(entries, false));
+        *turn = taken;
+        let mut seen = looked?;
+        if let Some(turn) = turn.as_mut().filter(|turn| turn.waited) {
+            seen.counter = self.counter_in(turn).await?;
+        }
         loop {
             let plan = self.plan(entries, &seen)?;
             if plan.actions.is_empty() {
@@ -175,8 +183,21 @@ impl Cache {
             match counter {
                 _ if failed(Part::Rest) > 0 => seen = self.look_before_put(entries, true).await?,
                 Some(Verdict::ConditionFailed(Some(item))) if at_head => seen.counter = Counter::from_item(item)?,
-                _ => seen.counter = self.counter().await?,
+                _ => {
+                    seen.counter = match turn {
+                        Some(turn) => self.counter_in(turn).await?,
+                        None => self.counter().await?,
+                    }
+                }
             }
+        }
+    }
+
+    /// The counter as it stands now that it is our turn. Reads: the counter, unless the turn brought it along.
+    async fn counter_in(&self, turn: &mut Turn) -> Result<Counter, Error> {
+        match turn.counter.take() {
+            Some(counter) => Ok(counter),
+            None => self.counter().await,
         }
     }
 

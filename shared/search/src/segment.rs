@@ -1,0 +1,153 @@
+//! Codes of many rows as bytes: written once, loaded by copying.
+
+use std::ops::RangeInclusive;
+
+use crate::basis::BasisId;
+use crate::codes::{Codes, level1_codes};
+use crate::encode::RowCodes;
+use crate::error::Error;
+use crate::index::{Form, Index};
+use crate::kernel::{BLOCK_ROWS, GROUPS};
+use crate::memory::LINE_BYTES;
+
+const MAGIC: &[u8; 4] = b"MNSG";
+const VERSION: u8 = 1;
+/// Magic, version, groups, wild rows, rows, basis; the checksum stands at the end.
+const HEADER_BYTES: usize = 4 + 1 + 1 + 2 + 4 + 16;
+const CHECKSUM_BYTES: usize = 4;
+
+/// Rows of one segment, at most: 2,816 × 136 bytes, the most a row takes, are 383 KB of a DynamoDB item's 400.
+pub const MAX_ROWS: usize = 2816;
+
+/// A segment's parts, in the bytes it was read from.
+struct Parts<'a> {
+    ids: Vec<u64>,
+    groups: usize,
+    /// Whole blocks.
+    level1: &'a [u8],
+    level2: &'a [u8],
+    wild: Vec<u32>,
+}
+
+impl Index {
+    /// The codes of the rows held whose id lies in `range`, ascending by id; `None` where float32 is held, or there is no such
+    /// row. Takes at most [`MAX_ROWS`] rows, of at most 136 bytes each: 390 KB.
+    ///
+    /// Errors: `TooManyRows`.
+    pub fn pack(&self, range: RangeInclusive<u64>) -> Result<Option<Vec<u8>>, Error> {
+        let Form::Codes(basis, codes) = &self.form else { return Ok(None) };
+        let held = self.ids.as_slice().iter().copied().zip(0usize..);
+        let mut rows: Vec<(u64, usize)> = held.filter(|(id, _)| range.contains(id)).collect();
+        if rows.len() > MAX_ROWS {
+            return Err(Error::TooManyRows { rows: rows.len(), limit: MAX_ROWS });
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        rows.sort_unstable();
+        let mut packed = Codes::new(basis.groups);
+        rows.iter().for_each(|(_, slot)| packed.push(&row_codes(codes, *slot, basis.groups)));
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + rows.len().next_multiple_of(BLOCK_ROWS) * 136);
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(VERSION);
+        bytes.push(basis.groups as u8);
+        bytes.extend_from_slice(&(packed.wild().len() as u16).to_le_bytes());
+        bytes.extend_from_slice(&(rows.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&basis.id().0);
+        bytes.extend(rows.iter().flat_map(|(id, _)| id.to_le_bytes()));
+        packed.blocks().for_each(|(_, blocks)| bytes.extend_from_slice(blocks));
+        (0..rows.len()).for_each(|slot| bytes.extend_from_slice(packed.level2(slot)));
+        bytes.extend(packed.wild().iter().flat_map(|slot| (*slot as u16).to_le_bytes()));
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        Ok(Some(bytes))
+    }
+
+    /// Appends a segment's rows, but those whose id is held already, by copying; returns how many.
+    ///
+    /// Errors: `Torn`, for bytes that are cut, changed or none of ours; `ForeignBasis`, for codes of another basis, or where
+    /// float32 is held.
+    pub fn load(&mut self, segment: &[u8]) -> Result<usize, Error> {
+        let (basis_id, parts) = read(segment)?;
+        let Form::Codes(basis, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
+        if basis.id() != basis_id || basis.groups != parts.groups {
+            return Err(Error::ForeignBasis);
+        }
+        let Parts { ids, groups, level1, level2, wild } = parts;
+        if self.ids.len() == 0 || ids.iter().all(|id| self.ids.slot(*id).is_none()) {
+            codes.extend(level1, level2, wild.into_iter());
+            self.ids.reserve(ids.len());
+            ids.iter().for_each(|id| self.ids.push(*id));
+            ids.iter().for_each(|id| self.note_change(*id));
+            return Ok(ids.len());
+        }
+        let mut loaded = 0;
+        for (row, id) in ids.into_iter().enumerate() {
+            if self.ids.slot(id).is_none() {
+                let Form::Codes(_, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
+                let line = &level2[row * LINE_BYTES..][..LINE_BYTES];
+                let is_wild = wild.contains(&(row as u32));
+                codes.push(&gathered(level1_codes(level1, groups, row), line, is_wild));
+                self.ids.push(id);
+                self.note_change(id);
+                loaded += 1;
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+fn row_codes(codes: &Codes, slot: usize, groups: usize) -> RowCodes {
+    debug_assert!(GROUPS.contains(&groups));
+    gathered(codes.level1(slot), codes.level2(slot), codes.wild().contains(&(slot as u32)))
+}
+
+fn gathered(level1: impl Iterator<Item = u8>, line: &[u8], is_wild: bool) -> RowCodes {
+    let mut row = RowCodes { level1: [0; 4 * *GROUPS.end()], level2: [0; LINE_BYTES], is_wild };
+    row.level1.iter_mut().zip(level1).for_each(|(to, code)| *to = code);
+    row.level2.copy_from_slice(line);
+    row
+}
+
+/// The basis that a segment's codes belong to, for a caller that has yet to choose the index's.
+///
+/// Errors: `Torn`.
+pub fn basis_of(segment: &[u8]) -> Result<BasisId, Error> {
+    read(segment).map(|(basis, _)| basis)
+}
+
+fn read(segment: &[u8]) -> Result<(BasisId, Parts<'_>), Error> {
+    let torn = |fact| Error::Torn { what: "segment", fact };
+    if segment.len() < HEADER_BYTES + CHECKSUM_BYTES || &segment[..4] != MAGIC {
+        return Err(torn("it does not begin as one"));
+    }
+    if segment[4] != VERSION {
+        return Err(torn("it is of another version"));
+    }
+    let (body, checksum) = segment.split_at(segment.len() - CHECKSUM_BYTES);
+    if crc32fast::hash(body).to_le_bytes() != checksum {
+        return Err(torn("its checksum differs"));
+    }
+    let groups = usize::from(body[5]);
+    let wild_rows = usize::from(u16::from_le_bytes([body[6], body[7]]));
+    let rows = u32::from_le_bytes([body[8], body[9], body[10], body[11]]) as usize;
+    if !GROUPS.contains(&groups) || rows > MAX_ROWS || wild_rows > rows {
+        return Err(torn("its shape is none that a segment has"));
+    }
+    let level1_bytes = rows.next_multiple_of(BLOCK_ROWS) * 4 * groups;
+    if body.len() != HEADER_BYTES + 8 * rows + level1_bytes + LINE_BYTES * rows + 2 * wild_rows {
+        return Err(torn("its length does not fit its shape"));
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&body[12..HEADER_BYTES]);
+    let (ids, rest) = body[HEADER_BYTES..].split_at(8 * rows);
+    let (level1, rest) = rest.split_at(level1_bytes);
+    let (level2, wild) = rest.split_at(LINE_BYTES * rows);
+    let ids: Vec<u64> = ids.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+    let wild: Vec<u32> = wild.as_chunks::<2>().0.iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes))).collect();
+    // Codes past 127 would saturate one kernel and not another.
+    if !ids.is_sorted_by(|a, b| a < b) || wild.iter().any(|row| *row as usize >= rows) || !level1.is_ascii() {
+        return Err(torn("its content is none that was packed"));
+    }
+    Ok((BasisId(id), Parts { ids, groups, level1, level2, wild }))
+}

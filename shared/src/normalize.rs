@@ -48,6 +48,11 @@ impl QueryHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its first 64 bits.
+    pub fn prefix(&self) -> u64 {
+        u64::from_str_radix(&self.0[..16], 16).unwrap_or(0)
+    }
 }
 
 impl TryFrom<String> for QueryHash {

@@ -5,6 +5,7 @@ use mneme_core::error::Error;
 use mneme_core::event::{Fields, Reply};
 use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
+use mneme_core::packed::pack::Packed;
 use mneme_core::repair::{Cursor, Repaired, Sweep};
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Response {
     /// What else was set right.
     #[serde(flatten)]
     pub repaired: Repaired,
+    /// What was packed for new instances of `lookup`.
+    #[serde(flatten)]
+    pub packed: Packed,
     /// What to send to go on, when the time did not suffice; null when everything was gone through.
     pub cursor: Option<String>,
 }
@@ -71,6 +75,7 @@ impl Operation for Vacuum {
             expired: sweep.removed.expired,
             evicted: sweep.removed.evicted,
             repaired: sweep.repaired,
+            packed: sweep.packed,
             cursor: next.map(Cursor::to_text),
         }))
     }

@@ -94,13 +94,14 @@ impl Index {
         Ok(best)
     }
 
-    /// The row closest to `query`, whatever its similarity, ties by lower id; none where codes are held, or no row.
+    /// Of the rows that `keep` wants, the one closest to `query`, whatever its similarity, ties by lower id; none where codes
+    /// are held, or no such row.
     ///
     /// Errors: `Dimension`, `NotUnit`.
-    pub fn nearest(&self, query: &[f32]) -> Result<Option<Match>, Error> {
+    pub fn nearest(&self, query: &[f32], keep: impl Fn(u64) -> bool) -> Result<Option<Match>, Error> {
         squared_norm(query, self.dim)?;
         let Form::Floats(floats) = &self.form else { return Ok(None) };
-        let rows = floats.rows().zip(self.ids.as_slice());
+        let rows = floats.rows().zip(self.ids.as_slice()).filter(|(_, id)| keep(**id));
         Ok(rows.map(|(row, id)| Match { id: *id, similarity: similarity(query, row) }).min_by(Match::order))
     }
 }

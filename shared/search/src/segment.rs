@@ -65,16 +65,23 @@ impl Index {
 
     /// Appends a segment's rows, but those whose id is held already, by copying; returns how many.
     ///
+    /// Errors: as [`Self::load_some`].
+    pub fn load(&mut self, segment: &[u8]) -> Result<usize, Error> {
+        self.load_some(segment, |_| true)
+    }
+
+    /// Appends those of a segment's rows whose id `keep` wants and that are not held already; returns how many.
+    ///
     /// Errors: `Torn`, for bytes that are cut, changed or none of ours; `ForeignBasis`, for codes of another basis, or where
     /// float32 is held.
-    pub fn load(&mut self, segment: &[u8]) -> Result<usize, Error> {
+    pub fn load_some(&mut self, segment: &[u8], keep: impl Fn(u64) -> bool) -> Result<usize, Error> {
         let (basis_id, parts) = read(segment)?;
         let Form::Codes(basis, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
         if basis.id() != basis_id || basis.groups != parts.groups {
             return Err(Error::ForeignBasis);
         }
         let Parts { ids, groups, level1, level2, wild } = parts;
-        if self.ids.len() == 0 || ids.iter().all(|id| self.ids.slot(*id).is_none()) {
+        if ids.iter().all(|id| keep(*id) && self.ids.slot(*id).is_none()) {
             codes.extend(level1, level2, wild.into_iter());
             self.ids.reserve(ids.len());
             ids.iter().for_each(|id| self.ids.push(*id));
@@ -83,7 +90,7 @@ impl Index {
         }
         let mut loaded = 0;
         for (row, id) in ids.into_iter().enumerate() {
-            if self.ids.slot(id).is_none() {
+            if keep(id) && self.ids.slot(id).is_none() {
                 let Form::Codes(_, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
                 let line = &level2[row * LINE_BYTES..][..LINE_BYTES];
                 let is_wild = wild.contains(&(row as u32));

@@ -104,7 +104,7 @@ proptest! {
         ask(&index, &rows, &mut source, 5);
         let query = source.row();
         let nearest = support::brute_force(&rows, &query, -1.0, 1).first().copied();
-        prop_assert_eq!(index.nearest(&query).unwrap(), nearest);
+        prop_assert_eq!(index.nearest(&query, |_| true).unwrap(), nearest);
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod fault;
 mod index;
 mod line;
 pub mod meter;
+mod packed;
 mod read;
 pub mod schema;
 mod sweep;

@@ -4,8 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Table;
-use super::fault::named;
-use crate::entry::text;
+use crate::entry::{Item, text};
 use crate::error::Error;
 use crate::key::RowKey;
 
@@ -20,17 +19,12 @@ impl Table {
 
     /// Keeps `cursor`, or drops the one that is kept. Writes: one PutItem or DeleteItem.
     pub(crate) async fn keep_cursor(&self, cursor: Option<String>) -> Result<(), Error> {
-        let key = RowKey::SWEEP.attribute();
         match cursor {
             Some(cursor) => {
-                let put = self.client.put_item().table_name(&self.name).item("id", key);
-                let sent = put.item(CURSOR, AttributeValue::S(cursor)).send().await;
-                sent.map(|_| ()).map_err(|error| named("PutItem", error))
+                let cursor = (CURSOR.to_owned(), AttributeValue::S(cursor));
+                self.put_derived(Item::from([("id".to_owned(), RowKey::SWEEP.attribute()), cursor])).await
             }
-            None => {
-                let sent = self.client.delete_item().table_name(&self.name).key("id", key).send().await;
-                sent.map(|_| ()).map_err(|error| named("DeleteItem", error))
-            }
+            None => self.drop_derived(RowKey::SWEEP).await,
         }
     }
 }

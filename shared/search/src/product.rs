@@ -8,7 +8,7 @@
 ///
 /// When a length is no multiple of `inner`, or `inner` is 0.
 pub(crate) fn times_transposed(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
-    assert!(inner > 0 && a.len() % inner == 0 && b.len() % inner == 0, "whole rows");
+    assert!(inner > 0 && a.len().is_multiple_of(inner) && b.len().is_multiple_of(inner), "whole rows");
     let (rows, columns) = (a.len() / inner, b.len() / inner);
     multiply([rows, inner, columns], a, [inner, 1], b, [1, inner])
 }
@@ -19,7 +19,7 @@ pub(crate) fn times_transposed(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
 ///
 /// When a length is no multiple of `inner`, or `inner` is 0.
 pub(crate) fn transposed_times(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
-    assert!(inner > 0 && a.len() % inner == 0 && b.len() % inner == 0, "whole columns");
+    assert!(inner > 0 && a.len().is_multiple_of(inner) && b.len().is_multiple_of(inner), "whole columns");
     let (rows, columns) = (a.len() / inner, b.len() / inner);
     multiply([rows, inner, columns], a, [1, rows], b, [columns, 1])
 }

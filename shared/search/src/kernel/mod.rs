@@ -69,8 +69,8 @@ impl Kernel {
     /// When the lengths are not as said.
     pub(crate) fn scan(self, codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits: &mut Hits) {
         let groups = weights.len() / 4;
-        assert!(weights.len() % 4 == 0 && GROUPS.contains(&groups), "a weight for each code");
-        assert!(codes.len() % (groups * LINE_BYTES) == 0, "whole blocks");
+        assert!(weights.len().is_multiple_of(4) && GROUPS.contains(&groups), "a weight for each code");
+        assert!(codes.len().is_multiple_of(groups * LINE_BYTES), "whole blocks");
         assert!(codes.len() / (4 * groups) <= BATCH_ROWS && hits.len == 0, "room for every row");
         match self {
             Self::Portable => portable::scan(codes, weights, threshold, first_slot, hits),

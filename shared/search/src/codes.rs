@@ -1,7 +1,8 @@
-//! The code form of a namespace: level 1 in one stream of blocks, level 2 in lines, in slot order.
+//! The code form of a namespace: level 1 in one stream of blocks, level 2 in lines of its own, in slot order.
 
 use std::collections::BTreeSet;
 
+use crate::basis::Basis;
 use crate::encode::RowCodes;
 use crate::growth::grown;
 use crate::kernel::BLOCK_ROWS;
@@ -21,33 +22,40 @@ struct Chunk {
 
 impl Chunk {
     /// `capacity`: whole blocks.
-    fn new(groups: usize, capacity: usize) -> Self {
+    fn new(shape: Shape, capacity: usize) -> Self {
         Self {
             rows: 0,
             capacity,
-            level1: Buffer::zeroed(capacity * 4 * groups),
-            level2: Buffer::zeroed(capacity * LINE_BYTES),
+            level1: Buffer::zeroed(capacity * 4 * shape.groups),
+            level2: Buffer::zeroed(capacity * shape.level2_bytes),
         }
     }
 
-    fn grow(&mut self, groups: usize, rows: usize) {
+    fn grow(&mut self, shape: Shape, rows: usize) {
         if rows > self.capacity {
             let capacity = grown(self.capacity).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
-            let mut larger = Self::new(groups, capacity);
+            let mut larger = Self::new(shape, capacity);
+            let level1_bytes = self.capacity * 4 * shape.groups;
             larger.rows = self.rows;
-            larger.level1.bytes_mut()[..self.capacity * 4 * groups]
-                .copy_from_slice(&self.level1.bytes()[..self.capacity * 4 * groups]);
-            larger.level2.bytes_mut()[..self.rows * LINE_BYTES]
-                .copy_from_slice(&self.level2.bytes()[..self.rows * LINE_BYTES]);
+            larger.level1.bytes_mut()[..level1_bytes].copy_from_slice(&self.level1.bytes()[..level1_bytes]);
+            let level2_bytes = self.rows * shape.level2_bytes;
+            larger.level2.bytes_mut()[..level2_bytes].copy_from_slice(&self.level2.bytes()[..level2_bytes]);
             *self = larger;
         }
     }
 }
 
+/// What a basis says of its codes' layout.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    groups: usize,
+    level2_bytes: usize,
+}
+
 /// The codes of a namespace's rows under one basis.
 #[derive(Debug)]
 pub(crate) struct Codes {
-    groups: usize,
+    shape: Shape,
     len: usize,
     /// All but the last are full.
     chunks: Vec<Chunk>,
@@ -68,8 +76,9 @@ pub(crate) fn level1_codes(blocks: &[u8], groups: usize, row: usize) -> impl Ite
 }
 
 impl Codes {
-    pub(crate) fn new(groups: usize) -> Self {
-        Self { groups, len: 0, chunks: Vec::new(), wild: BTreeSet::new(), residual_sum: 0 }
+    pub(crate) fn new(basis: &Basis) -> Self {
+        let shape = Shape { groups: basis.groups, level2_bytes: basis.level2_bytes() };
+        Self { shape, len: 0, chunks: Vec::new(), wild: BTreeSet::new(), residual_sum: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,24 +98,24 @@ impl Codes {
     fn room(&mut self, count: usize) -> (&mut Chunk, usize) {
         if self.chunks.last().is_none_or(|chunk| chunk.rows == CHUNK_ROWS) {
             let capacity = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
-            self.chunks.push(Chunk::new(self.groups, capacity));
+            self.chunks.push(Chunk::new(self.shape, capacity));
         }
-        let groups = self.groups;
+        let shape = self.shape;
         let chunk = self.chunks.last_mut().expect("one was pushed");
         let fit = count.min(CHUNK_ROWS - chunk.rows);
-        chunk.grow(groups, chunk.rows + fit);
+        chunk.grow(shape, chunk.rows + fit);
         (chunk, fit)
     }
 
     pub(crate) fn push(&mut self, codes: &RowCodes) {
-        let (groups, slot) = (self.groups, self.len as u32);
+        let (Shape { groups, level2_bytes }, slot) = (self.shape, self.len as u32);
         let (chunk, _) = self.room(1);
         let row = chunk.rows;
         let blocks = chunk.level1.bytes_mut();
         for (group, codes) in codes.level1[..4 * groups].as_chunks::<4>().0.iter().enumerate() {
             blocks[code_at(groups, row, 4 * group)..][..4].copy_from_slice(codes);
         }
-        chunk.level2.bytes_mut()[row * LINE_BYTES..][..LINE_BYTES].copy_from_slice(&codes.level2);
+        chunk.level2.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&codes.level2[..level2_bytes]);
         chunk.rows += 1;
         self.len += 1;
         self.residual_sum += u64::from(codes.level1[4 * groups - 1]);
@@ -117,7 +126,8 @@ impl Codes {
 
     /// Appends `rows` rows that are in this form already, by copying. `wild`: among them, counted from the first.
     pub(crate) fn extend(&mut self, blocks: &[u8], lines: &[u8], wild: impl Iterator<Item = u32>) {
-        let (groups, rows) = (self.groups, lines.len() / LINE_BYTES);
+        let Shape { groups, level2_bytes } = self.shape;
+        let rows = lines.len() / level2_bytes;
         let first = self.len as u32;
         self.wild.extend(wild.map(|row| first + row));
         self.residual_sum += (0..rows).map(|row| u64::from(blocks[code_at(groups, row, 4 * groups - 1)])).sum::<u64>();
@@ -126,8 +136,8 @@ impl Codes {
         while done < rows {
             // `room` needs the chunks alone, the length being counted already.
             let (chunk, fit) = self.room(rows - done);
-            chunk.level2.bytes_mut()[chunk.rows * LINE_BYTES..][..fit * LINE_BYTES]
-                .copy_from_slice(&lines[done * LINE_BYTES..][..fit * LINE_BYTES]);
+            chunk.level2.bytes_mut()[chunk.rows * level2_bytes..][..fit * level2_bytes]
+                .copy_from_slice(&lines[done * level2_bytes..][..fit * level2_bytes]);
             copy_rows(chunk.level1.bytes_mut(), chunk.rows, blocks, done, fit, groups);
             chunk.rows += fit;
             done += fit;
@@ -137,16 +147,16 @@ impl Codes {
     /// Removes a row; the last one moves to its slot.
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let last = self.len - 1;
-        let groups = self.groups;
+        let Shape { groups, level2_bytes } = self.shape;
         self.residual_sum -= u64::from(self.residual_code(slot));
         if slot != last {
             let moved: Vec<u8> = self.level1(last).collect();
-            let line = *self.level2(last);
+            let line = self.level2(last).to_vec();
             let (chunk, row) = (&mut self.chunks[slot / CHUNK_ROWS], slot % CHUNK_ROWS);
             for (j, code) in moved.into_iter().enumerate() {
                 chunk.level1.bytes_mut()[code_at(groups, row, j)] = code;
             }
-            chunk.level2.bytes_mut()[row * LINE_BYTES..][..LINE_BYTES].copy_from_slice(&line);
+            chunk.level2.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&line);
         }
         self.wild.remove(&(slot as u32));
         if self.wild.remove(&(last as u32)) {
@@ -163,22 +173,22 @@ impl Codes {
     /// The blocks of level 1, chunk by chunk, with the first slot of each; the last block may have lanes without a row.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (u32, &[u8])> + '_ {
         self.chunks.iter().zip((0u32..).step_by(CHUNK_ROWS)).map(|(chunk, first)| {
-            (first, &chunk.level1.bytes()[..chunk.rows.next_multiple_of(BLOCK_ROWS) * 4 * self.groups])
+            (first, &chunk.level1.bytes()[..chunk.rows.next_multiple_of(BLOCK_ROWS) * 4 * self.shape.groups])
         })
     }
 
     pub(crate) fn level1(&self, slot: usize) -> impl Iterator<Item = u8> + '_ {
-        level1_codes(self.chunks[slot / CHUNK_ROWS].level1.bytes(), self.groups, slot % CHUNK_ROWS)
+        level1_codes(self.chunks[slot / CHUNK_ROWS].level1.bytes(), self.shape.groups, slot % CHUNK_ROWS)
     }
 
     pub(crate) fn residual_code(&self, slot: usize) -> u8 {
-        let at = code_at(self.groups, slot % CHUNK_ROWS, 4 * self.groups - 1);
+        let at = code_at(self.shape.groups, slot % CHUNK_ROWS, 4 * self.shape.groups - 1);
         self.chunks[slot / CHUNK_ROWS].level1.bytes()[at]
     }
 
-    pub(crate) fn level2(&self, slot: usize) -> &[u8; LINE_BYTES] {
-        let lines = self.chunks[slot / CHUNK_ROWS].level2.bytes().as_chunks::<LINE_BYTES>().0;
-        &lines[slot % CHUNK_ROWS]
+    pub(crate) fn level2(&self, slot: usize) -> &[u8] {
+        let bytes = self.shape.level2_bytes;
+        &self.chunks[slot / CHUNK_ROWS].level2.bytes()[slot % CHUNK_ROWS * bytes..][..bytes]
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {

@@ -1,9 +1,8 @@
 //! One row's codes under a basis.
 
-use crate::basis::{Basis, CODE_MAX, LEVEL2_MAX, squared_norm};
+use crate::basis::{Basis, CODE_MAX, LEVEL2_BYTES_MAX, LEVEL2_MAX, NORMS_BYTES, squared_norm};
 use crate::error::Error;
 use crate::kernel::{GROUPS, Kernel};
-use crate::memory::LINE_BYTES;
 
 /// Directions of any basis, at most.
 pub(crate) const DIRECTIONS_MAX: usize = 4 * *GROUPS.end() - 1 + LEVEL2_MAX;
@@ -19,13 +18,14 @@ pub(crate) const NORM_UNKNOWN: u16 = u16::MAX;
 pub(crate) struct RowCodes {
     /// `4 * groups` of them count.
     pub(crate) level1: [u8; 4 * *GROUPS.end()],
-    /// 60 coordinates as i8, the norm of what remains, the distance of all coordinates from their codes.
-    pub(crate) level2: [u8; LINE_BYTES],
+    /// [`Basis::level2_bytes`] of them count: coordinates as i8; the norm of what remains; the distance of all
+    /// coordinates from their codes.
+    pub(crate) level2: [u8; LEVEL2_BYTES_MAX],
     /// Level 1's bound does not hold for this row: level 2 always looks at it.
     pub(crate) is_wild: bool,
 }
 
-/// A line of level 2, read.
+/// A row of level 2, read.
 pub(crate) struct Level2<'a> {
     pub(crate) codes: &'a [u8],
     pub(crate) rest: Option<f64>,
@@ -33,12 +33,13 @@ pub(crate) struct Level2<'a> {
 }
 
 impl<'a> Level2<'a> {
-    pub(crate) fn of(line: &'a [u8; LINE_BYTES]) -> Self {
+    pub(crate) fn of(line: &'a [u8]) -> Self {
+        let (codes, norms) = line.split_at(line.len() - NORMS_BYTES);
         let norm = |at: usize| {
-            let units = u16::from_le_bytes([line[at], line[at + 1]]);
+            let units = u16::from_le_bytes([norms[at], norms[at + 1]]);
             (units != NORM_UNKNOWN).then_some(f64::from(units) * NORM_UNIT)
         };
-        Self { codes: &line[..LEVEL2_MAX], rest: norm(LEVEL2_MAX), error: norm(LEVEL2_MAX + 2) }
+        Self { codes, rest: norm(0), error: norm(2) }
     }
 }
 
@@ -62,7 +63,7 @@ impl Basis {
     /// The codes of a row with these computed coordinates.
     pub(crate) fn encode_coordinates(&self, coordinates: &[f32], squared_norm: f64) -> RowCodes {
         let (first, second) = coordinates.split_at(self.level1());
-        let mut codes = RowCodes { level1: [0; 4 * *GROUPS.end()], level2: [0; LINE_BYTES], is_wild: false };
+        let mut codes = RowCodes { level1: [0; 4 * *GROUPS.end()], level2: [0; LEVEL2_BYTES_MAX], is_wild: false };
         let (mut error, mut spread) = (0.0, 0.0);
         for (j, y) in first.iter().enumerate() {
             let code = ((y - self.offsets[j]) / self.steps[j]).round() as u8;
@@ -85,8 +86,9 @@ impl Basis {
             error += (f64::from(*y) - f64::from(self.level2_step) * f64::from(code)).powi(2);
         }
         let rest = (after_level1 - squared(second)).max(0.0).sqrt();
-        codes.level2[LEVEL2_MAX..][..2].copy_from_slice(&norm_units(rest).to_le_bytes());
-        codes.level2[LEVEL2_MAX + 2..].copy_from_slice(&norm_units(error.sqrt()).to_le_bytes());
+        let norms = self.level2_bytes() - NORMS_BYTES;
+        codes.level2[norms..][..2].copy_from_slice(&norm_units(rest).to_le_bytes());
+        codes.level2[norms + 2..][..2].copy_from_slice(&norm_units(error.sqrt()).to_le_bytes());
         codes
     }
 

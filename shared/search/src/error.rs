@@ -41,7 +41,7 @@ pub enum Error {
     TooManyRows {
         /// How many were asked for.
         rows: usize,
-        /// [`crate::segment::MAX_ROWS`].
+        /// [`crate::Basis::segment_rows`].
         limit: usize,
     },
     /// A basis of this dimension cannot be learned, or not from this few rows.

@@ -55,7 +55,7 @@ impl Index {
 
     /// An empty index that holds codes under `basis` from the first row on.
     pub fn with_basis(basis: Arc<Basis>) -> Self {
-        let codes = Codes::new(basis.groups);
+        let codes = Codes::new(&basis);
         Self {
             dim: basis.dim(),
             kernel: Kernel::best(),

@@ -52,7 +52,7 @@ impl Learning {
     ///
     /// Errors: `Dimension`.
     pub fn encode(self, basis: Arc<Basis>) -> Result<Learned, Error> {
-        let mut learned = Learned { number: self.number, ids: Ids::default(), codes: Codes::new(basis.groups), basis };
+        let mut learned = Learned { number: self.number, ids: Ids::default(), codes: Codes::new(&basis), basis };
         for (id, row) in self.ids.iter().zip(self.rows.rows()) {
             learned.codes.push(&learned.basis.encode(self.kernel, row)?);
             learned.ids.push(*id);

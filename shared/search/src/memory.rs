@@ -92,16 +92,25 @@ impl Drop for Buffer {
     }
 }
 
-/// Asks for a cache line that is read soon.
+/// The same bytes, read as signed.
 #[inline]
-pub(crate) fn prefetch(line: &[u8; LINE_BYTES]) {
+pub(crate) fn signed(bytes: &[u8]) -> &[i8] {
+    // SAFETY: u8 and i8 have one size and alignment, and every bit pattern is a value of both.
+    unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
+}
+
+/// Asks for cache lines that are read soon. `lines` begin on one.
+#[inline]
+pub(crate) fn prefetch(lines: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64; a prefetch has no effect but on the caches.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
+    for line in lines.chunks(LINE_BYTES) {
+        // SAFETY: SSE is part of x86-64; a prefetch has no effect but on the caches.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast());
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
+    let _ = lines;
 }
 
 #[cfg(test)]
@@ -112,7 +121,7 @@ mod tests {
     fn is_zero_aligned_and_writable() {
         for bytes in [0, 1, 64, 65, HUGE_PAGE_BYTES, 3 * HUGE_PAGE_BYTES + 5] {
             let mut buffer = Buffer::zeroed(bytes);
-            assert!(buffer.len() >= bytes && buffer.len() % LINE_BYTES == 0);
+            assert!(buffer.len() >= bytes && buffer.len().is_multiple_of(LINE_BYTES));
             assert_eq!(buffer.bytes().as_ptr().addr() % LINE_BYTES, 0);
             assert!(buffer.bytes().iter().all(|byte| *byte == 0));
             *buffer.floats_mut().last_mut().unwrap() = 1.0;

@@ -1,11 +1,12 @@
 //! A query prepared for one basis: the integer test of level 1, and the float bounds after it.
 
+use simsimd::SpatialSimilarity;
+
 use crate::basis::{Basis, CODE_MAX, LEVEL2_MAX, squared_norm};
 use crate::encode::{DIRECTIONS_MAX, Level2};
 use crate::error::Error;
 use crate::kernel::{GROUPS, Kernel};
-use crate::memory::LINE_BYTES;
-use simsimd::SpatialSimilarity;
+use crate::memory::signed;
 
 /// What level 1 needs of a query, and where the query's coordinates are kept.
 #[derive(Debug)]
@@ -120,19 +121,13 @@ impl<'a> Query<'a> {
     /// An upper bound of the similarity of a row that is not wild, by integers.
     ///
     /// `score`: of level 1, `residual_code` included.
-    pub(crate) fn coarse_bound(
-        &self,
-        query: &Level2Query,
-        score: i32,
-        residual_code: u8,
-        line: &[u8; LINE_BYTES],
-    ) -> f64 {
+    pub(crate) fn coarse_bound(&self, query: &Level2Query, score: i32, residual_code: u8, line: &[u8]) -> f64 {
         let residual_weight = self.weights[self.basis.level1()];
         let score = score - i32::from(residual_weight) * i32::from(residual_code);
         let Level2 { codes, rest, error } = Level2::of(line);
         let (Some(rest), Some(error)) = (rest, error) else { return 1.0 };
-        let codes: [i8; LEVEL2_MAX] = std::array::from_fn(|at| codes[at] as i8);
-        let products = <i8 as SpatialSimilarity>::dot(&codes, &query.weights).expect("vectors of one length");
+        let weights = &query.weights[..codes.len()];
+        let products = <i8 as SpatialSimilarity>::dot(signed(codes), weights).expect("vectors of one length");
         self.base
             + self.unit * f64::from(score)
             + self.scored_slack
@@ -144,12 +139,7 @@ impl<'a> Query<'a> {
     }
 
     /// The tightest upper bound that the codes of a row allow, wild or not: without the query's rounding.
-    pub(crate) fn fine_bound(
-        &self,
-        query: &Level2Query,
-        level1: impl Iterator<Item = u8>,
-        line: &[u8; LINE_BYTES],
-    ) -> f64 {
+    pub(crate) fn fine_bound(&self, query: &Level2Query, level1: impl Iterator<Item = u8>, line: &[u8]) -> f64 {
         let Level2 { codes, rest, error } = Level2::of(line);
         let (Some(rest), Some(error)) = (rest, error) else { return 1.0 };
         let (first, second) = self.coordinates[..self.basis.scales.len()].split_at(self.basis.level1());

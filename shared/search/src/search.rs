@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::floats::{Floats, similarity};
 use crate::index::{Form, Index};
 use crate::kernel::{BATCH_ROWS, Hits};
-use crate::memory::{LINE_BYTES, prefetch};
+use crate::memory::prefetch;
 use crate::query::{Level2Query, Query};
 
 /// A row found.
@@ -168,7 +168,7 @@ impl Scan<'_> {
                 continue;
             }
             let slot = slot as usize;
-            let line: &[u8; LINE_BYTES] = self.codes.level2(slot);
+            let line = self.codes.level2(slot);
             if let Some(level2) = &self.level2 {
                 let bound = self.query.coarse_bound(level2, score, self.codes.residual_code(slot), line);
                 if reaches(bound, self.threshold) {

@@ -1,10 +1,13 @@
 //! Answers against a plain loop of simsimd's float32 dot product over all rows.
 
+#![allow(clippy::unwrap_used)] // The helpers are tests too.
+
 mod support;
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use mneme_search::{Basis, Index, Kernel, MIN_ROWS};
+use mneme_search::{Basis, Error, Index, Kernel, MIN_ROWS};
 use proptest::prelude::*;
 use support::{Rows, SHAPES, Shape, Source, check};
 
@@ -21,11 +24,12 @@ fn fill(index: &mut Index, rows: &mut Rows, source: &mut Source, count: usize) {
         let next = rows.keys().next_back().map_or(1, |id| id + source.rng.u64(1..3));
         let id = if source.rng.u8(..10) == 0 { source.rng.u64(1..=next) } else { next };
         let row = source.row();
-        if rows.contains_key(&id) {
-            assert!(index.insert(id, &row).is_err());
-        } else {
-            index.insert(id, &row).unwrap();
-            rows.insert(id, row);
+        match rows.entry(id) {
+            Entry::Occupied(_) => assert_eq!(index.insert(id, &row), Err(Error::Occupied { id })),
+            Entry::Vacant(entry) => {
+                index.insert(id, &row).unwrap();
+                entry.insert(row);
+            }
         }
     }
 }

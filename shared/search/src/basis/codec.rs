@@ -4,14 +4,15 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{Basis, DIMS, LEVEL2_MAX};
+use super::{Basis, DIMS, NORMS_BYTES};
 use crate::error::Error;
 use crate::kernel::GROUPS;
+use crate::memory::LINE_BYTES;
 
 const MAGIC: &[u8; 4] = b"MNBS";
 const VERSION: u8 = 1;
-/// Magic, version, groups, dimension, directions.
-const HEADER_BYTES: usize = 4 + 1 + 1 + 2 + 2;
+/// Magic, version, groups, lines, dimension, directions.
+const HEADER_BYTES: usize = 4 + 1 + 1 + 1 + 2 + 2;
 /// Spread, level-1 error, residual floor, step and mean, level-2 step, Gram error.
 const SCALARS: usize = 7;
 const ID_BYTES: usize = 16;
@@ -43,8 +44,8 @@ impl BasisId {
 }
 
 impl Basis {
-    /// The basis as bytes: 2 a coordinate of a direction (of 67 to 123 directions), so 170 to 190 KB at 768 dimensions and
-    /// up to 1 MB at 4096. Whoever stores it in parts joins them before reading.
+    /// The basis as bytes: 2 a coordinate of a direction (of 67 to 171 directions), so 100 to 260 KB at 768 dimensions and
+    /// up to 1.4 MB at 4096. Whoever stores it in parts joins them before reading.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.body();
         bytes.extend_from_slice(&self.id.0);
@@ -62,6 +63,7 @@ impl Basis {
         bytes.extend_from_slice(MAGIC);
         bytes.push(VERSION);
         bytes.push(self.groups as u8);
+        bytes.push(self.lines as u8);
         bytes.extend_from_slice(&(self.dim as u16).to_le_bytes());
         bytes.extend_from_slice(&(self.scales.len() as u16).to_le_bytes());
         let scalars = [
@@ -96,12 +98,14 @@ impl Basis {
             return Err(torn("its hash differs"));
         }
         let groups = usize::from(body[5]);
-        let dim = usize::from(u16::from_le_bytes([body[6], body[7]]));
-        let directions = usize::from(u16::from_le_bytes([body[8], body[9]]));
+        let lines = usize::from(body[6]);
+        let dim = usize::from(u16::from_le_bytes([body[7], body[8]]));
+        let directions = usize::from(u16::from_le_bytes([body[9], body[10]]));
         let level1 = (4 * groups).wrapping_sub(1);
         if !GROUPS.contains(&groups)
+            || !(1..=2).contains(&lines)
             || !DIMS.contains(&dim)
-            || !(level1..=(level1 + LEVEL2_MAX).min(dim)).contains(&directions)
+            || !(level1..=(level1 + lines * LINE_BYTES - NORMS_BYTES).min(dim)).contains(&directions)
         {
             return Err(torn("its shape is none that a basis has"));
         }
@@ -123,6 +127,7 @@ impl Basis {
             id: BasisId(id_bytes),
             dim,
             groups,
+            lines,
             matrix,
             scales,
             offsets,
@@ -165,7 +170,7 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(matches!(Basis::from_bytes(&bytes[..len]), Err(Error::Torn { what: "basis", .. })), "{len}");
         }
-        for at in (0..bytes.len()).step_by(97).chain([4, 5, 6, 8]) {
+        for at in (0..bytes.len()).step_by(97).chain([4, 5, 6, 7, 9]) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             assert!(matches!(Basis::from_bytes(&changed), Err(Error::Torn { .. })), "{at}");
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_no_basis_has_is_refused_whatever_its_hash() {
-        for (at, value) in [(5, 1), (5, 17), (6, 63), (8, 200), (8, 66)] {
+        for (at, value) in [(5, 1), (5, 17), (6, 0), (6, 3), (7, 63), (9, 200), (9, 66)] {
             let mut body = basis().body();
             body[at] = value;
             let id = BasisId::of(&body);

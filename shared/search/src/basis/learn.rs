@@ -3,10 +3,11 @@
 use simsimd::SpatialSimilarity;
 
 use super::codec::BasisId;
-use super::{Basis, CODE_MAX, DIMS, LEVEL2_MAX, squared_norm};
+use super::{Basis, CODE_MAX, DIMS, NORMS_BYTES, squared_norm};
 use crate::encode::DIRECTIONS_MAX;
 use crate::error::Error;
 use crate::kernel::{GROUPS, Kernel};
+use crate::memory::LINE_BYTES;
 use crate::product::{times_transposed, transposed_times};
 
 /// The fewest rows that a basis is learned from.
@@ -25,6 +26,11 @@ const ROUNDS: usize = 6;
 const STREAM_NS_PER_BYTE: f64 = 0.1;
 const LINE_NS: f64 = 12.0;
 const ROW_NS: f64 = 1000.0;
+/// What a second line of level 2 must save in time a row, for the memory it takes.
+const SECOND_LINE_NS: f64 = 0.2;
+
+/// Codes of a row, at most: with its id and slot, 200 bytes.
+const CODE_BYTES_MAX: usize = 176;
 
 /// The threshold that the number of codes is chosen for, being what operators mostly set, and the roundings it is lowered by.
 const USUAL_THRESHOLD: f64 = 0.85;
@@ -58,16 +64,14 @@ impl Basis {
         }
         let directions = principal_directions(&sample, dim, DIRECTIONS_MAX.min(dim));
         let coordinates = times_transposed(&sample, &directions, dim);
-        let groups = cheapest_groups(&coordinates, &norms, dim);
-        let level1 = 4 * groups - 1;
-        let kept = (level1 + LEVEL2_MAX).min(dim);
-        let mut basis = Self::of_directions(&directions[..kept * dim], dim, groups);
+        let layout = Layout::cheapest(&coordinates, &norms, dim);
+        let mut basis = Self::of_directions(&directions[..layout.directions(dim) * dim], dim, layout);
         basis.learn_code_books(&sample, &norms);
         Ok(basis.seal())
     }
 
     /// A basis of these directions, without code books yet.
-    fn of_directions(directions: &[f32], dim: usize, groups: usize) -> Self {
+    fn of_directions(directions: &[f32], dim: usize, layout: Layout) -> Self {
         let (mut matrix, mut scales) = (Vec::with_capacity(directions.len()), Vec::new());
         for direction in directions.chunks_exact(dim) {
             let largest = direction.iter().fold(0f32, |largest, x| largest.max(x.abs()));
@@ -76,11 +80,12 @@ impl Basis {
             scales.push(scale);
         }
         let gram_error = gram_error(&matrix, &scales, dim);
-        let level1 = 4 * groups - 1;
+        let (Layout { groups, lines }, level1) = (layout, layout.level1());
         Self {
             id: BasisId::UNSET,
             dim,
             groups,
+            lines,
             matrix,
             scales,
             offsets: vec![0.0; level1],
@@ -271,10 +276,49 @@ fn rotate_rows(matrix: &mut [f64], width: usize, p: usize, q: usize, cosine: f64
     }
 }
 
-/// How many groups of codes cost least: a wider level 1 streams more bytes and lets fewer rows through.
-///
-/// Measured on pairs of the sample, `coordinates` being `[norms.len(), directions]`.
-fn cheapest_groups(coordinates: &[f32], norms: &[f64], dim: usize) -> usize {
+/// How many bytes a row has in each level.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Layout {
+    groups: usize,
+    lines: usize,
+}
+
+impl Layout {
+    fn level1(self) -> usize {
+        4 * self.groups - 1
+    }
+
+    fn directions(self, dim: usize) -> usize {
+        (self.level1() + self.lines * LINE_BYTES - NORMS_BYTES).min(dim)
+    }
+
+    fn bytes(self) -> usize {
+        4 * self.groups + self.lines * LINE_BYTES
+    }
+
+    /// The layout that costs least: more coordinates take more bytes, and let fewer rows through.
+    ///
+    /// Measured on pairs of the sample, `coordinates` being `[norms.len(), directions]`.
+    fn cheapest(coordinates: &[f32], norms: &[f64], dim: usize) -> Self {
+        let reaching = reaching_after(coordinates, norms);
+        let share = |directions: usize| reaching[directions.min(reaching.len()) - 1];
+        let cost = |layout: &Self| {
+            let (groups, lines) = (layout.groups as f64, layout.lines as f64);
+            4.0 * groups * STREAM_NS_PER_BYTE
+                + share(layout.level1()) * LINE_NS * lines.sqrt()
+                + share(layout.directions(dim)) * ROW_NS
+                + (lines - 1.0) * SECOND_LINE_NS
+        };
+        GROUPS
+            .flat_map(|groups| (1..=2).map(move |lines| Self { groups, lines }))
+            .filter(|layout| layout.level1() < dim && layout.bytes() <= CODE_BYTES_MAX)
+            .min_by(|a, b| cost(a).total_cmp(&cost(b)))
+            .unwrap_or(Self { groups: *GROUPS.start(), lines: 1 })
+    }
+}
+
+/// The share of pairs of rows whose bound after so many directions, less one, reaches the usual threshold.
+fn reaching_after(coordinates: &[f32], norms: &[f64]) -> Vec<f64> {
     let rows = norms.len();
     let directions = coordinates.len() / rows;
     let row = |at: usize| &coordinates[at * directions..][..directions];
@@ -302,14 +346,7 @@ fn cheapest_groups(coordinates: &[f32], norms: &[f64], dim: usize) -> usize {
             }
         }
     }
-    let share = |coordinates: usize| f64::from(reached[coordinates - 1]) / f64::from(pairs);
-    let cost = |groups: usize| {
-        let level1 = 4 * groups - 1;
-        4.0 * groups as f64 * STREAM_NS_PER_BYTE
-            + share(level1) * LINE_NS
-            + share((level1 + LEVEL2_MAX).min(directions)) * ROW_NS
-    };
-    GROUPS.filter(|groups| 4 * groups - 1 <= dim).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(*GROUPS.end())
+    reached.into_iter().map(|reached| f64::from(reached) / f64::from(pairs)).collect()
 }
 
 #[cfg(test)]

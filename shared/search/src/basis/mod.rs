@@ -8,12 +8,19 @@ pub use learn::MIN_ROWS;
 
 use crate::error::Error;
 use crate::kernel::Kernel;
+use crate::memory::LINE_BYTES;
 
 /// Dimensions that a basis can have.
 pub const DIMS: std::ops::RangeInclusive<usize> = 64..=4096;
 
-/// Coordinates of level 2, at most: one cache line with the two norms.
-pub(crate) const LEVEL2_MAX: usize = 60;
+/// Bytes of level 2 a row, at most: two cache lines.
+pub(crate) const LEVEL2_BYTES_MAX: usize = 2 * LINE_BYTES;
+
+/// Bytes of the two norms at the end of a row's level 2.
+pub(crate) const NORMS_BYTES: usize = 4;
+
+/// Coordinates of level 2, at most.
+pub(crate) const LEVEL2_MAX: usize = LEVEL2_BYTES_MAX - NORMS_BYTES;
 
 /// The largest code of level 1.
 pub(crate) const CODE_MAX: u8 = 127;
@@ -35,6 +42,8 @@ pub struct Basis {
     pub(crate) dim: usize,
     /// Groups of four codes of a row in level 1; the last code is the residual norm's.
     pub(crate) groups: usize,
+    /// Cache lines of a row in level 2: one, or two where that leaves far fewer candidates.
+    pub(crate) lines: usize,
     /// Direction `i` is `matrix[i * dim..][..dim]` times `scales[i]`; those of level 1 come first.
     pub(crate) matrix: Vec<i16>,
     pub(crate) scales: Vec<f32>,
@@ -69,9 +78,14 @@ impl Basis {
         self.id
     }
 
-    /// Bytes a row takes in level 1.
+    /// Bytes of codes a row takes in level 1, which every query reads.
     pub fn level1_bytes(&self) -> usize {
         4 * self.groups
+    }
+
+    /// Bytes of codes a row takes in level 2, which a query reads of the rows that level 1 lets through.
+    pub fn level2_bytes(&self) -> usize {
+        self.lines * LINE_BYTES
     }
 
     /// Resident bytes of the basis itself, shared by all that use it.

@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_ROWS, Hits, portable};
+use super::portable::{self, LANES};
+use super::{BLOCK_ROWS, Hits};
 use crate::memory::LINE_BYTES;
 
 pub(super) fn is_available() -> bool {
@@ -65,5 +66,45 @@ pub(super) fn project(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
 
 #[target_feature(enable = "avx2,fma")]
 fn project_with(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
-    portable::project_with(matrix, vector, out, f32::mul_add);
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let (head, tail) = matrix.split_at(fours.len() * 4 * vector.len());
+    for (out, rows) in fours.iter_mut().zip(head.chunks_exact(4 * vector.len().max(1))) {
+        *out = dots(rows, vector);
+    }
+    for (out, row) in rest.iter_mut().zip(tail.chunks_exact(vector.len().max(1))) {
+        [*out] = dots(row, vector);
+    }
+}
+
+/// `N` dot products at once, so that the vector is loaded once for all.
+#[target_feature(enable = "avx2,fma")]
+fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
+    let (whole, rest) = vector.as_chunks::<LANES>();
+    let rows: [&[i16]; N] = std::array::from_fn(|row| &rows[row * vector.len()..][..vector.len()]);
+    let mut sums = [[_mm256_setzero_ps(); 2]; N];
+    for (at, floats) in whole.iter().enumerate() {
+        // SAFETY: 16 floats; unaligned loads.
+        let floats = unsafe { [_mm256_loadu_ps(floats.as_ptr()), _mm256_loadu_ps(floats[8..].as_ptr())] };
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let weights = &row[at * LANES..][..LANES];
+            // SAFETY: 16 weights; unaligned loads.
+            let weights =
+                unsafe { [_mm_loadu_si128(weights.as_ptr().cast()), _mm_loadu_si128(weights[8..].as_ptr().cast())] };
+            for half in 0..2 {
+                let weights = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(weights[half]));
+                sums[half] = _mm256_fmadd_ps(weights, floats[half], sums[half]);
+            }
+        }
+    }
+    let mut dots = [0f32; N];
+    for ((dot, sums), row) in dots.iter_mut().zip(sums).zip(rows) {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: 16 floats; unaligned stores.
+        unsafe {
+            _mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
+            _mm256_storeu_ps(lanes[8..].as_mut_ptr(), sums[1]);
+        }
+        *dot = portable::finish(lanes, &row[whole.len() * LANES..], rest);
+    }
+    dots
 }

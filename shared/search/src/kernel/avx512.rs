@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK_ROWS, Hits, portable};
+use super::portable::{self, LANES};
+use super::{BLOCK_ROWS, Hits};
 use crate::memory::LINE_BYTES;
 
 pub(super) fn is_available() -> bool {
@@ -71,7 +72,40 @@ pub(super) fn project(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
     unsafe { project_with(matrix, vector, out) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn project_with(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
-    portable::project_with(matrix, vector, out, f32::mul_add);
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let (head, tail) = matrix.split_at(fours.len() * 4 * vector.len());
+    for (out, rows) in fours.iter_mut().zip(head.chunks_exact(4 * vector.len().max(1))) {
+        *out = dots(rows, vector);
+    }
+    for (out, row) in rest.iter_mut().zip(tail.chunks_exact(vector.len().max(1))) {
+        [*out] = dots(row, vector);
+    }
+}
+
+/// `N` dot products at once, so that the vector is loaded once for all.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
+    let (whole, rest) = vector.as_chunks::<LANES>();
+    let rows: [&[i16]; N] = std::array::from_fn(|row| &rows[row * vector.len()..][..vector.len()]);
+    let mut sums = [_mm512_setzero_ps(); N];
+    for (at, floats) in whole.iter().enumerate() {
+        // SAFETY: 16 floats; unaligned load.
+        let floats = unsafe { _mm512_loadu_ps(floats.as_ptr()) };
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            let weights = &row[at * LANES..][..LANES];
+            // SAFETY: 16 weights; unaligned load.
+            let weights = unsafe { _mm256_loadu_si256(weights.as_ptr().cast()) };
+            *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(weights)), floats, *sum);
+        }
+    }
+    let mut dots = [0f32; N];
+    for ((dot, sum), row) in dots.iter_mut().zip(sums).zip(rows) {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: 16 floats; unaligned store.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
+        *dot = portable::finish(lanes, &row[whole.len() * LANES..], rest);
+    }
+    dots
 }

@@ -4,7 +4,7 @@ use super::{BLOCK_ROWS, Hits};
 use crate::memory::LINE_BYTES;
 
 /// Lanes of a partial sum.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// See [`super::Kernel::scan`].
 pub(super) fn scan(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits: &mut Hits) {
@@ -31,54 +31,28 @@ pub(super) fn scan(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32
 
 /// See [`super::Kernel::project`].
 pub(super) fn project(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
-    project_with(matrix, vector, out, |a, b, sum| a * b + sum);
-}
-
-/// The projection with a multiply-add of the caller's, for builds with other instructions.
-#[inline(always)]
-pub(super) fn project_with(
-    matrix: &[i16],
-    vector: &[f32],
-    out: &mut [f32],
-    multiply_add: impl Fn(f32, f32, f32) -> f32 + Copy,
-) {
-    let (fours, rest) = out.as_chunks_mut::<4>();
-    let (head, tail) = matrix.split_at(fours.len() * 4 * vector.len());
-    for (out, rows) in fours.iter_mut().zip(head.chunks_exact(4 * vector.len().max(1))) {
-        *out = dots::<4>(rows, vector, multiply_add);
-    }
-    for (out, row) in rest.iter_mut().zip(tail.chunks_exact(vector.len().max(1))) {
-        [*out] = dots::<1>(row, vector, multiply_add);
-    }
-}
-
-/// `N` dot products at once, so that the vector is loaded once for all.
-#[inline(always)]
-fn dots<const N: usize>(rows: &[i16], vector: &[f32], multiply_add: impl Fn(f32, f32, f32) -> f32 + Copy) -> [f32; N] {
-    let dim = vector.len();
     let (whole, rest) = vector.as_chunks::<LANES>();
-    let rows: [&[i16]; N] = std::array::from_fn(|row| &rows[row * dim..][..dim]);
-    let lines: [&[[i16; LANES]]; N] = rows.map(|row| row.as_chunks::<LANES>().0);
-    let mut sums = [[0f32; LANES]; N];
-    for (at, floats) in whole.iter().enumerate() {
-        for (sums, line) in sums.iter_mut().zip(lines) {
-            let line = &line[at];
-            for lane in 0..LANES {
-                sums[lane] = multiply_add(f32::from(line[lane]), floats[lane], sums[lane]);
+    for (out, row) in out.iter_mut().zip(matrix.chunks_exact(vector.len().max(1))) {
+        let (lines, tail) = row.as_chunks::<LANES>();
+        let mut lanes = [0f32; LANES];
+        for (line, floats) in lines.iter().zip(whole) {
+            for ((lane, weight), float) in lanes.iter_mut().zip(line).zip(floats) {
+                *lane += f32::from(*weight) * float;
             }
         }
+        *out = finish(lanes, tail, rest);
     }
-    for (sums, row) in sums.iter_mut().zip(rows) {
-        for ((sum, weight), float) in sums.iter_mut().zip(&row[whole.len() * LANES..]).zip(rest) {
-            *sum = multiply_add(f32::from(*weight), *float, *sum);
+}
+
+/// Adds the products past the last whole line, fewer than [`LANES`], and then the lanes, pair by pair.
+pub(super) fn finish(mut lanes: [f32; LANES], weights: &[i16], floats: &[f32]) -> f32 {
+    for ((lane, weight), float) in lanes.iter_mut().zip(weights).zip(floats) {
+        *lane += f32::from(*weight) * float;
+    }
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
         }
     }
-    sums.map(|mut sums| {
-        for width in [8, 4, 2, 1] {
-            for lane in 0..width {
-                sums[lane] += sums[lane + width];
-            }
-        }
-        sums[0]
-    })
+    lanes[0]
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
 use base64::Engine as _;
@@ -204,13 +205,20 @@ impl Stack {
 
     /// A client of the embedded DynamoDB, past the proxy.
     pub fn dynamodb(&self) -> Client {
-        let config = aws_sdk_dynamodb::Config::builder()
+        Client::from_conf(self.client_config().endpoint_url(self.server.dynamodb_url()).build())
+    }
+
+    /// A client of the proxy that sends everything once.
+    pub fn spoilt_dynamodb(&self) -> Client {
+        let config = self.client_config().endpoint_url(self.proxy.url()).retry_config(RetryConfig::disabled());
+        Client::from_conf(config.build())
+    }
+
+    fn client_config(&self) -> aws_sdk_dynamodb::config::Builder {
+        aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new(&self.access_key, "local", None, None, "tests"))
-            .endpoint_url(self.server.dynamodb_url())
-            .build();
-        Client::from_conf(config)
     }
 
     /// All rows of the table, by id.

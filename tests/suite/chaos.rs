@@ -66,7 +66,7 @@ async fn clients_faults_and_killed_instances() {
         let stack = Stack::crowded(CLIENTS as usize).await;
         stack.invoke("provision", json!({})).await.unwrap();
         stack.proxy.spoil_at_random(seed, 30);
-        stack.proxy.delay_indexes(Duration::from_millis(500));
+        stack.proxy.delay_indexes(mneme_tests::Lag::Time(Duration::from_millis(500)));
         let done = AtomicBool::new(false);
         let killer = async {
             let mut killed = 0;

@@ -24,6 +24,7 @@ mod meta;
 mod namespaces;
 mod normalization;
 mod provision;
+mod proxy;
 mod put;
 mod python;
 mod quota;

@@ -66,6 +66,7 @@ pub struct Stack {
     pub proxy: Proxy,
     http: reqwest::Client,
     access_key: String,
+    dynamodb: OnceLock<Client>,
     log: Mutex<UnboundedReceiver<String>>,
 }
 
@@ -119,7 +120,8 @@ impl Stack {
         let options = Options { binaries: binaries(), env, log: Log::Channel(sender), ..options };
         let server = Server::start(options).await.expect("the server starts");
         proxy.forward_to(server.dynamodb_url());
-        Self { server, proxy, http: reqwest::Client::new(), access_key, log: Mutex::new(log) }
+        let http = reqwest::Client::new();
+        Self { server, proxy, http, access_key, dynamodb: OnceLock::new(), log: Mutex::new(log) }
     }
 
     /// What the functions printed since the last call, each line behind its instance's name, up to a line that
@@ -205,7 +207,9 @@ impl Stack {
 
     /// A client of the embedded DynamoDB, past the proxy.
     pub fn dynamodb(&self) -> Client {
-        Client::from_conf(self.client_config().endpoint_url(self.server.dynamodb_url()).build())
+        let make = || Client::from_conf(self.client_config().endpoint_url(self.server.dynamodb_url()).build());
+        // To make one costs more than many calls.
+        self.dynamodb.get_or_init(make).clone()
     }
 
     /// A client of the proxy that sends everything once.

@@ -28,6 +28,7 @@ mod proxy;
 mod put;
 mod python;
 mod quota;
+mod races;
 mod replicas;
 mod snapshot;
 mod stats;

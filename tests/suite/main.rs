@@ -23,6 +23,7 @@ mod lookup;
 mod meta;
 mod namespaces;
 mod normalization;
+mod packed;
 mod provision;
 mod proxy;
 mod put;

@@ -143,7 +143,7 @@ fn refusals_name_what_is_wrong_and_change_nothing() {
             assert!(matches!(index.search(&long, 0.5, k, none), Err(Error::NotUnit { .. })));
             assert!(matches!(index.search(&row[1..], 0.5, k, none), Err(Error::Dimension { .. })));
         }
-        assert!(index.candidates(&long, 0.5).is_err() && index.nearest(&long).is_err());
+        assert!(index.candidates(&long, 0.5).is_err() && index.nearest(&long, |_| true).is_err());
     }
 }
 

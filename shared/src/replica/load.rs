@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use super::Replica;
 use super::space::Space;
 use crate::cache::Cache;
@@ -18,11 +20,16 @@ use crate::write::remove::RowRef;
 /// Into how many segments a scan of the table is split.
 const SCAN_SEGMENTS: u8 = 4;
 
-/// How many segments are read at a time: 12 MB.
-const SEGMENTS_AT_ONCE: usize = 80;
+/// How many segments one call reads: 6 MB.
+const SEGMENTS_AT_ONCE: usize = 40;
+/// How many of these calls run at once.
+const BATCHES_AT_ONCE: usize = 4;
 
 /// How many rows are read by key at a time.
 const ROWS_AT_ONCE: usize = 1000;
+
+/// How many of the last rows, of those that are not packed, are read beside the segments.
+const TAIL: u64 = 2 * RANGE_IDS;
 
 /// From how many rows on that would be read by key a scan is the cheaper way to read a table for the first time.
 const SCAN_INSTEAD: u64 = 20_000;
@@ -112,13 +119,19 @@ impl Replica {
     ) -> Result<(), Error> {
         let Some((_, basis)) = &self.basis else { return Ok(()) };
         self.spaces.insert(namespace.clone(), Space::with_basis(basis.clone()));
-        let missing = self.load_segments(cache, catalog, 0..catalog.ranges, Some(namespace)).await?;
-        let ids: Vec<u64> = missing.into_iter().flat_map(ids_of).chain(catalog.next_id()..counter.next_id).collect();
+        let own = |item: &&Item| RowRef::from_item(item).is_some_and(|row| row.namespace == *namespace);
+        let rows = async |ids: &[u64]| {
+            let keys = ids.iter().copied().filter_map(EntryId::new).map(RowKey::from);
+            cache.table.batch_get(keys, Projection::Vectors).await
+        };
+        let (tail, ids) =
+            (catalog.next_id()..counter.next_id).partition::<Vec<u64>, _>(|id| counter.next_id - id <= TAIL);
+        let segments = self.load_segments(cache, catalog, 0..catalog.ranges, Some(namespace));
+        let (tail, missing) = tokio::try_join!(rows(&tail), segments)?;
+        tail.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+        let ids: Vec<u64> = missing.into_iter().flat_map(ids_of).chain(ids).collect();
         for some in ids.chunks(ROWS_AT_ONCE) {
-            let keys = some.iter().copied().filter_map(EntryId::new).map(RowKey::from);
-            let rows = cache.table.batch_get(keys, Projection::Vectors).await?;
-            let own = |item: &&Item| RowRef::from_item(item).is_some_and(|row| row.namespace == *namespace);
-            rows.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+            rows(some).await?.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
         }
         Ok(())
     }
@@ -136,13 +149,19 @@ impl Replica {
     ) -> Result<HashSet<u64>, Error> {
         let mut missing = HashSet::new();
         let numbers: Vec<u64> = ranges.collect();
-        for some in numbers.chunks(SEGMENTS_AT_ONCE) {
-            let key = |number: &u64| RowKey::segment(catalog.generation, *number);
-            let items = cache.table.glance(some.iter().map(key)).await?;
+        let key = |number: u64| RowKey::segment(catalog.generation, number);
+        let batches: Vec<Vec<u64>> = numbers.chunks(SEGMENTS_AT_ONCE).map(<[u64]>::to_vec).collect();
+        let mut read = stream::iter(batches)
+            .map(async |some| {
+                let items = cache.table.glance(some.iter().copied().map(key)).await?;
+                Ok::<_, Error>((some, items))
+            })
+            .buffered(BATCHES_AT_ONCE);
+        while let Some((some, items)) = read.try_next().await? {
             for number in some {
-                let segment = items.get(key(number)).and_then(|item| Segment::from_item(item, *number));
+                let segment = items.get(key(number)).and_then(|item| Segment::from_item(item, number));
                 if !segment.is_some_and(|segment| self.load_segment(&segment, only)) {
-                    missing.insert(*number);
+                    missing.insert(number);
                 }
             }
         }

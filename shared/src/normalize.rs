@@ -49,9 +49,9 @@ impl QueryHash {
         &self.0
     }
 
-    /// Its first 64 bits.
-    pub fn prefix(&self) -> u64 {
-        u64::from_str_radix(&self.0[..16], 16).unwrap_or(0)
+    /// Its first 32 bits.
+    pub fn prefix(&self) -> u32 {
+        u32::from_str_radix(&self.0[..8], 16).unwrap_or(0)
     }
 }
 

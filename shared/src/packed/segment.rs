@@ -8,8 +8,8 @@ use crate::entry::Item;
 use crate::key::RowKey;
 use crate::namespace::Namespace;
 
-/// Bytes of one entry's facts: its place in the range, its namespace's place in the list, its query hash's first 64 bits.
-const FACT_BYTES: usize = 2 + 2 + 8;
+/// Bytes of one entry's facts: its place in the range, its namespace's place in the list, its query hash's first 32 bits.
+const FACT_BYTES: usize = 2 + 2 + 4;
 
 /// What is known of an entry beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct Fact {
     /// In [`Segment::namespaces`].
     pub(crate) namespace: u16,
     /// See [`crate::normalize::QueryHash::prefix`].
-    pub(crate) prefix: u64,
+    pub(crate) prefix: u32,
 }
 
 /// One range of ids. At 1,024 ids an item of up to 154 KB, and the names: 400 KB at most.
@@ -66,7 +66,7 @@ impl Segment {
             let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
             let namespace = u16::from_le_bytes([c, d]);
             let known = ids.contains(&id) && usize::from(namespace) < namespaces.len();
-            known.then(|| Fact { id, namespace, prefix: u64::from_le_bytes(prefix) })
+            known.then(|| Fact { id, namespace, prefix: u32::from_le_bytes(prefix) })
         };
         let facts: Vec<Fact> = facts.iter().map(fact).collect::<Option<_>>()?;
         let codes = match item.get("codes") {
@@ -88,11 +88,11 @@ mod tests {
         fn any_segment_reads_back(
             number in 0u64..1 << 40,
             names in prop::collection::vec("[a-z]{1,9}", 1..5),
-            rows in prop::collection::btree_map(0u64..1024, any::<(u16, u64)>(), 0..50),
+            rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32)>(), 0..50),
             codes in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
         ) {
             let first = *ids_of(number).start();
-            let fact = |(offset, (name, prefix)): (u64, (u16, u64))| {
+            let fact = |(offset, (name, prefix)): (u64, (u16, u32))| {
                 Fact { id: first + offset, namespace: name % names.len() as u16, prefix }
             };
             let segment = Segment {

@@ -30,11 +30,11 @@ type Job = JoinHandle<Result<Learned, mneme_search::Error>>;
 pub(super) struct Space {
     /// `None` until the first vector.
     index: Option<Index>,
-    /// Ids by [`QueryHash::prefix`]; the rows tell whether they are meant.
-    by_hash: HashMap<u64, u64>,
-    /// Further ids of a prefix: replaced rows whose absence is not known yet, duplicates of the Python library's, and those
-    /// that share 64 bits by chance.
-    others: BTreeMap<u64, Vec<u64>>,
+    /// Ids below 2^32 by [`QueryHash::prefix`]; the rows tell whether they are meant.
+    by_hash: HashMap<u32, u32>,
+    /// Further ids of a prefix: replaced rows whose absence is not known yet, duplicates of the Python library's, those that
+    /// share 32 bits by chance, and those from 2^32 on.
+    others: BTreeMap<u32, Vec<u64>>,
     /// When entries expire, as long as their float32 is resident.
     expiries: HashMap<u64, i64>,
     learning: Option<Job>,
@@ -51,7 +51,7 @@ impl Space {
     /// Resident bytes.
     pub(super) fn bytes(&self) -> usize {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
-        let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u64>() + 1);
+        let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let expiries = self.expiries.capacity() * 8 / 7 * (2 * size_of::<u64>() + 1);
         size_of::<Self>() + self.index.as_ref().map_or(0, Index::bytes) + by_hash + expiries
     }
@@ -60,17 +60,22 @@ impl Space {
     pub(super) fn by_hash(&self, hash: &QueryHash) -> Vec<EntryId> {
         let prefix = hash.prefix();
         let others = self.others.get(&prefix).into_iter().flatten();
-        let mut ids: Vec<u64> = self.by_hash.get(&prefix).into_iter().chain(others).copied().collect();
+        let first = self.by_hash.get(&prefix).map(|id| u64::from(*id));
+        let mut ids: Vec<u64> = first.into_iter().chain(others.copied()).collect();
         ids.sort_unstable();
         ids.into_iter().filter_map(EntryId::new).collect()
     }
 
     /// Notes that the entry `id` has the query of `prefix`.
-    pub(super) fn note(&mut self, id: u64, prefix: u64) {
-        let first = *self.by_hash.entry(prefix).or_insert(id);
-        let others = self.others.get(&prefix);
-        if first != id && others.is_none_or(|others| !others.contains(&id)) {
-            self.others.entry(prefix).or_default().push(id);
+    pub(super) fn note(&mut self, id: u64, prefix: u32) {
+        if let Ok(small) = u32::try_from(id)
+            && *self.by_hash.entry(prefix).or_insert(small) == small
+        {
+            return;
+        }
+        let others = self.others.entry(prefix).or_default();
+        if !others.contains(&id) {
+            others.push(id);
         }
     }
 
@@ -105,16 +110,14 @@ impl Space {
         }
         self.expiries.remove(&id);
         let Some(prefix) = hash.map(QueryHash::prefix) else { return };
-        let mut others = self.others.remove(&prefix).unwrap_or_default();
-        others.retain(|other| *other != id);
-        if self.by_hash.get(&prefix) == Some(&id) {
-            match others.pop() {
-                Some(other) => self.by_hash.insert(prefix, other),
-                None => self.by_hash.remove(&prefix),
-            };
+        if self.by_hash.get(&prefix).is_some_and(|first| u64::from(*first) == id) {
+            self.by_hash.remove(&prefix);
         }
-        if !others.is_empty() {
-            self.others.insert(prefix, others);
+        if let Some(others) = self.others.get_mut(&prefix) {
+            others.retain(|other| *other != id);
+            if others.is_empty() {
+                self.others.remove(&prefix);
+            }
         }
     }
 
@@ -160,5 +163,46 @@ impl Space {
         {
             self.learning = Some(tokio::task::spawn_blocking(|| learning.run()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_768_dimensions_takes_200_bytes_at_most() {
+        const ROWS: u64 = 20_000;
+        let mut rng = fastrand::Rng::with_seed(5);
+        // Most of the energy in few directions, as embeddings have it.
+        let mut vector = || {
+            let values = (0..768).map(|at| (rng.f32() - 0.5) / (1.0 + at as f32 / 20.0)).collect();
+            Embedding::normalized(values).unwrap()
+        };
+        let sample: Vec<Embedding> = (0..2048).map(|_| vector()).collect();
+        let basis = Basis::learn(768, sample.iter().map(Embedding::as_slice)).unwrap();
+        let mut space = Space::with_basis(Arc::new(basis));
+        for id in 1..=ROWS {
+            space.take_in(EntryId::new(id).unwrap(), Some(&vector()), Some(5000));
+            space.note(id, fastrand::u32(..));
+        }
+        let bytes = space.bytes() as f64 / ROWS as f64;
+        assert!((100.0..200.0).contains(&bytes), "{bytes} bytes a row");
+    }
+
+    #[test]
+    fn large_ids_and_equal_prefixes_are_kept_apart() {
+        let mut space = Space::default();
+        let hash = QueryHash::of("q", true);
+        let ids = [3, 1 << 40, 9, 1 << 41];
+        for id in ids.into_iter().chain(ids) {
+            space.note(id, hash.prefix());
+        }
+        let known = |space: &Space| space.by_hash(&hash).iter().map(|id| id.get()).collect::<Vec<_>>();
+        assert_eq!(known(&space), [3, 9, 1 << 40, 1 << 41]);
+        for id in [3, 1 << 40] {
+            space.forget(EntryId::new(id).unwrap(), Some(&hash));
+        }
+        assert_eq!(known(&space), [9, 1 << 41]);
     }
 }

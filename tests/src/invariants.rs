@@ -114,6 +114,11 @@ impl Snapshot {
         let others = [RowKey::TABLE_TALLY, RowKey::STRANGERS_TALLY].map(id_of);
         let mut tallied = BTreeSet::new();
         for (id, row) in self.derived(DerivedKind::Tally).filter(|(id, _)| !others.contains(id)) {
+            if !row.contains_key("name") {
+                // `vacuum` counted a namespace that has a quota, and no entry was ever put there.
+                assert_eq!(number(row, "entries"), 0, "a tally of no name");
+                continue;
+            }
             let name = text(row, "name");
             assert_eq!(id, id_of(RowKey::tally(&namespace(&name))), "where the tally of {name} stands");
             if !excepted(&name) {

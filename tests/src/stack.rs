@@ -81,9 +81,11 @@ impl Stack {
         Self::alone(variables, Options::default()).await
     }
 
-    /// With up to `instances` of each function at once.
+    /// With up to `instances` of each function at once, which have so long for an invocation that a slow machine refuses
+    /// none.
     pub async fn crowded(instances: usize) -> Self {
-        Self::alone(&[], Options { max_instances: instances, ..Options::default() }).await
+        let timeout = Duration::from_secs(300);
+        Self::alone(&[], Options { max_instances: instances, timeout, ..Options::default() }).await
     }
 
     /// Over a DynamoDB that no other stack uses.

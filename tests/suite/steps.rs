@@ -1,14 +1,19 @@
 //! Every DynamoDB call of every mutating operation is made to fail in every way: what was acknowledged must be there with
 //! all its effects, what failed must not, and the table must stay in order.
 
+mod adoption;
+mod counts;
+mod provision;
+mod upkeep;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveStatus};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use mneme_core::key::RowKey;
 use mneme_tests::invariants::Snapshot;
-use mneme_tests::stack::{Item, TABLE};
+use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
 
@@ -250,67 +255,6 @@ async fn put_of_a_batch() {
     Case { mutations: 0..=3, ..Case::of("put") }.run(request, effect).await;
 }
 
-/// Rows as the Python library writes them: without derived items, and, after one of its races, more than one for a query.
-async fn put_past_the_functions(stack: &Stack, query: &str, copies: u64) {
-    let snapshot = Snapshot::read(stack).await;
-    let mut row = snapshot.entries.values().next().unwrap().clone();
-    row.insert("namespace".to_owned(), AttributeValue::S("python".to_owned()));
-    let hash = mneme_core::normalize::QueryHash::of(query, true).to_string();
-    row.insert("query_hash".to_owned(), AttributeValue::S(hash));
-    for copy in 0..copies {
-        row.insert("id".to_owned(), n(snapshot.next_id + i128::from(copy)));
-        stack.put_item(row.clone()).await;
-    }
-    let mut counter = snapshot.counter().clone();
-    counter.insert("next_id".to_owned(), n(snapshot.next_id + i128::from(copies)));
-    counter.insert("version_counter".to_owned(), n(snapshot.version + i128::from(copies)));
-    stack.put_item(counter).await;
-}
-
-#[tokio::test]
-async fn adopting_a_row_without_a_pointer() {
-    let request = async |stack: &Stack, n: u64| {
-        stack.invoke("clear", json!({"namespace": "python"})).await.unwrap();
-        put_past_the_functions(stack, &format!("q{n}"), 1).await;
-        entry_in("python", &format!("Q{n}"), 0.0)
-    };
-    let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_eq!(reply, &json!({"id": before.next_id as u64 - 1, "created": false}), "the same vector: the same id");
-        assert_stored(after, "python", &format!("q{n}"), reply, &format!("answer to Q{n}"));
-    };
-    Case { messy: Some("python"), ..Case::of("put") }.run(request, effect).await;
-}
-
-#[tokio::test]
-async fn replacing_duplicates_of_a_row_without_a_pointer() {
-    let request = async |stack: &Stack, n: u64| {
-        stack.invoke("clear", json!({"namespace": "python"})).await.unwrap();
-        put_past_the_functions(stack, &format!("q{n}"), 3).await;
-        entry_in("python", &format!("Q{n}"), 1.0)
-    };
-    let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_eq!(reply, &json!({"id": before.next_id as u64, "created": false}));
-        assert_stored(after, "python", &format!("q{n}"), reply, &format!("answer to Q{n}"));
-        assert_eq!(after.counts()["python"], 1);
-    };
-    Case { messy: Some("python"), ..Case::of("put") }.run(request, effect).await;
-}
-
-#[tokio::test]
-async fn deleting_duplicates_of_a_row_without_a_pointer() {
-    let request = async |stack: &Stack, n: u64| {
-        stack.invoke("clear", json!({"namespace": "python"})).await.unwrap();
-        put_past_the_functions(stack, &format!("q{n}"), 2).await;
-        json!({"namespace": "python", "query": format!("Q{n}")})
-    };
-    let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        let newest = before.next_id - 1;
-        assert_eq!(reply, &json!({"id": newest as u64, "deleted": true}));
-        assert_gone(before, after, &[newest - 1, newest]);
-    };
-    Case { messy: Some("python"), mutations: 2..=2, ..Case::of("delete") }.run(request, effect).await;
-}
-
 #[tokio::test]
 async fn touch() {
     let request = async |_: &Stack, _: u64| json!({"id": 1});
@@ -339,27 +283,6 @@ async fn the_access_of_a_lookup() {
         ..Case::of("lookup")
     };
     case.run(request, effect).await;
-}
-
-#[tokio::test]
-async fn counts_of_lookups_at_shutdown() {
-    let stack = Stack::start().await;
-    stack.put(entry("first", 0.0)).await;
-    for fault in Fault::all().into_iter().filter(|fault| fault.fits("UpdateItem")) {
-        let before = Snapshot::read(&stack).await;
-        assert_eq!(stack.lookup(json!({"query": "first"})).await["outcome"], "hit");
-        stack.proxy.spoil("UpdateItem", fault.clone());
-        stack.server.recycle("lookup").await;
-        stack.proxy.idle().await;
-        assert_eq!(stack.proxy.faults_left(), 0);
-        let after = Snapshot::read(&stack).await;
-        after.check();
-        let counted = after.counted("hits_exact") - before.counted("hits_exact");
-        // A count whose answer was lost may be written twice, never lost.
-        let most = if [Fault::ReplyLost, Fault::ResetAfter].contains(&fault) { 2 } else { 1 };
-        assert!((1..=most).contains(&counted), "{counted} after {fault:?}");
-        assert_eq!((after.version, &after.entries), (before.version, &before.entries));
-    }
 }
 
 #[tokio::test]
@@ -409,6 +332,11 @@ async fn setting_meta() {
     Case::of("meta").run(request, effect).await;
 }
 
+async fn put_two(stack: &Stack, namespace: &str, n: u64) {
+    let entries: Vec<Value> = ["a", "b"].map(|query| entry_in(namespace, &format!("{query}{n}"), 0.1)).into();
+    stack.invoke("put", json!({"entries": entries})).await.unwrap();
+}
+
 #[tokio::test]
 async fn clear() {
     let request = async |stack: &Stack, n: u64| {
@@ -421,96 +349,6 @@ async fn clear() {
         assert_gone(before, after, &[before.next_id - 2, before.next_id - 1]);
     };
     Case { mutations: 2..=2, leaves: Failed::Part, ..Case::of("clear") }.run(request, effect).await;
-}
-
-async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
-    let set = json!({"action": "set", "namespace": namespace, "max_entries": max_entries});
-    stack.invoke("quota", set).await.unwrap();
-}
-
-async fn put_two(stack: &Stack, namespace: &str, n: u64) {
-    let entries: Vec<Value> = ["a", "b"].map(|query| entry_in(namespace, &format!("{query}{n}"), 0.1)).into();
-    stack.invoke("put", json!({"entries": entries})).await.unwrap();
-}
-
-#[tokio::test]
-async fn vacuum_for_a_quota() {
-    // The quota comes after the entries, so that it is vacuum that removes some.
-    let request = async |stack: &Stack, n: u64| {
-        let _ = stack.invoke("quota", json!({"action": "delete", "namespace": "small"})).await;
-        put_two(stack, "small", n).await;
-        set_quota(stack, "small", 1).await;
-        json!({})
-    };
-    let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_eq!(i128::from(reply["evicted"].as_i64().unwrap()), before.counts()["small"] - 1);
-        assert!(after.counts()["small"] == 1 && after.entries.contains_key(&(before.next_id - 1)));
-        // One more, where another writer came first.
-        let evicted = before.counts()["small"] - 1;
-        assert!((evicted..=evicted + 1).contains(&(after.version - before.version)));
-    };
-    Case { mutations: 1..=4, leaves: Failed::Part, ..Case::of("vacuum") }.run(request, effect).await;
-}
-
-/// An entry whose time is over, a pointer that leads nowhere, an entry without one, and a counter that stands at an id
-/// in use.
-async fn make_a_mess(stack: &Stack, n_of_run: u64) {
-    stack.invoke("vacuum", json!({})).await.unwrap();
-    let entries = ["over", "gone", "lost", "last"].map(|query| entry_in("messy", &format!("{query} {n_of_run}"), 0.1));
-    stack.invoke("put", json!({"entries": entries})).await.unwrap();
-    let snapshot = Snapshot::read(stack).await;
-    let ids: Vec<i128> = (snapshot.next_id - 4..snapshot.next_id).collect();
-    let mut over = snapshot.entries[&ids[0]].clone();
-    let created = number(&over, "created_at");
-    over.insert("created_at".to_owned(), n(created - 100));
-    over.insert("ttl".to_owned(), n(created - 50));
-    stack.put_item(over).await;
-    stack.delete_item(ids[1]).await;
-    let hash = mneme_core::normalize::QueryHash::of(&format!("lost {n_of_run}"), true);
-    let namespace = mneme_core::namespace::Namespace::try_from("messy".to_owned()).unwrap();
-    let pointer = RowKey::pointer(&namespace, &hash).attribute();
-    stack.delete_item(pointer.as_n().unwrap().parse().unwrap()).await;
-    let mut counter = snapshot.counter().clone();
-    counter.insert("next_id".to_owned(), n(ids[3]));
-    stack.put_item(counter).await;
-}
-
-#[tokio::test]
-async fn vacuum_of_a_mess() {
-    let request = async |stack: &Stack, n: u64| {
-        if n == 1 {
-            stack.provision_without_ttl().await;
-        }
-        make_a_mess(stack, n).await;
-        json!({})
-    };
-    let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_eq!((&reply["cursor"], after.next_id), (&json!(null), before.next_id + 1));
-        assert_gone(before, after, &[before.next_id - 3]);
-    };
-    let case = Case { leaves: Failed::Part, messy: Some("messy"), ..Case::of("vacuum") };
-    case.run(request, effect).await;
-}
-
-#[tokio::test]
-async fn eviction_by_a_put() {
-    // The quota is 1, so that each put removes the entry before it.
-    let request = async |stack: &Stack, n: u64| {
-        if n == 1 {
-            set_quota(stack, "small", 1).await;
-            stack.put(entry_in("small", "before", 0.1)).await;
-        }
-        entry_in("small", &format!("b{n}"), 0.1)
-    };
-    // What cannot be evicted now is the next put's.
-    let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_stored(after, "small", &format!("b{n}"), reply, &format!("answer to b{n}"));
-        let evicted = after.counted("evictions") - before.counted("evictions");
-        assert_eq!(after.counts()["small"], before.counts()["small"] + 1 - evicted);
-        // One more, where another writer came first.
-        assert!((1 + evicted..=2 + evicted).contains(&(after.version - before.version)));
-    };
-    Case { mutations: 1..=4, ..Case::of("put") }.run(request, effect).await;
 }
 
 #[tokio::test]
@@ -526,47 +364,6 @@ async fn the_line_of_writers() {
     };
     let meets = Some(("TransactWriteItems", Fault::Overtaken));
     Case { meets, ..Case::of("put") }.run(request, effect).await;
-}
-
-#[tokio::test]
-async fn provisioning() {
-    let stack =
-        Stack::with(&[("MNEME_EMBEDDER_DIM", "4"), ("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_MAX_ENTRIES", "9")])
-            .await;
-    let client = stack.dynamodb();
-    let fresh = async || {
-        client.delete_table().table_name(TABLE).send().await.unwrap();
-        stack.proxy.take_calls();
-    };
-    stack.invoke("provision", json!({})).await.unwrap();
-    fresh().await;
-    stack.invoke("provision", json!({})).await.unwrap();
-    let calls = stack.proxy.take_operations();
-    assert!(calls.contains(&"CreateTable".to_owned()), "{calls:?}");
-    for (at, operation) in calls.iter().enumerate() {
-        let others = calls[..at].iter().filter(|other| *other == operation).count();
-        for fault in Fault::all().into_iter().filter(|fault| fault.fits(operation)) {
-            fresh().await;
-            stack.proxy.spoil_nth(operation, others, fault.clone());
-            let outcome = stack.invoke("provision", json!({})).await;
-            let told = format!("{fault:?} at call {at} ({operation}): {outcome:?}");
-            assert_eq!(stack.proxy.faults_left(), 0, "met no call: {told}");
-            if let Err(error) = outcome {
-                assert_eq!(error.name, "StoreBackendError", "{told}");
-                stack.invoke("provision", json!({})).await.unwrap();
-            }
-            let snapshot = Snapshot::read(&stack).await;
-            let counter = snapshot.counter();
-            assert_eq!((snapshot.next_id, snapshot.version, number(counter, "embedder_dim")), (1, 0, 4), "{told}");
-            assert_eq!(counter["embedder_fingerprint"], AttributeValue::S("f".to_owned()), "{told}");
-            let ttl = client.describe_time_to_live().table_name(TABLE).send().await.unwrap();
-            let status = ttl.time_to_live_description.unwrap().time_to_live_status.unwrap();
-            assert_eq!(status, TimeToLiveStatus::Enabled, "{told}");
-        }
-    }
-    // The table that came of it all is one to work with.
-    stack.put(entry("first", 0.0)).await;
-    Snapshot::read(&stack).await.check();
 }
 
 /// Each call is answered later than the client waits for one attempt, 3 s, so that it is made again while the first one

@@ -1,5 +1,9 @@
 //! Keeping to quotas and to the table's cap: expired entries go first, then the least recently used.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::key::RowKey;
@@ -58,6 +62,9 @@ pub fn eviction_batch(live: u64, cap: u64) -> u64 {
     }
 }
 
+/// How long `vacuum` waits for the index to show what was written, before it believes the index more than a tally.
+const INDEX_LAG: Duration = Duration::from_secs(2);
+
 /// How far one enforcement of a cap may go.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
@@ -67,13 +74,20 @@ struct Bounds {
     namespaces: usize,
     /// Entries removed.
     removals: usize,
+    /// Whether nothing goes that the tally does not call excess: it lacks only what the Python library put.
+    believes_tally: bool,
 }
 
+/// How far a tally may be above what `gsi_lru` shows before a put lowers it: the index lags, and a tally that is too high
+/// only makes puts count.
+const SLACK: i64 = 100;
+
 /// Of a put, whose time and cost must not grow with the table.
-const OF_A_PUT: Bounds = Bounds { keys: 5000, namespaces: 32, removals: 200 };
+const OF_A_PUT: Bounds = Bounds { keys: 5000, namespaces: 32, removals: 200, believes_tally: true };
 
 /// Of `vacuum`, which has its function's time.
-const OF_VACUUM: Bounds = Bounds { keys: usize::MAX, namespaces: usize::MAX, removals: usize::MAX };
+const OF_VACUUM: Bounds =
+    Bounds { keys: usize::MAX, namespaces: usize::MAX, removals: usize::MAX, believes_tally: false };
 
 /// The least recently used entries of a scope.
 #[derive(Debug, Default)]
@@ -82,6 +96,14 @@ struct Oldest {
     keys: Vec<LruKey>,
     /// Whether these are all there are.
     all: bool,
+}
+
+/// What bringing a scope under its cap came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shrunk {
+    evicted: Evicted,
+    /// Whether the tally differs from what the index shows, one of which is wrong.
+    is_doubtful: bool,
 }
 
 /// What is to go.
@@ -131,36 +153,60 @@ impl Cache {
         if fits || (!tally.counted && !countable) {
             return Ok(Evicted::default());
         }
-        self.shrink(scope, tally, cap, OF_A_PUT).await
+        Ok(self.shrink(scope, tally, cap, OF_A_PUT).await?.evicted)
     }
 
-    /// Counts the namespace and brings it under `cap`.
-    pub async fn shrink_namespace(&self, namespace: &Namespace, cap: u64) -> Result<Evicted, Error> {
-        let scope = Scope::Namespace(namespace);
-        self.shrink(scope, self.table.tally(scope.tally()).await?, cap, OF_VACUUM).await
+    /// Counts each of `quotas`, and the table where `cap` is given, namespace by namespace of the directory; brings them under
+    /// it, and sets tallies right: what `vacuum` does. It takes two seconds where a tally and the index differ.
+    pub async fn keep_caps(&self, quotas: &[(Namespace, u64)], cap: Option<u64>) -> Result<Evicted, Error> {
+        let scopes = quotas.iter().map(|(namespace, quota)| (Scope::Namespace(namespace), *quota));
+        let mut removed = Evicted::default();
+        let mut doubtful = Vec::new();
+        for (scope, cap) in scopes.chain(cap.map(|cap| (Scope::Table, cap))) {
+            let shrunk = self.shrink(scope, self.table.tally(scope.tally()).await?, cap, OF_VACUUM).await?;
+            removed.add(shrunk.evicted);
+            if shrunk.is_doubtful {
+                doubtful.push((scope, self.table.tally(scope.tally()).await?));
+            }
+        }
+        if !doubtful.is_empty() && Instant::now() + INDEX_LAG < self.deadline {
+            tokio::time::sleep(INDEX_LAG).await;
+            for (scope, tally) in doubtful {
+                // One that moves is left to a quieter time: what is new may not show yet.
+                if self.table.tally(scope.tally()).await? == tally {
+                    let rows = self.oldest_first(scope, OF_VACUUM).await?.keys.len() as u64;
+                    self.table.recount(scope.tally(), tally, rows, false).await?;
+                }
+            }
+        }
+        Ok(removed)
     }
 
-    /// Counts the table, namespace by namespace of the directory, and brings it under `cap`.
-    pub async fn shrink_table(&self, cap: u64) -> Result<Evicted, Error> {
-        self.shrink(Scope::Table, self.table.tally(Scope::Table.tally()).await?, cap, OF_VACUUM).await
-    }
-
-    /// Counts `scope`, removes what is over `cap`, and sets the tally right, each as far as `bounds` allow. A tally only
-    /// raises the question: rows go and come without it, by DynamoDB's own TTL and by the Python library.
-    async fn shrink(&self, scope: Scope<'_>, tally: Tally, cap: u64, bounds: Bounds) -> Result<Evicted, Error> {
+    /// Counts `scope` and removes what is over `cap`, each as far as `bounds` allow. A tally only raises the question: rows go
+    /// and come without it, by DynamoDB's own TTL and by the Python library. The index, which answers it, lags: it may
+    /// still show rows that are gone, and lack new ones.
+    async fn shrink(&self, scope: Scope<'_>, tally: Tally, cap: u64, bounds: Bounds) -> Result<Shrunk, Error> {
         let oldest = self.oldest_first(scope, bounds).await?;
         let seen = oldest.keys.len() as u64;
-        let rows = if oldest.all { seen } else { seen.max(u64::try_from(tally.entries).unwrap_or(0)) };
-        let batch = usize::try_from(eviction_batch(rows, cap)).unwrap_or(usize::MAX).min(bounds.removals);
+        let told = u64::try_from(tally.entries).unwrap_or(0);
+        // Of as many as the index shows. What is gone and still shown counts as excess otherwise, and so live rows would go.
+        let rows_of = |shown: u64| match (oldest.all, tally.counted && bounds.believes_tally) {
+            (false, _) => shown.max(told),
+            (true, true) => shown.min(told),
+            (true, false) => shown,
+        };
+        let batch = usize::try_from(eviction_batch(rows_of(seen), cap)).unwrap_or(usize::MAX).min(bounds.removals);
         // Whether any entry expires is known of a tally that was counted; the first count finds it out.
         let looks_for_expired = !tally.counted || (tally.has_ttl && batch > 0);
         let wanted = if looks_for_expired { batch.saturating_mul(2).max(EXAMINED) } else { batch };
         let examined = wanted.min(oldest.keys.len());
         let rest = examined < oldest.keys.len() || !oldest.all;
-        let examined = self.examine(&oldest.keys[..examined]).await?;
+        let keys = &oldest.keys[..examined];
+        let examined = self.examine(keys).await?;
+        let shown = seen - (keys.len() - examined.len()) as u64;
         let now = self.now_secs();
         let mortal = examined.iter().any(|row| row.expires_at.is_some() && !row.is_expired(now));
-        let choice = choose(examined, rows, cap, bounds.removals, now);
+        let choice = choose(examined, rows_of(shown), cap, bounds.removals, now);
         let expired = self.remove(&choice.expired, Reason::Expired).await?;
         let evicted = self.remove(&choice.evicted, Reason::Evicted).await?;
         let removed = Evicted {
@@ -168,13 +214,23 @@ impl Cache {
             evicted: evicted.removed,
             unfinished: choice.more || expired.left + evicted.left > 0,
         };
+        let mut shrunk = Shrunk { evicted: removed, is_doubtful: false };
         if oldest.all {
-            let gone = removed.expired + removed.evicted;
-            let moved = Tally { entries: tally.entries - gone as i64, ..tally };
-            let has_ttl = !tally.counted && (rest || mortal);
-            self.table.recount(scope.tally(), moved, rows - gone, has_ttl).await?;
+            let gone = (removed.expired + removed.evicted) as i64;
+            let moved = Tally { entries: tally.entries - gone, ..tally };
+            let shown = shown as i64 - gone;
+            if !tally.counted {
+                let entries = u64::try_from(shown.max(moved.entries)).unwrap_or(0);
+                if entries > 0 {
+                    self.table.recount(scope.tally(), moved, entries, rest || mortal).await?;
+                }
+            } else if shown + SLACK < moved.entries {
+                let entries = u64::try_from(shown + SLACK).unwrap_or(0);
+                self.table.recount(scope.tally(), moved, entries, false).await?;
+            }
+            shrunk.is_doubtful = shown != moved.entries;
         }
-        Ok(removed)
+        Ok(shrunk)
     }
 
     /// The rows behind `keys` that are there, in the order of the keys.

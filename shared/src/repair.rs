@@ -271,16 +271,8 @@ impl Cache {
 
     /// Counts the namespaces that have a quota, and the table where it has a cap, and brings them under it.
     async fn settle_caps(&self, only: Option<&Namespace>) -> Result<Evicted, Error> {
-        let mut removed = Evicted::default();
-        for (name, quota) in self.counter().await?.quotas {
-            let namespace = Namespace::from_row(name);
-            if only.is_none_or(|only| namespace == *only) {
-                removed.add(self.shrink_namespace(&namespace, quota).await?);
-            }
-        }
-        if let (Some(cap), None) = (self.config.max_entries, only) {
-            removed.add(self.shrink_table(cap).await?);
-        }
-        Ok(removed)
+        let quotas = self.counter().await?.quotas.into_iter().map(|(name, quota)| (Namespace::from_row(name), quota));
+        let quotas: Vec<_> = quotas.filter(|(namespace, _)| only.is_none_or(|only| namespace == only)).collect();
+        self.keep_caps(&quotas, self.config.max_entries.filter(|_| only.is_none())).await
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use mneme_tests::Stack;
+use mneme_tests::invariants::Snapshot;
+use mneme_tests::{Lag, Stack};
 use serde_json::json;
 
 async fn put(stack: &Stack, namespace: &str, numbers: std::ops::Range<u32>) {
@@ -259,4 +260,35 @@ async fn a_cap_on_many_namespaces_is_kept_by_a_sample_of_them() {
     put(&stack, "late", 0..1).await;
     let queries = stack.proxy.take_calls().into_iter().filter(|call| call.request["IndexName"] == "gsi_lru").count();
     assert_eq!((stack.entry_ids().await.len(), queries), (37, 32));
+}
+
+async fn live(stack: &Stack) -> i128 {
+    Snapshot::read(stack).await.counts().get("a").copied().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_tally_stays_right_when_the_index_lags() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 3).await;
+    stack.proxy.delay_indexes(Lag::Writes(2));
+    for number in 0..8 {
+        stack.put(json!({"query": format!("{number}"), "response": "r", "namespace": "a"})).await;
+        Snapshot::read(&stack).await.check_tallies(|_| false);
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_evicted_than_the_excess_where_entries_expire() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 10).await;
+    for number in 0..10 {
+        let entry = json!({"query": format!("{number}"), "response": "r", "namespace": "a", "ttl_seconds": 1000});
+        stack.put(entry).await;
+    }
+    stack.proxy.delay_indexes(Lag::Writes(4));
+    for number in 10..20 {
+        let entry = json!({"query": format!("{number}"), "response": "r", "namespace": "a", "ttl_seconds": 1000});
+        stack.put(entry).await;
+        assert!(live(&stack).await >= 9, "{} live entries after {number}", live(&stack).await);
+    }
 }

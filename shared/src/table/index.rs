@@ -16,6 +16,9 @@ pub const HASH_INDEX: &str = "gsi_hash";
 /// The index of namespace and last access.
 pub const LRU_INDEX: &str = "gsi_lru";
 
+/// The least keys that a page of `gsi_lru` is asked for: many entries may share a second.
+const LEAST_PAGE: usize = 100;
+
 /// Where an entry stands in the order of least recent use: ties go to the lower id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LruKey {
@@ -77,7 +80,7 @@ impl Table {
         let mut start = None;
         loop {
             let from = after.map_or(0, |key| key.last_accessed_at);
-            let page = self.lru_page(namespace, from, start, None).await?;
+            let page = self.lru_page(namespace, from, start, Some(count.max(LEAST_PAGE))).await?;
             keys.extend(page.keys.into_iter().filter(|key| after.is_none_or(|after| *key > after)));
             start = page.next;
             let last_second = keys.last().map(|key| key.last_accessed_at);

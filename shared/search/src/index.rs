@@ -11,7 +11,7 @@ use crate::ids::Ids;
 use crate::kernel::Kernel;
 
 /// From how many rows on codes are faster than float32, and there are enough to learn from.
-pub const RIPE_ROWS: usize = 2048;
+pub const RIPE_ROWS: usize = 4096;
 
 /// Rows that are needed to tell that the data has drifted away from the basis.
 const DRIFT_ROWS: usize = 1024;

@@ -4,6 +4,7 @@
 
 /// What vectors look like.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code)] // Not every benchmark takes every shape.
 pub(crate) enum Shape {
     /// As said above.
     Topics,

@@ -104,6 +104,7 @@ fn load_segments(bencher: Bencher<'_, '_>) {
     let (basis, segments) = segments();
     bencher.counter(ItemsCount::new(100_000usize)).bench_local(|| {
         let mut index = Index::with_basis(Arc::clone(&basis));
+        index.reserve(100_000);
         segments.iter().for_each(|segment| assert!(index.load(segment).is_ok()));
         index
     });

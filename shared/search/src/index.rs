@@ -116,6 +116,14 @@ impl Index {
         size_of::<Self>() + self.ids.resident_bytes() + form + changed
     }
 
+    /// Makes room for `additional` rows at once, as before segments are loaded: storage that grows is copied.
+    pub fn reserve(&mut self, additional: usize) {
+        self.ids.reserve(additional);
+        if let Form::Codes(_, codes) = &mut self.form {
+            codes.reserve(additional);
+        }
+    }
+
     /// Appends a row. `vector`: unit norm, `[dim]`.
     ///
     /// Errors: `Occupied`, `Dimension`, `NotUnit`.

@@ -89,7 +89,7 @@ impl Index {
             return Err(Error::ForeignBasis);
         }
         let Parts { ids, shape: (groups, level2_bytes), level1, level2, wild } = parts;
-        if self.ids.len() == 0 || ids.iter().all(|id| self.ids.slot(*id).is_none()) {
+        if !self.ids.holds_any(&ids) {
             codes.extend(level1, level2, wild.into_iter());
             self.ids.reserve(ids.len());
             ids.iter().for_each(|id| self.ids.push(*id));

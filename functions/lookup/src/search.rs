@@ -24,6 +24,9 @@ use crate::{Layer, MissReason};
 const CANDIDATES: usize = 3;
 /// The most candidates that one round reads.
 const MOST_CANDIDATES: usize = 96;
+/// The most candidates that a question reads. Where codes tell so little that more may be close enough, the closest of
+/// these answers, so that no question costs much more than others.
+const MOST_READ: usize = 300;
 
 /// A question, ready to be looked for.
 #[derive(Debug)]
@@ -228,7 +231,7 @@ impl View {
                 self.replica.take_in(item);
                 judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, &cache.config)));
             }
-            count = (count * 2).min(MOST_CANDIDATES);
+            count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
             ids = suggested.next(count, best);
         }

@@ -31,9 +31,10 @@ impl Chunk {
         }
     }
 
-    fn grow(&mut self, shape: Shape, rows: usize) {
+    /// Makes room for `rows` rows in all, or for as many as are `expected` if it must move anyway.
+    fn grow(&mut self, shape: Shape, rows: usize, expected: usize) {
         if rows > self.capacity {
-            let capacity = grown(self.capacity).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
+            let capacity = grown(self.capacity).max(expected).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
             let mut larger = Self::new(shape, capacity);
             let level1_bytes = self.capacity * 4 * shape.groups;
             larger.rows = self.rows;
@@ -57,6 +58,8 @@ struct Shape {
 pub(crate) struct Codes {
     shape: Shape,
     len: usize,
+    /// How many rows the caller said there would be.
+    expected: usize,
     /// All but the last are full.
     chunks: Vec<Chunk>,
     /// Slots that level 1's bound does not hold for.
@@ -78,7 +81,7 @@ pub(crate) fn level1_codes(blocks: &[u8], groups: usize, row: usize) -> impl Ite
 impl Codes {
     pub(crate) fn new(basis: &Basis) -> Self {
         let shape = Shape { groups: basis.groups, level2_bytes: basis.level2_bytes() };
-        Self { shape, len: 0, chunks: Vec::new(), wild: BTreeSet::new(), residual_sum: 0 }
+        Self { shape, len: 0, expected: 0, chunks: Vec::new(), wild: BTreeSet::new(), residual_sum: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -97,14 +100,22 @@ impl Codes {
     /// The chunk that the next row goes to, with room for up to `count` rows, and how many fit.
     fn room(&mut self, count: usize) -> (&mut Chunk, usize) {
         if self.chunks.last().is_none_or(|chunk| chunk.rows == CHUNK_ROWS) {
-            let capacity = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
+            let least = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
+            let expected = self.expected.saturating_sub(self.chunks.len() * CHUNK_ROWS);
+            let capacity = expected.clamp(least, CHUNK_ROWS).next_multiple_of(BLOCK_ROWS);
             self.chunks.push(Chunk::new(self.shape, capacity));
         }
+        let expected = self.expected.saturating_sub((self.chunks.len() - 1) * CHUNK_ROWS);
         let shape = self.shape;
         let chunk = self.chunks.last_mut().expect("one was pushed");
         let fit = count.min(CHUNK_ROWS - chunk.rows);
-        chunk.grow(shape, chunk.rows + fit);
+        chunk.grow(shape, chunk.rows + fit, expected);
         (chunk, fit)
+    }
+
+    /// Rows to come, so that storage grows once.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.expected = self.len + count;
     }
 
     pub(crate) fn push(&mut self, codes: &RowCodes) {

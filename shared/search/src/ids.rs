@@ -9,6 +9,8 @@ use crate::growth::grown;
 pub(crate) struct Ids {
     ids: Vec<u64>,
     slots: HashTable<u32>,
+    /// No id held is higher.
+    highest: Option<u64>,
 }
 
 /// Ids come in sequence; a table wants their high bits mixed (the finaliser of SplitMix64, Steele et al. 2014).
@@ -31,8 +33,14 @@ impl Ids {
         self.slots.find(hash(id), |slot| self.ids[*slot as usize] == id).map(|slot| *slot as usize)
     }
 
+    /// Whether one of the ids is held. `ids`: ascending.
+    pub(crate) fn holds_any(&self, ids: &[u64]) -> bool {
+        ids.first().copied() <= self.highest && ids.iter().any(|id| self.slot(*id).is_some())
+    }
+
     /// Appends an id that is not in here.
     pub(crate) fn push(&mut self, id: u64) {
+        self.highest = self.highest.max(Some(id));
         if self.ids.len() == self.ids.capacity() {
             self.ids.reserve_exact(grown(self.ids.len()) - self.ids.len());
         }
@@ -87,6 +95,7 @@ mod tests {
             for (add, id) in steps {
                 let known = list.iter().position(|other| *other == id);
                 prop_assert_eq!(ids.slot(id), known);
+                prop_assert_eq!(ids.holds_any(&[id]), known.is_some());
                 match (add, known) {
                     (true, None) => {
                         ids.push(id);

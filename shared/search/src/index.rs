@@ -11,7 +11,7 @@ use crate::ids::Ids;
 use crate::kernel::Kernel;
 
 /// From how many rows on codes are faster than float32, and there are enough to learn from.
-pub const RIPE_ROWS: usize = 2048;
+pub const RIPE_ROWS: usize = 4096;
 
 /// Rows that are needed to tell that the data has drifted away from the basis.
 const DRIFT_ROWS: usize = 1024;
@@ -114,6 +114,14 @@ impl Index {
         };
         let changed = self.learning.as_ref().map_or(0, |(_, changed)| 16 * changed.capacity());
         size_of::<Self>() + self.ids.resident_bytes() + form + changed
+    }
+
+    /// Makes room for `additional` rows at once, as before segments are loaded: storage that grows is copied.
+    pub fn reserve(&mut self, additional: usize) {
+        self.ids.reserve(additional);
+        if let Form::Codes(_, codes) = &mut self.form {
+            codes.reserve(additional);
+        }
     }
 
     /// Appends a row. `vector`: unit norm, `[dim]`.

@@ -158,3 +158,122 @@ impl<'a> Query<'a> {
             + self.basis.slack()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::basis::MIN_ROWS;
+    use crate::floats::similarity;
+
+    const DIM: usize = 96;
+
+    fn unit(row: &[f64]) -> Vec<f32> {
+        let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+        row.iter().map(|x| (x / norm) as f32).collect()
+    }
+
+    fn drawn(rng: &mut fastrand::Rng) -> Vec<f32> {
+        unit(&(0..DIM).map(|j| (rng.f64() - 0.5) / (1.0 + j as f64).sqrt()).collect::<Vec<_>>())
+    }
+
+    /// What the query's coordinates leave of it.
+    fn rest(basis: &Basis, vector: &[f32], coordinates: &[f64]) -> Vec<f64> {
+        let mut rest: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
+        for ((row, scale), y) in basis.matrix.chunks(DIM).zip(&basis.scales).zip(coordinates) {
+            rest.iter_mut().zip(row).for_each(|(x, weight)| *x -= y * f64::from(*scale) * f64::from(*weight));
+        }
+        rest
+    }
+
+    /// The row on which `query`'s bound of level 1 errs most, were a term of it missing: codes off centre along what the query's
+    /// weights lose, coordinates off their codes along the query, and the rest along the query's rest.
+    fn worst_row(basis: &Basis, query: &Query<'_>, share: f64) -> Option<Vec<f32>> {
+        let level1 = basis.level1();
+        let p: Vec<f64> = query.coordinates[..level1].iter().map(|p| f64::from(*p)).collect();
+        let lost: Vec<f64> = p
+            .iter()
+            .zip(&basis.steps)
+            .zip(&query.weights)
+            .map(|((p, step), weight)| p * f64::from(*step) - query.unit * f64::from(*weight))
+            .collect();
+        let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+        let (lost_norm, p_norm) = (norm(&lost), norm(&p));
+        let y: Vec<f64> = (0..level1)
+            .map(|j| {
+                let code = f64::from(basis.centres[j]) + share * f64::from(basis.spread) * lost[j] / lost_norm;
+                let step = f64::from(basis.steps[j]);
+                let off = (f64::from(basis.level1_error) * p[j] / p_norm).clamp(-0.49 * step, 0.49 * step);
+                f64::from(basis.offsets[j]) + step * code.round().clamp(0.0, 127.0) + off
+            })
+            .collect();
+        let left = 1.0 - y.iter().map(|y| y * y).sum::<f64>();
+        let outside = rest(basis, query.vector, &p);
+        let outside_norm = norm(&outside);
+        (left > 0.0).then(|| {
+            let mut row = rest(basis, &[0.0; DIM], &y.iter().map(|y| -y).collect::<Vec<_>>());
+            row.iter_mut().zip(outside).for_each(|(x, out)| *x += left.sqrt() * out / outside_norm);
+            unit(&row)
+        })
+    }
+
+    /// The query on which the row's codes err most: along what they lose of it, and along its rest.
+    fn worst_query(basis: &Basis, row: &[f32], directions: usize, share: f64) -> Vec<f32> {
+        let codes = basis.encode(Kernel::Portable, row).unwrap();
+        let mut y = vec![0f32; directions];
+        basis.project(Kernel::Portable, row, 0, &mut y);
+        let y: Vec<f64> = y.into_iter().map(f64::from).collect();
+        let lost: Vec<f64> = (0..directions)
+            .map(|j| match j.checked_sub(basis.level1()) {
+                None => y[j] - basis.coordinate(j, codes.level1[j]),
+                Some(at) => y[j] - f64::from(basis.level2_step) * f64::from(codes.level2[at] as i8),
+            })
+            .collect();
+        let norm = lost.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+        let mut query = rest(basis, &[0.0; DIM], &lost.iter().map(|x| -x * share / norm).collect::<Vec<_>>());
+        query.iter_mut().zip(rest(basis, row, &y)).for_each(|(q, out)| *q += out);
+        unit(&query)
+    }
+
+    fn check(basis: &Basis, query: &[f32], row: &[f32]) -> Result<(), TestCaseError> {
+        for kernel in Kernel::available() {
+            let codes = basis.encode(kernel, row).unwrap();
+            let mut query = Query::new(basis, kernel, query).unwrap();
+            let true_similarity = similarity(query.vector, row);
+            let pairs = query.weights().iter().zip(&codes.level1);
+            let score: i32 = pairs.map(|(weight, code)| i32::from(*weight) * i32::from(*code)).sum();
+            let level2 = query.level2(kernel);
+            let line = &codes.level2[..basis.level2_bytes()];
+            if !codes.is_wild {
+                prop_assert!(score >= query.integer_threshold(true_similarity), "level 1");
+                let residual = codes.level1[basis.level1()];
+                let coarse = query.coarse_bound(&level2, score, residual, line);
+                prop_assert!(coarse >= f64::from(true_similarity), "coarse {coarse} {true_similarity}");
+            }
+            let fine = query.fine_bound(&level2, codes.level1[..basis.level1()].iter().copied(), line);
+            prop_assert!(fine >= f64::from(true_similarity), "fine {fine} {true_similarity}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        /// Random vectors leave the bound so much room that a term could be missing; these leave it next to none.
+        #[test]
+        fn bounds_hold_where_every_rounding_is_as_bad_as_can_be(seed in any::<u64>(), share in 0.0..1.0f64) {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let sample: Vec<Vec<f32>> = (0..MIN_ROWS).map(|_| drawn(&mut rng)).collect();
+            let basis = Basis::learn(DIM, sample.iter().map(Vec::as_slice)).unwrap();
+            for vector in &sample[..32] {
+                let query = Query::new(&basis, Kernel::Portable, vector).unwrap();
+                if let Some(row) = worst_row(&basis, &query, share) {
+                    check(&basis, vector, &row)?;
+                }
+                for directions in [basis.level1(), basis.scales.len()] {
+                    check(&basis, &worst_query(&basis, vector, directions, share), vector)?;
+                }
+                check(&basis, vector, vector)?;
+            }
+        }
+    }
+}

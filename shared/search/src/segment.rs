@@ -96,7 +96,7 @@ impl Index {
             return Err(Error::ForeignBasis);
         }
         let Parts { ids, shape: (groups, level2_bytes), level1, level2, wild } = parts;
-        if ids.iter().all(|id| keep(*id) && self.ids.slot(*id).is_none()) {
+        if ids.iter().all(|id| keep(*id)) && !self.ids.holds_any(&ids) {
             codes.extend(level1, level2, wild.into_iter());
             self.ids.reserve(ids.len());
             ids.iter().for_each(|id| self.ids.push(*id));

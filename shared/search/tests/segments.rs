@@ -53,6 +53,9 @@ proptest! {
             index.insert(*id, row).unwrap();
         }
         let mut loaded = index.len();
+        if source.rng.bool() {
+            index.reserve(rows.len());
+        }
         for segment in &segments {
             prop_assert_eq!(segment::basis_of(segment).unwrap(), basis.id());
             loaded += index.load(segment).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mneme_search::{Basis, DIMS, Index, RIPE_ROWS};
+use mneme_search::{Basis, DIMS, Index};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -16,6 +16,9 @@ use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::table::{Projection, Rows};
 use crate::write::remove::RowRef;
+
+/// From how many full ranges on they are packed: fewer entries are read soon enough, and teach a basis too little.
+const LEAST_RANGES: u64 = 2;
 
 /// How many entries the basis is learned from, at most.
 const SAMPLE_ROWS: usize = 8192;
@@ -38,7 +41,7 @@ pub struct Packed {
 impl Cache {
     /// Packs the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
     /// drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
-    /// is done for a cache of fewer entries than codes are worth, or of a dimension that has no basis.
+    /// is done for a cache of few entries, or of a dimension that has no basis.
     ///
     /// Reads: the catalog, the basis, a sample of up to 8,192 rows where one is learned, the rows of each range.
     /// Writes: a segment for each range and the catalog. Errors: `StoreBackendError`; what was packed stays packed.
@@ -47,7 +50,7 @@ impl Cache {
         let full = counter.next_id.saturating_sub(1) / RANGE_IDS;
         let dim = counter.dim.map_or(0, |dim| dim as usize);
         let mut packed = Packed::default();
-        if full * RANGE_IDS < RIPE_ROWS as u64 || !DIMS.contains(&dim) {
+        if full < LEAST_RANGES || !DIMS.contains(&dim) {
             return Ok(packed);
         }
         let mut known = match self.table.catalog().await? {
@@ -122,7 +125,7 @@ impl Cache {
         let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(keys, Projection::Vectors).await?;
         let vectors: Vec<Embedding> = rows.iter().filter_map(|(_, item)| vector(item, dim)).collect();
-        if vectors.len() < RIPE_ROWS / 2 {
+        if (vectors.len() as u64) < RANGE_IDS {
             return Ok(None);
         }
         let learned = tokio::task::spawn_blocking(move || {

@@ -279,7 +279,7 @@ mod tests {
         };
         let mut replica = empty();
         let query = vector(None);
-        for id in 1..=2500u64 {
+        for id in 1..=4500u64 {
             let near = id.is_multiple_of(10).then_some(query.as_slice());
             replica.take_in(&item(id, "a", &vector(near), Some(5000)));
         }

@@ -24,7 +24,7 @@ const ROUNDS: usize = 6;
 
 /// What a wrong choice costs: nanoseconds a byte of level 1 streamed, a line of level 2 fetched, a candidate row read.
 const STREAM_NS_PER_BYTE: f64 = 0.1;
-const LINE_NS: f64 = 12.0;
+const LINE_NS: f64 = 30.0;
 const ROW_NS: f64 = 1000.0;
 /// What a second line of level 2 must save in time a row, for the memory it takes.
 const SECOND_LINE_NS: f64 = 0.2;

@@ -17,7 +17,7 @@ pub const HASH_INDEX: &str = "gsi_hash";
 pub const LRU_INDEX: &str = "gsi_lru";
 
 /// The least keys that a page of `gsi_lru` is asked for: many entries may share a second.
-const LEAST_PAGE: usize = 100;
+const LEAST_PAGE: usize = 1000;
 
 /// Where an entry stands in the order of least recent use: ties go to the lower id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

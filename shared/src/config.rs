@@ -26,6 +26,9 @@ pub enum IndexProjection {
     All,
 }
 
+/// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
+const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+
 /// The resolved configuration of one function. Defaults: the README's table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -71,6 +74,8 @@ pub struct Config {
     pub max_response_bytes: Option<usize>,
     /// `MNEME_MAX_METADATA_BYTES`, of the metadata as JSON.
     pub max_metadata_bytes: usize,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory that the function has, in MB; `None` outside Lambda.
+    pub memory_mb: Option<u64>,
 }
 
 /// The variables that are not as they should be, one sentence each.
@@ -162,12 +167,15 @@ impl Config {
         )
     }
 
-    /// The configuration in `variables`, of which those whose names start with `MNEME_` are read.
+    /// The configuration in `variables`, of which those whose names start with `MNEME_` are read, and Lambda's own.
     ///
     /// Errors: every bad variable, with the form it should have.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut env = RawEnv {
-            variables: variables.into_iter().filter(|(name, _)| name.starts_with("MNEME_")).collect(),
+            variables: variables
+                .into_iter()
+                .filter(|(name, _)| name.starts_with("MNEME_") || name == MEMORY_SIZE)
+                .collect(),
             complaints: Vec::new(),
         };
         let table_name = env.take("MNEME_TABLE_NAME").unwrap_or_default();
@@ -217,6 +225,7 @@ impl Config {
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
+            memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
         for name in env.variables.keys() {
             // Not an error: another version of a function, or another tool, may read it.

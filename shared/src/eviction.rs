@@ -1,5 +1,9 @@
 //! Keeping to quotas and to the table's cap: expired entries go first, then the least recently used.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::key::RowKey;
@@ -58,13 +62,81 @@ pub fn eviction_batch(live: u64, cap: u64) -> u64 {
     }
 }
 
+/// How long `vacuum` waits for the index to show what was written, before it believes the index more than a tally.
+const INDEX_LAG: Duration = Duration::from_secs(2);
+
+/// How far one enforcement of a cap may go.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Keys of `gsi_lru` read.
+    keys: usize,
+    /// Namespaces looked into, for the table's cap.
+    namespaces: usize,
+    /// Entries removed.
+    removals: usize,
+    /// Whether nothing goes that the tally does not call excess: it lacks only what the Python library put.
+    believes_tally: bool,
+}
+
+/// How far a tally may be above what `gsi_lru` shows before a put lowers it: the index lags, and a tally that is too high
+/// only makes puts count.
+const SLACK: i64 = 100;
+
+/// Of a put, whose time and cost must not grow with the table.
+const OF_A_PUT: Bounds = Bounds { keys: 5000, namespaces: 32, removals: 200, believes_tally: true };
+
+/// Of `vacuum`, which has its function's time.
+const OF_VACUUM: Bounds =
+    Bounds { keys: usize::MAX, namespaces: usize::MAX, removals: usize::MAX, believes_tally: false };
+
+/// The least recently used entries of a scope.
+#[derive(Debug, Default)]
+struct Oldest {
+    /// In that order.
+    keys: Vec<LruKey>,
+    /// Whether these are all there are.
+    all: bool,
+}
+
+/// What bringing a scope under its cap came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shrunk {
+    evicted: Evicted,
+    /// Whether the tally differs from what the index shows, one of which is wrong.
+    is_doubtful: bool,
+}
+
+/// What is to go.
+#[derive(Debug, PartialEq, Eq)]
+struct Choice {
+    expired: Vec<RowRef>,
+    evicted: Vec<RowRef>,
+    /// Whether the cap is not kept yet when these are gone.
+    more: bool,
+}
+
+/// Chooses from `examined`, the least recently used of `rows` rows in that order, what goes so that no more than `cap`
+/// live ones stay: expired ones first, then live ones in their order; `most` in all.
+fn choose(examined: Vec<RowRef>, rows: u64, cap: u64, most: usize, now_secs: i64) -> Choice {
+    let (mut expired, mut live): (Vec<_>, Vec<_>) = examined.into_iter().partition(|row| row.is_expired(now_secs));
+    let victims = eviction_batch(rows.saturating_sub(expired.len() as u64), cap);
+    let victims = usize::try_from(victims).unwrap_or(usize::MAX);
+    let wanted = expired.len().saturating_add(victims);
+    expired.truncate(most);
+    live.truncate(victims.min(most - expired.len()));
+    let more = wanted > expired.len() + live.len();
+    Choice { expired, evicted: live, more }
+}
+
 impl Cache {
     /// Brings the namespace back under its quota, or, where it has none, the table under `MNEME_MAX_ENTRIES`:
     /// what a put does after it has stored.
     ///
-    /// Reads: one tally; past the cap, the keys of `gsi_lru` and the rows to go. Writes: removals.
-    /// A table that was never counted (its tally vanished, or the cap is new) is left to `vacuum`, which finds the
-    /// namespaces that the directory lacks.
+    /// Reads: one tally; past the cap, up to 5,000 keys of `gsi_lru`, and up to 1,000 of the rows, where any expire.
+    /// Writes: removals, up to 200; what is over the cap then is the next put's, or `vacuum`'s.
+    /// Up to 5,000 rows are counted before any goes. Past that the tally is believed; one that was never counted (it
+    /// vanished, or the cap is new) is left to `vacuum`. Of more than 32 namespaces under the table's cap, 32 chosen at
+    /// random are looked into, as Redis samples keys: what goes is about the least recently used.
     pub async fn enforce_caps(&self, namespace: &Namespace, quota: Option<u64>) -> Result<Evicted, Error> {
         if self.config.max_entries.is_some() {
             self.register(namespace).await?;
@@ -76,68 +148,117 @@ impl Cache {
         };
         let tally = self.table.tally(scope.tally()).await?;
         let fits = tally.counted && tally.entries <= i64::try_from(cap).unwrap_or(i64::MAX);
-        if fits || (!tally.counted && matches!(scope, Scope::Table)) {
+        // The directory of a table that was never counted may lack namespaces, which `vacuum` finds.
+        let countable = matches!(scope, Scope::Namespace(_)) && cap <= OF_A_PUT.keys as u64;
+        if fits || (!tally.counted && !countable) {
             return Ok(Evicted::default());
         }
-        self.shrink(scope, tally, cap).await
+        Ok(self.shrink(scope, tally, cap, OF_A_PUT).await?.evicted)
     }
 
-    /// Counts the namespace and brings it under `cap`.
-    pub async fn shrink_namespace(&self, namespace: &Namespace, cap: u64) -> Result<Evicted, Error> {
-        let scope = Scope::Namespace(namespace);
-        self.shrink(scope, self.table.tally(scope.tally()).await?, cap).await
-    }
-
-    /// Counts the table, namespace by namespace of the directory, and brings it under `cap`.
-    pub async fn shrink_table(&self, cap: u64) -> Result<Evicted, Error> {
-        self.shrink(Scope::Table, self.table.tally(Scope::Table.tally()).await?, cap).await
-    }
-
-    /// Counts `scope`, removes what is over `cap`, and sets the tally right. A tally only raises the question: rows go
-    /// and come without it, by DynamoDB's own TTL and by the Python library.
-    async fn shrink(&self, scope: Scope<'_>, tally: Tally, cap: u64) -> Result<Evicted, Error> {
-        let keys = self.oldest_first(scope).await?;
-        let rows = keys.len() as u64;
-        let batch = eviction_batch(rows, cap) as usize;
-        // Whether any entry expires is known of a tally that was counted; the first count finds it out.
-        let looks_for_expired = !tally.counted || (tally.has_ttl && batch > 0);
-        let examined = if looks_for_expired { keys.len().min((2 * batch).max(EXAMINED)) } else { batch };
-        let (expired, live) = self.examine(&keys[..examined]).await?;
-        let has_ttl = !tally.counted && (examined < keys.len() || live.iter().any(|row| row.expires_at.is_some()));
-        let victims = eviction_batch(rows - expired.len() as u64, cap) as usize;
-        let expired = self.remove(&expired, Reason::Expired).await?;
-        let evicted = self.remove(&live[..victims.min(live.len())], Reason::Evicted).await?;
-        let removed =
-            Evicted { expired: expired.removed, evicted: evicted.removed, unfinished: expired.left + evicted.left > 0 };
-        let gone = removed.expired + removed.evicted;
-        let moved = Tally { entries: tally.entries - gone as i64, ..tally };
-        self.table.recount(scope.tally(), moved, rows - gone, has_ttl).await?;
+    /// Counts each of `quotas`, and the table where `cap` is given, namespace by namespace of the directory; brings them under
+    /// it, and sets tallies right: what `vacuum` does. It takes two seconds where a tally and the index differ.
+    pub async fn keep_caps(&self, quotas: &[(Namespace, u64)], cap: Option<u64>) -> Result<Evicted, Error> {
+        let scopes = quotas.iter().map(|(namespace, quota)| (Scope::Namespace(namespace), *quota));
+        let mut removed = Evicted::default();
+        let mut doubtful = Vec::new();
+        for (scope, cap) in scopes.chain(cap.map(|cap| (Scope::Table, cap))) {
+            let shrunk = self.shrink(scope, self.table.tally(scope.tally()).await?, cap, OF_VACUUM).await?;
+            removed.add(shrunk.evicted);
+            if shrunk.is_doubtful {
+                doubtful.push((scope, self.table.tally(scope.tally()).await?));
+            }
+        }
+        if !doubtful.is_empty() && Instant::now() + INDEX_LAG < self.deadline {
+            tokio::time::sleep(INDEX_LAG).await;
+            for (scope, tally) in doubtful {
+                // One that moves is left to a quieter time: what is new may not show yet.
+                if self.table.tally(scope.tally()).await? == tally {
+                    let rows = self.oldest_first(scope, OF_VACUUM).await?.keys.len() as u64;
+                    self.table.recount(scope.tally(), tally, rows, false).await?;
+                }
+            }
+        }
         Ok(removed)
     }
 
-    /// Reads the rows behind `keys` and tells the expired from the live; both stay in the order of the keys.
-    async fn examine(&self, keys: &[LruKey]) -> Result<(Vec<RowRef>, Vec<RowRef>), Error> {
-        let rows = self.table.batch_get(keys.iter().map(|key| key.id.into()), Projection::Ages).await?;
+    /// Counts `scope` and removes what is over `cap`, each as far as `bounds` allow. A tally only raises the question: rows go
+    /// and come without it, by DynamoDB's own TTL and by the Python library. The index, which answers it, lags: it may
+    /// still show rows that are gone, and lack new ones.
+    async fn shrink(&self, scope: Scope<'_>, tally: Tally, cap: u64, bounds: Bounds) -> Result<Shrunk, Error> {
+        let oldest = self.oldest_first(scope, bounds).await?;
+        let seen = oldest.keys.len() as u64;
+        let told = u64::try_from(tally.entries).unwrap_or(0);
+        // Of as many as the index shows. What is gone and still shown counts as excess otherwise, and so live rows would go.
+        let rows_of = |shown: u64| match (oldest.all, tally.counted && bounds.believes_tally) {
+            (false, _) => shown.max(told),
+            (true, true) => shown.min(told),
+            (true, false) => shown,
+        };
+        let batch = usize::try_from(eviction_batch(rows_of(seen), cap)).unwrap_or(usize::MAX).min(bounds.removals);
+        // Whether any entry expires is known of a tally that was counted; the first count finds it out.
+        let looks_for_expired = !tally.counted || (tally.has_ttl && batch > 0);
+        let wanted = if looks_for_expired { batch.saturating_mul(2).max(EXAMINED) } else { batch };
+        let examined = wanted.min(oldest.keys.len());
+        let rest = examined < oldest.keys.len() || !oldest.all;
+        let keys = &oldest.keys[..examined];
+        let examined = self.examine(keys).await?;
+        let shown = seen - (keys.len() - examined.len()) as u64;
         let now = self.now_secs();
-        Ok(keys
-            .iter()
-            .filter_map(|key| RowRef::from_item(rows.get(key.id.into())?))
-            .partition(|row| row.is_expired(now)))
+        let mortal = examined.iter().any(|row| row.expires_at.is_some() && !row.is_expired(now));
+        let choice = choose(examined, rows_of(shown), cap, bounds.removals, now);
+        let expired = self.remove(&choice.expired, Reason::Expired).await?;
+        let evicted = self.remove(&choice.evicted, Reason::Evicted).await?;
+        let removed = Evicted {
+            expired: expired.removed,
+            evicted: evicted.removed,
+            unfinished: choice.more || expired.left + evicted.left > 0,
+        };
+        let mut shrunk = Shrunk { evicted: removed, is_doubtful: false };
+        if oldest.all {
+            let gone = (removed.expired + removed.evicted) as i64;
+            let moved = Tally { entries: tally.entries - gone, ..tally };
+            let shown = shown as i64 - gone;
+            if !tally.counted {
+                let entries = u64::try_from(shown.max(moved.entries)).unwrap_or(0);
+                if entries > 0 {
+                    self.table.recount(scope.tally(), moved, entries, rest || mortal).await?;
+                }
+            } else if shown + SLACK < moved.entries {
+                let entries = u64::try_from(shown + SLACK).unwrap_or(0);
+                self.table.recount(scope.tally(), moved, entries, false).await?;
+            }
+            shrunk.is_doubtful = shown != moved.entries;
+        }
+        Ok(shrunk)
     }
 
-    /// All entries of `scope`, least recently used first.
-    async fn oldest_first(&self, scope: Scope<'_>) -> Result<Vec<LruKey>, Error> {
-        match scope {
-            Scope::Namespace(namespace) => self.table.least_recently_used(namespace, None, usize::MAX).await,
+    /// The rows behind `keys` that are there, in the order of the keys.
+    async fn examine(&self, keys: &[LruKey]) -> Result<Vec<RowRef>, Error> {
+        let rows = self.table.batch_get(keys.iter().map(|key| key.id.into()), Projection::Ages).await?;
+        Ok(keys.iter().filter_map(|key| RowRef::from_item(rows.get(key.id.into())?)).collect())
+    }
+
+    /// The entries of `scope`, least recently used first, within `bounds`.
+    async fn oldest_first(&self, scope: Scope<'_>, bounds: Bounds) -> Result<Oldest, Error> {
+        let (namespaces, mut all) = match scope {
+            Scope::Namespace(namespace) => (vec![namespace.clone()], true),
             Scope::Table => {
-                let mut keys = Vec::new();
-                for namespace in self.registered_namespaces().await? {
-                    keys.extend(self.table.least_recently_used(&namespace, None, usize::MAX).await?);
-                }
-                keys.sort_unstable();
-                Ok(keys)
+                let registered = self.registered_namespaces().await?;
+                let all = registered.len() <= bounds.namespaces;
+                let some = bounds.namespaces.min(registered.len());
+                (fastrand::choose_multiple(registered, some), all)
             }
+        };
+        let most = (bounds.keys / namespaces.len().max(1)).max(bounds.removals);
+        let mut keys = Vec::new();
+        for namespace in namespaces {
+            let (some, complete) = self.table.oldest(&namespace, most).await?;
+            keys.extend(some);
+            all &= complete;
         }
+        keys.sort_unstable();
+        Ok(Oldest { keys, all })
     }
 }
 
@@ -146,6 +267,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::key::EntryId;
+    use crate::normalize::QueryHash;
+
+    fn row(at: usize, last_accessed_at: i64, expires_at: Option<i64>) -> RowRef {
+        RowRef {
+            id: EntryId::new(at as u64 + 1).unwrap(),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of(&at.to_string(), true),
+            created_at: 0,
+            last_accessed_at,
+            expires_at,
+        }
+    }
 
     #[test]
     fn batches_are_the_python_librarys() {
@@ -157,6 +291,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        /// What goes is expired or, in order, the least recently used; what stays fits, unless the bound was reached; and
+        /// nothing live goes where the expired alone suffice.
+        #[test]
+        fn any_choice_takes_the_expired_and_then_the_oldest(
+            ages in prop::collection::vec((0i64..50, prop::option::of(0i64..50)), 0..120),
+            unseen in 0u64..40, cap in 1u64..150, most in 0usize..100,
+        ) {
+            let now = 25;
+            let mut rows: Vec<RowRef> = ages.iter().enumerate().map(|(at, (used, ttl))| row(at, *used, *ttl)).collect();
+            rows.sort_by_key(|row| (row.last_accessed_at, row.id));
+            let total = rows.len() as u64 + unseen;
+            let choice = choose(rows.clone(), total, cap, most, now);
+            let (over, live): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_expired(now));
+            prop_assert!(choice.expired.len() + choice.evicted.len() <= most);
+            prop_assert!(over.starts_with(&choice.expired) && live.starts_with(&choice.evicted));
+            let left = total - (choice.expired.len() + choice.evicted.len()) as u64;
+            if choice.more {
+                prop_assert!(choice.expired.len() + choice.evicted.len() == most || choice.evicted.len() == live.len());
+            } else {
+                prop_assert_eq!(choice.expired.len(), over.len());
+                prop_assert!(left <= cap);
+            }
+            if total - over.len() as u64 <= cap {
+                prop_assert!(choice.evicted.is_empty());
+            }
+        }
+
         #[test]
         fn what_stays_fits_and_is_not_nothing_by_accident(live in 0u64..10_000, cap in 1u64..10_000) {
             let batch = eviction_batch(live, cap);

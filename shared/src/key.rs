@@ -57,6 +57,14 @@ pub enum DerivedKind {
     Directory = 4,
     /// The line of writers before the counter.
     Line = 5,
+    /// How far `vacuum` has come.
+    Sweep = 6,
+    /// Which packed segments there are.
+    Catalog = 7,
+    /// A part of the basis that packed segments stand on.
+    Basis = 8,
+    /// The search codes of a range of ids.
+    Segment = 9,
 }
 
 /// Into how many items the names of the namespaces are spread: 64 × 400 KB hold over 100,000 of 200 bytes.
@@ -74,6 +82,29 @@ impl RowKey {
 
     /// The line of writers before the counter.
     pub const LINE: Self = Self::derived(DerivedKind::Line, 0);
+
+    /// How far `vacuum` has come.
+    pub const SWEEP: Self = Self::derived(DerivedKind::Sweep, 0);
+
+    /// Which packed segments there are.
+    pub const CATALOG: Self = Self::derived(DerivedKind::Catalog, 0);
+
+    /// Part `part` of the basis of `generation`, which is below 2^56.
+    pub const fn basis(generation: u64, part: u64) -> Self {
+        Self::derived(DerivedKind::Basis, ((generation as u128) << 64) + part as u128)
+    }
+
+    /// The segment of range `number` under the basis of `generation`, which is below 2^56.
+    pub const fn segment(generation: u64, number: u64) -> Self {
+        Self::derived(DerivedKind::Segment, ((generation as u128) << 64) + number as u128)
+    }
+
+    /// The generation that a part of a basis, or a segment, is of.
+    pub fn generation(self) -> Option<u64> {
+        let kind = self.derived_kind()?;
+        let low = self.0.unsigned_abs() & ((1 << 120) - 1);
+        matches!(kind, DerivedKind::Basis | DerivedKind::Segment).then_some((low >> 64) as u64)
+    }
 
     const fn derived(kind: DerivedKind, low: u128) -> Self {
         Self(-(((kind as i128) << 120) + low as i128))
@@ -124,8 +155,10 @@ impl RowKey {
     /// The kind of derived item, where the key is one's.
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> 120;
-        use DerivedKind::{Directory, Line, Pointer, Receipt, Tally};
-        [Pointer, Tally, Receipt, Directory, Line].into_iter().find(|known| *known as i128 == kind)
+        use DerivedKind::{Basis, Catalog, Directory, Line, Pointer, Receipt, Segment, Sweep, Tally};
+        [Pointer, Tally, Receipt, Directory, Line, Sweep, Catalog, Basis, Segment]
+            .into_iter()
+            .find(|known| *known as i128 == kind)
     }
 
     /// The key as text for a caller to send back.
@@ -173,6 +206,11 @@ mod tests {
             (RowKey::TABLE_TALLY, DerivedKind::Tally),
             (RowKey::receipt(&namespace, "k"), DerivedKind::Receipt),
             (RowKey::directory(&namespace), DerivedKind::Directory),
+            (RowKey::LINE, DerivedKind::Line),
+            (RowKey::SWEEP, DerivedKind::Sweep),
+            (RowKey::CATALOG, DerivedKind::Catalog),
+            (RowKey::basis((1 << 56) - 1, 3), DerivedKind::Basis),
+            (RowKey::segment((1 << 56) - 1, u64::MAX), DerivedKind::Segment),
         ] {
             assert_eq!(key.derived_kind(), Some(kind));
             assert_eq!(key.entry(), None);
@@ -180,6 +218,8 @@ mod tests {
             assert!(text.len() <= 39 && text.starts_with('-'), "{text}");
             assert_eq!(RowKey::from_attribute(&key.attribute()), Some(key));
         }
+        assert_eq!(RowKey::segment(77, u64::MAX).generation(), Some(77));
+        assert_eq!(RowKey::SWEEP.generation(), None);
         assert_eq!(RowKey::COUNTER.entry(), None);
         assert_eq!(RowKey::COUNTER.derived_kind(), None);
         assert_eq!(RowKey::from(EntryId::new(7).unwrap()).derived_kind(), None);

@@ -6,7 +6,7 @@
 //! | the table: reads, creation, transactions | [`table`] |
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
 //! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
-//! | the vectors in memory and the search | [`replica`], [`similarity`] |
+//! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
 //! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
@@ -31,6 +31,7 @@ pub mod key;
 pub mod limits;
 pub mod namespace;
 pub mod normalize;
+pub mod packed;
 pub mod page;
 pub mod recorder;
 pub mod repair;
@@ -38,6 +39,5 @@ pub mod replica;
 pub mod report;
 pub mod routes;
 pub mod runtime;
-pub mod similarity;
 pub mod table;
 pub mod write;

@@ -48,6 +48,11 @@ impl QueryHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its first 32 bits.
+    pub fn prefix(&self) -> u32 {
+        u32::from_str_radix(&self.0[..8], 16).unwrap_or(0)
+    }
 }
 
 impl TryFrom<String> for QueryHash {

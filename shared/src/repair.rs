@@ -13,6 +13,8 @@ use crate::error::Error;
 use crate::eviction::Evicted;
 use crate::key::{DerivedKind, EntryId, RowKey};
 use crate::namespace::Namespace;
+use crate::packed::Catalog;
+use crate::packed::pack::Packed;
 use crate::table::{Projection, pointed_entry};
 use crate::write::remove::{Reason, RowRef};
 
@@ -29,7 +31,7 @@ pub struct Repaired {
     pub examined: u64,
     /// Pointers made for entries that had none, or moved to them from entries that are gone.
     pub pointers_set: u64,
-    /// Pointers and receipts removed that led nowhere or were over.
+    /// Pointers and receipts removed that led nowhere or were over, and segments of an earlier basis.
     pub derived_removed: u64,
     /// Entries removed because another one is the pair's.
     pub duplicates: u64,
@@ -46,6 +48,8 @@ pub enum Cursor {
     After(RowKey),
     /// With the caps: all rows have been gone through.
     Caps,
+    /// With packed segments: the caps are kept.
+    Pack,
 }
 
 impl Cursor {
@@ -55,6 +59,7 @@ impl Cursor {
             Self::Start => "start".to_owned(),
             Self::After(key) => key.to_cursor(),
             Self::Caps => "caps".to_owned(),
+            Self::Pack => "pack".to_owned(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Cursor {
         match text {
             "start" => Ok(Self::Start),
             "caps" => Ok(Self::Caps),
+            "pack" => Ok(Self::Pack),
             key => RowKey::from_cursor(key).map(Self::After),
         }
     }
@@ -70,7 +76,7 @@ impl Cursor {
     fn after(self) -> Option<RowKey> {
         match self {
             Self::After(key) => Some(key),
-            Self::Start | Self::Caps => None,
+            Self::Start | Self::Caps | Self::Pack => None,
         }
     }
 }
@@ -83,6 +89,8 @@ pub struct Sweep {
     pub removed: Evicted,
     /// Repairs made.
     pub repaired: Repaired,
+    /// What was packed.
+    pub packed: Packed,
 }
 
 /// What one page of the table holds that matters here.
@@ -92,6 +100,15 @@ struct Slice {
     highest: u64,
     pointers: Vec<(RowKey, EntryId)>,
     over: Vec<RowKey>,
+    /// Items of bases and segments, with their generations.
+    packed: Vec<(RowKey, u64)>,
+}
+
+/// What a pass knows of the table from its beginning on.
+struct Known {
+    /// The counter's, which only grows: what is below it now is so for good.
+    next_id: u64,
+    catalog: Option<Catalog>,
 }
 
 impl Sweep {
@@ -116,7 +133,7 @@ impl Sweep {
                 Some(DerivedKind::Receipt) if number(item, "ttl").is_some_and(|until: i64| until <= now_secs) => {
                     slice.over.push(key);
                 }
-                _ => {}
+                _ => slice.packed.extend(key.generation().map(|generation| (key, generation))),
             }
         }
         slice
@@ -124,18 +141,31 @@ impl Sweep {
 }
 
 impl Cache {
-    /// Goes through the table from `at` on, and then to the caps, until the end or until the deadline is near, and
-    /// returns where to go on: removes expired entries, gives every live entry its pointer, removes duplicates and what
-    /// leads nowhere, and moves the counter past every id in use.
+    /// Where the last pass that was to be resumed ended; the start, when it came to its end. Reads: one derived item.
+    pub async fn kept_place(&self) -> Result<Cursor, Error> {
+        let kept = self.table.kept_cursor().await?;
+        Ok(kept.and_then(|cursor| Cursor::from_text(&cursor).ok()).unwrap_or(Cursor::Start))
+    }
+
+    /// Keeps where a pass ended, for the next one. Writes: one derived item.
+    pub async fn keep_place(&self, next: Option<Cursor>) -> Result<(), Error> {
+        self.table.keep_cursor(next.map(Cursor::to_text)).await
+    }
+
+    /// Goes through the table from `at` on, then to the caps, then to what can be packed, until the end or until the
+    /// deadline is near, and returns where to go on: removes expired entries, gives every live entry its pointer, removes
+    /// duplicates and what leads nowhere, and moves the counter past every id in use. A pass over one namespace packs
+    /// nothing.
     ///
-    /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers.
+    /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers; as [`Cache::pack`].
     /// Errors: `StoreBackendError`; what was set right until then stays so.
     pub async fn sweep(&self, sweep: &mut Sweep, at: Cursor) -> Result<Option<Cursor>, Error> {
         let mut at = at;
-        while at != Cursor::Caps {
+        let known = Known { next_id: self.counter().await?.next_id, catalog: self.table.catalog().await? };
+        while !matches!(at, Cursor::Caps | Cursor::Pack) {
             let page = self.table.scan_page((0, 1), at.after(), Projection::Census).await?;
             let slice = sweep.slice(&page.items, self.now_secs());
-            if !self.settle_slice(sweep, slice).await? {
+            if !self.settle_slice(sweep, slice, &known).await? {
                 return Ok(Some(at));
             }
             at = page.next.map_or(Cursor::Caps, Cursor::After);
@@ -143,13 +173,22 @@ impl Cache {
                 return Ok(Some(at));
             }
         }
-        let settled = self.settle_caps(sweep.only.as_ref()).await?;
-        sweep.removed.add(settled);
-        Ok(settled.unfinished.then_some(Cursor::Caps))
+        if at == Cursor::Caps {
+            let settled = self.settle_caps(sweep.only.as_ref()).await?;
+            sweep.removed.add(settled);
+            if settled.unfinished {
+                return Ok(Some(Cursor::Caps));
+            }
+        }
+        if sweep.only.is_some() {
+            return Ok(None);
+        }
+        sweep.packed = self.pack(self.deadline.checked_sub(MARGIN).unwrap_or(self.deadline)).await?;
+        Ok(sweep.packed.unfinished.then_some(Cursor::Pack))
     }
 
     /// False when the time was up before all of the slice was settled.
-    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice) -> Result<bool, Error> {
+    async fn settle_slice(&self, sweep: &mut Sweep, slice: Slice, known: &Known) -> Result<bool, Error> {
         let now = self.now_secs();
         sweep.repaired.examined += slice.rows.len() as u64;
         let (expired, live): (Vec<RowRef>, Vec<RowRef>) = slice.rows.into_iter().partition(|row| row.is_expired(now));
@@ -158,7 +197,9 @@ impl Cache {
         if removal.left > 0 {
             return Ok(false);
         }
-        sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
+        if slice.highest >= known.next_id {
+            sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
+        }
         self.set_pointers(sweep, &live).await?;
         if self.config.max_entries.is_some() {
             for namespace in live.iter().map(|row| &row.namespace).collect::<BTreeSet<_>>() {
@@ -178,7 +219,16 @@ impl Cache {
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
             .await?;
-        sweep.repaired.derived_removed += dropped.iter().chain(&ended).filter(|removed| **removed).count() as u64;
+        let current = known.catalog.map_or(0, |catalog| catalog.generation);
+        let old: Vec<RowKey> =
+            slice.packed.into_iter().filter(|(_, generation)| *generation < current).map(|(key, _)| key).collect();
+        stream::iter(old.clone())
+            .map(|key| self.table.drop_derived(key))
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        let removed = dropped.iter().chain(&ended).filter(|removed| **removed).count() + old.len();
+        sweep.repaired.derived_removed += removed as u64;
         Ok(true)
     }
 
@@ -221,16 +271,8 @@ impl Cache {
 
     /// Counts the namespaces that have a quota, and the table where it has a cap, and brings them under it.
     async fn settle_caps(&self, only: Option<&Namespace>) -> Result<Evicted, Error> {
-        let mut removed = Evicted::default();
-        for (name, quota) in self.counter().await?.quotas {
-            let namespace = Namespace::from_row(name);
-            if only.is_none_or(|only| namespace == *only) {
-                removed.add(self.shrink_namespace(&namespace, quota).await?);
-            }
-        }
-        if let (Some(cap), None) = (self.config.max_entries, only) {
-            removed.add(self.shrink_table(cap).await?);
-        }
-        Ok(removed)
+        let quotas = self.counter().await?.quotas.into_iter().map(|(name, quota)| (Namespace::from_row(name), quota));
+        let quotas: Vec<_> = quotas.filter(|(namespace, _)| only.is_none_or(|only| namespace == only)).collect();
+        self.keep_caps(&quotas, self.config.max_entries.filter(|_| only.is_none())).await
     }
 }

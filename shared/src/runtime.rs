@@ -25,12 +25,15 @@ use crate::table::Table;
 pub trait Operation: Send + Sync + 'static {
     /// Its name, as in [`crate::routes::FUNCTIONS`].
     const FUNCTION: &'static str;
-    /// Whether scheduled events invoke it, as a request without fields.
-    const SCHEDULED: bool = false;
     /// The request.
     type Request: DeserializeOwned + Send;
     /// The response object.
     type Response: Serialize + Send;
+
+    /// The request that a scheduled event stands for; `None`: such events are refused.
+    fn on_schedule() -> Option<Fields> {
+        None
+    }
 
     /// Answers one request. Calls [`Invocation::enter`] or [`Invocation::scope`] before it uses a namespace.
     fn handle(
@@ -98,7 +101,7 @@ async fn invoke<O: Operation>(
 ) -> Result<Box<RawValue>, Error> {
     let begun = Instant::now();
     let Event { caller, access, fields } =
-        event::read(payload, O::FUNCTION, O::SCHEDULED, cache.config.namespace_claim.as_deref());
+        event::read(payload, O::FUNCTION, O::on_schedule(), cache.config.namespace_claim.as_deref());
     let invocation = Invocation::new(access);
     let outcome = match fields {
         Ok(fields) => answer(operation, cache, &invocation, fields).await,

@@ -3,10 +3,15 @@
 //! - [`stack`]: the real function binaries over an embedded DynamoDB, and a client for both APIs.
 //! - [`invariants`]: what must hold of the table whatever has happened.
 //! - [`proxy`]: what the functions send to DynamoDB, seen and, where a test says so, spoilt on the way.
+//! - [`fault`]: in which ways; [`lag`]: how far the indexes are behind.
 
+pub mod fault;
 pub mod invariants;
+pub mod lag;
 pub mod proxy;
 pub mod stack;
 
-pub use proxy::{Fault, Proxy};
+pub use fault::Fault;
+pub use lag::Lag;
+pub use proxy::Proxy;
 pub use stack::{FunctionError, Stack, http_event, vector};

@@ -1,76 +1,25 @@
 //! A proxy between the functions and DynamoDB: it notes every call, and spoils those that a test tells it to.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
-/// What is done to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// It is carried out, and the answer replaced by a server error.
-    ReplyLost,
-    /// It is not carried out; the answer is a server error.
-    NotCarriedOut,
-    /// The connection breaks before it is carried out.
-    ResetBefore,
-    /// It is carried out, and the connection breaks before the answer.
-    ResetAfter,
-    /// It is carried out that much later.
-    Late(Duration),
-    /// It is refused with this code.
-    Refused(&'static str),
-    /// Another transaction holds one of its items.
-    Conflict,
-    /// A transaction is cancelled with these codes, one per action; `None` for those that had no part in it.
-    Cancelled(Vec<Option<&'static str>>),
-    /// Half of a batch's keys are left unprocessed.
-    Unprocessed,
-    /// A page is empty and not the last, as when all its items were filtered out.
-    EmptyPage,
-}
-
-impl Fault {
-    /// Every kind that DynamoDB itself may come up with at any time.
-    pub fn all() -> Vec<Self> {
-        vec![
-            Self::ReplyLost,
-            Self::NotCarriedOut,
-            Self::ResetBefore,
-            Self::ResetAfter,
-            Self::Late(Duration::from_millis(30)),
-            Self::Refused("ProvisionedThroughputExceededException"),
-            Self::Refused("ThrottlingException"),
-            Self::Conflict,
-            Self::Unprocessed,
-            Self::EmptyPage,
-        ]
-    }
-
-    /// Whether it can happen to a call of `operation`.
-    pub fn fits(&self, operation: &str) -> bool {
-        match self {
-            Self::Conflict => ["TransactWriteItems", "UpdateItem", "PutItem", "DeleteItem"].contains(&operation),
-            Self::Cancelled(_) => operation == "TransactWriteItems",
-            Self::Unprocessed => operation == "BatchGetItem",
-            Self::EmptyPage => ["Query", "Scan"].contains(&operation),
-            Self::ReplyLost
-            | Self::NotCarriedOut
-            | Self::ResetBefore
-            | Self::ResetAfter
-            | Self::Late(_)
-            | Self::Refused(_) => true,
-        }
-    }
-}
+use crate::fault::{Fault, cancellation_body, error_body};
+use crate::lag::{Lag, Lagging, entries_written};
 
 /// One call to DynamoDB.
 #[derive(Debug, Clone)]
@@ -81,12 +30,58 @@ pub struct Call {
     pub request: Value,
     /// Capacity units that it consumed, where the engine reports them.
     pub capacity: Value,
+    /// What was done to it.
+    pub fault: Option<Fault>,
+    /// When it came.
+    pub began: Instant,
+    /// When it was answered.
+    pub ended: Instant,
 }
 
-/// Faults that come at random, the same ones for the same seed and calls.
+/// What waits for a call.
+#[derive(Debug)]
+enum Waiting {
+    Fault(Fault),
+    /// Tells that the call has come, and waits for leave.
+    Hold(oneshot::Sender<()>, oneshot::Receiver<()>),
+}
+
+/// A call that is held up before it is carried out.
+#[derive(Debug)]
+pub struct Held {
+    came: oneshot::Receiver<()>,
+    leave: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until the call has come, and returns what lets it go.
+    pub async fn came(self) -> impl FnOnce() {
+        self.came.await.expect("the call comes");
+        let leave = self.leave;
+        move || leave.send(()).expect("the call waits")
+    }
+}
+
+/// Faults that come at random: for each operation a sequence of its own, the same for the same seed.
 struct Chance {
-    rng: fastrand::Rng,
+    seed: u64,
     per_mille: u32,
+    sequences: HashMap<String, fastrand::Rng>,
+}
+
+impl Chance {
+    fn draw(&mut self, operation: &str) -> Option<Fault> {
+        let rng = self.sequences.entry(operation.to_owned()).or_insert_with(|| {
+            // Its keys are fixed, so that it hashes alike in every run.
+            let mut hasher = DefaultHasher::new();
+            (self.seed, operation).hash(&mut hasher);
+            fastrand::Rng::with_seed(hasher.finish())
+        });
+        // Both are drawn each time, so that a sequence does not depend on the rate.
+        let (hit, fault) = (rng.u32(..1000) < self.per_mille, rng.u64(..));
+        let fitting: Vec<Fault> = Fault::all().into_iter().filter(|fault| fault.fits(operation)).collect();
+        hit.then(|| fitting[(fault % fitting.len() as u64) as usize].clone())
+    }
 }
 
 #[derive(Default)]
@@ -94,32 +89,28 @@ struct Shared {
     upstream: String,
     calls: Vec<Call>,
     /// For a call of this operation, the one that comes after so many others of it.
-    faults: VecDeque<(String, usize, Fault)>,
+    waiting: VecDeque<(String, usize, Waiting)>,
     chance: Option<Chance>,
-    /// How long the indexes do not show a new entry.
-    index_lag: Duration,
-    /// When entries were stored, as the transactions that stored them came by.
-    stored: HashMap<String, Instant>,
+    indexes: Lagging,
+    /// How long every call takes at least.
+    pause: Duration,
+    /// How many mutations of others came first.
+    overtaken: u64,
     /// The keys of empty pages: where the next page really starts.
     empty_pages: HashMap<String, Value>,
 }
 
 impl Shared {
-    /// The fault that a call of `operation` meets.
-    fn fault(&mut self, operation: &str) -> Option<Fault> {
-        let waiting = self.faults.iter().position(|(of, others, _)| of == operation && *others == 0);
-        for (_, others, _) in self.faults.iter_mut().filter(|(of, ..)| of == operation) {
+    /// What a call of `operation` meets.
+    fn met_by(&mut self, operation: &str) -> Option<Waiting> {
+        let next = self.waiting.iter().position(|(of, others, _)| of == operation && *others == 0);
+        for (_, others, _) in self.waiting.iter_mut().filter(|(of, ..)| of == operation) {
             *others = others.saturating_sub(1);
         }
-        if let Some((.., fault)) = waiting.and_then(|at| self.faults.remove(at)) {
-            return Some(fault);
+        if let Some((.., waiting)) = next.and_then(|at| self.waiting.remove(at)) {
+            return Some(waiting);
         }
-        let Chance { rng, per_mille } = self.chance.as_mut()?;
-        if rng.u32(..1000) >= *per_mille {
-            return None;
-        }
-        let fitting: Vec<Fault> = Fault::all().into_iter().filter(|fault| fault.fits(operation)).collect();
-        rng.choice(fitting)
+        self.chance.as_mut()?.draw(operation).map(Waiting::Fault)
     }
 }
 
@@ -127,13 +118,30 @@ impl Shared {
 struct Forwarder {
     shared: Arc<Mutex<Shared>>,
     client: reqwest::Client,
+    /// How many calls are at work.
+    at_work: watch::Sender<usize>,
 }
+
+/// The answer to a call, or that its connection is to be reset.
+type Answer = Result<Response<Full<Bytes>>, Reset>;
+
+#[derive(Debug)]
+struct Reset;
+
+impl std::fmt::Display for Reset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("reset by the test")
+    }
+}
+
+impl std::error::Error for Reset {}
 
 /// A running proxy; it ends when dropped.
 pub struct Proxy {
     url: String,
     shared: Arc<Mutex<Shared>>,
-    task: JoinHandle<()>,
+    at_work: watch::Receiver<usize>,
+    task: JoinHandle<Infallible>,
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -146,10 +154,9 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let forwarder = Forwarder { shared: shared.clone(), client: reqwest::Client::new() };
-        let router = Router::new().fallback(forward).layer(DefaultBodyLimit::disable()).with_state(forwarder);
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
-        Self { url, shared, task }
+        let (sender, at_work) = watch::channel(0);
+        let forwarder = Forwarder { shared: shared.clone(), client: reqwest::Client::new(), at_work: sender };
+        Self { url, shared, at_work, task: tokio::spawn(serve(listener, forwarder)) }
     }
 
     /// Where it listens.
@@ -169,32 +176,54 @@ impl Proxy {
 
     /// Spoils the call of `operation` that comes after so many `others` of it.
     pub fn spoil_nth(&self, operation: &str, others: usize, fault: Fault) {
-        lock(&self.shared).faults.push_back((operation.to_owned(), others, fault));
+        lock(&self.shared).waiting.push_back((operation.to_owned(), others, Waiting::Fault(fault)));
+    }
+
+    /// Holds the call of `operation` that comes after so many `others` of it, until it is let go.
+    pub fn hold_nth(&self, operation: &str, others: usize) -> Held {
+        let ((tell, came), (leave, wait)) = (oneshot::channel(), oneshot::channel());
+        lock(&self.shared).waiting.push_back((operation.to_owned(), others, Waiting::Hold(tell, wait)));
+        Held { came, leave }
     }
 
     /// Spoils that many of a thousand calls from now on.
     pub fn spoil_at_random(&self, seed: u64, per_mille: u32) {
-        lock(&self.shared).chance = Some(Chance { rng: fastrand::Rng::with_seed(seed), per_mille });
+        lock(&self.shared).chance = Some(Chance { seed, per_mille, sequences: HashMap::new() });
     }
 
     /// Spoils nothing from now on, whatever waits.
     pub fn spoil_nothing(&self) {
         let mut shared = lock(&self.shared);
-        shared.faults.clear();
+        shared.waiting.clear();
         shared.chance = None;
     }
 
-    /// Hides entries from the indexes for that long after they were stored.
-    pub fn delay_indexes(&self, lag: Duration) {
-        lock(&self.shared).index_lag = lag;
+    /// Lets the indexes lag behind what is written through this proxy from now on.
+    pub fn delay_indexes(&self, lag: Lag) {
+        lock(&self.shared).indexes.set(lag);
+    }
+
+    /// Lets every call take that much longer, so that those sent together are seen to overlap.
+    pub fn slow_down(&self, pause: Duration) {
+        lock(&self.shared).pause = pause;
     }
 
     /// The faults that have not met a call yet.
     pub fn faults_left(&self) -> usize {
-        lock(&self.shared).faults.len()
+        lock(&self.shared).waiting.len()
     }
 
-    /// The calls since the last time this was asked.
+    /// How many mutations [`Fault::Overtaken`] has made.
+    pub fn overtaken(&self) -> u64 {
+        lock(&self.shared).overtaken
+    }
+
+    /// Waits until no call is at work, not even one whose client is gone.
+    pub async fn idle(&self) {
+        self.at_work.clone().wait_for(|calls| *calls == 0).await.expect("the proxy runs");
+    }
+
+    /// The calls that were answered since the last time this was asked.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut lock(&self.shared).calls)
     }
@@ -211,173 +240,251 @@ impl Drop for Proxy {
     }
 }
 
-fn reply(status: StatusCode, body: &Value) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(Body::from(body.to_string()))
-        .expect("a response")
+async fn serve(listener: TcpListener, forwarder: Forwarder) -> Infallible {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _ = stream.set_nodelay(true);
+        // What is closed amid a call is reset: without an answer, and without an orderly end.
+        let _ = stream.set_zero_linger();
+        let forwarder = forwarder.clone();
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let forwarder = forwarder.clone();
+            // On a task of its own: what a client sent is carried out even if it hangs up.
+            async move { tokio::spawn(forwarder.answer(request)).await.unwrap_or(Err(Reset)) }
+        });
+        connections.spawn(async move {
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
 }
 
-fn error(status: StatusCode, code: &str) -> Response<Body> {
-    let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
-    reply(status, &json!({"__type": kind, "message": "spoilt by the test", "Message": "spoilt by the test"}))
+fn reply(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    Ok(response.body(Full::new(body.into())).expect("a response"))
 }
 
-async fn forward(State(forwarder): State<Forwarder>, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let operation = target.split('.').nth(1).unwrap_or_default().to_owned();
-    let mut request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (upstream, fault) = {
-        let mut shared = lock(&forwarder.shared);
-        let start =
-            request.get("ExclusiveStartKey").map(Value::to_string).and_then(|key| shared.empty_pages.remove(&key));
-        match (start, request.as_object_mut()) {
-            (Some(Value::Null), Some(fields)) => drop(fields.remove("ExclusiveStartKey")),
-            (Some(start), Some(fields)) => drop(fields.insert("ExclusiveStartKey".to_owned(), start)),
+fn error(status: StatusCode, code: &str) -> Answer {
+    reply(status, error_body(code).to_string())
+}
+
+/// Counts a call for as long as it is at work.
+struct AtWork<'a>(&'a watch::Sender<usize>);
+
+impl<'a> AtWork<'a> {
+    fn begin(calls: &'a watch::Sender<usize>) -> Self {
+        calls.send_modify(|calls| *calls += 1);
+        Self(calls)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
+    }
+}
+
+/// One call on its way.
+struct Passing {
+    headers: HeaderMap,
+    operation: String,
+    request: Value,
+    began: Instant,
+    fault: Option<Fault>,
+    upstream: String,
+}
+
+impl Forwarder {
+    async fn answer(self, request: Request<Incoming>) -> Answer {
+        let _at_work = AtWork::begin(&self.at_work);
+        let (parts, body) = request.into_parts();
+        match body.collect().await {
+            Ok(body) => self.pass(parts.headers, &body.to_bytes()).await,
+            // The client is gone before it had said all.
+            Err(_) => Err(Reset),
+        }
+    }
+
+    async fn pass(&self, headers: HeaderMap, body: &[u8]) -> Answer {
+        let began = Instant::now();
+        let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let operation = target.split('.').nth(1).unwrap_or_default().to_owned();
+        let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let (upstream, met, pause) = {
+            let mut shared = lock(&self.shared);
+            let start =
+                request.get("ExclusiveStartKey").map(Value::to_string).and_then(|key| shared.empty_pages.remove(&key));
+            match (start, request.as_object_mut()) {
+                (Some(Value::Null), Some(fields)) => drop(fields.remove("ExclusiveStartKey")),
+                (Some(start), Some(fields)) => drop(fields.insert("ExclusiveStartKey".to_owned(), start)),
+                _ => {}
+            }
+            (shared.upstream.clone(), shared.met_by(&operation), shared.pause)
+        };
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        let fault = match met {
+            Some(Waiting::Fault(fault)) => Some(fault),
+            Some(Waiting::Hold(tell, wait)) => {
+                let _ = tell.send(());
+                let _ = wait.await;
+                None
+            }
+            None => None,
+        };
+        let passing = Passing { headers, operation, request, began, fault, upstream };
+        match self.refusal(&passing) {
+            Some(refusal) => {
+                self.note(passing, Value::Null);
+                refusal
+            }
+            None => self.carry_out(passing).await,
+        }
+    }
+
+    fn note(&self, passing: Passing, capacity: Value) {
+        let Passing { operation, request, began, fault, .. } = passing;
+        let call = Call { operation, request, capacity, fault, began, ended: Instant::now() };
+        lock(&self.shared).calls.push(call);
+    }
+
+    /// The answer to a call that is not carried out.
+    fn refusal(&self, passing: &Passing) -> Option<Answer> {
+        let actions = || passing.request["TransactItems"].as_array().map_or(1, Vec::len);
+        let for_one = |at: usize, code: &'static str| {
+            let mut codes = vec![None; actions()];
+            codes[at] = Some(code);
+            reply(StatusCode::BAD_REQUEST, cancellation_body(&codes).to_string())
+        };
+        Some(match passing.fault.as_ref()? {
+            Fault::NotCarriedOut => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            Fault::Refused(code) => error(StatusCode::BAD_REQUEST, code),
+            Fault::Cancelled(codes) => reply(StatusCode::BAD_REQUEST, cancellation_body(codes).to_string()),
+            Fault::CancelledFor(code) => for_one(actions() - 1, code),
+            Fault::Conflict if passing.operation == "TransactWriteItems" => for_one(0, "TransactionConflict"),
+            Fault::Conflict => error(StatusCode::BAD_REQUEST, "TransactionConflictException"),
+            Fault::ResetBefore => Err(Reset),
+            Fault::EmptyPage => {
+                // A key that no item has; the page that starts there is the one that was asked for now.
+                let key = json!({"id": {"N": format!("-{}", fastrand::u64(1_000_000_000..))}});
+                let start = passing.request.get("ExclusiveStartKey").cloned().unwrap_or_default();
+                lock(&self.shared).empty_pages.insert(key.to_string(), start);
+                let page = json!({"Items": [], "Count": 0, "ScannedCount": 0, "LastEvaluatedKey": key});
+                reply(StatusCode::OK, page.to_string())
+            }
+            Fault::ReplyLost | Fault::ResetAfter | Fault::Late(_) | Fault::Overtaken | Fault::Unprocessed => {
+                return None;
+            }
+        })
+    }
+
+    async fn carry_out(&self, mut passing: Passing) -> Answer {
+        let mut left = json!({});
+        match &passing.fault {
+            Some(Fault::Unprocessed) => left = leave_half(&mut passing.request),
+            Some(Fault::Late(time)) => tokio::time::sleep(*time).await,
+            Some(Fault::Overtaken) => self.overtake(&passing).await,
             _ => {}
         }
-        (shared.upstream.clone(), shared.fault(&operation))
-    };
-    let mut left = json!({});
-    let note = |request: &Value, capacity: Value| {
-        let call = Call { operation: operation.clone(), request: request.clone(), capacity };
-        lock(&forwarder.shared).calls.push(call);
-    };
-    match &fault {
-        Some(Fault::NotCarriedOut) => {
-            note(&request, Value::Null);
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
-        }
-        Some(Fault::Refused(code)) => {
-            note(&request, Value::Null);
-            return error(StatusCode::BAD_REQUEST, code);
-        }
-        Some(Fault::Cancelled(codes)) => {
-            note(&request, Value::Null);
-            return cancelled(codes);
-        }
-        Some(Fault::ResetBefore) => {
-            note(&request, Value::Null);
-            return reset();
-        }
-        Some(Fault::Conflict) => {
-            note(&request, Value::Null);
-            if operation != "TransactWriteItems" {
-                return error(StatusCode::BAD_REQUEST, "TransactionConflictException");
+        let table_left = left.as_object().is_some_and(|left| !left.is_empty());
+        if let (true, Some(tables)) = (table_left, passing.request["RequestItems"].as_object_mut()) {
+            tables.retain(|_, ask| ask["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
+            if tables.is_empty() {
+                let answer = json!({"Responses": {}, "UnprocessedKeys": left});
+                self.note(passing, Value::Null);
+                return reply(StatusCode::OK, answer.to_string());
             }
-            let mut codes = vec![None; request["TransactItems"].as_array().map_or(0, Vec::len)];
-            codes[0] = Some("TransactionConflict");
-            return cancelled(&codes);
         }
-        Some(Fault::EmptyPage) => {
-            note(&request, Value::Null);
-            // A key that no item has; the page that starts there is the one that was asked for now.
-            let key = json!({"id": {"N": format!("-{}", fastrand::u64(1_000_000_000..))}});
-            let start = request.get("ExclusiveStartKey").cloned().unwrap_or_default();
-            lock(&forwarder.shared).empty_pages.insert(key.to_string(), start);
-            return reply(
-                StatusCode::OK,
-                &json!({"Items": [], "Count": 0, "ScannedCount": 0, "LastEvaluatedKey": key}),
-            );
+        if let Some(fields) = passing.request.as_object_mut() {
+            fields.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
         }
-        Some(Fault::Unprocessed) => left = leave_half(&mut request),
-        Some(Fault::Late(time)) => tokio::time::sleep(*time).await,
-        Some(Fault::ReplyLost | Fault::ResetAfter) | None => {}
-    }
-    if let Some(fields) = request.as_object_mut() {
-        fields.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
-    }
-    let mut forwarded = forwarder.client.post(&upstream).body(request.to_string());
-    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
-        if let Some(value) = headers.get(name) {
-            forwarded = forwarded.header(name, value);
+        let changing = self.changes(&passing).await;
+        let call = changing.map(|changes| lock(&self.shared).indexes.begin(changes));
+        let Some((status, bytes)) = self.send(&passing, &passing.operation, &passing.request).await else {
+            return error(StatusCode::BAD_GATEWAY, "InternalServerError");
+        };
+        match call {
+            Some(call) if !status.is_success() => lock(&self.shared).indexes.undo(call),
+            Some(_) => lock(&self.shared).indexes.count_write(),
+            None => {}
+        }
+        let mut value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let (fault, is_index_read) = (passing.fault.clone(), passing.request.get("IndexName").is_some());
+        let mut changed = false;
+        if table_left && status.is_success() {
+            value["UnprocessedKeys"] = left;
+            changed = true;
+        }
+        if is_index_read && status.is_success() && lock(&self.shared).indexes.is_on() {
+            lock(&self.shared).indexes.hold_back(&passing.request, &mut value);
+            changed = true;
+        }
+        self.note(passing, value["ConsumedCapacity"].clone());
+        match fault {
+            Some(Fault::ReplyLost) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            Some(Fault::ResetAfter) => Err(Reset),
+            _ if changed => reply(status, value.to_string()),
+            _ => reply(status, bytes),
         }
     }
-    let answer = match forwarded.send().await {
-        Ok(answer) => answer,
-        Err(_) => return error(StatusCode::BAD_GATEWAY, "InternalServerError"),
-    };
-    let status = answer.status();
-    let bytes = answer.bytes().await.unwrap_or_default();
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    note(&request, value["ConsumedCapacity"].clone());
-    if status.is_success() && operation == "TransactWriteItems" {
-        remember(&mut lock(&forwarder.shared), &request);
+
+    /// The rows that a call is about to change, as they are, where the indexes lag.
+    async fn changes(&self, passing: &Passing) -> Option<Vec<(String, Option<Value>)>> {
+        if !lock(&self.shared).indexes.is_on() {
+            return None;
+        }
+        let (table, ids) = entries_written(&passing.operation, &passing.request)?;
+        let keys: Vec<Value> = ids.iter().map(|id| json!({"id": {"N": id}})).collect();
+        let ask = json!({"RequestItems": {table.clone(): {"Keys": keys, "ConsistentRead": true}}});
+        let (_, bytes) = self.send(passing, "BatchGetItem", &ask).await?;
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let rows = answer["Responses"][&table].as_array().cloned().unwrap_or_default();
+        let row = |id: &str| rows.iter().find(|row| row["id"]["N"].as_str() == Some(id)).cloned();
+        Some(ids.into_iter().map(|id| (id.clone(), row(&id))).collect())
     }
-    match fault {
-        Some(Fault::ReplyLost) => return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
-        Some(Fault::ResetAfter) => return reset(),
-        _ => {}
+
+    /// Commits a mutation that changes nothing but the version.
+    async fn overtake(&self, passing: &Passing) {
+        let table = passing.request["TransactItems"][0].as_object().and_then(|action| action.values().next());
+        let ask = json!({
+            "TableName": table.expect("an action")["TableName"], "Key": {"id": {"N": "0"}},
+            "UpdateExpression": "ADD version_counter :one", "ExpressionAttributeValues": {":one": {"N": "1"}},
+        });
+        let (status, _) = self.send(passing, "UpdateItem", &ask).await.expect("DynamoDB answers");
+        assert!(status.is_success(), "the version was raised");
+        lock(&self.shared).overtaken += 1;
     }
-    let mut value = value;
-    if left.as_object().is_some_and(|left| !left.is_empty()) && status.is_success() {
-        value["UnprocessedKeys"] = left;
-        return reply(status, &value);
+
+    /// Sends a call to DynamoDB with the credentials of the one that came.
+    async fn send(&self, passing: &Passing, operation: &str, request: &Value) -> Option<(StatusCode, Bytes)> {
+        let mut forwarded = self
+            .client
+            .post(&passing.upstream)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .body(request.to_string());
+        for name in ["content-type", "authorization", "x-amz-date"] {
+            if let Some(value) = passing.headers.get(name) {
+                forwarded = forwarded.header(name, value);
+            }
+        }
+        let answer = forwarded.send().await.ok()?;
+        Some((answer.status(), answer.bytes().await.ok()?))
     }
-    if request.get("IndexName").is_some() && hide_new(&lock(&forwarder.shared), &mut value) {
-        return reply(status, &value);
-    }
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(Body::from(bytes))
-        .expect("a response")
 }
 
-/// An answer whose connection breaks before its end.
-fn reset() -> Response<Body> {
-    let broken = futures::stream::iter([Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset))]);
-    let body = Body::from_stream(broken);
-    Response::builder().header("content-length", "100").body(body).expect("a response")
-}
-
-fn cancelled(codes: &[Option<&str>]) -> Response<Body> {
-    let reasons: Vec<Value> = codes.iter().map(|code| json!({"Code": code.unwrap_or("None")})).collect();
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "message": "Transaction cancelled", "CancellationReasons": reasons,
-    });
-    reply(StatusCode::BAD_REQUEST, &body)
-}
-
-/// Takes every second key out of a batch, but for a batch of one, and returns what was taken.
+/// Takes every second key out of a batch, and an only one, and returns what was taken.
 fn leave_half(request: &mut Value) -> Value {
     let mut left = json!({});
     for (table, ask) in request["RequestItems"].as_object_mut().into_iter().flatten() {
         let keys = ask["Keys"].as_array().cloned().unwrap_or_default();
-        if keys.len() < 2 {
-            continue;
-        }
-        let (stay, go): (Vec<_>, Vec<_>) = keys.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+        let stays = usize::from(keys.len() > 1);
+        let (stay, go): (Vec<_>, Vec<_>) = keys.into_iter().enumerate().partition(|(at, _)| at % 2 < stays);
         let only = |keys: Vec<(usize, Value)>| keys.into_iter().map(|(_, key)| key).collect::<Value>();
         left[table] = ask.clone();
         left[table]["Keys"] = only(go);
         ask["Keys"] = only(stay);
     }
     left
-}
-
-/// Notes when the entries of a transaction were stored.
-fn remember(shared: &mut Shared, request: &Value) {
-    for action in request["TransactItems"].as_array().into_iter().flatten() {
-        if let Some(id) = action["Put"]["Item"]["id"]["N"].as_str().filter(|id| !id.starts_with('-')) {
-            shared.stored.entry(id.to_owned()).or_insert_with(Instant::now);
-        }
-    }
-}
-
-/// Takes the entries out of an index's answer that it does not show yet. False when there are none.
-fn hide_new(shared: &Shared, answer: &mut Value) -> bool {
-    if shared.index_lag.is_zero() {
-        return false;
-    }
-    let is_new = |item: &Value| {
-        let stored = item["id"]["N"].as_str().and_then(|id| shared.stored.get(id));
-        stored.is_some_and(|at| at.elapsed() < shared.index_lag)
-    };
-    let Some(items) = answer["Items"].as_array_mut() else { return false };
-    items.retain(|item| !is_new(item));
-    answer["Count"] = json!(items.len());
-    true
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
 use base64::Engine as _;
@@ -65,6 +66,7 @@ pub struct Stack {
     pub proxy: Proxy,
     http: reqwest::Client,
     access_key: String,
+    dynamodb: OnceLock<Client>,
     log: Mutex<UnboundedReceiver<String>>,
 }
 
@@ -79,9 +81,11 @@ impl Stack {
         Self::alone(variables, Options::default()).await
     }
 
-    /// With up to `instances` of each function at once.
+    /// With up to `instances` of each function at once, which have so long for an invocation that a slow machine refuses
+    /// none.
     pub async fn crowded(instances: usize) -> Self {
-        Self::alone(&[], Options { max_instances: instances, ..Options::default() }).await
+        let timeout = Duration::from_secs(300);
+        Self::alone(&[], Options { max_instances: instances, timeout, ..Options::default() }).await
     }
 
     /// Over a DynamoDB that no other stack uses.
@@ -118,7 +122,8 @@ impl Stack {
         let options = Options { binaries: binaries(), env, log: Log::Channel(sender), ..options };
         let server = Server::start(options).await.expect("the server starts");
         proxy.forward_to(server.dynamodb_url());
-        Self { server, proxy, http: reqwest::Client::new(), access_key, log: Mutex::new(log) }
+        let http = reqwest::Client::new();
+        Self { server, proxy, http, access_key, dynamodb: OnceLock::new(), log: Mutex::new(log) }
     }
 
     /// What the functions printed since the last call, each line behind its instance's name, up to a line that
@@ -204,13 +209,22 @@ impl Stack {
 
     /// A client of the embedded DynamoDB, past the proxy.
     pub fn dynamodb(&self) -> Client {
-        let config = aws_sdk_dynamodb::Config::builder()
+        let make = || Client::from_conf(self.client_config().endpoint_url(self.server.dynamodb_url()).build());
+        // To make one costs more than many calls.
+        self.dynamodb.get_or_init(make).clone()
+    }
+
+    /// A client of the proxy that sends everything once.
+    pub fn spoilt_dynamodb(&self) -> Client {
+        let config = self.client_config().endpoint_url(self.proxy.url()).retry_config(RetryConfig::disabled());
+        Client::from_conf(config.build())
+    }
+
+    fn client_config(&self) -> aws_sdk_dynamodb::config::Builder {
+        aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new(&self.access_key, "local", None, None, "tests"))
-            .endpoint_url(self.server.dynamodb_url())
-            .build();
-        Client::from_conf(config)
     }
 
     /// All rows of the table, by id.

@@ -1,10 +1,11 @@
 //! Quotas and the cap on the table: least recently used first, in batches, expired entries before live ones.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures::StreamExt as _;
-use mneme_tests::Stack;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use mneme_tests::invariants::Snapshot;
+use mneme_tests::{Lag, Stack};
 use serde_json::json;
 
 async fn put(stack: &Stack, namespace: &str, numbers: std::ops::Range<u32>) {
@@ -21,6 +22,31 @@ async fn ids(stack: &Stack, namespace: &str) -> Vec<u64> {
 async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
     let set = json!({"action": "set", "namespace": namespace, "max_entries": max_entries});
     stack.invoke("quota", set).await.unwrap();
+}
+
+async fn tally(stack: &Stack, namespace: &str) -> HashMap<String, AttributeValue> {
+    let name = AttributeValue::S(namespace.to_owned());
+    stack.rows().await.into_values().find(|row| row.get("name") == Some(&name)).unwrap()
+}
+
+/// Copies the table's first entry to `ids`, which the counter then has given out.
+async fn copy_first(stack: &Stack, ids: std::ops::RangeInclusive<u64>) {
+    let rows = stack.rows().await;
+    let mut counter = rows[&0].clone();
+    counter.insert("next_id".to_owned(), AttributeValue::N((ids.end() + 1).to_string()));
+    stack.put_item(counter).await;
+    let client = stack.dynamodb();
+    let puts: Vec<WriteRequest> = ids
+        .map(|id| {
+            let mut row = rows[&1].clone();
+            row.insert("id".to_owned(), AttributeValue::N(id.to_string()));
+            row.insert("query_hash".to_owned(), AttributeValue::S(format!("{id:064x}")));
+            WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(row)).build().unwrap()).build()
+        })
+        .collect();
+    for some in puts.chunks(25) {
+        client.batch_write_item().request_items("mneme", some.to_vec()).send().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -156,15 +182,7 @@ async fn a_cap_survives_the_loss_of_every_derived_item() {
 async fn a_vacuum_evicts_as_many_as_it_takes() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..1).await;
-    let row = stack.rows().await[&1].clone();
-    futures::stream::iter(2..=1300)
-        .for_each_concurrent(8, |id| {
-            let mut row = row.clone();
-            row.insert("id".to_owned(), AttributeValue::N(format!("{id}")));
-            row.insert("query_hash".to_owned(), AttributeValue::S(format!("{id:064x}")));
-            stack.put_item(row)
-        })
-        .await;
+    copy_first(&stack, 2..=1300).await;
     set_quota(&stack, "a", 100).await;
     let (mut request, mut evicted) = (json!({}), 0);
     loop {
@@ -189,10 +207,88 @@ async fn a_tally_knows_whether_anything_expires() {
             let entry = json!({"query": query, "response": "r", "namespace": namespace, "ttl_seconds": ttl_seconds});
             stack.put(entry).await;
         }
-        let name = AttributeValue::S(namespace.to_owned());
-        let tally = stack.rows().await.into_values().find(|row| row.get("name") == Some(&name)).unwrap();
+        let tally = tally(&stack, namespace).await;
         assert_eq!(tally["entries"], AttributeValue::N("2".to_owned()));
         assert_eq!(tally["counted"], AttributeValue::Bool(true));
         assert_eq!(tally.contains_key("has_ttl"), namespace == "sometimes");
+    }
+}
+
+#[tokio::test]
+async fn a_put_removes_200_at_most_and_the_next_ones_the_rest() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..1).await;
+    copy_first(&stack, 2..=600).await;
+    set_quota(&stack, "a", 100).await;
+    for left in [401, 202, 100] {
+        put(&stack, "a", left..left + 1).await;
+        assert_eq!(ids(&stack, "a").await.len(), left as usize);
+    }
+}
+
+#[tokio::test]
+async fn a_put_reads_5000_keys_of_a_large_namespace_at_most() {
+    let stack = Stack::start().await;
+    put(&stack, "a", 0..1).await;
+    copy_first(&stack, 2..=5100).await;
+    set_quota(&stack, "a", 5900).await;
+    let limits = async |number: u32| {
+        stack.proxy.take_calls();
+        put(&stack, "a", number..number + 1).await;
+        let calls = stack.proxy.take_calls().into_iter().filter(|call| call.request["IndexName"] == "gsi_lru");
+        calls.map(|call| call.request["Limit"].as_u64()).collect::<Vec<_>>()
+    };
+    // A put does not count that many; `vacuum` does.
+    assert_eq!(limits(1).await, []);
+    let mut tally = tally(&stack, "a").await;
+    tally.insert("entries".to_owned(), AttributeValue::N("5101".to_owned()));
+    tally.insert("counted".to_owned(), AttributeValue::Bool(true));
+    stack.put_item(tally).await;
+    assert_eq!(limits(2).await, []);
+    set_quota(&stack, "a", 5000).await;
+    assert_eq!(limits(3).await, [Some(5000)]);
+    assert_eq!(stack.entry_ids().await.len(), 5103 - 200);
+}
+
+#[tokio::test]
+async fn a_cap_on_many_namespaces_is_kept_by_a_sample_of_them() {
+    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "40")]).await;
+    for number in 0..40 {
+        put(&stack, &format!("n{number}"), 0..1).await;
+    }
+    stack.proxy.take_calls();
+    put(&stack, "late", 0..1).await;
+    let queries = stack.proxy.take_calls().into_iter().filter(|call| call.request["IndexName"] == "gsi_lru").count();
+    assert_eq!((stack.entry_ids().await.len(), queries), (37, 32));
+}
+
+async fn live(stack: &Stack) -> i128 {
+    Snapshot::read(stack).await.counts().get("a").copied().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_tally_stays_right_when_the_index_lags() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 3).await;
+    stack.proxy.delay_indexes(Lag::Writes(2));
+    for number in 0..8 {
+        stack.put(json!({"query": format!("{number}"), "response": "r", "namespace": "a"})).await;
+        Snapshot::read(&stack).await.check_tallies(|_| false);
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_evicted_than_the_excess_where_entries_expire() {
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 10).await;
+    for number in 0..10 {
+        let entry = json!({"query": format!("{number}"), "response": "r", "namespace": "a", "ttl_seconds": 1000});
+        stack.put(entry).await;
+    }
+    stack.proxy.delay_indexes(Lag::Writes(4));
+    for number in 10..20 {
+        let entry = json!({"query": format!("{number}"), "response": "r", "namespace": "a", "ttl_seconds": 1000});
+        stack.put(entry).await;
+        assert!(live(&stack).await >= 9, "{} live entries after {number}", live(&stack).await);
     }
 }

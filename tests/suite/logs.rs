@@ -1,6 +1,6 @@
 //! What an invocation leaves in the log: one line, which is its metrics, and never what was asked or answered.
 
-use mneme_tests::proxy::Fault;
+use mneme_tests::Fault;
 use mneme_tests::stack::{Stack, vector};
 use serde_json::{Value, json};
 

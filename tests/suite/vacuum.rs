@@ -1,7 +1,7 @@
 //! `vacuum`: expired entries, caps, and derived items set right.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_tests::{Stack, vector};
+use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
 
 fn n(value: i64) -> AttributeValue {
@@ -17,7 +17,7 @@ async fn a_table_in_order_is_left_alone() {
     let before = stack.rows().await;
     let expected = json!({
         "expired": 0, "evicted": 0, "examined": 2, "pointers_set": 0, "derived_removed": 0, "duplicates": 0,
-        "counter_moved": false, "cursor": null,
+        "counter_moved": false, "ranges_packed": 0, "basis_learned": false, "cursor": null,
     });
     let (status, reply) = stack.http(reqwest::Method::POST, "/v1/vacuum", None).await;
     assert_eq!((status, &reply), (200, &expected));
@@ -62,7 +62,7 @@ async fn dangling_pointers_duplicates_and_a_counter_left_behind_are_mended() {
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     let expected = json!({
         "expired": 0, "evicted": 0, "examined": 4, "pointers_set": 0, "derived_removed": 1, "duplicates": 3,
-        "counter_moved": true, "cursor": null,
+        "counter_moved": true, "ranges_packed": 0, "basis_learned": false, "cursor": null,
     });
     assert_eq!(reply, expected);
     assert_eq!(stack.entry_ids().await, [1]);
@@ -125,4 +125,44 @@ async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
     assert_eq!(expired, 40);
     assert!(calls > 1, "a deadline of 3 s allows one page a call");
     assert!(stack.entry_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_schedules_runs_go_on_where_the_last_one_ended() {
+    let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
+    let entries: Vec<Value> =
+        (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1})).collect();
+    stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let hasty = Stack::hasty(&stack, std::time::Duration::from_secs(3)).await;
+    let schedule = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+    let kept = async || stack.rows().await.into_keys().filter(|key| *key == -(6i128 << 120)).count();
+    let mut replies = vec![hasty.invoke("vacuum", schedule.clone()).await.unwrap()];
+    assert_eq!((replies[0]["cursor"].is_string(), kept().await), (true, 1));
+    while replies.last().unwrap()["cursor"].is_string() {
+        replies.push(hasty.invoke("vacuum", schedule.clone()).await.unwrap());
+    }
+    let sum = |name: &str| replies.iter().map(|reply| reply[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("examined"), sum("expired"), kept().await), (40, 40, 0));
+    let error = stack.invoke("vacuum", json!({"resume": true, "cursor": "start"})).await.unwrap_err();
+    assert_eq!(error.name, "InvalidRequest");
+}
+
+#[tokio::test]
+async fn a_vacuum_gets_through_among_writers() {
+    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "10")]).await;
+    for query in ["a", "b"] {
+        stack.put(json!({"query": query, "response": "r"})).await;
+    }
+    for key in stack.rows().await.into_keys().filter(|key| *key < 0) {
+        stack.delete_item(key).await;
+    }
+    // What DynamoDB says of a single write while a transaction holds the item.
+    for _ in 0..2 {
+        stack.proxy.spoil("UpdateItem", Fault::Conflict);
+        stack.proxy.spoil("PutItem", Fault::Conflict);
+    }
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!((&reply["pointers_set"], stack.proxy.faults_left()), (&json!(2), 0), "{reply}");
 }

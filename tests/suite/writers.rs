@@ -1,7 +1,7 @@
 //! Many writers at once, and readers among them.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -117,53 +117,116 @@ fn direction(key: usize, turn: u32) -> Vec<f64> {
     vector
 }
 
-/// Each key is written in two namespaces, over and over, by a writer of its own.
+/// What a writer did to its key, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// Whether it stored an answer; else it deleted it.
+    stored: bool,
+    ttl: Option<u64>,
+    /// The seconds between which it was done; the last one far off until then.
+    done: (u64, u64),
+}
+
+/// A key with its one writer.
+#[derive(Debug, Default)]
+struct History {
+    states: Mutex<Vec<State>>,
+    /// How many of the states are acknowledged.
+    acknowledged: AtomicUsize,
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+impl History {
+    fn begin(&self, stored: bool, ttl: Option<u64>) -> usize {
+        let mut states = self.states.lock().unwrap();
+        states.push(State { stored, ttl, done: (now(), u64::MAX) });
+        states.len() - 1
+    }
+
+    fn end(&self, at: usize) {
+        self.states.lock().unwrap()[at].done.1 = now();
+        self.acknowledged.store(at + 1, Ordering::SeqCst);
+    }
+
+    /// Whether an answer may be given that was asked for when `acknowledged` states were, at a second between `asked`
+    /// and now: it is the last acknowledged state, or one that was being made meanwhile.
+    fn allows(&self, acknowledged: usize, asked: u64, answer: Option<usize>) -> bool {
+        let states = self.states.lock().unwrap();
+        let mut possible = states.iter().enumerate().skip(acknowledged.saturating_sub(1));
+        possible.any(|(at, state)| match answer {
+            Some(answer) => {
+                answer == at && state.stored && state.ttl.is_none_or(|ttl| asked < state.done.1.saturating_add(ttl))
+            }
+            None => !state.stored || state.ttl.is_some_and(|ttl| now() >= state.done.0 + ttl),
+        })
+    }
+}
+
+/// Each key is written in two namespaces, over and over, by a writer of its own: it stores answers, or deletes every
+/// second one, or stores answers that end a second later.
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_see_every_acknowledged_put_and_never_an_entry_vanish() {
+async fn readers_see_every_acknowledged_change_and_never_an_entry_vanish() {
     const ROUNDS: u32 = 12;
     let stack = Stack::crowded(8).await;
-    let acknowledged: Vec<[AtomicU32; 2]> = (0..KEYS).map(|_| [AtomicU32::new(0), AtomicU32::new(0)]).collect();
+    stack.provision_without_ttl().await;
+    let histories: Vec<[History; 2]> = (0..KEYS).map(|_| Default::default()).collect();
     let namespaces = ["a", "b"];
-    let put = async |key: usize, side: usize, round: u32| {
-        let response = format!("{} {key} {round}", namespaces[side]);
-        stack
-            .put(json!({
-                "query": format!("key {key}"), "namespace": namespaces[side], "response": response,
+    let write = async |key: usize, side: usize, round: u32| {
+        let deletes = key % 4 == 1 && round % 2 == 1;
+        let ttl = (key % 4 == 2).then_some(1);
+        let history = &histories[key][side];
+        let at = history.begin(!deletes, ttl.filter(|_| !deletes));
+        let (query, namespace) = (format!("key {key}"), namespaces[side]);
+        if deletes {
+            stack.invoke("delete", json!({"query": query, "namespace": namespace})).await.unwrap();
+        } else {
+            let response = format!("{namespace} {key} {at}");
+            let entry = json!({
+                "query": query, "namespace": namespace, "response": response, "ttl_seconds": ttl,
                 "embedding": direction(key, round / 2),
-            }))
-            .await;
-        acknowledged[key][side].store(round, Ordering::SeqCst);
+            });
+            stack.put(entry).await;
+        }
+        history.end(at);
     };
-    join_all((0..KEYS * 2).map(|n| put(n / 2, n % 2, 1))).await;
+    join_all((0..KEYS * 2).map(|n| write(n / 2, n % 2, 0))).await;
     let done = AtomicBool::new(false);
-    let looked_up = Mutex::new(0);
+    let (hits, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let reader = async |seed: u64| {
         let mut rng = fastrand::Rng::with_seed(seed);
         while !done.load(Ordering::SeqCst) {
             let (key, side) = (rng.usize(..KEYS), rng.usize(..2));
-            let before = acknowledged[key][side].load(Ordering::SeqCst);
+            let history = &histories[key][side];
+            let (before, asked) = (history.acknowledged.load(Ordering::SeqCst), now());
             let query = if rng.bool() { format!("KEY  {key}") } else { "another".to_owned() };
             let question = json!({"query": query, "namespace": namespaces[side], "embedding": direction(key, 0)});
             let answer: Value = stack.lookup(question).await;
-            let told = format!("{query} in {} after {before}: {answer}", namespaces[side]);
-            let response = answer["response"].as_str().unwrap_or_else(|| panic!("{told}"));
-            let words: Vec<&str> = response.split(' ').collect();
-            assert_eq!((words[0], words[1]), (namespaces[side], key.to_string().as_str()), "{told}");
-            assert!(words[2].parse::<u32>().unwrap() >= before, "{told}");
-            *looked_up.lock().unwrap() += 1;
+            let told = format!("{query} in {} after {before} at {asked}: {answer}", namespaces[side]);
+            let at = answer["response"].as_str().map(|response| {
+                let words: Vec<&str> = response.split(' ').collect();
+                assert_eq!((words[0], words[1]), (namespaces[side], key.to_string().as_str()), "{told}");
+                words[2].parse().unwrap()
+            });
+            assert!(history.allows(before, asked, at), "{told}: {:?}", history.states.lock().unwrap());
+            if at.is_some() { &hits } else { &misses }.fetch_add(1, Ordering::SeqCst);
         }
     };
     let writers = async {
         let writer = async |n: usize| {
-            for round in 2..=ROUNDS {
-                put(n / 2, n % 2, round).await;
+            for round in 1..=ROUNDS {
+                write(n / 2, n % 2, round).await;
             }
         };
         join_all((0..KEYS * 2).map(writer)).await;
         done.store(true, Ordering::SeqCst);
     };
     futures::join!(writers, join_all((0..4).map(reader)));
-    assert!(*looked_up.lock().unwrap() > 50, "the readers were at work");
+    let (hits, misses) = (hits.into_inner(), misses.into_inner());
+    assert!(hits > 30 && misses > 0, "the readers were at work: {hits} and {misses}");
     let (entries, version) = invariants::check(&stack).await;
-    assert_eq!((entries.len(), version), (KEYS * 2, (KEYS * 2) as i128 * i128::from(ROUNDS)));
+    // Each change is one mutation; the last one of all stores.
+    assert_eq!((entries.len(), version), (KEYS * 2, (KEYS * 2) as i128 * i128::from(ROUNDS + 1)));
 }

@@ -26,6 +26,25 @@ async fn a_lost_reply_is_settled_without_writing_twice() {
 }
 
 #[tokio::test]
+async fn what_no_resending_tells_is_found_out_by_reading() {
+    let without_an_answer = async |fault: Fault| {
+        let stack = Stack::start().await;
+        stack.put(json!({"query": "first", "response": "A"})).await;
+        for _ in 0..8 {
+            stack.proxy.spoil("TransactWriteItems", fault.clone());
+        }
+        let entries = json!([{"query": "q", "response": "B", "embedding": [1, 0]}, {"query": "r", "response": "C"}]);
+        let results = stack.invoke("put", json!({"entries": entries})).await.unwrap()["results"].take();
+        assert_eq!(stack.proxy.faults_left(), 0);
+        (results, stack.entry_ids().await)
+    };
+    let ((stored, ids), (failed, none)) =
+        tokio::join!(without_an_answer(Fault::ReplyLost), without_an_answer(Fault::NotCarriedOut));
+    assert_eq!((stored, ids), (json!([{"id": 2, "created": true}, {"id": 3, "created": true}]), vec![1, 2, 3]));
+    assert_eq!((&failed[0]["error"]["type"], none), (&json!("urn:mneme:error:StoreBackendError"), vec![1]), "{failed}");
+}
+
+#[tokio::test]
 async fn throttling_after_a_lost_reply_does_not_turn_a_success_into_a_failure() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "A"})).await;
@@ -90,15 +109,20 @@ async fn an_outcome_that_is_not_known_is_not_told_as_one_that_is() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "A"})).await;
     for then in ["AccessDeniedException", "ValidationException"] {
-        stack.proxy.spoil("TransactWriteItems", Fault::ReplyLost);
-        stack.proxy.spoil("TransactWriteItems", Fault::Refused(then));
         let entries =
             json!({"entries": [{"query": then, "response": "A"}, {"query": format!("{then} 2"), "response": "A"}]});
-        let reply = stack.invoke("put", entries).await.unwrap();
+        stack.proxy.spoil("TransactWriteItems", Fault::NotCarriedOut);
+        stack.proxy.spoil("TransactWriteItems", Fault::Refused(then));
+        let reply = stack.invoke("put", entries.clone()).await.unwrap();
         for result in reply["results"].as_array().unwrap() {
             let detail = result["error"]["detail"].as_str().unwrap();
             assert_eq!(detail, "DynamoDB did not answer TransactWriteItems in time", "{then}");
         }
+        // Where it was carried out, a look at the table tells.
+        stack.proxy.spoil("TransactWriteItems", Fault::ReplyLost);
+        stack.proxy.spoil("TransactWriteItems", Fault::Refused(then));
+        let reply = stack.invoke("put", entries).await.unwrap();
+        assert!(reply["results"].as_array().unwrap().iter().all(|result| result["created"] == true), "{reply}");
     }
     assert_eq!(stack.counter().await, (6, 5), "each entry was stored once");
 }

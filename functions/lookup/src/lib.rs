@@ -6,6 +6,7 @@ mod search;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
+use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
@@ -107,16 +108,16 @@ pub enum Response {
 }
 
 /// The operation, with this instance's view of the table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lookup {
     view: Mutex<View>,
     recorder: Recorder,
 }
 
 impl Lookup {
-    /// An instance that counts its outcomes with `recorder`.
-    pub fn new(recorder: Recorder) -> Self {
-        Self { view: Mutex::default(), recorder }
+    /// An instance in a function of this configuration, which counts its outcomes with `recorder`.
+    pub fn new(config: &Config, recorder: Recorder) -> Self {
+        Self { view: Mutex::new(View::new(config)), recorder }
     }
 }
 

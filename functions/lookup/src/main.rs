@@ -16,5 +16,6 @@ async fn main() -> ExitCode {
     })
     .await;
     tokio::spawn(recorder.clone().run(cache.clone()));
-    runtime::serve(cache, Lookup::new(recorder)).await
+    let lookup = Lookup::new(&cache.config, recorder);
+    runtime::serve(cache, lookup).await
 }

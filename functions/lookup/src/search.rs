@@ -1,18 +1,19 @@
 //! The two layers over one instance's view of the table.
 
 use std::collections::HashSet;
+use std::iter::Peekable;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
 use mneme_core::confidence::{confidence, is_servable};
+use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
 use mneme_core::key::{EntryId, RowKey};
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
-use mneme_core::replica::{Candidate, Replica};
-use mneme_core::similarity::cosine;
+use mneme_core::replica::{Candidate, Candidates, Nearest, Replica, similarity};
 use mneme_core::table::counter::Counter;
 use mneme_core::table::{Projection, Rows, pointed_entry};
 use tokio::time::Instant;
@@ -23,6 +24,9 @@ use crate::{Layer, MissReason};
 const CANDIDATES: usize = 3;
 /// The most candidates that one round reads.
 const MOST_CANDIDATES: usize = 96;
+/// The most candidates that a question reads. Where codes tell so little that more may be close enough, the closest of
+/// these answers, so that no question costs much more than others.
+const MOST_READ: usize = 300;
 
 /// A question, ready to be looked for.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub(crate) enum Found {
 }
 
 /// This instance's view of the table: the replica, and the counter as it was last read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct View {
     replica: Replica,
     seen: Option<(Counter, Instant)>,
@@ -65,11 +69,16 @@ struct Pass {
 }
 
 impl View {
+    /// A view of nothing yet, in a function of this configuration.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { replica: Replica::new(config), seen: None }
+    }
+
     /// Looks for an answer: exact first, then the nearest entries.
     ///
     /// Reads, warm: one BatchGetItem of the counter, the pair's pointer and the best candidates; more only where
-    /// the table has moved on, or a candidate turns out to be gone. On the first question with a vector the whole
-    /// table, by one scan. Errors: `StoreBackendError`, `EmbedderDimensionError`, `EmbedderMismatchError`.
+    /// the table has moved on, or a candidate turns out to be gone. On a namespace's first question with a vector its
+    /// packed segments, or, where there are none, the whole table, by one scan. Errors: `StoreBackendError`, `EmbedderDimensionError`, `EmbedderMismatchError`.
     pub(crate) async fn search(&mut self, cache: &Cache, asked: &Asked) -> Result<Found, Error> {
         let mut last_version = None;
         loop {
@@ -88,15 +97,17 @@ impl View {
     /// `again`: whether the counter must be read however fresh the last reading is.
     async fn pass(&mut self, cache: &Cache, asked: &Asked, again: bool) -> Result<Pass, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
-        let trusted =
-            self.seen.take().filter(|(_, read_at)| !again && self.replica.is_loaded() && read_at.elapsed() < interval);
+        let trusted = self
+            .seen
+            .take()
+            .filter(|(_, read_at)| !again && self.replica.holds(&asked.namespace) && read_at.elapsed() < interval);
         let pointer = RowKey::pointer(&asked.namespace, &asked.hash);
-        let suggested = self.candidates(asked, CANDIDATES, &HashSet::new());
-        let mut keys: Vec<RowKey> = suggested.iter().map(|candidate| candidate.id.into()).collect();
-        keys.extend(self.known(asked).map(RowKey::from));
+        let suggested = self.suggest(asked);
+        let mut keys: Vec<RowKey> = suggested.first.iter().map(|id| (*id).into()).collect();
+        keys.extend(self.known(asked).into_iter().map(RowKey::from));
         keys.push(pointer);
         let now = Instant::now();
-        let (mut rows, counter, read_at) = match trusted {
+        let (rows, counter, read_at) = match trusted {
             Some((counter, read_at)) => (cache.table.batch_get(keys, Projection::Whole).await?, counter, read_at),
             None => {
                 keys.push(RowKey::COUNTER);
@@ -116,33 +127,32 @@ impl View {
             counter.check_dim(embedding.dim())?;
         }
         let pointed = rows.get(pointer).and_then(pointed_entry);
-        let mut vanished = false;
-        let found = self.layers(cache, asked, &counter, pointed, &mut rows, &mut vanished).await;
+        let mut gathered = Gathered { rows, suggested, vanished: false };
+        let found = self.layers(cache, asked, &counter, pointed, &mut gathered).await;
         self.seen = Some((counter, read_at));
+        let Gathered { rows, mut vanished, .. } = gathered;
         for id in rows.missing_entries() {
             vanished = true;
-            self.replica.forget(id);
+            self.replica.forget(&asked.namespace, id, Some(&asked.hash));
         }
         Ok(Pass { found: found?, vanished })
     }
 
-    /// Both layers, over the `rows` read so far, which are completed as needed. Sets `vanished` when the replica caught
-    /// up with rows that were gone.
+    /// Both layers, over what is gathered so far, which is completed as needed.
     async fn layers(
         &mut self,
         cache: &Cache,
         asked: &Asked,
         counter: &Counter,
         pointed: Option<EntryId>,
-        rows: &mut Rows,
-        vanished: &mut bool,
+        gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let mut exact = judge_exact(cache, asked, pointed.into_iter().chain(self.known(asked)), rows).await?;
+        let ids = pointed.into_iter().chain(self.known(asked));
+        let mut exact = judge_exact(cache, asked, ids, &mut gathered.rows).await?;
         if let Exact::Nothing = exact {
-            if self.replica.is_loaded() || asked.embedding.is_some() {
-                if self.replica.is_behind(counter) {
-                    *vanished |= self.replica.catch_up(cache, counter).await?;
-                    exact = judge_exact(cache, asked, self.known(asked), rows).await?;
+            if self.replica.holds(&asked.namespace) || asked.embedding.is_some() {
+                if self.catch_up(cache, asked, counter, gathered).await? {
+                    exact = judge_exact(cache, asked, self.known(asked), &mut gathered.rows).await?;
                 }
             } else {
                 // A row of the Python library has no pointer, and this instance has no replica to know it by.
@@ -159,77 +169,150 @@ impl View {
         let Some(embedding) = &asked.embedding else {
             return Ok(Found::Miss { reason: rejected.unwrap_or(MissReason::NoEmbedding), best_similarity: None });
         };
-        if self.replica.is_behind(counter) {
-            *vanished |= self.replica.catch_up(cache, counter).await?;
+        self.catch_up(cache, asked, counter, gathered).await?;
+        self.nearest(cache, asked, embedding, rejected, gathered).await
+    }
+
+    /// Brings the replica up to `counter`, and its suggestions with it. False when there was nothing to do.
+    async fn catch_up(
+        &mut self,
+        cache: &Cache,
+        asked: &Asked,
+        counter: &Counter,
+        gathered: &mut Gathered,
+    ) -> Result<bool, Error> {
+        if !self.replica.is_behind(counter, &asked.namespace) {
+            return Ok(false);
         }
-        self.nearest(cache, asked, embedding, rejected, rows).await
+        gathered.vanished |= self.replica.catch_up(cache, counter, &asked.namespace).await?;
+        gathered.suggested = self.suggest(asked);
+        Ok(true)
     }
 
     /// The entries that the replica knows for the question's hash, the newest first.
-    fn known(&self, asked: &Asked) -> impl Iterator<Item = EntryId> {
-        self.replica.by_hash(&asked.namespace, &asked.hash).iter().rev().copied()
+    fn known(&self, asked: &Asked) -> Vec<EntryId> {
+        let mut ids = self.replica.by_hash(&asked.namespace, &asked.hash);
+        ids.reverse();
+        ids
     }
 
-    fn candidates(&self, asked: &Asked, k: usize, judged: &HashSet<EntryId>) -> Vec<Candidate> {
-        let Some(embedding) = &asked.embedding else { return Vec::new() };
-        let mut nearest =
-            self.replica.nearest(&asked.namespace, embedding, k, judged, (asked.threshold, asked.now_secs));
-        nearest.retain(|candidate| candidate.similarity >= asked.threshold);
-        nearest
+    fn suggest(&mut self, asked: &Asked) -> Suggested {
+        let candidates = asked
+            .embedding
+            .as_ref()
+            .map(|embedding| self.replica.candidates(&asked.namespace, embedding, asked.threshold))
+            .unwrap_or_default();
+        let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable() };
+        suggested.first = suggested.next(CANDIDATES, None);
+        suggested
     }
 
-    /// The semantic layer: candidates in order of similarity, each judged by its row; those that are gone make
-    /// room for the next, so that a dead entry never hides a live one.
+    /// The semantic layer: rows in order of the highest similarity they may have, each judged by what it holds, until no
+    /// further one can be closer than the best that may be served. One that is gone hides none behind it.
     async fn nearest(
         &mut self,
         cache: &Cache,
         asked: &Asked,
         embedding: &Embedding,
-        mut reason: Option<MissReason>,
-        rows: &mut Rows,
+        reason: Option<MissReason>,
+        gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let mut judged = HashSet::new();
-        let mut best_similarity: Option<f32> = None;
-        let mut k = CANDIDATES;
-        loop {
-            let candidates = self.candidates(asked, k, &judged);
-            if candidates.is_empty() {
-                break;
-            }
-            cache.table.complete(rows, candidates.iter().map(|candidate| candidate.id.into())).await?;
-            for Candidate { id, .. } in candidates {
-                judged.insert(id);
+        let Gathered { rows, suggested, .. } = gathered;
+        let mut ids = std::mem::take(&mut suggested.first);
+        let mut judged: Vec<Judged> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut count = CANDIDATES;
+        while !ids.is_empty() {
+            cache.table.complete(rows, ids.iter().map(|id| (*id).into())).await?;
+            for id in ids {
+                seen.insert(id);
                 let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
-                let Some(entry) = rows.entry(id) else { continue };
-                let Some(vector) = entry.vector().filter(|vector| vector.dim() == embedding.dim()) else { continue };
-                let similarity = cosine(embedding.as_slice(), vector.as_slice());
-                if entry.namespace != asked.namespace
-                    || entry.is_expired(asked.now_secs)
-                    || similarity < asked.threshold
-                {
-                    continue;
-                }
-                best_similarity = Some(best_similarity.map_or(similarity, |best| best.max(similarity)));
-                let age_secs = asked.now_secs - entry.created_at;
-                let half_life = cache.config.confidence_half_life_secs;
-                let confidence = confidence(similarity, entry.confidence_score, age_secs, half_life);
-                if !is_servable(&entry.response) {
-                    reason.get_or_insert(MissReason::Rejected);
-                } else if confidence < cache.config.confidence_cutoff {
-                    reason.get_or_insert(MissReason::LowConfidence);
-                } else {
-                    let entry = Box::new(entry);
-                    return Ok(Found::Hit { layer: Layer::Semantic, entry, similarity, confidence });
-                }
+                judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, &cache.config)));
             }
-            k = (k * 2).min(MOST_CANDIDATES);
+            count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
+            let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
+            ids = suggested.next(count, best);
         }
-        let below = self.replica.nearest(&asked.namespace, embedding, 1, &judged, (asked.threshold, asked.now_secs));
-        let best_similarity = best_similarity.or(below.first().map(|candidate| candidate.similarity));
-        let otherwise = if best_similarity.is_some() { MissReason::BelowThreshold } else { MissReason::NoEntry };
+        judged.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
+        let best_similarity = judged.first().map(|judged| judged.similarity);
+        let (good, bad): (Vec<Judged>, Vec<Judged>) = judged.into_iter().partition(Judged::is_good);
+        if let Some(Judged { entry, similarity, confidence, .. }) = good.into_iter().next() {
+            return Ok(Found::Hit { layer: Layer::Semantic, entry: Box::new(entry), similarity, confidence });
+        }
+        let reason = reason.or(bad.first().and_then(|judged| judged.against));
+        let nearest = match best_similarity {
+            Some(similarity) => Nearest::Similarity(similarity),
+            None => self.replica.nearest(&asked.namespace, embedding, asked.now_secs, |id| !seen.contains(&id)),
+        };
+        let (otherwise, best_similarity) = match nearest {
+            Nearest::Similarity(similarity) => (MissReason::BelowThreshold, Some(similarity)),
+            Nearest::Untold => (MissReason::BelowThreshold, None),
+            Nearest::Nothing => (MissReason::NoEntry, None),
+        };
         Ok(Found::Miss { reason: reason.unwrap_or(otherwise), best_similarity })
+    }
+}
+
+/// What one pass has to go on.
+struct Gathered {
+    rows: Rows,
+    suggested: Suggested,
+    /// Whether the replica caught up with rows that were gone.
+    vanished: bool,
+}
+
+/// What the replica suggests, highest bound first.
+struct Suggested {
+    /// The few that are read with the counter.
+    first: Vec<EntryId>,
+    rest: Peekable<Candidates>,
+}
+
+impl Suggested {
+    /// The next ids, `count` at most, of those that may be as close as `best`; all may where there is none.
+    fn next(&mut self, count: usize, best: Option<f32>) -> Vec<EntryId> {
+        let near = |candidate: &Candidate| best.is_none_or(|best| candidate.bound >= best);
+        std::iter::from_fn(|| self.rest.next_if(near))
+            .filter_map(|candidate| EntryId::new(candidate.id))
+            .take(count)
+            .collect()
+    }
+}
+
+/// A live row that is close enough.
+struct Judged {
+    entry: Entry,
+    similarity: f32,
+    confidence: f64,
+    /// Why it is not served.
+    against: Option<MissReason>,
+}
+
+impl Judged {
+    /// `None` for a row that is none for this question: of another namespace or dimension, expired, or not close enough.
+    fn of(entry: Entry, asked: &Asked, embedding: &Embedding, config: &Config) -> Option<Self> {
+        let vector = entry.vector().filter(|vector| vector.dim() == embedding.dim())?;
+        let similarity = similarity(embedding.as_slice(), vector.as_slice());
+        let fits = entry.namespace == asked.namespace && !entry.is_expired(asked.now_secs);
+        if !fits || similarity < asked.threshold {
+            return None;
+        }
+        let age_secs = asked.now_secs - entry.created_at;
+        let confidence = confidence(similarity, entry.confidence_score, age_secs, config.confidence_half_life_secs);
+        let against = if !is_servable(&entry.response) {
+            Some(MissReason::Rejected)
+        } else if confidence < config.confidence_cutoff {
+            Some(MissReason::LowConfidence)
+        } else {
+            None
+        };
+        Some(Self { entry, similarity, confidence, against })
+    }
+
+    fn is_good(&self) -> bool {
+        self.against.is_none()
     }
 }
 

@@ -12,6 +12,7 @@ use mneme_core::key::EntryId;
 use mneme_core::limits::{check_query_bytes, within};
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
+use mneme_core::packed::RANGE_IDS;
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::write::put::{self, NewEntry};
@@ -166,7 +167,14 @@ fn parse(entry: Value) -> Result<EntryRequest, Error> {
     }
 }
 
-/// Stores `entries`, then brings their namespaces, or the table, back under their caps.
+/// The ranges whose last id one of the entries took.
+fn filled_ranges(results: &[Result<put::Stored, Error>]) -> impl Iterator<Item = u64> {
+    let ids = results.iter().flatten().filter(|stored| !stored.replayed).map(|stored| stored.id.get());
+    ids.filter(|id| id.is_multiple_of(RANGE_IDS)).map(|id| id / RANGE_IDS - 1)
+}
+
+/// Stores `entries`, then brings their namespaces, or the table, back under their caps, and packs a range that they
+/// filled.
 async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
     let results = cache.put_all(entries).await;
     let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
@@ -183,6 +191,12 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
         // The entries are stored whatever comes of this; the next put, or `vacuum`, takes it up again.
         if let Ok(Err(error)) = timeout_at(cache.reply_by(), cache.enforce_caps(namespace, quota)).await {
             invocation.fail("enforcing the cap", &error);
+        }
+    }
+    // Likewise.
+    for range in filled_ranges(&results) {
+        if let Ok(Err(error)) = timeout_at(cache.reply_by(), cache.pack_range(range)).await {
+            invocation.fail("packing a range", &error);
         }
     }
     let shown =

@@ -2,9 +2,10 @@
 
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
-use mneme_core::event::Reply;
+use mneme_core::event::{Fields, Reply};
 use mneme_core::invocation::Invocation;
 use mneme_core::namespace::Namespace;
+use mneme_core::packed::pack::Packed;
 use mneme_core::repair::{Cursor, Repaired, Sweep};
 use mneme_core::runtime::Operation;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub struct Request {
     pub namespace: Option<Namespace>,
     /// Where the last call ended: its `cursor`.
     pub cursor: Option<String>,
+    /// Whether to go on where the last call with `resume` ended, and to keep where this one does: what a scheduled event
+    /// asks for.
+    #[serde(default)]
+    pub resume: bool,
 }
 
 /// What was done.
@@ -29,6 +34,9 @@ pub struct Response {
     /// What else was set right.
     #[serde(flatten)]
     pub repaired: Repaired,
+    /// What was packed for new instances of `lookup`.
+    #[serde(flatten)]
+    pub packed: Packed,
     /// What to send to go on, when the time did not suffice; null when everything was gone through.
     pub cursor: Option<String>,
 }
@@ -39,21 +47,35 @@ pub struct Vacuum;
 
 impl Operation for Vacuum {
     const FUNCTION: &'static str = "vacuum";
-    const SCHEDULED: bool = true;
     type Request = Request;
     type Response = Response;
 
+    fn on_schedule() -> Option<Fields> {
+        Some([("resume".to_owned(), true.into())].into_iter().collect())
+    }
+
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
+        if request.resume && (request.cursor.is_some() || request.namespace.is_some()) {
+            return Err(Error::invalid(
+                "resume: it goes through the whole table, from where the last such call ended",
+                "send `resume` alone, or `namespace` and `cursor` without it",
+            ));
+        }
         let at = request.cursor.as_deref().map_or(Ok(Cursor::Start), Cursor::from_text)?;
         // Of one namespace, too, it goes through the whole table and repairs what it comes by.
         invocation.enter_all("`vacuum`")?;
         cache.open().await?;
+        let at = if request.resume { cache.kept_place().await? } else { at };
         let mut sweep = Sweep::new(request.namespace);
         let next = cache.sweep(&mut sweep, at).await?;
+        if request.resume {
+            cache.keep_place(next).await?;
+        }
         Ok(Reply::ok(Response {
             expired: sweep.removed.expired,
             evicted: sweep.removed.evicted,
             repaired: sweep.repaired,
+            packed: sweep.packed,
             cursor: next.map(Cursor::to_text),
         }))
     }

@@ -86,9 +86,10 @@ pub struct Event {
 
 /// Tells who called and collects the request's fields.
 ///
-/// `function` is the operation's name, whose routes say what path parameters mean; `scheduled`, whether it takes
-/// scheduled events; `claim`, which claim of an HTTP caller's token lists the namespaces that the caller may use.
-pub fn read(payload: Payload, function: &str, scheduled: bool, claim: Option<&str>) -> Event {
+/// `function` is the operation's name, whose routes say what path parameters mean; `on_schedule`, what a scheduled event
+/// stands for, if it is taken; `claim`, which claim of an HTTP caller's token lists the namespaces that the caller may
+/// use.
+pub fn read(payload: Payload, function: &str, on_schedule: Option<Fields>, claim: Option<&str>) -> Event {
     let event = match payload {
         Payload::Json(Value::Object(event)) => event,
         Payload::Json(other) => {
@@ -112,14 +113,12 @@ pub fn read(payload: Payload, function: &str, scheduled: bool, claim: Option<&st
     }
     let access = Access::All;
     if event.get("detail-type").is_some() && event.get("source").is_some() {
-        let fields = if scheduled {
-            Ok(Fields::new())
-        } else {
-            Err(Error::invalid(
+        let fields = on_schedule.ok_or_else(|| {
+            Error::invalid(
                 format!("`{function}` takes no scheduled or EventBridge events"),
                 "schedule `vacuum`, or give the schedule an input of this operation's own fields",
-            ))
-        };
+            )
+        });
         return Event { caller: Caller::Schedule, access, fields };
     }
     Event { caller: Caller::Direct, access, fields: Ok(event) }

@@ -6,8 +6,13 @@ use super::*;
 use crate::namespace::Namespace;
 
 fn read_json(event: Value, function: &str) -> (Caller, Result<Fields, Error>) {
-    let Event { caller, fields, .. } = read(Payload::Json(event), function, function == "vacuum", None);
+    let Event { caller, fields, .. } =
+        read(Payload::Json(event), function, (function == "vacuum").then(on_schedule), None);
     (caller, fields)
+}
+
+fn on_schedule() -> Fields {
+    Fields::from_iter([("resume".to_owned(), true.into())])
 }
 
 fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
@@ -27,7 +32,7 @@ fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
 #[test]
 fn a_payload_that_is_not_json_is_kept() {
     let payload: Payload = serde_json::from_str("{\"query\": ").unwrap();
-    let Event { caller, fields, .. } = read(payload, "lookup", false, None);
+    let Event { caller, fields, .. } = read(payload, "lookup", None, None);
     assert_eq!(caller, Caller::Direct);
     assert!(fields.unwrap_err().detail.starts_with("the payload is not JSON: EOF"));
     assert!(read_json(json!([1]), "lookup").1.unwrap_err().detail.contains("an array"));
@@ -44,7 +49,7 @@ fn a_direct_payload_is_the_request() {
 fn a_claim_binds_http_callers_and_nobody_else() {
     let a = Access::from(&Namespace::try_from("a".to_owned()).unwrap());
     let nothing = Access::Only(BTreeSet::new());
-    let access_of = |event: Value| read(Payload::Json(event), "get", false, Some("spaces")).access;
+    let access_of = |event: Value| read(Payload::Json(event), "get", None, Some("spaces")).access;
     let rest = |authorizer: Value| json!({"httpMethod": "GET", "resource": "/v1/entries/{id}", "requestContext": {"authorizer": authorizer}});
     let http = |authorizer: Value| {
         let mut event = v2("GET", "GET /v1/entries/{id}", "/v1/entries/1", json!({}));
@@ -59,7 +64,7 @@ fn a_claim_binds_http_callers_and_nobody_else() {
     assert_eq!(access_of(http(json!({"iam": {"userId": "u"}}))), nothing);
     assert_eq!(access_of(v2("GET", "$default", "/", json!({}))), nothing);
     assert_eq!(access_of(json!({"id": 1})), Access::All);
-    let unbound = read(Payload::Json(http(json!({"jwt": {"claims": {"spaces": "a"}}}))), "get", false, None);
+    let unbound = read(Payload::Json(http(json!({"jwt": {"claims": {"spaces": "a"}}}))), "get", None, None);
     assert_eq!(unbound.access, Access::All);
 }
 
@@ -67,7 +72,7 @@ fn a_claim_binds_http_callers_and_nobody_else() {
 fn schedules_are_for_vacuum() {
     let event = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     let (caller, fields) = read_json(event.clone(), "vacuum");
-    assert_eq!((caller, fields.unwrap().len()), (Caller::Schedule, 0));
+    assert_eq!((caller, fields.unwrap()), (Caller::Schedule, on_schedule()));
     assert!(read_json(event, "put").1.unwrap_err().detail.contains("no scheduled"));
 }
 

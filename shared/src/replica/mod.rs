@@ -1,139 +1,176 @@
-//! The replica: every vector of the table in this instance's memory, brought up to date by id range.
+//! The replica: what a search needs of the namespaces that this instance serves, brought up to date by id range.
 //!
-//! It only suggests. Ids are a log and an id's vector does not change, so catching up is reading the ids since the
-//! last one seen; that a row was deleted or expired shows when it is re-read before it is served.
+//! It only suggests. Ids are a log and an id's vector does not change, so catching up is reading the ids since the last one
+//! seen; that a row was deleted or expired shows when it is re-read before it is served.
+//!
+//! - `space`: one namespace in memory.
+//! - `load`: reading what is new, or a namespace for the first time.
 
-mod rows;
+mod load;
+mod space;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mneme_search::Basis;
 
 use crate::cache::Cache;
+use crate::config::Config;
 use crate::embedding::Embedding;
 use crate::entry::{Item, expires_at, text};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
-use crate::table::Projection;
 use crate::table::counter::Counter;
-use crate::write::remove::RowRef;
 
-pub use rows::Candidate;
-use rows::NamespaceRows;
+pub use mneme_search::{Candidate, Candidates, similarity};
+pub use space::Nearest;
+use space::Space;
 
-/// Into how many segments the load's scan is split.
-const SCAN_SEGMENTS: u8 = 4;
+/// What an instance needs beside the replica: its code, its client, and a batch of rows on their way.
+const OTHER_BYTES: u64 = 128 << 20;
+/// The least that the replica may take, however small the function is.
+const LEAST_BYTES: u64 = 16 << 20;
 
-/// The vectors of all namespaces, as of the last id seen.
+/// The namespaces of an instance, as of the last id seen.
 #[derive(Debug, Default)]
 pub struct Replica {
-    /// `None` until loaded; then every row with a lower id is in here, but for those deleted.
-    next_id: Option<u64>,
-    namespaces: HashMap<Namespace, NamespaceRows>,
-    homes: HashMap<EntryId, Namespace>,
+    /// Every row with a lower id is in here that belongs to a namespace held, but for those deleted. 0: nothing was read.
+    next_id: u64,
+    spaces: HashMap<Namespace, Space>,
+    /// Whether a namespace that is not held has no entries.
+    has_all: bool,
+    /// The basis of the packed segments, by its generation.
+    basis: Option<(u64, Arc<Basis>)>,
+    /// Counts questions, to tell which namespace was used last.
+    questions: u64,
+    /// The most resident bytes; `None`: no bound.
+    budget: Option<usize>,
 }
 
 impl Replica {
-    /// Whether the replica has been loaded.
-    pub fn is_loaded(&self) -> bool {
-        self.next_id.is_some()
+    /// An empty replica that keeps to the memory of the function that `config` is of.
+    pub fn new(config: &Config) -> Self {
+        let budget = config.memory_mb.map(|mb| {
+            let bytes = (mb << 20).saturating_sub(OTHER_BYTES) / 3 * 2;
+            usize::try_from(bytes.max(LEAST_BYTES)).unwrap_or(usize::MAX)
+        });
+        Self { budget, ..Self::default() }
     }
 
-    /// Whether rows may exist that the replica has not seen, `counter` being read after the request came in.
-    pub fn is_behind(&self, counter: &Counter) -> bool {
-        self.next_id != Some(counter.next_id)
+    /// Whether the namespace's entries have been read.
+    pub fn holds(&self, namespace: &Namespace) -> bool {
+        self.has_all || self.spaces.contains_key(namespace)
     }
 
-    /// Takes in every row that was committed before `counter` was read, and tells whether one of them may have been
-    /// replaced meanwhile by a row that was committed after: a new id was gone already, or a scan, which is no
-    /// snapshot, may have missed a row on the move.
+    /// Whether the namespace may have rows that the replica has not seen, `counter` being read after the request came in.
+    pub fn is_behind(&self, counter: &Counter, namespace: &Namespace) -> bool {
+        self.next_id != counter.next_id || !self.holds(namespace)
+    }
+
+    /// Resident bytes, what indexes share left out.
+    pub fn bytes(&self) -> usize {
+        self.spaces.values().map(Space::bytes).sum()
+    }
+
+    /// Takes in every row of `namespace`, and of the other namespaces held, that was committed before `counter` was read, and
+    /// tells whether one of them may have been replaced meanwhile by a row that was committed after: a new id was gone
+    /// already, or the namespace was read for the first time, which is no snapshot.
     ///
-    /// Reads: on the first call the whole table, by one strongly consistent scan; then the ids since the last
-    /// call, by BatchGetItem. Errors: `StoreBackendError`; the replica is then as before.
-    pub async fn catch_up(&mut self, cache: &Cache, counter: &Counter) -> Result<bool, Error> {
-        let incomplete;
-        match self.next_id {
-            Some(seen) if seen <= counter.next_id => {
-                let new = (seen..counter.next_id).filter_map(EntryId::new).map(RowKey::from);
-                let rows = cache.table.batch_get(new, Projection::Vectors).await?;
-                rows.iter().for_each(|(_, item)| self.take_in(item));
-                incomplete = rows.missing_entries().next().is_some();
-                self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
-            }
-            // Not loaded, or loaded from a table that has since been made anew.
-            _ => {
-                let mut items = Vec::new();
-                cache.table.scan(SCAN_SEGMENTS, Projection::Vectors, |item| items.push(item)).await?;
-                *self = Self::default();
-                items.iter().for_each(|item| self.take_in(item));
-                incomplete = true;
-            }
+    /// Reads: of a namespace that is not held yet, its packed segments and the rows after them, or, where there are none,
+    /// the whole table by one strongly consistent scan; then the ids since the last call, by BatchGetItem. Namespaces
+    /// that were not used for long are dropped when the memory is used up.
+    /// Errors: `StoreBackendError`; the replica is then as before, or holds nothing.
+    pub async fn catch_up(&mut self, cache: &Cache, counter: &Counter, namespace: &Namespace) -> Result<bool, Error> {
+        if counter.next_id < self.next_id {
+            // The table has been made anew.
+            *self = Self { budget: self.budget, ..Self::default() };
         }
-        self.next_id = Some(counter.next_id);
+        let mut incomplete = false;
+        if !self.spaces.is_empty() || self.has_all {
+            incomplete = self.read_on(cache, counter.next_id).await?;
+        }
+        if !self.holds(namespace) {
+            self.read_first(cache, counter, namespace).await?;
+            incomplete = true;
+        }
+        self.next_id = counter.next_id;
+        self.questions += 1;
+        let questions = self.questions;
+        if let Some(space) = self.spaces.get_mut(namespace) {
+            space.used = questions;
+        }
+        self.keep_within(namespace);
         Ok(incomplete)
     }
 
-    /// Forgets the older rows of the queries in `new` that are gone, as those that a put has replaced are.
-    async fn forget_replaced(&mut self, cache: &Cache, new: impl Iterator<Item = &Item>) -> Result<(), Error> {
-        let older: Vec<EntryId> = new
-            .filter_map(|item| {
-                let row = RowRef::from_item(item)?;
-                let ids = self.by_hash(&row.namespace, &row.query_hash);
-                Some(ids.iter().copied().filter(move |id| *id < row.id).collect::<Vec<_>>())
-            })
-            .flatten()
-            .collect();
-        let rows = cache.table.batch_get(older.iter().map(|id| (*id).into()), Projection::Ages).await?;
-        older.into_iter().filter(|id| rows.get((*id).into()).is_none()).for_each(|id| self.forget(id));
-        Ok(())
+    /// Drops the namespaces that were not used for longest, but for `asked`, until the rest keeps to the budget.
+    fn keep_within(&mut self, asked: &Namespace) {
+        let Some(budget) = self.budget else { return };
+        while self.bytes() > budget {
+            let others = self.spaces.iter().filter(|(name, _)| *name != asked);
+            let Some(name) = others.min_by_key(|(_, space)| space.used).map(|(name, _)| name.clone()) else { break };
+            tracing::info!(namespace = %name, "dropped from memory");
+            self.spaces.remove(&name);
+            self.has_all = false;
+        }
     }
 
-    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items are passed over.
+    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items, and those of namespaces that are
+    /// not held, are passed over.
     pub fn take_in(&mut self, item: &Item) {
         let id = item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry);
         let namespace = text(item, "namespace").map(Namespace::from_row);
         let hash = text(item, "query_hash").and_then(|hash| QueryHash::try_from(hash).ok());
         let (Some(id), Some(namespace), Some(hash)) = (id, namespace, hash) else { return };
+        if !self.holds(&namespace) {
+            return;
+        }
         let vector =
             item.get("embedding").and_then(|value| value.as_b().ok()).and_then(|b| Embedding::from_row(b.as_ref()));
-        let rows = self.namespaces.entry(namespace.clone()).or_default();
-        rows.take_in(id, hash, vector, expires_at(item));
-        self.homes.insert(id, namespace);
+        let basis = self.basis.as_ref().map(|(_, basis)| basis);
+        let space = self.spaces.entry(namespace).or_insert_with(|| match (basis, &vector) {
+            (Some(basis), Some(vector)) if basis.dim() == vector.dim() => Space::with_basis(basis.clone()),
+            _ => Space::default(),
+        });
+        space.note(id.get(), hash.prefix());
+        space.take_in(id, vector.as_ref(), expires_at(item));
     }
 
-    /// Forgets the entry `id`, which was found deleted and, ids never being reused, stays so.
-    pub fn forget(&mut self, id: EntryId) {
-        let Some(namespace) = self.homes.remove(&id) else { return };
-        if let Some(rows) = self.namespaces.get_mut(&namespace) {
-            rows.forget(id);
-            if rows.is_empty() {
-                self.namespaces.remove(&namespace);
-            }
+    /// Forgets the namespace's entry `id`, which was found deleted and, ids never being reused, stays so. `hash`: of its query,
+    /// where it is known.
+    pub fn forget(&mut self, namespace: &Namespace, id: EntryId, hash: Option<&QueryHash>) {
+        if let Some(space) = self.spaces.get_mut(namespace) {
+            space.forget(id, hash);
         }
     }
 
-    /// The entries known for the pair, ascending.
-    pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> &[EntryId] {
-        self.namespaces.get(namespace).map_or(&[], |rows| rows.by_hash(hash))
+    /// The entries known for the pair, ascending; one of another query may be among them.
+    pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Vec<EntryId> {
+        self.spaces.get(namespace).map(|space| space.by_hash(hash)).unwrap_or_default()
     }
 
-    /// The namespace's `k` closest entries that are not in `judged`, closest first, ties by lower id.
+    /// The namespace's entries whose similarity to `query` may reach `threshold`, highest upper bound first, ties by lower
+    /// id: none that does is left out. An expired or deleted one may be among them.
     ///
-    /// `query`: unit norm. Vectors of another length are passed over. `now_secs` leaves out what is known to have
-    /// expired unless its similarity reaches `threshold`: such a row may have been put again since.
-    /// Reads: memory only.
+    /// `query`: unit norm. Of another dimension than the entries': none. Reads: memory only.
+    pub fn candidates(&mut self, namespace: &Namespace, query: &Embedding, threshold: f32) -> Candidates {
+        let Some(space) = self.spaces.get_mut(namespace) else { return Candidates::default() };
+        space.tend();
+        space.candidates(query, threshold)
+    }
+
+    /// What is known of the namespace's entry nearest to `query` that is not known to have expired at `now_secs` and that
+    /// `keep` wants. Reads: memory only.
     pub fn nearest(
         &self,
         namespace: &Namespace,
         query: &Embedding,
-        k: usize,
-        judged: &HashSet<EntryId>,
-        (threshold, now_secs): (f32, i64),
-    ) -> Vec<Candidate> {
-        self.namespaces
-            .get(namespace)
-            .map(|rows| rows.nearest(query, k, judged, threshold, now_secs))
-            .unwrap_or_default()
+        now_secs: i64,
+        keep: impl Fn(EntryId) -> bool,
+    ) -> Nearest {
+        self.spaces.get(namespace).map_or(Nearest::Nothing, |space| space.nearest(query, now_secs, keep))
     }
 }
 
@@ -165,67 +202,112 @@ mod tests {
         .unwrap()
     }
 
-    fn ids(replica: &Replica, namespace: &str, query: &[f32], k: usize, now: i64) -> Vec<u64> {
-        let namespace = Namespace::try_from(namespace.to_owned()).unwrap();
+    fn name(name: &str) -> Namespace {
+        Namespace::try_from(name.to_owned()).unwrap()
+    }
+
+    /// A replica that holds every namespace, as after a scan of an empty table.
+    fn empty() -> Replica {
+        Replica { has_all: true, ..Replica::default() }
+    }
+
+    fn ids(replica: &mut Replica, namespace: &str, query: &[f32], threshold: f32) -> Vec<u64> {
         let query = Embedding::normalized(query.to_vec()).unwrap();
-        replica
-            .nearest(&namespace, &query, k, &HashSet::new(), (0.9, now))
-            .iter()
-            .map(|candidate| candidate.id.get())
-            .collect()
+        replica.candidates(&name(namespace), &query, threshold).map(|candidate| candidate.id).collect()
     }
 
     #[test]
     fn namespaces_are_walls_and_ties_go_to_the_lower_id() {
-        let mut replica = Replica::default();
+        let mut replica = empty();
         for (id, namespace) in [(3, "a"), (1, "a"), (2, "b"), (9, "a")] {
             replica.take_in(&item(id, namespace, &[1.0, 0.0], None));
         }
         replica.take_in(&item(4, "a", &[0.0, 1.0], None));
-        assert_eq!(ids(&replica, "a", &[1.0, 0.1], 3, 0), [1, 3, 9]);
-        assert_eq!(ids(&replica, "b", &[1.0, 0.1], 3, 0), [2]);
-        replica.forget(EntryId::new(1).unwrap());
-        replica.forget(EntryId::new(1).unwrap());
-        assert_eq!(ids(&replica, "a", &[1.0, 0.1], 9, 0), [3, 9, 4]);
-        replica.forget(EntryId::new(2).unwrap());
-        assert!(ids(&replica, "b", &[1.0, 0.1], 9, 0).is_empty());
+        assert_eq!(ids(&mut replica, "a", &[1.0, 0.1], 0.5), [1, 3, 9]);
+        assert_eq!(ids(&mut replica, "b", &[1.0, 0.1], 0.5), [2]);
+        replica.forget(&name("a"), EntryId::new(1).unwrap(), None);
+        replica.forget(&name("a"), EntryId::new(1).unwrap(), None);
+        assert_eq!(ids(&mut replica, "a", &[1.0, 0.1], -1.0), [3, 9, 4]);
+        replica.forget(&name("b"), EntryId::new(2).unwrap(), None);
+        assert!(ids(&mut replica, "b", &[1.0, 0.1], -1.0).is_empty());
     }
 
     #[test]
     fn a_vector_written_again_by_another_library_is_taken_over() {
-        let mut replica = Replica::default();
+        let mut replica = empty();
         replica.take_in(&item(1, "a", &[1.0, 0.0], None));
         replica.take_in(&item(2, "a", &[1.0, 1.0], None));
         replica.take_in(&item(1, "a", &[0.0, 1.0], None));
-        assert_eq!(ids(&replica, "a", &[0.0, 1.0], 1, 0), [1]);
+        assert_eq!(ids(&mut replica, "a", &[0.0, 1.0], 0.0), [1, 2]);
     }
 
     #[test]
     fn rows_of_one_query_are_all_kept_until_they_are_gone() {
-        let mut replica = Replica::default();
-        for id in [2, 1] {
+        let mut replica = empty();
+        for id in [2, 1, 3] {
             let mut row = item(id, "a", &[1.0, 0.0], None);
             row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
             replica.take_in(&row);
+            replica.take_in(&row);
         }
-        let namespace = Namespace::try_from("a".to_owned()).unwrap();
         let hash = QueryHash::try_from("0".repeat(64)).unwrap();
-        let known =
-            |replica: &Replica| replica.by_hash(&namespace, &hash).iter().map(|id| id.get()).collect::<Vec<_>>();
-        assert_eq!(known(&replica), [1, 2]);
-        replica.forget(EntryId::new(2).unwrap());
-        assert_eq!((known(&replica), ids(&replica, "a", &[1.0, 0.0], 9, 0)), (vec![1], vec![1]));
-        replica.forget(EntryId::new(1).unwrap());
-        assert!(known(&replica).is_empty());
+        for (gone, left) in [(2, vec![1, 3]), (7, vec![1, 3]), (1, vec![3]), (3, vec![])] {
+            replica.forget(&name("a"), EntryId::new(gone).unwrap(), Some(&hash));
+            let known: Vec<u64> = replica.by_hash(&name("a"), &hash).iter().map(|id| id.get()).collect();
+            assert_eq!((&known, ids(&mut replica, "a", &[1.0, 0.0], 0.9)), (&left, left.clone()));
+        }
     }
 
     #[test]
-    fn what_has_expired_is_suggested_only_where_it_might_be_served() {
-        let mut replica = Replica::default();
+    fn the_nearest_is_one_that_has_not_expired() {
+        let mut replica = empty();
         replica.take_in(&item(1, "a", &[1.0, 0.0], Some(2000)));
-        replica.take_in(&item(2, "a", &[0.0, 1.0], Some(2000)));
-        assert_eq!(ids(&replica, "a", &[1.0, 0.0], 9, 1999), [1, 2]);
-        assert_eq!(ids(&replica, "a", &[1.0, 0.0], 9, 2000), [1]);
+        replica.take_in(&item(2, "a", &[0.0, 1.0], None));
+        let query = Embedding::normalized(vec![1.0, 0.0]).unwrap();
+        let nearest = |now, keep: u64| replica.nearest(&name("a"), &query, now, |id| id.get() <= keep);
+        assert_eq!(nearest(1999, 9), Nearest::Similarity(1.0));
+        assert_eq!(nearest(2000, 9), Nearest::Similarity(0.0));
+        assert_eq!(nearest(2000, 1), Nearest::Nothing);
+        assert_eq!(replica.nearest(&name("b"), &query, 0, |_| true), Nearest::Nothing);
+    }
+
+    #[tokio::test]
+    async fn codes_take_the_place_of_float32_and_give_the_same_candidates() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut vector = |near: Option<&[f32]>| -> Vec<f32> {
+            (0..64).map(|at| near.map_or(0.0, |near| near[at] * 8.0) + rng.f32() - 0.5).collect()
+        };
+        let mut replica = empty();
+        let query = vector(None);
+        for id in 1..=4500u64 {
+            let near = id.is_multiple_of(10).then_some(query.as_slice());
+            replica.take_in(&item(id, "a", &vector(near), Some(5000)));
+        }
+        let expected = ids(&mut replica, "a", &query, 0.9);
+        assert!(expected.len() > 100);
+        let bytes = replica.bytes();
+        let unit = Embedding::normalized(query.clone()).unwrap();
+        while replica.nearest(&name("a"), &unit, 0, |_| true) != Nearest::Untold {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            ids(&mut replica, "a", &query, 0.9);
+        }
+        let found = ids(&mut replica, "a", &query, 0.9);
+        assert!(expected.iter().all(|id| found.contains(id)));
+        assert!(replica.bytes() < bytes, "{} of {bytes}", replica.bytes());
+    }
+
+    #[test]
+    fn the_namespaces_least_used_go_when_the_memory_is_used_up() {
+        let mut replica = Replica { budget: Some(3000), ..empty() };
+        for (id, namespace) in [(1, "a"), (2, "b"), (3, "c")] {
+            replica.take_in(&item(id, namespace, &[1.0; 400], None));
+        }
+        replica.spaces.get_mut(&name("b")).unwrap().used = 1;
+        replica.spaces.get_mut(&name("c")).unwrap().used = 2;
+        replica.keep_within(&name("a"));
+        assert!(replica.holds(&name("a")) && !replica.holds(&name("b")) && !replica.holds(&name("z")));
+        replica.take_in(&item(4, "b", &[1.0; 400], None));
+        assert!(!replica.holds(&name("b")), "a namespace that is not held is not begun in its middle");
     }
 
     proptest! {
@@ -239,7 +321,7 @@ mod tests {
         ) {
             let floats = |v: &[i8]| v.iter().map(|x| f32::from(*x)).collect::<Vec<f32>>();
             let Ok(unit) = Embedding::normalized(floats(&query)) else { return Ok(()) };
-            let mut replica = Replica::default();
+            let mut replica = empty();
             let mut kept: Vec<(u64, Vec<f32>)> = Vec::new();
             for (at, vector) in vectors.iter().enumerate() {
                 if vector.iter().any(|x| *x != 0) {
@@ -250,7 +332,7 @@ mod tests {
             for index in gone {
                 if !kept.is_empty() {
                     let (id, _) = kept.remove(index.index(kept.len()));
-                    replica.forget(EntryId::new(id).unwrap());
+                    replica.forget(&name("a"), EntryId::new(id).unwrap(), None);
                 }
             }
             let cosine = |v: &[f32]| -> f64 {
@@ -259,15 +341,14 @@ mod tests {
             };
             let mut expected: Vec<f64> = kept.iter().map(|(_, vector)| cosine(vector)).collect();
             expected.sort_by(|a, b| b.total_cmp(a));
-            let found =
-                replica.nearest(&Namespace::try_from("a".to_owned()).unwrap(), &unit, k, &HashSet::new(), (-1.0, 0));
+            let found: Vec<_> = replica.candidates(&name("a"), &unit, -1.0).take(k).collect();
             prop_assert_eq!(found.len(), k.min(kept.len()));
             for (candidate, best) in found.iter().zip(&expected) {
-                let own = cosine(&kept.iter().find(|(id, _)| *id == candidate.id.get()).unwrap().1);
-                prop_assert!((f64::from(candidate.similarity) - best).abs() < 1e-5);
-                prop_assert!((f64::from(candidate.similarity) - own).abs() < 1e-5);
+                let own = cosine(&kept.iter().find(|(id, _)| *id == candidate.id).unwrap().1);
+                prop_assert!((f64::from(candidate.bound) - best).abs() < 1e-5);
+                prop_assert!((f64::from(candidate.bound) - own).abs() < 1e-5);
             }
-            let order: Vec<(f32, u64)> = found.iter().map(|c| (-c.similarity, c.id.get())).collect();
+            let order: Vec<(f32, u64)> = found.iter().map(|c| (-c.bound, c.id)).collect();
             prop_assert!(order.is_sorted_by(|a, b| a.0 < b.0 || (a.0 == b.0 && a.1 < b.1)));
         }
     }

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::fault::applied;
+use super::fault::{applied, named};
 use super::{ENTRY_ID, Table};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
@@ -59,11 +59,14 @@ impl Table {
         applied("DeleteItem", sent, DeleteItemError::is_conditional_check_failed_exception)
     }
 
+    /// Removes a derived item, whatever it holds. Writes: one DeleteItem.
+    pub(crate) async fn drop_derived(&self, key: RowKey) -> Result<(), Error> {
+        let sent = self.client.delete_item().table_name(&self.name).key("id", key.attribute()).send().await;
+        sent.map(|_| ()).map_err(|error| named("DeleteItem", error))
+    }
+
     /// Makes the counter's next id higher than `id`, if it is not. True when it was moved.
     pub(crate) async fn move_counter_past(&self, id: u64) -> Result<bool, Error> {
-        if id == 0 {
-            return Ok(false);
-        }
         let sent = self
             .client
             .update_item()

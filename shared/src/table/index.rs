@@ -1,13 +1,11 @@
 //! Reads through the two global secondary indexes, which are eventually consistent: they suggest ids,
 //! and rows re-read by key decide.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Table;
 use super::fault;
-use crate::entry::number;
+use crate::entry::{Item, number};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
@@ -18,6 +16,9 @@ pub const HASH_INDEX: &str = "gsi_hash";
 /// The index of namespace and last access.
 pub const LRU_INDEX: &str = "gsi_lru";
 
+/// The least keys that a page of `gsi_lru` is asked for: many entries may share a second.
+const LEAST_PAGE: usize = 1000;
+
 /// Where an entry stands in the order of least recent use: ties go to the lower id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LruKey {
@@ -27,7 +28,7 @@ pub struct LruKey {
     pub id: EntryId,
 }
 
-fn entry_id(item: &HashMap<String, AttributeValue>) -> Option<EntryId> {
+fn entry_id(item: &Item) -> Option<EntryId> {
     item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry)
 }
 
@@ -79,27 +80,9 @@ impl Table {
         let mut start = None;
         loop {
             let from = after.map_or(0, |key| key.last_accessed_at);
-            let output = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .index_name(LRU_INDEX)
-                .key_condition_expression("#namespace = :namespace AND #last_accessed_at >= :from")
-                .projection_expression("#id, #last_accessed_at")
-                .expression_attribute_names("#namespace", "namespace")
-                .expression_attribute_names("#last_accessed_at", "last_accessed_at")
-                .expression_attribute_names("#id", "id")
-                .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
-                .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| fault::named("Query", error))?;
-            keys.extend(output.items().iter().filter_map(|item| {
-                let key = LruKey { last_accessed_at: number(item, "last_accessed_at")?, id: entry_id(item)? };
-                after.is_none_or(|after| key > after).then_some(key)
-            }));
-            start = output.last_evaluated_key;
+            let page = self.lru_page(namespace, from, start, Some(count.max(LEAST_PAGE))).await?;
+            keys.extend(page.keys.into_iter().filter(|key| after.is_none_or(|after| *key > after)));
+            start = page.next;
             let last_second = keys.last().map(|key| key.last_accessed_at);
             let complete = keys.iter().filter(|key| Some(key.last_accessed_at) < last_second).count();
             if start.is_none() || complete >= count {
@@ -111,4 +94,57 @@ impl Table {
             }
         }
     }
+
+    /// The `most` least recently used entries of the namespace that `gsi_lru` knows, in that order, and whether these
+    /// are all. Of several that were last used in the same second any may be among them.
+    ///
+    /// Reads: Query pages of `gsi_lru` with `most` keys together.
+    pub(crate) async fn oldest(&self, namespace: &Namespace, most: usize) -> Result<(Vec<LruKey>, bool), Error> {
+        let mut keys: Vec<LruKey> = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self.lru_page(namespace, 0, start, Some(most - keys.len())).await?;
+            keys.extend(page.keys);
+            start = page.next;
+            if start.is_none() || keys.len() >= most {
+                keys.sort_unstable();
+                return Ok((keys, start.is_none()));
+            }
+        }
+    }
+
+    async fn lru_page(
+        &self,
+        namespace: &Namespace,
+        from: i64,
+        start: Option<Item>,
+        limit: Option<usize>,
+    ) -> Result<LruPage, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(LRU_INDEX)
+            .key_condition_expression("#namespace = :namespace AND #last_accessed_at >= :from")
+            .projection_expression("#id, #last_accessed_at")
+            .expression_attribute_names("#namespace", "namespace")
+            .expression_attribute_names("#last_accessed_at", "last_accessed_at")
+            .expression_attribute_names("#id", "id")
+            .expression_attribute_values(":namespace", AttributeValue::S(namespace.to_string()))
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .set_exclusive_start_key(start)
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
+            .send()
+            .await
+            .map_err(|error| fault::named("Query", error))?;
+        let key =
+            |item: &Item| Some(LruKey { last_accessed_at: number(item, "last_accessed_at")?, id: entry_id(item)? });
+        Ok(LruPage { keys: output.items().iter().filter_map(key).collect(), next: output.last_evaluated_key })
+    }
+}
+
+/// One page of `gsi_lru`.
+struct LruPage {
+    keys: Vec<LruKey>,
+    next: Option<Item>,
 }

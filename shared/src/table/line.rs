@@ -5,8 +5,9 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use super::Table;
+use super::counter::Counter;
 use super::fault::{applied, named};
+use super::{Projection, Table};
 use crate::entry::{Item, number};
 use crate::error::Error;
 use crate::key::RowKey;
@@ -57,9 +58,11 @@ impl Table {
         Ok(Line::from_item(&output.attributes.unwrap_or_default()))
     }
 
-    /// The line now. Reads: one key, strongly.
-    pub(crate) async fn line(&self) -> Result<Line, Error> {
-        Ok(self.get(RowKey::LINE, true).await?.as_ref().map(Line::from_item).unwrap_or_default())
+    /// The line now, and the counter, which whoever is the first in line needs next. Reads: two keys, strongly.
+    pub(crate) async fn line_and_counter(&self) -> Result<(Line, Option<Counter>), Error> {
+        let rows = self.batch_get([RowKey::LINE, RowKey::COUNTER], Projection::Whole).await?;
+        let line = rows.get(RowKey::LINE).map(Line::from_item).unwrap_or_default();
+        Ok((line, rows.get(RowKey::COUNTER).map(Counter::from_item).transpose()?))
     }
 
     /// Lets the holder of the ticket after `ticket` go. Writes: one UpdateItem, unless a later one was let go before, or

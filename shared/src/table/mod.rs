@@ -1,16 +1,19 @@
 //! The DynamoDB table: reading it, creating it, and the transactions that change it.
 //!
 //! [`Table`] reads; [`schema`] creates; [`transaction`] is the only caller of `TransactWriteItems`;
-//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost.
+//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place.
 
+mod conflict;
 pub mod counter;
 mod derived;
 pub(crate) mod fault;
 mod index;
 mod line;
 pub mod meter;
+mod packed;
 mod read;
 pub mod schema;
+mod sweep;
 pub mod tally;
 pub mod transaction;
 
@@ -20,6 +23,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 
+use conflict::RetryConflicts;
 pub(crate) use fault::{table_missing, throttled};
 pub use index::{HASH_INDEX, LRU_INDEX, LruKey};
 use meter::Meter;
@@ -56,7 +60,7 @@ impl Table {
     /// The table `name` through a client configured as `client` is.
     pub fn over(client: &Client, name: &str) -> Self {
         let meter = Meter::default();
-        let config = client.config().to_builder().interceptor(meter.clone()).build();
+        let config = client.config().to_builder().interceptor(meter.clone()).retry_classifier(RetryConflicts).build();
         Self { client: Client::from_conf(config), name: name.to_owned(), meter }
     }
 }

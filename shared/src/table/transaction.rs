@@ -28,6 +28,9 @@ pub enum Outcome {
     Committed,
     /// None was. One verdict per action, in the order of the actions.
     Cancelled(Vec<Verdict>),
+    /// All were or none was: there was no answer, however often it was sent. What to tell a caller for whom that cannot be
+    /// found out.
+    Unknown(Error),
 }
 
 /// What one action had to do with a cancellation.
@@ -63,7 +66,7 @@ impl Outcome {
     /// Whether the action at `position` failed its condition.
     pub fn failed_condition(&self, position: usize) -> bool {
         match self {
-            Self::Committed => false,
+            Self::Committed | Self::Unknown(_) => false,
             Self::Cancelled(verdicts) => matches!(verdicts.get(position), Some(Verdict::ConditionFailed(_))),
         }
     }
@@ -71,7 +74,7 @@ impl Outcome {
     /// Whether another transaction or the table's capacity was in the way, and nothing else was.
     pub fn was_crowded_out(&self) -> bool {
         match self {
-            Self::Committed => false,
+            Self::Committed | Self::Unknown(_) => false,
             Self::Cancelled(verdicts) => {
                 verdicts.iter().all(|v| matches!(v, Verdict::Fine | Verdict::Conflict | Verdict::Throttled))
             }
@@ -87,7 +90,7 @@ impl Table {
     /// `TransactWriteItems`, "ClientRequestToken"); so an outcome is learnt, never guessed. The SDK's own retries are
     /// off here: after a lost answer a throttling says nothing about the first sending, and they would hide that.
     ///
-    /// Errors: `StoreBackendError` when the table is missing, forbidden, throttled, or gives no answer by `deadline`;
+    /// Errors: `StoreBackendError` when the table is missing, forbidden or throttled, so that nothing was applied;
     /// `Internal` for an action that can never be applied.
     pub async fn transact(&self, actions: Vec<TransactWriteItem>, deadline: Instant) -> Result<Outcome, Error> {
         let token = Uuid::new_v4().to_string();
@@ -110,7 +113,7 @@ impl Table {
             let error = match timeout_at(deadline, sending).await {
                 Ok(Ok(_)) => return Ok(Outcome::Committed),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(fault::unreachable("TransactWriteItems")),
+                Err(_) => return Ok(Outcome::Unknown(fault::unreachable("TransactWriteItems"))),
             };
             if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
                 let outcome = sort(cancelled.cancellation_reasons())?;
@@ -133,11 +136,12 @@ impl Table {
             let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
             if !again || attempt >= most || Instant::now() + pause >= deadline {
                 // What became of an unanswered sending, the answer to a later one does not tell.
-                return Err(if unanswered {
-                    fault::unreachable("TransactWriteItems").caused_by(fault::cause("TransactWriteItems", &error))
+                return if unanswered {
+                    let cause = fault::cause("TransactWriteItems", &error);
+                    Ok(Outcome::Unknown(fault::unreachable("TransactWriteItems").caused_by(cause)))
                 } else {
-                    fault::named("TransactWriteItems", error)
-                });
+                    Err(fault::named("TransactWriteItems", error))
+                };
             }
             tokio::time::sleep(pause).await;
         }

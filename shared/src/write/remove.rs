@@ -150,12 +150,14 @@ impl Cache {
             actions.extend(self.tallies(changes)?);
 
             let outcome = self.table.transact(actions, self.deadline).await?;
-            if let Outcome::Committed = outcome {
-                return Ok(rows.len() as u64);
-            }
-            if outcome.was_crowded_out() {
-                pace.after_crowding().await?;
-                continue;
+            match outcome {
+                Outcome::Committed => return Ok(rows.len() as u64),
+                Outcome::Unknown(error) => return Err(error),
+                _ if outcome.was_crowded_out() => {
+                    pace.after_crowding().await?;
+                    continue;
+                }
+                Outcome::Cancelled(_) => {}
             }
             let before = (rows.len(), kept.len());
             let first_pointer = rows.len();

@@ -67,6 +67,7 @@ impl Cache {
             let outcome = self.table.transact(vec![action.clone()], self.deadline).await?;
             match outcome {
                 Outcome::Committed => return Ok(true),
+                Outcome::Unknown(error) => return Err(error),
                 _ if outcome.was_crowded_out() => pace.after_crowding().await?,
                 _ => return Ok(false),
             }

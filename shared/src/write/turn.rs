@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
+use crate::table::counter::Counter;
 
 /// After so many puts in a row with nobody before it, an instance stops taking tickets.
 const CALM_PUTS: u8 = 3;
@@ -89,13 +90,17 @@ impl Turns {
     }
 }
 
-/// A place in line. To be given back with [`Cache::end_turn`], also after a failure.
+/// A place in line, at its head if all went well. To be given back with [`Cache::end_turn`], also after a failure.
 #[derive(Debug)]
 pub(crate) struct Turn {
     ticket: u64,
     began: Instant,
     /// Whether all before it were done, so that only newcomers can be in the way; else it ran out of time or patience.
     pub(crate) at_head: bool,
+    /// Whether others were waited for, so that what was read before is stale.
+    pub(crate) waited: bool,
+    /// The counter, where it was read since.
+    pub(crate) counter: Option<Counter>,
 }
 
 impl Cache {
@@ -107,14 +112,14 @@ impl Cache {
     /// A turn at the counter, after other writers were met. Waits for it; `None` when there is no line to stand in, and
     /// the race is open.
     ///
-    /// Writes: one UpdateItem. Reads: the line, a few times.
+    /// Writes: one UpdateItem. Reads: the line and the counter, a few times.
     pub(crate) async fn take_turn(&self) -> Option<Turn> {
         let until = self.deadline.checked_sub(RESERVE)?;
         let before = timeout_at(until, self.table.take_ticket(self.clock.now_ms())).await.ok()?.ok()?;
         let ticket = before.issued + 1;
         let ahead = |served: u64| ticket.saturating_sub(served + 1);
         self.turns.met(ahead(before.served));
-        let mut turn = Turn { ticket, began: Instant::now(), at_head: true };
+        let mut turn = Turn { ticket, began: Instant::now(), at_head: true, waited: false, counter: None };
         let idle_ms = self.clock.now_ms().saturating_sub(before.changed_at_ms);
         if u128::try_from(idle_ms).is_ok_and(|idle| idle > (PATIENCE + CLOCK_SKEW).as_millis()) {
             // Whoever stood here did so long ago.
@@ -122,6 +127,7 @@ impl Cache {
         }
         let (mut served, mut moved_at) = (before.served, Instant::now());
         while ahead(served) > 0 {
+            turn.waited = true;
             let (pause, patience) = self.turns.waits(ahead(served));
             let wake = Instant::now() + pause;
             if wake >= until || moved_at.elapsed() > patience {
@@ -130,7 +136,7 @@ impl Cache {
             }
             tokio::time::sleep_until(wake).await;
             // A look that fails is made up for by the next one.
-            let Ok(Ok(line)) = timeout_at(until, self.table.line()).await else { continue };
+            let Ok(Ok((line, counter))) = timeout_at(until, self.table.line_and_counter()).await else { continue };
             if line.issued < ticket {
                 // The item vanished, and this is another line.
                 return None;
@@ -138,6 +144,7 @@ impl Cache {
             if line.served > served {
                 (served, moved_at) = (line.served, Instant::now());
             }
+            turn.counter = counter;
         }
         turn.began = Instant::now();
         Some(turn)

@@ -15,10 +15,12 @@ use tokio::time::{Instant, timeout_at};
 use super::turn::Turn;
 use crate::cache::Cache;
 use crate::embedding::Embedding;
+use crate::entry::Item;
 use crate::error::{Error, ErrorKind};
-use crate::key::EntryId;
+use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::table::Projection;
 use crate::table::counter::Counter;
 use crate::table::fault::unreachable;
 use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
@@ -26,6 +28,9 @@ use plan::Part;
 
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// What is kept back from a put's time, to find out by reading what became of a transaction that was not answered.
+const SETTLE: Duration = Duration::from_millis(400);
 
 /// The most entries that one transaction could take: two actions each, the counter and a tally.
 const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
@@ -99,7 +104,7 @@ impl Cache {
 
     /// Stores the first of `entries`, as many as one transaction takes, and returns what became of these: at least one.
     async fn store_some(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-        let mut turn = self.turn_if_crowded().await;
+        let mut turn = None;
         let outcome = self.store_in_turn(entries, &mut turn).await;
         if let Some(turn) = turn {
             self.end_turn(turn).await;
@@ -121,28 +126,44 @@ impl Cache {
         }
     }
 
+    /// `turn`: is set to the place in line that was taken, if one was.
     async fn store_in_turn(
         &self,
         entries: &[NewEntry],
         turn: &mut Option<Turn>,
     ) -> Result<Vec<Result<Stored, Error>>, Error> {
         let mut pace = self.pace();
-        let mut seen = self.look_before_put(entries, false).await?;
+        // What is looked at while others have their turns is settled by the transaction's conditions; only the counter must
+        // be seen in turn, and nobody waits for the rest.
+        let (taken, looked) = tokio::join!(self.turn_if_crowded(), self.look_before_put(entries, false));
+        *turn = taken;
+        let mut seen = looked?;
+        if let Some(turn) = turn.as_mut().filter(|turn| turn.waited) {
+            seen.counter = self.counter_in(turn).await?;
+        }
         loop {
             let plan = self.plan(entries, &seen)?;
             if plan.actions.is_empty() {
                 return Ok(plan.results);
             }
-            let outcome = self.table.transact(plan.actions, self.deadline).await?;
-            let Outcome::Cancelled(verdicts) = &outcome else { return Ok(plan.results) };
-            if outcome.was_crowded_out() {
+            let rows = plan.rows();
+            let until = self.reply_by().checked_sub(SETTLE).unwrap_or(self.deadline);
+            let outcome = self.table.transact(plan.actions, until).await?;
+            let crowded_out = outcome.was_crowded_out();
+            let verdicts = match outcome {
+                Outcome::Committed => return Ok(plan.results),
+                Outcome::Cancelled(verdicts) => verdicts,
+                Outcome::Unknown(_) if matches!(self.any_stored(&rows).await, Ok(true)) => return Ok(plan.results),
+                Outcome::Unknown(error) => return Err(error),
+            };
+            if crowded_out {
                 pace.after_crowding().await?;
                 self.queue(turn).await;
                 seen = self.look_before_put(entries, true).await?;
                 continue;
             }
             let failed = |part: Part| {
-                let verdicts = plan.parts.iter().zip(verdicts).filter(|(of, _)| **of == part);
+                let verdicts = plan.parts.iter().zip(&verdicts).filter(|(of, _)| **of == part);
                 verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::ConditionFailed(_))).count()
             };
             let counter = plan.parts.iter().position(|of| *of == Part::Counter).and_then(|at| verdicts.get(at));
@@ -162,9 +183,36 @@ impl Cache {
             match counter {
                 _ if failed(Part::Rest) > 0 => seen = self.look_before_put(entries, true).await?,
                 Some(Verdict::ConditionFailed(Some(item))) if at_head => seen.counter = Counter::from_item(item)?,
-                _ => seen.counter = self.counter().await?,
+                _ => {
+                    seen.counter = match turn {
+                        Some(turn) => self.counter_in(turn).await?,
+                        None => self.counter().await?,
+                    }
+                }
             }
         }
+    }
+
+    /// The counter as it stands now that it is our turn. Reads: the counter, unless the turn brought it along.
+    async fn counter_in(&self, turn: &mut Turn) -> Result<Counter, Error> {
+        match turn.counter.take() {
+            Some(counter) => Ok(counter),
+            None => self.counter().await,
+        }
+    }
+
+    /// Whether one of `rows` stands in the table as it was to be written; used or not since. A transaction is applied whole,
+    /// so then all were. That another writer stored the very same under the same id cannot be told apart, and need not be.
+    ///
+    /// Reads: the rows, strongly.
+    async fn any_stored(&self, rows: &[(RowKey, Item)]) -> Result<bool, Error> {
+        let found = self.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::Whole).await?;
+        let unused = |item: &Item| {
+            let mut item = item.clone();
+            item.retain(|name, _| name != "last_accessed_at" && name != "access_count");
+            item
+        };
+        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item) == unused(row))))
     }
 
     /// Waits in line, unless the counter is ours but for newcomers.

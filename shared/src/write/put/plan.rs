@@ -237,6 +237,13 @@ impl Cache {
 }
 
 impl Plan {
+    /// The rows that it writes, by key.
+    pub(super) fn rows(&self) -> Vec<(RowKey, Item)> {
+        let items = self.actions.iter().filter_map(|action| Some(&action.put.as_ref()?.item));
+        let keyed = items.filter_map(|item| Some((RowKey::from_attribute(item.get("id")?)?, item.clone())));
+        keyed.filter(|(key, _)| key.entry().is_some()).collect()
+    }
+
     fn push(&mut self, part: Part, action: TransactWriteItem) {
         self.parts.push(part);
         self.actions.push(action);
@@ -365,7 +372,31 @@ mod tests {
                 let new: Vec<u64> = ids.into_iter().filter(|id| *id >= counter.next_id).collect();
                 prop_assert_eq!(&new, &(counter.next_id..counter.next_id + new.len() as u64).collect::<Vec<u64>>());
                 prop_assert_eq!(plan.parts.iter().filter(|part| **part == Part::NewRow).count(), new.len());
+                // The counter goes up once, by the ids and by the entries.
+                let counters: Vec<_> = plan.actions.iter().filter(|action| key_of(action) == "0").collect();
+                prop_assert_eq!(counters.len(), 1);
+                let values = counters[0].update.as_ref().unwrap().expression_attribute_values.clone().unwrap();
+                let stored = plan.results.len() as u64;
+                let raised = (values.get(":version"), values.get(":next_id"), values.get(":mutations"));
+                let expected = (n(counter.version + stored), n(counter.next_id + new.len() as u64), n(stored));
+                match new.is_empty() {
+                    true => prop_assert_eq!(raised, (None, None, Some(&expected.2))),
+                    false => prop_assert_eq!(raised, (Some(&expected.0), Some(&expected.1), None)),
+                }
+                let receipts = some[..plan.results.len()].iter().filter_map(NewEntry::receipt);
+                prop_assert!(receipts.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
+                // As few transactions as it takes: the next entry would not have fitted.
+                if let Some((entry, pair)) = some.get(plan.results.len()).zip(seen.pairs.get(plan.results.len())) {
+                    let mut after = counter.clone();
+                    after.next_id += new.len() as u64;
+                    let next = cache.add(entry, pair, &after).unwrap();
+                    let tally = !keys.contains(RowKey::tally(&entry.namespace).attribute().as_n().unwrap());
+                    let actions = plan.actions.len() + next.actions.len() + usize::from(tally);
+                    let bytes = rows.iter().sum::<usize>() + next.row_bytes;
+                    prop_assert!(actions > MAX_ACTIONS || bytes > MAX_ROW_BYTES, "{actions} actions, {bytes} bytes");
+                }
                 counter.next_id += new.len() as u64;
+                counter.version += stored;
                 done += plan.results.len();
             }
         }

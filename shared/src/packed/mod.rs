@@ -1,0 +1,55 @@
+//! Packed segments: the search codes of full ranges of ids in derived items, so that a new instance of `lookup` reads
+//! 1,024 entries with one key, and no scan.
+//!
+//! Ids are a log and an id's vector does not change, so what was packed stays right for ever; an entry that was deleted
+//! since is found gone when it is re-read before it is served. `vacuum` learns the basis that the codes stand on and packs
+//! what is not packed yet; a put that fills a range packs it. Whoever finds a segment missing or torn reads the rows.
+//!
+//! - `segment`: what a segment's item holds.
+//! - [`pack`]: learning and writing.
+
+pub mod pack;
+pub(crate) mod segment;
+
+use crate::entry::{Item, number};
+use crate::key::RowKey;
+
+/// How many ids a segment covers.
+pub const RANGE_IDS: u64 = 1024;
+
+/// Which segments there are: a derived item, without which there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Catalog {
+    /// Which of the bases that were learned one after the other; part of the keys of its segments.
+    pub generation: u64,
+    /// In how many items the basis stands.
+    pub basis_parts: u64,
+    /// How many ranges are packed, from the first on: the ids up to `ranges × RANGE_IDS`.
+    pub ranges: u64,
+}
+
+impl Catalog {
+    pub(crate) fn from_item(item: &Item) -> Option<Self> {
+        Some(Self {
+            generation: number(item, "generation")?,
+            basis_parts: number(item, "basis_parts")?,
+            ranges: number(item, "ranges")?,
+        })
+    }
+
+    /// The lowest id that is not packed.
+    pub fn next_id(&self) -> u64 {
+        self.ranges * RANGE_IDS + 1
+    }
+
+    /// The keys of the items that hold the basis.
+    pub(crate) fn basis_keys(&self) -> impl Iterator<Item = RowKey> + use<> {
+        let generation = self.generation;
+        (0..self.basis_parts).map(move |part| RowKey::basis(generation, part))
+    }
+}
+
+/// The ids of range `number`, the first being 0.
+pub fn ids_of(number: u64) -> std::ops::RangeInclusive<u64> {
+    number * RANGE_IDS + 1..=(number + 1) * RANGE_IDS
+}

@@ -1,0 +1,191 @@
+//! Learning the basis, and packing ranges of ids.
+
+use std::sync::Arc;
+
+use mneme_search::{Basis, DIMS, Index};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::segment::{Fact, Segment};
+use super::{Catalog, RANGE_IDS, ids_of};
+use crate::cache::Cache;
+use crate::embedding::Embedding;
+use crate::entry::Item;
+use crate::error::Error;
+use crate::key::{EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::table::{Projection, Rows};
+use crate::write::remove::RowRef;
+
+/// From how many full ranges on they are packed: fewer entries are read soon enough, and teach a basis too little.
+const LEAST_RANGES: u64 = 2;
+
+/// How many entries the basis is learned from, at most.
+const SAMPLE_ROWS: usize = 8192;
+
+/// How many of the last ranges are asked whether the data has drifted away from the basis.
+const DRIFT_RANGES: u64 = 4;
+
+/// What packing came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Packed {
+    /// Ranges packed by this call.
+    pub ranges_packed: u64,
+    /// Whether a basis was learned.
+    pub basis_learned: bool,
+    /// Whether there is more to pack.
+    #[serde(skip)]
+    pub unfinished: bool,
+}
+
+impl Cache {
+    /// Packs the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
+    /// drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
+    /// is done for a cache of few entries, or of a dimension that has no basis.
+    ///
+    /// Reads: the catalog, the basis, a sample of up to 8,192 rows where one is learned, the rows of each range.
+    /// Writes: a segment for each range and the catalog. Errors: `StoreBackendError`; what was packed stays packed.
+    pub async fn pack(&self, until: Instant) -> Result<Packed, Error> {
+        let counter = self.counter().await?;
+        let full = counter.next_id.saturating_sub(1) / RANGE_IDS;
+        let dim = counter.dim.map_or(0, |dim| dim as usize);
+        let mut packed = Packed::default();
+        if full < LEAST_RANGES || !DIMS.contains(&dim) {
+            return Ok(packed);
+        }
+        let mut known = match self.table.catalog().await? {
+            Some(catalog) => self.basis(&catalog).await?.map(|basis| (catalog, basis)),
+            None => None,
+        };
+        if let Some((catalog, basis)) = &known
+            && self.has_drifted(catalog, basis).await?
+        {
+            known = None;
+        }
+        let (mut catalog, basis) = match known {
+            Some(known) => known,
+            None => match self.learn(dim, counter.next_id).await? {
+                Some(learned) => learned,
+                None => return Ok(packed),
+            },
+        };
+        packed.basis_learned = catalog.ranges == 0;
+        while catalog.ranges < full {
+            if Instant::now() >= until {
+                packed.unfinished = true;
+                break;
+            }
+            if !self.pack_next(&mut catalog, &basis).await? {
+                // Another instance packs, too.
+                break;
+            }
+            packed.ranges_packed += 1;
+        }
+        Ok(packed)
+    }
+
+    /// What the put does that filled range `number`: packs it, if it is the next one.
+    ///
+    /// Reads: the catalog, the basis, the range's rows. Writes: as [`Cache::pack`].
+    pub async fn pack_range(&self, number: u64) -> Result<(), Error> {
+        if let Some(mut catalog) = self.table.catalog().await?.filter(|catalog| catalog.ranges == number)
+            && let Some(basis) = self.basis(&catalog).await?
+        {
+            self.pack_next(&mut catalog, &basis).await?;
+        }
+        Ok(())
+    }
+
+    /// The basis of `catalog`; `None` where it is missing or torn. Reads: its parts.
+    pub(crate) async fn basis(&self, catalog: &Catalog) -> Result<Option<Arc<Basis>>, Error> {
+        let Some(bytes) = self.table.basis_bytes(catalog).await? else { return Ok(None) };
+        let basis = Basis::from_bytes(&bytes);
+        Ok(basis.inspect_err(|error| tracing::warn!(%error, "the basis in the table is of no use")).ok().map(Arc::new))
+    }
+
+    /// Packs the range after those of `catalog`, and counts it. False when another instance has done so.
+    async fn pack_next(&self, catalog: &mut Catalog, basis: &Arc<Basis>) -> Result<bool, Error> {
+        let number = catalog.ranges;
+        let ids = ids_of(number).filter_map(EntryId::new).map(RowKey::from);
+        let rows = self.table.batch_get(ids, Projection::Vectors).await?;
+        let segment = segment_of(&rows, number, basis)?;
+        let key = RowKey::segment(catalog.generation, number);
+        self.table.put_derived(segment.to_item(key, number)).await?;
+        if !self.table.count_range(catalog).await? {
+            return Ok(false);
+        }
+        catalog.ranges += 1;
+        Ok(true)
+    }
+
+    /// Learns a basis from a sample of the entries below `next_id`, and begins a catalog on it. `None` when there are too few
+    /// vectors, or another instance has begun one.
+    async fn learn(&self, dim: usize, next_id: u64) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
+        let sample = fastrand::choose_multiple(1..next_id, SAMPLE_ROWS);
+        let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
+        let rows = self.table.batch_get(keys, Projection::Vectors).await?;
+        let vectors: Vec<Embedding> = rows.iter().filter_map(|(_, item)| vector(item, dim)).collect();
+        if (vectors.len() as u64) < RANGE_IDS {
+            return Ok(None);
+        }
+        let learned = tokio::task::spawn_blocking(move || {
+            Basis::learn(dim, vectors.iter().map(Embedding::as_slice)).map(Arc::new)
+        });
+        let basis = learned.await.map_err(Error::internal)?.map_err(Error::internal)?;
+        // Above every generation before, so that no key of theirs is ever used again.
+        let generation = u64::try_from(self.clock.now_ms()).unwrap_or(0);
+        let basis_parts = self.table.put_basis(generation, &basis.to_bytes()).await?;
+        let catalog = Catalog { generation, basis_parts, ranges: 0 };
+        let seen = self.table.catalog().await?;
+        let replaced = self.table.replace_catalog(seen.as_ref(), &catalog).await?;
+        Ok(replaced.then_some((catalog, basis)))
+    }
+
+    /// Whether the entries packed last fit the basis so badly that another one would be better. Reads: some segments.
+    async fn has_drifted(&self, catalog: &Catalog, basis: &Arc<Basis>) -> Result<bool, Error> {
+        let last = catalog.ranges.saturating_sub(DRIFT_RANGES)..catalog.ranges;
+        let keys = last.map(|number| (number, RowKey::segment(catalog.generation, number))).collect::<Vec<_>>();
+        let items = self.table.glance(keys.iter().map(|(_, key)| *key)).await?;
+        let mut index = Index::with_basis(basis.clone());
+        for (number, key) in keys {
+            let segment = items.get(key).and_then(|item| Segment::from_item(item, number));
+            if let Some(codes) = segment.and_then(|segment| segment.codes) {
+                // One that is torn is no evidence.
+                index.load(&codes).ok();
+            }
+        }
+        Ok(index.drifted())
+    }
+}
+
+fn vector(item: &Item, dim: usize) -> Option<Embedding> {
+    let bytes = item.get("embedding")?.as_b().ok()?;
+    Embedding::from_row(bytes.as_ref()).filter(|vector| vector.dim() == dim)
+}
+
+/// The segment of range `number`, whose entries are in `rows`.
+fn segment_of(rows: &Rows, number: u64, basis: &Arc<Basis>) -> Result<Segment, Error> {
+    let mut index = Index::with_basis(basis.clone());
+    let mut segment = Segment::default();
+    let mut entries: Vec<(RowRef, &Item)> =
+        rows.iter().filter_map(|(_, item)| Some((RowRef::from_item(item)?, item))).collect();
+    entries.sort_unstable_by_key(|(row, _)| row.id);
+    for (row, item) in entries {
+        let namespace = position(&mut segment.namespaces, row.namespace);
+        segment.facts.push(Fact { id: row.id.get(), namespace, prefix: row.query_hash.prefix() });
+        if let Some(vector) = vector(item, basis.dim()) {
+            index.insert(row.id.get(), vector.as_slice()).map_err(Error::internal)?;
+        }
+    }
+    segment.codes = index.pack(ids_of(number)).map_err(Error::internal)?;
+    Ok(segment)
+}
+
+/// Where `name` stands in `names`, which gets it if it lacks it. A range has fewer names than a u16 has values.
+fn position(names: &mut Vec<Namespace>, name: Namespace) -> u16 {
+    let at = names.iter().position(|other| *other == name).unwrap_or_else(|| {
+        names.push(name);
+        names.len() - 1
+    });
+    at as u16
+}

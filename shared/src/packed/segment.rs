@@ -1,0 +1,109 @@
+//! What a segment's item holds: the codes of a range's vectors, and whose entries they are.
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::ids_of;
+use crate::entry::Item;
+use crate::key::RowKey;
+use crate::namespace::Namespace;
+
+/// Bytes of one entry's facts: its place in the range, its namespace's place in the list, its query hash's first 32 bits.
+const FACT_BYTES: usize = 2 + 2 + 4;
+
+/// What is known of an entry beside its vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) id: u64,
+    /// In [`Segment::namespaces`].
+    pub(crate) namespace: u16,
+    /// See [`crate::normalize::QueryHash::prefix`].
+    pub(crate) prefix: u32,
+}
+
+/// One range of ids. At 1,024 ids an item of up to 154 KB, and the names: 400 KB at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Segment {
+    /// Whose entries are in it.
+    pub(crate) namespaces: Vec<Namespace>,
+    /// Of every entry, ascending by id.
+    pub(crate) facts: Vec<Fact>,
+    /// The codes, as `mneme_search` packs them; `None` where no entry has a vector.
+    pub(crate) codes: Option<Vec<u8>>,
+}
+
+impl Segment {
+    /// The item at `key` for range `number`.
+    pub(crate) fn to_item(&self, key: RowKey, number: u64) -> Item {
+        let first = *ids_of(number).start();
+        let mut facts = Vec::with_capacity(self.facts.len() * FACT_BYTES);
+        for fact in &self.facts {
+            facts.extend_from_slice(&((fact.id - first) as u16).to_le_bytes());
+            facts.extend_from_slice(&fact.namespace.to_le_bytes());
+            facts.extend_from_slice(&fact.prefix.to_le_bytes());
+        }
+        let names = self.namespaces.iter().map(|name| AttributeValue::S(name.to_string())).collect();
+        let mut item = Item::from([
+            ("id".to_owned(), key.attribute()),
+            ("namespaces".to_owned(), AttributeValue::L(names)),
+            ("facts".to_owned(), AttributeValue::B(Blob::new(facts))),
+        ]);
+        if let Some(codes) = &self.codes {
+            item.insert("codes".to_owned(), AttributeValue::B(Blob::new(codes.clone())));
+        }
+        item
+    }
+
+    /// The segment in `item`, of range `number`; `None` where it is none that was packed.
+    pub(crate) fn from_item(item: &Item, number: u64) -> Option<Self> {
+        let ids = ids_of(number);
+        let names = item.get("namespaces")?.as_l().ok()?;
+        let namespaces: Vec<Namespace> =
+            names.iter().map(|name| name.as_s().ok().cloned().map(Namespace::from_row)).collect::<Option<_>>()?;
+        let (facts, rest) = item.get("facts")?.as_b().ok()?.as_ref().as_chunks::<FACT_BYTES>();
+        let fact = |bytes: &[u8; FACT_BYTES]| {
+            let [a, b, c, d, prefix @ ..] = *bytes;
+            let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
+            let namespace = u16::from_le_bytes([c, d]);
+            let known = ids.contains(&id) && usize::from(namespace) < namespaces.len();
+            known.then(|| Fact { id, namespace, prefix: u32::from_le_bytes(prefix) })
+        };
+        let facts: Vec<Fact> = facts.iter().map(fact).collect::<Option<_>>()?;
+        let codes = match item.get("codes") {
+            Some(codes) => Some(codes.as_b().ok()?.as_ref().to_vec()),
+            None => None,
+        };
+        rest.is_empty().then_some(Self { namespaces, facts, codes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_segment_reads_back(
+            number in 0u64..1 << 40,
+            names in prop::collection::vec("[a-z]{1,9}", 1..5),
+            rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32)>(), 0..50),
+            codes in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
+        ) {
+            let first = *ids_of(number).start();
+            let fact = |(offset, (name, prefix)): (u64, (u16, u32))| {
+                Fact { id: first + offset, namespace: name % names.len() as u16, prefix }
+            };
+            let segment = Segment {
+                namespaces: names.iter().cloned().map(Namespace::from_row).collect(),
+                facts: rows.into_iter().map(fact).collect(),
+                codes,
+            };
+            let mut item = segment.to_item(RowKey::segment(7, number), number);
+            prop_assert_eq!(Segment::from_item(&item, number), Some(segment));
+            item.insert("facts".to_owned(), AttributeValue::B(Blob::new([255; FACT_BYTES])));
+            prop_assert_eq!(Segment::from_item(&item, number), None);
+        }
+    }
+}

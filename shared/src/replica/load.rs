@@ -1,0 +1,214 @@
+//! Reading what the replica lacks.
+
+use std::collections::HashSet;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use super::Replica;
+use super::space::Space;
+use crate::cache::Cache;
+use crate::entry::Item;
+use crate::error::Error;
+use crate::key::{EntryId, RowKey};
+use crate::namespace::Namespace;
+use crate::packed::segment::Segment;
+use crate::packed::{Catalog, RANGE_IDS, ids_of};
+use crate::table::Projection;
+use crate::table::counter::Counter;
+use crate::write::remove::RowRef;
+
+/// Into how many segments a scan of the table is split.
+const SCAN_SEGMENTS: u8 = 4;
+
+/// How many segments one call reads: 6 MB.
+const SEGMENTS_AT_ONCE: usize = 40;
+/// How many of these calls run at once.
+const BATCHES_AT_ONCE: usize = 4;
+
+/// How many rows are read by key at a time.
+const ROWS_AT_ONCE: usize = 1000;
+
+/// How many of the last rows, of those that are not packed, are read beside the segments.
+const TAIL: u64 = 2 * RANGE_IDS;
+
+/// From how many rows on that would be read by key a scan is the cheaper way to read a table for the first time.
+const SCAN_INSTEAD: u64 = 20_000;
+
+/// After how many rows of a scan the memory is looked after.
+const ROWS_BETWEEN_LOOKS: usize = 1000;
+
+impl Replica {
+    /// Takes in the rows from `self.next_id` up to `next_id` that belong to namespaces held, and tells whether one of them
+    /// was gone already.
+    pub(super) async fn read_on(&mut self, cache: &Cache, next_id: u64) -> Result<bool, Error> {
+        let from = self.next_id;
+        let mut ids: Vec<u64> = (from..next_id).collect();
+        // Not the range in which the last one seen stands: its first part is known.
+        let ranges = from.saturating_sub(1).div_ceil(RANGE_IDS)..next_id.saturating_sub(1) / RANGE_IDS;
+        if !ranges.is_empty()
+            && let Some(catalog) = cache.table.catalog().await?.filter(|catalog| self.knows(catalog))
+        {
+            let packed = ranges.start..ranges.end.min(catalog.ranges);
+            let missing = self.load_segments(cache, &catalog, packed.clone(), None).await?;
+            ids.retain(|id| !packed.contains(&((id - 1) / RANGE_IDS)) || missing.contains(&((id - 1) / RANGE_IDS)));
+        }
+        let mut incomplete = false;
+        for some in ids.chunks(ROWS_AT_ONCE) {
+            let keys = some.iter().copied().filter_map(EntryId::new).map(RowKey::from);
+            let rows = cache.table.batch_get(keys, Projection::Vectors).await?;
+            rows.iter().for_each(|(_, item)| self.take_in(item));
+            incomplete |= rows.missing_entries().next().is_some();
+            self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
+        }
+        Ok(incomplete)
+    }
+
+    /// Forgets the older rows of the queries in `new` that are gone, as those that a put has replaced are.
+    async fn forget_replaced(&mut self, cache: &Cache, new: impl Iterator<Item = &Item>) -> Result<(), Error> {
+        let mut older = Vec::new();
+        for row in new.filter_map(RowRef::from_item) {
+            let known = self.by_hash(&row.namespace, &row.query_hash);
+            older.extend(known.into_iter().filter(|id| *id < row.id).map(|id| (row.clone(), id)));
+        }
+        let rows = cache.table.batch_get(older.iter().map(|(_, id)| (*id).into()), Projection::Ages).await?;
+        for (row, id) in older.iter().filter(|(_, id)| rows.get((*id).into()).is_none()) {
+            self.forget(&row.namespace, *id, Some(&row.query_hash));
+        }
+        Ok(())
+    }
+
+    /// Reads `namespace` for the first time.
+    pub(super) async fn read_first(
+        &mut self,
+        cache: &Cache,
+        counter: &Counter,
+        namespace: &Namespace,
+    ) -> Result<(), Error> {
+        let catalog = cache.table.catalog().await?;
+        if let Some(catalog) = catalog
+            && counter.next_id.saturating_sub(catalog.next_id()) < SCAN_INSTEAD
+            && self.fetch_basis(cache, &catalog, counter.dim).await?
+        {
+            let read = self.read_packed(cache, counter, namespace, &catalog).await;
+            if read.is_err() {
+                self.spaces.remove(namespace);
+            }
+            return read;
+        }
+        self.scan(cache, namespace).await
+    }
+
+    /// Sees to it that the basis of `catalog` is at hand. False where it is of no use.
+    async fn fetch_basis(&mut self, cache: &Cache, catalog: &Catalog, dim: Option<u32>) -> Result<bool, Error> {
+        if !self.knows(catalog) {
+            self.basis = cache.basis(catalog).await?.map(|basis| (catalog.generation, basis));
+        }
+        Ok(self.basis.as_ref().is_some_and(|(_, basis)| dim.is_some_and(|dim| basis.dim() == dim as usize)))
+    }
+
+    fn knows(&self, catalog: &Catalog) -> bool {
+        self.basis.as_ref().is_some_and(|(generation, _)| *generation == catalog.generation)
+    }
+
+    async fn read_packed(
+        &mut self,
+        cache: &Cache,
+        counter: &Counter,
+        namespace: &Namespace,
+        catalog: &Catalog,
+    ) -> Result<(), Error> {
+        let Some((_, basis)) = &self.basis else { return Ok(()) };
+        self.spaces.insert(namespace.clone(), Space::with_basis(basis.clone()));
+        let own = |item: &&Item| RowRef::from_item(item).is_some_and(|row| row.namespace == *namespace);
+        let rows = async |ids: &[u64]| {
+            let keys = ids.iter().copied().filter_map(EntryId::new).map(RowKey::from);
+            cache.table.batch_get(keys, Projection::Vectors).await
+        };
+        let (tail, ids) =
+            (catalog.next_id()..counter.next_id).partition::<Vec<u64>, _>(|id| counter.next_id - id <= TAIL);
+        let segments = self.load_segments(cache, catalog, 0..catalog.ranges, Some(namespace));
+        let (tail, missing) = tokio::try_join!(rows(&tail), segments)?;
+        tail.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+        let ids: Vec<u64> = missing.into_iter().flat_map(ids_of).chain(ids).collect();
+        for some in ids.chunks(ROWS_AT_ONCE) {
+            rows(some).await?.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+        }
+        Ok(())
+    }
+
+    /// Loads the segments of `ranges` into the namespaces held, or into `only` one, and returns the ranges whose segments are
+    /// missing, torn, or of no use to a namespace held.
+    ///
+    /// Reads: the segments, eventually consistent: they never change, and one that does not show yet is missing.
+    async fn load_segments(
+        &mut self,
+        cache: &Cache,
+        catalog: &Catalog,
+        ranges: std::ops::Range<u64>,
+        only: Option<&Namespace>,
+    ) -> Result<HashSet<u64>, Error> {
+        let mut missing = HashSet::new();
+        let numbers: Vec<u64> = ranges.collect();
+        let key = |number: u64| RowKey::segment(catalog.generation, number);
+        let batches: Vec<Vec<u64>> = numbers.chunks(SEGMENTS_AT_ONCE).map(<[u64]>::to_vec).collect();
+        let mut read = stream::iter(batches)
+            .map(async |some| {
+                let items = cache.table.glance(some.iter().copied().map(key)).await?;
+                Ok::<_, Error>((some, items))
+            })
+            .buffered(BATCHES_AT_ONCE);
+        while let Some((some, items)) = read.try_next().await? {
+            for number in some {
+                let segment = items.get(key(number)).and_then(|item| Segment::from_item(item, number));
+                if !segment.is_some_and(|segment| self.load_segment(&segment, only)) {
+                    missing.insert(number);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    /// False where it cannot be loaded into one of the namespaces that it is for.
+    fn load_segment(&mut self, segment: &Segment, only: Option<&Namespace>) -> bool {
+        for (at, namespace) in segment.namespaces.iter().enumerate() {
+            if only.is_some_and(|only| only != namespace) || !self.holds(namespace) {
+                continue;
+            }
+            let Some(space) = self.spaces.get_mut(namespace) else { return false };
+            let own: HashSet<u64> =
+                segment.facts.iter().filter(|fact| usize::from(fact.namespace) == at).map(|fact| fact.id).collect();
+            if let Some(codes) = &segment.codes
+                && let Err(error) = space.load(codes, |id| own.contains(&id))
+            {
+                tracing::debug!(%error, "the rows of a segment are read one by one");
+                return false;
+            }
+            for fact in segment.facts.iter().filter(|fact| usize::from(fact.namespace) == at) {
+                space.note(fact.id, fact.prefix);
+            }
+        }
+        true
+    }
+
+    /// Reads the whole table: every namespace, or, where the memory does not suffice for all, `namespace`.
+    async fn scan(&mut self, cache: &Cache, namespace: &Namespace) -> Result<(), Error> {
+        let mut fresh = Self { has_all: true, budget: self.budget, basis: self.basis.take(), ..Self::default() };
+        let mut taken = 0;
+        cache
+            .table
+            .scan(SCAN_SEGMENTS, Projection::Vectors, |item| {
+                fresh.take_in(&item);
+                taken += 1;
+                if taken % ROWS_BETWEEN_LOOKS == 0 && fresh.budget.is_some_and(|budget| fresh.bytes() > budget) {
+                    fresh.spaces.entry(namespace.clone()).or_default();
+                    fresh.spaces.retain(|name, _| name == namespace);
+                    fresh.has_all = false;
+                }
+            })
+            .await?;
+        fresh.spaces.entry(namespace.clone()).or_default();
+        fresh.questions = self.questions;
+        *self = fresh;
+        Ok(())
+    }
+}

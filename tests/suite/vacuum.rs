@@ -103,8 +103,8 @@ async fn one_namespace_can_be_swept_alone() {
     }
 }
 
-#[tokio::test]
-async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
+/// 40 entries that have expired, 2.4 MB in all, and beside their stack one whose functions have 3 seconds.
+async fn forty_expired() -> (Stack, Stack) {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     let entries: Vec<Value> =
@@ -112,6 +112,12 @@ async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let hasty = Stack::hasty(&stack, std::time::Duration::from_secs(3)).await;
+    (stack, hasty)
+}
+
+#[tokio::test]
+async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
+    let (stack, hasty) = forty_expired().await;
     let (mut request, mut calls, mut expired) = (json!({}), 0, 0);
     loop {
         let reply = hasty.invoke("vacuum", request).await.unwrap();
@@ -129,13 +135,7 @@ async fn a_short_deadline_ends_in_a_cursor_that_goes_on() {
 
 #[tokio::test]
 async fn a_schedules_runs_go_on_where_the_last_one_ended() {
-    let stack = Stack::start().await;
-    stack.provision_without_ttl().await;
-    let entries: Vec<Value> =
-        (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1})).collect();
-    stack.invoke("put", json!({"entries": entries})).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let hasty = Stack::hasty(&stack, std::time::Duration::from_secs(3)).await;
+    let (stack, hasty) = forty_expired().await;
     let schedule = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     let kept = async || stack.rows().await.into_keys().filter(|key| *key == -(6i128 << 120)).count();
     let mut replies = vec![hasty.invoke("vacuum", schedule.clone()).await.unwrap()];

@@ -50,6 +50,10 @@ pub struct Config {
     pub confidence_cutoff: f64,
     /// `MNEME_CONFIDENCE_HALF_LIFE_SECS`: the age at which confidence has halved.
     pub confidence_half_life_secs: Option<f64>,
+    /// `MNEME_GUARD`: whether similar questions are compared by what they ask, where a namespace's meta says nothing else.
+    pub guard: bool,
+    /// `MNEME_GUARD_PER_REQUEST`: whether a lookup may switch the guard off for itself.
+    pub guard_per_request: bool,
     /// `MNEME_DEFAULT_TTL_SECS`.
     pub default_ttl_secs: Option<u64>,
     /// `MNEME_MAX_ENTRIES`: the whole-table cap.
@@ -208,6 +212,8 @@ impl Config {
                 "a number of seconds above 0",
                 |h: &f64| *h > 0.0 && h.is_finite(),
             ),
+            guard: env.one_of("MNEME_GUARD", true, &[("on", true), ("off", false)]),
+            guard_per_request: env.switch("MNEME_GUARD_PER_REQUEST", false),
             default_ttl_secs: env.optional(
                 "MNEME_DEFAULT_TTL_SECS",
                 "a whole number of seconds from 1 to 3153600000",
@@ -252,7 +258,9 @@ mod tests {
         assert_eq!(config.projection, IndexProjection::KeysOnly);
         assert_eq!((config.txn_retries, config.access_resolution_secs), (5, 300));
         assert_eq!((config.max_query_bytes, config.max_metadata_bytes), (32_768, 65_536));
-        assert!(config.normalize && config.store_query && !config.create_table);
+        assert!(
+            config.normalize && config.store_query && config.guard && !config.create_table && !config.guard_per_request
+        );
     }
 
     #[test]
@@ -268,11 +276,13 @@ mod tests {
             ("MNEME_DEFAULT_TTL_SECS", "0"),
             ("MNEME_MAX_ENTRIES", "-1"),
             ("MNEME_NORMALIZE", "maybe"),
+            ("MNEME_GUARD", "true"),
+            ("MNEME_GUARD_PER_REQUEST", "on"),
             ("MNEME_TXN_RETRIES", "1000"),
             ("MNEME_MAX_QUERY_BYTES", "1e3"),
         ])
         .unwrap_err();
-        assert_eq!(complaints.len(), 13, "{complaints:#?}");
+        assert_eq!(complaints.len(), 15, "{complaints:#?}");
         assert!(complaints[0].contains("MNEME_TABLE_NAME"));
         assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
     }

@@ -2,7 +2,7 @@
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a query, a vector, an entry is | [`normalize`], [`embedding`], [`namespace`], [`entry`], [`key`] |
+//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`namespace`], [`entry`], [`key`] |
 //! | the table: reads, creation, transactions | [`table`] |
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
 //! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
@@ -33,6 +33,7 @@ pub mod namespace;
 pub mod normalize;
 pub mod packed;
 pub mod page;
+pub mod question;
 pub mod recorder;
 pub mod repair;
 pub mod replica;

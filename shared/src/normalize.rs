@@ -40,7 +40,17 @@ pub struct QueryHash(String);
 impl QueryHash {
     /// The hash of `query` after [`normalize`].
     pub fn of(query: &str, normalize_first: bool) -> Self {
-        let digest = Sha256::digest(normalize(query, normalize_first).as_bytes());
+        Self::hashed(&[normalize(query, normalize_first).as_bytes()])
+    }
+
+    /// The hash of `query` after [`normalize`] in a partition of the cache, given by its 32 bytes: that of no query without a
+    /// partition.
+    pub fn within(partition: &[u8; 32], query: &str, normalize_first: bool) -> Self {
+        Self::hashed(&[partition, normalize(query, normalize_first).as_bytes()])
+    }
+
+    fn hashed(parts: &[&[u8]]) -> Self {
+        let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 

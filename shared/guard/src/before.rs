@@ -88,6 +88,13 @@ pub fn compare_conversations(
     if agree { compare(&query.last, &candidate.last, similarity) } else { Verdict::Vetoed(VetoKind::Context) }
 }
 
+impl From<Signature> for ConversationSignature {
+    /// Of a message that stands alone.
+    fn from(last: Signature) -> Self {
+        Self { last, before: None }
+    }
+}
+
 impl ConversationSignature {
     /// The most bytes the signature of a conversation takes.
     pub const MAX_BYTES: usize = 4 * (2 + Signature::MAX_BYTES);
@@ -124,7 +131,7 @@ impl ConversationSignature {
                 Ok(Self { last, before: Some(Before { user, answered, assistant }) })
             }
             Err(mut parts) => match (parts.pop(), parts.is_empty()) {
-                (Some(last), true) => Ok(Self { last, before: None }),
+                (Some(last), true) => Ok(last.into()),
                 _ => Err(wrong),
             },
         }

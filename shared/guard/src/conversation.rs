@@ -7,7 +7,7 @@
 //! [`ConversationSignature`] holds it, and [`crate::compare_conversations`] sets it side by side. Not exactly, for people say the
 //! same in other words and with other small talk; not by similarity, for two orders or two plans are alike to an embedding.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -45,25 +45,22 @@ impl Speaker {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConversationError {
     /// No message at all.
-    #[error("`messages` is empty; send at least the user's message")]
+    #[error("messages: the list is empty")]
     Empty,
     /// More messages than [`Conversation::MAX_MESSAGES`].
-    #[error("`messages` has {found} messages, at most {} are taken; leave out the oldest", Conversation::MAX_MESSAGES)]
+    #[error("messages: {found} messages, and {} are allowed", Conversation::MAX_MESSAGES)]
     TooMany {
         /// How many there are.
         found: usize,
     },
     /// More text than [`Conversation::MAX_BYTES`].
-    #[error(
-        "`messages` and `context` have {found} bytes, at most {} are taken; leave out the oldest messages",
-        Conversation::MAX_BYTES
-    )]
+    #[error("messages: {found} bytes with the context, and {} are allowed", Conversation::MAX_BYTES)]
     TooLong {
         /// How many bytes there are.
         found: usize,
     },
     /// A role that is none of the known ones.
-    #[error("message {at} has the role `{role}`; use system, developer, user, assistant, tool or function")]
+    #[error("messages[{at}].role: there is no role {role:?}")]
     UnknownRole {
         /// The message's place, from 0.
         at: usize,
@@ -71,24 +68,34 @@ pub enum ConversationError {
         role: String,
     },
     /// The last message is not the user's.
-    #[error("the last message is of `{role}`; it must be the user's, for it is what is answered")]
+    #[error("messages: the last one is of {role:?}, and only the user's can be answered")]
     LastNotUser {
         /// Its role.
         role: String,
     },
     /// The last message has no text.
-    #[error("the user's last message is empty; send the text that is to be answered")]
+    #[error("messages: the user's last message is empty")]
     LastEmpty,
-    /// `context` is not an object.
-    #[error("`context` is not a JSON object; send an object such as {{\"model\": \"…\"}}")]
-    ContextNotObject,
+}
+
+impl ConversationError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::LastEmpty => "send at least the user's message, with the text that is to be answered",
+            Self::TooMany { .. } | Self::TooLong { .. } => "leave out the oldest messages",
+            Self::UnknownRole { .. } => "use system, developer, user, assistant, tool or function",
+            Self::LastNotUser { .. } => "end the list with the user's message",
+        }
+    }
 }
 
 /// What a conversation is matched by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// SHA-256 of what is matched exactly. Two requests with different partitions never meet.
-    pub partition: [u8; 32],
+    /// SHA-256 of what is matched exactly; `None` where there is nothing: no system message, no context, and a last message that
+    /// stands alone. Two requests with different partitions never meet.
+    pub partition: Option<[u8; 32]>,
     /// The last message: what is embedded.
     pub message: String,
     /// What the exact layer hashes: the last message when it stands alone, else all that was said.
@@ -104,29 +111,30 @@ impl Conversation {
     pub const MAX_MESSAGES: usize = 512;
     /// The most bytes of messages and context taken.
     pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// The conversation of one message of the user, whatever it says.
+    pub fn of_query(query: &str) -> Self {
+        Self {
+            partition: None,
+            message: query.to_owned(),
+            identity: query.to_owned(),
+            stands_alone: true,
+            signature: Signature::of(query).into(),
+        }
+    }
+
     /// Reads the messages, `(role, content)` each, oldest first, and the context. Errors: [`ConversationError`].
-    pub fn of(messages: &[(&str, &str)], context: Option<&Value>) -> Result<Self, ConversationError> {
+    pub fn of(messages: &[(&str, &str)], context: Option<&Map<String, Value>>) -> Result<Self, ConversationError> {
         let spoken = checked(messages, context)?;
         let Some((_, last)) = spoken.last() else { return Err(ConversationError::Empty) };
         let stands_alone = spoken.iter().all(|(speaker, _)| *speaker != Speaker::Assistant) && turns(&spoken) == 1
             || stands_alone(last);
-        let mut exact = Sha256::new();
-        // Each part with its length before it, so that no two lists of parts read the same.
-        let mut add = |part: &str| {
-            exact.update((part.len() as u64).to_le_bytes());
-            exact.update(part.as_bytes());
-        };
-        add(if stands_alone { "alone" } else { "leaning" });
-        spoken.iter().filter(|(speaker, _)| *speaker == Speaker::System).for_each(|(_, content)| add(content));
-        add("context");
+        let system = spoken.iter().filter(|(speaker, _)| *speaker == Speaker::System).map(|(_, content)| *content);
         // An absent context and an empty one decide the same.
-        context
-            .and_then(Value::as_object)
-            .filter(|object| !object.is_empty())
-            .iter()
-            .for_each(|object| add(&canonical(object)));
+        let context = context.filter(|object| !object.is_empty()).map(canonical);
+        let is_plain = stands_alone && context.is_none() && system.clone().next().is_none();
         Ok(Self {
-            partition: exact.finalize().into(),
+            partition: (!is_plain).then(|| digest(stands_alone, system, context.as_deref())),
             message: (*last).to_owned(),
             identity: if stands_alone { (*last).to_owned() } else { identity(&spoken) },
             stands_alone,
@@ -138,18 +146,27 @@ impl Conversation {
     }
 }
 
+/// The hash of what is matched exactly.
+fn digest<'m>(stands_alone: bool, system: impl Iterator<Item = &'m str>, context: Option<&'m str>) -> [u8; 32] {
+    let parts = std::iter::once(if stands_alone { "alone" } else { "leaning" }).chain(system);
+    let mut hash = Sha256::new();
+    // Each part with its length before it, so that no two lists of parts read the same.
+    for part in parts.chain(std::iter::once("context")).chain(context) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
 /// Parses the roles and checks the bounds.
 fn checked<'m>(
     messages: &[(&str, &'m str)],
-    context: Option<&Value>,
+    context: Option<&Map<String, Value>>,
 ) -> Result<Vec<(Speaker, &'m str)>, ConversationError> {
     if messages.len() > Conversation::MAX_MESSAGES {
         return Err(ConversationError::TooMany { found: messages.len() });
     }
-    if context.is_some_and(|context| !context.is_object()) {
-        return Err(ConversationError::ContextNotObject);
-    }
-    let context_bytes = context.map_or(0, |context| context.to_string().len());
+    let context_bytes = context.map_or(0, |context| canonical(context).len());
     let found = messages.iter().map(|(_, content)| content.len()).sum::<usize>() + context_bytes;
     if found > Conversation::MAX_BYTES {
         return Err(ConversationError::TooLong { found });
@@ -179,7 +196,7 @@ fn identity(spoken: &[(Speaker, &str)]) -> String {
 }
 
 /// JSON with sorted keys and no white space: two objects that say the same have one text.
-fn canonical(object: &serde_json::Map<String, Value>) -> String {
+fn canonical(object: &Map<String, Value>) -> String {
     fn write(value: &Value, out: &mut String) {
         match value {
             Value::Object(object) => {

@@ -110,9 +110,11 @@ fn a_message_that_leans_needs_the_same_said_before() {
 fn what_is_exact_parts_the_cache() {
     let user = [("user", "When does the library in Ghent close?")];
     let partition = |messages: Messages<'_>, context: serde_json::Value| {
-        Conversation::of(messages, Some(&context)).expect("a valid conversation").partition
+        Conversation::of(messages, context.as_object()).expect("a valid conversation").partition
     };
     let plain = of(&user).partition;
+    assert_eq!(of(&user), Conversation::of_query(user[0].1));
+    assert_eq!(plain, None);
     assert_eq!(plain, partition(&user, json!({})));
     assert_ne!(plain, of(&[("system", "Be brief."), user[0]]).partition);
     assert_ne!(
@@ -140,11 +142,7 @@ fn bad_conversations_are_named() {
     assert_eq!(error(&many), ConversationError::TooMany { found: many.len() });
     let long = "x".repeat(Conversation::MAX_BYTES + 1);
     assert_eq!(error(&[("user", &long)]), ConversationError::TooLong { found: long.len() });
-    let listed = Conversation::of(&[("user", "hi")], Some(&json!([1])));
-    assert_eq!(listed, Err(ConversationError::ContextNotObject));
-    for error in [ConversationError::Empty, ConversationError::LastEmpty, ConversationError::ContextNotObject] {
-        assert!(error.to_string().contains("send"), "{error}");
-    }
+    assert!(error(&[]).remedy().contains("send"));
 }
 
 #[test]

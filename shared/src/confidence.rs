@@ -1,10 +1,10 @@
 //! How far a cached answer is to be trusted.
 
 /// `p × confidence_score × 0.5^(age / half-life)`, in [0, 1] for `p` in [0, 1]; without a half-life age does not
-/// matter. `p`: the similarity.
-pub fn confidence(p: f32, confidence_score: f64, age_secs: i64, half_life_secs: Option<f64>) -> f64 {
+/// matter. `p`: the probability that the answer is right, or, without the guard, the similarity.
+pub fn confidence(p: f64, confidence_score: f64, age_secs: i64, half_life_secs: Option<f64>) -> f64 {
     let freshness = half_life_secs.map_or(1.0, |half_life| 0.5f64.powf(age_secs.max(0) as f64 / half_life));
-    f64::from(p) * confidence_score * freshness
+    p * confidence_score * freshness
 }
 
 /// Whether a stored response may be served: not empty, not white space, not a stored failure.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_guard::{ConversationSignature, Signature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -12,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::question::Partition;
 
 /// A row as the SDK gives and takes it.
 pub type Item = HashMap<String, AttributeValue>;
@@ -51,6 +53,12 @@ pub struct Entry {
     pub expires_at: Option<i64>,
     /// How many accesses were recorded.
     pub access_count: u64,
+    /// What questions must have in common with it exactly. Not shown.
+    #[serde(skip)]
+    pub partition: Option<Partition>,
+    /// What decides its answer, as [`mneme_guard::ConversationSignature`] writes it. Not shown.
+    #[serde(skip)]
+    pub signature: Option<Vec<u8>>,
 }
 
 fn base64_or_null<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,6 +91,10 @@ pub(crate) fn text(item: &Item, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().cloned()
 }
 
+fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
+    Some(item.get(name)?.as_b().ok()?.as_ref().to_vec())
+}
+
 /// The moment of expiry that a row's `ttl` and `created_at` mean.
 ///
 /// Ours is the absolute epoch second. The Python library writes a duration, which is told by being smaller
@@ -111,17 +123,15 @@ impl Entry {
             query_hash,
             query: text(item, "query").filter(|query| !query.is_empty()),
             response: text(item, "response").unwrap_or_default(),
-            embedding: item
-                .get("embedding")
-                .and_then(|value| value.as_b().ok())
-                .map(|blob| blob.as_ref().to_vec())
-                .filter(|bytes| !bytes.is_empty()),
+            embedding: bytes(item, "embedding").filter(|bytes| !bytes.is_empty()),
             metadata: serde_json::from_str(&metadata).unwrap_or_default(),
             confidence_score: number(item, "confidence_score").unwrap_or(1.0),
             created_at: number(item, "created_at").unwrap_or(0),
             last_accessed_at: number(item, "last_accessed_at").unwrap_or(0),
             expires_at: expires_at(item),
             access_count: number(item, "access_count").unwrap_or(0),
+            partition: Partition::in_row(item),
+            signature: bytes(item, "signature"),
         })
     }
 
@@ -147,6 +157,12 @@ impl Entry {
         if let Some(embedding) = &self.embedding {
             item.insert("embedding".to_owned(), AttributeValue::B(Blob::new(embedding.clone())));
         }
+        if let Some(partition) = &self.partition {
+            item.insert("partition".to_owned(), partition.attribute());
+        }
+        if let Some(signature) = &self.signature {
+            item.insert("signature".to_owned(), AttributeValue::B(Blob::new(signature.clone())));
+        }
         if let Some(expires_at) = self.expires_at {
             item.insert("ttl".to_owned(), n(expires_at.to_string()));
         }
@@ -164,6 +180,14 @@ impl Entry {
     /// The vector, where the row has a usable one.
     pub fn vector(&self) -> Option<Embedding> {
         Embedding::from_row(self.embedding.as_deref()?)
+    }
+
+    /// What decides its answer, for the guard: as it was stored, or, where that is of no use to this version, derived from the
+    /// query, which of a message that leans on others says too little to be served. `None` where neither is there, as in rows of
+    /// the Python library.
+    pub fn signature(&self) -> Option<ConversationSignature> {
+        let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());
+        stored.or_else(|| Some(Signature::of(self.query.as_ref()?).into()))
     }
 
     /// Whether the entry is absent at `now_secs` because its time is over.
@@ -227,6 +251,8 @@ mod tests {
             last_accessed_at: 1_700_000_001,
             expires_at: Some(1_700_000_100),
             access_count: 3,
+            partition: None,
+            signature: None,
         }
     }
 
@@ -269,6 +295,8 @@ mod tests {
             created_at in 1_000_000_000i64..4_000_000_000,
             lives in prop::option::of(1i64..1_000_000),
             access_count in any::<u32>(),
+            partition in prop::option::of(any::<[u8; 32]>()),
+            signature in prop::option::of(prop::collection::vec(any::<u8>(), 1..64)),
         ) -> Entry {
             Entry {
                 id: EntryId::new(id).unwrap(),
@@ -283,6 +311,8 @@ mod tests {
                 last_accessed_at: created_at,
                 expires_at: lives.map(|secs| created_at + secs),
                 access_count: u64::from(access_count),
+                partition: partition.and_then(|bytes| Partition::from_bytes(&bytes)),
+                signature,
             }
         }
     }

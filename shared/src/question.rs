@@ -6,11 +6,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_guard::{Conversation, ConversationError, ConversationSignature};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
+use crate::entry::Item;
 use crate::error::{Error, ErrorKind};
 use crate::limits::check_query_bytes;
 use crate::normalize::QueryHash;
@@ -63,17 +66,19 @@ impl Content {
 pub struct Partition([u8; 32]);
 
 impl Partition {
-    /// Its bytes in a row.
-    pub const BYTES: usize = 32;
-
     /// The partition with these bytes; `None` for any other number of them.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8; Self::BYTES] {
-        &self.0
+    /// That of the entry in `item`.
+    pub(crate) fn in_row(item: &Item) -> Option<Self> {
+        Self::from_bytes(item.get("partition")?.as_b().ok()?.as_ref())
+    }
+
+    /// The attribute that holds it.
+    pub(crate) fn attribute(&self) -> AttributeValue {
+        AttributeValue::B(Blob::new(self.0))
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Metric {
     /// …
     MissesRejected,
     /// …
+    MissesVetoed,
+    /// …
     MissesNoEmbedding,
     /// …
     MissesBypass,
@@ -70,6 +72,7 @@ impl Metric {
             Self::MissesBelowThreshold => "MissesBelowThreshold",
             Self::MissesLowConfidence => "MissesLowConfidence",
             Self::MissesRejected => "MissesRejected",
+            Self::MissesVetoed => "MissesVetoed",
             Self::MissesNoEmbedding => "MissesNoEmbedding",
             Self::MissesBypass => "MissesBypass",
             Self::Similarity => "Similarity",

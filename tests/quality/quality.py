@@ -1,26 +1,27 @@
-"""Good hits against wrong hits, of the guard and of cosine alone, on fow-cache and on natural question pairs.
+"""Good hits against wrong hits, of the cache and of cosine alone, on fow-cache and on natural question pairs.
 
-usage: quality.py PROGRAMS PLOT.svg [PAIRS.jsonl]
+usage: quality.py API OPEN_API PLOT.svg [FEATURES PAIRS.jsonl]
 
-PROGRAMS: the folder of mneme-guard's built examples. Exits 1 when a goal is missed.
+API: URL of a running product with the defaults; OPEN_API: of one whose threshold is -1 and whose confidence cutoff is 0, so that
+its confidences can be judged at any. FEATURES: the built `examples/features` of mneme-guard, for PAIRS. Exits 1 when a goal is missed.
 """
 
-import json
-import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
-from fow_cache.data import load_conversations, load_questions
+from api import Api
 from figures import expected_calibration_error, most_hits, wrong_at_cosine
+from fow_cache.data import load_conversations, load_questions
 from minilm import embed_all
 from pairs import clusters, is_kept_apart, read, scored
 
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
+# Of cosine alone.
 THRESHOLD = 0.85
+# Of a marker in the plot: the product's own default.
 CUTOFF = 0.7
 
 
@@ -36,38 +37,20 @@ class Goals:
         print(f"{'ok    ' if reached else 'MISSED'} {name}: {value:.1%} (goal {'≤' if at_most else '≥'} {goal:.1%})")
 
 
-def label(item):
-    """fow-cache's own default: pairs whose answer depends on the application count as traps."""
-    return bool(item["same_answer"]) and not item.get("ambiguous")
+def last(side):
+    return side if isinstance(side, str) else side[-1]["content"]
 
 
-def judge_questions(programs):
-    """Scores of fow-cache's questions: (similarity, score with vetoed pairs at 0, same, category)."""
-    items = load_questions()
-    _, table = scored(items, programs / "features")
-    same = np.array([label(item) for item in items])
-    return table.similarity, table.probability, same, np.array([item["category"] for item in items])
+def similarities(items, vectors):
+    """Cosine of the questions, or of the last messages, of each pair."""
+    return np.array([float(vectors[last(item["a"])] @ vectors[last(item["b"])]) for item in items])
 
 
-def judge_conversations(programs):
-    """Of fow-cache's conversations: (served by default, served by cosine of the last message alone, same, subtype)."""
-    items = load_conversations()
-    vectors = embed_all([item[side][-1]["content"] for item in items for side in "ab"])
-    lines = []
-    similarities = []
-    for item in items:
-        a, b = (vectors[item[side][-1]["content"]] for side in "ab")
-        similarities.append(float(a @ b))
-        lines.append(json.dumps({"a": item["a"], "b": item["b"], "similarity": similarities[-1]}))
-    answers = subprocess.run(
-        [programs / "conversations"], input="\n".join(lines), capture_output=True, text=True, check=True
-    )
-    rows = [json.loads(line) for line in answers.stdout.splitlines()]
-    served = np.array(
-        [r["meet"] and s >= THRESHOLD and (r["probability"] or 0) >= CUTOFF for r, s in zip(rows, similarities)]
-    )
-    alone = np.array(similarities) >= THRESHOLD
-    return served, alone, np.array([label(item) for item in items]), np.array([item["subtype"] for item in items])
+def judged(url, vectors, dataset):
+    """(confidence of what the product at `url` serves, else 0; same; group) of each of fow-cache's pairs."""
+    results = Api(url, vectors).judge(dataset)
+    score = np.array([result.score for result in results])
+    return score, np.array([result.same_answer for result in results]), np.array([result.group for result in results])
 
 
 def by_group(title, groups, served, alone):
@@ -96,29 +79,34 @@ def plot(axes, title, similarity, score, same):
     axes.legend(loc="lower right")
 
 
-def main(programs, plot_file, pairs_file=None):
-    programs, goals = Path(programs), Goals()
+def main(api, open_api, plot_file, program=None, pairs_file=None):
+    goals = Goals()
     figure, axes = pyplot.subplots(1, 2 if pairs_file else 1, figsize=(11 if pairs_file else 6, 4.5), squeeze=False)
+    questions, conversations = load_questions(), load_conversations()
+    vectors = embed_all([last(item[side]) for item in questions + conversations for side in "ab"])
 
-    similarity, score, same, groups = judge_questions(programs)
-    served = (similarity >= THRESHOLD) & (score >= CUTOFF)
+    similarity = similarities(questions, vectors)
+    score, same, groups = judged(api, vectors, "questions")
+    served = score > 0
     by_group("fow-cache, questions", groups, served, similarity >= THRESHOLD)
     goals.check("traps served by default", served[~same].mean(), 0.08, True)
     goals.check("good pairs served by default", served[same].mean(), 0.51, False)
+    score, _, _ = judged(open_api, vectors, "questions")
     for most, goal in ((0.05, 0.45), (0.01, 0.30)):
         share, threshold, cutoff = most_hits(score, same, similarity, most)
         name = f"good pairs served with ≤ {most:.0%} of the traps (threshold {threshold}, cutoff {cutoff:.3f})"
         goals.check(name, share, goal, False)
     plot(axes[0][0], "fow-cache, questions", similarity, score, same)
 
-    served, alone, same, groups = judge_conversations(programs)
-    by_group("fow-cache, conversations", groups, served, alone)
+    score, same, groups = judged(api, vectors, "conversations")
+    served = score > 0
+    by_group("fow-cache, conversations", groups, served, similarities(conversations, vectors) >= THRESHOLD)
     goals.check("conversation traps served", served[~same].mean(), 0.05, True)
     goals.check("good conversations served", served[same].mean(), 0.5, False)
 
     if pairs_file:
         items = read(pairs_file)
-        _, table = scored(items, programs / "features")
+        _, table = scored(items, program)
         same = np.array([item["same"] for item in items])
         apart, free = is_kept_apart(items, clusters(items)), ~table.is_vetoed
         print(f"\nnatural pairs, the part kept apart: {apart.sum()} pairs, {same[apart].sum()} same")

@@ -24,13 +24,18 @@ fn vector(number: u64) -> Vec<f32> {
     (0..DIM).map(|at| rng.f32() - 0.5 + if near { 4.0 * ((at % 7) as f32 - 3.0) } else { 0.0 }).collect()
 }
 
-/// Stores entries for `numbers`, every third of them for the namespace `other`.
+/// What parts the cache for every fifth number.
+fn context(number: u64) -> Value {
+    if number.is_multiple_of(5) { json!({"model": "m"}) } else { json!({}) }
+}
+
+/// Stores entries for `numbers`, every third of them for the namespace `other`, every fifth with a context.
 async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
     let entry = |number: u64| {
         let namespace = if number.is_multiple_of(3) { "other" } else { "default" };
         json!({
             "query": number.to_string(), "response": number.to_string(), "namespace": namespace,
-            "embedding": vector(number),
+            "embedding": vector(number), "context": context(number),
         })
     };
     for some in numbers.collect::<Vec<u64>>().chunks(100) {
@@ -39,14 +44,18 @@ async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// Answers to questions near the stored ones, in both namespaces.
+/// Answers to questions near the stored ones, in both namespaces, with the context that they were stored with, and with another.
 async fn answers(stack: &Stack) -> Vec<Value> {
     let mut answers = Vec::new();
-    for (namespace, number) in [("default", 10u64), ("other", 30), ("default", 2050), ("other", 3000), ("none", 10)] {
+    let numbers =
+        [("default", 10u64), ("other", 30), ("default", 2050), ("other", 3000), ("default", 11), ("none", 10)];
+    let elsewhere = numbers.iter().map(|(namespace, number)| (*namespace, *number, context(number + 1)));
+    for (namespace, number, context) in
+        numbers.iter().map(|(namespace, number)| (*namespace, *number, context(*number))).chain(elsewhere)
+    {
         let mut near = vector(number);
         near[0] += 0.01;
-        let question =
-            json!({"query": format!("like {number}"), "namespace": namespace, "embedding": near, "threshold": 0.99});
+        let question = json!({"query": format!("like {number}"), "namespace": namespace, "context": context, "embedding": near, "threshold": 0.99});
         let mut answer = stack.lookup(question).await;
         // What is near enough is told exactly, and what is not, by codes, not at all.
         if answer["outcome"] == "miss" {
@@ -69,8 +78,9 @@ async fn a_new_instance_reads_segments_and_answers_as_one_that_read_all() {
     stack.proxy.take_operations();
     let expected = answers(&stack).await;
     assert!(scans(&stack) > 0);
-    assert!(expected[..4].iter().all(|answer| answer["layer"] == "semantic"), "{expected:?}");
-    assert_eq!(expected[4]["reason"], "no_entry");
+    assert!(expected[..5].iter().all(|answer| answer["layer"] == "semantic"), "{expected:?}");
+    assert_eq!(expected[5]["reason"], "no_entry");
+    assert!(expected[6..10].iter().all(|answer| answer["reason"] == "below_threshold"), "{expected:?}");
 
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!((&reply["ranges_packed"], &reply["basis_learned"]), (&json!(3), &json!(true)), "{reply}");

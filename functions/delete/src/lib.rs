@@ -6,14 +6,15 @@ use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
-use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
 use mneme_core::normalize::QueryHash;
+use mneme_core::question::{Message, Question};
 use mneme_core::runtime::Operation;
 use mneme_core::write::remove::{Reason, RowRef};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-/// Which entry: `id` alone, or `query` with `namespace` (`default` when absent).
+/// Which entry: `id` alone, or what was asked, with its `namespace` (`default` when absent).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -23,6 +24,10 @@ pub struct Request {
     pub namespace: Option<Namespace>,
     /// Its query, as it was put or any text with the same normal form.
     pub query: Option<String>,
+    /// In place of `query`: its conversation, as it was put.
+    pub messages: Option<Vec<Message>>,
+    /// What else decided the answer, as it was put.
+    pub context: Option<Map<String, Value>>,
 }
 
 /// The entry is gone.
@@ -44,21 +49,22 @@ impl Operation for Delete {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let id = match (request.id, request.namespace, request.query) {
-            (Some(id), None, None) => {
+        let Request { id, namespace, query, messages, context } = request;
+        let is_asked = query.is_some() || messages.is_some();
+        let id = match id {
+            Some(id) if namespace.is_none() && !is_asked && context.is_none() => {
                 cache.open().await?;
                 let row = cache.live_entry(id).await?.ok_or_else(no_such_entry)?;
                 invocation.enter(&row.namespace)?;
                 remove(cache, &[row]).await?
             }
-            (None, namespace, Some(query)) => {
-                check_query_bytes(&query, &cache.config)?;
+            None if is_asked => {
+                let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
                 let namespace = namespace.unwrap_or_default();
                 invocation.enter(&namespace)?;
                 cache.open().await?;
-                let hash = QueryHash::of(&query, cache.config.normalize);
                 loop {
-                    let rows = rows_of(cache, &namespace, &hash).await?;
+                    let rows = rows_of(cache, &namespace, &question.hash).await?;
                     let removed = remove(cache, &rows).await?;
                     // Gone between reading and removing: replaced, maybe, so look again.
                     if removed.is_some() || rows.is_empty() {
@@ -68,8 +74,8 @@ impl Operation for Delete {
             }
             _ => {
                 return Err(Error::invalid(
-                    "delete takes an `id`, or a `query` with its `namespace`",
-                    "send one of the two",
+                    "delete takes an `id`, or a `query` or `messages` with its `namespace`",
+                    "send one of them",
                 ));
             }
         };

@@ -1,6 +1,7 @@
 //! `lookup`: the cached answer to a question. First the exact normalised query, then the nearest stored embedding
 //! of the namespace, served when it reaches the threshold and is still good.
 
+mod judge;
 mod search;
 
 use std::time::Duration;
@@ -13,18 +14,18 @@ use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
-use mneme_core::limits::check_query_bytes;
 use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
+use mneme_core::question::{Message, Question};
 use mneme_core::recorder::Recorder;
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::table::tally::Counts;
+use mneme_guard::VetoKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use search::{Asked, Found, View};
+use search::{Asked, Found, Miss, View};
 
 /// How long an answer that is there waits for its access to be written down.
 const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
@@ -34,17 +35,33 @@ const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The question's text.
-    pub query: String,
+    pub query: Option<String>,
+    /// In place of `query`: a conversation that ends with the user's message.
+    pub messages: Option<Vec<Message>>,
+    /// What else decides the answer, such as the model and its parameters: matched exactly.
+    pub context: Option<Map<String, Value>>,
     /// Where to look; `default` when absent.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The question's vector; without one only the exact layer runs.
+    /// The vector of the query, or of the last message; without one only the exact layer runs.
     pub embedding: Option<Embedding>,
     /// Forces a miss: nothing is read.
     #[serde(default)]
     pub bypass: bool,
     /// Raises the configured threshold for this question; a lower one changes nothing.
     pub threshold: Option<f64>,
+    /// `off`: similarity alone decides, where the configuration lets requests say so; `on`: the guard does in any case.
+    pub guard: Option<Guard>,
+}
+
+/// Whether the guard takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
 }
 
 /// Which layer answered.
@@ -69,6 +86,8 @@ pub enum MissReason {
     LowConfidence,
     /// The closest entry that is close enough holds no answer but a stored failure.
     Rejected,
+    /// The closest entry that is close enough contradicts the question.
+    Vetoed,
     /// No exact match, and no vector to go on with.
     NoEmbedding,
     /// The caller asked for a miss.
@@ -91,7 +110,8 @@ pub enum Response {
         response: String,
         /// Cosine similarity; 1 for the exact layer.
         similarity: f32,
-        /// similarity × confidence_score × 0.5^(age / half-life).
+        /// p × confidence_score × 0.5^(age / half-life). p: 1 for the exact layer; with the guard the calibrated probability that
+        /// the answer is right, without it the similarity.
         confidence: f32,
         /// Seconds since the entry was put.
         age_seconds: i64,
@@ -104,6 +124,9 @@ pub enum Response {
         reason: MissReason,
         /// How similar the closest entry is, where one is known.
         best_similarity: Option<f32>,
+        /// How the closest entry contradicts the question, where that is why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        veto: Option<VetoKind>,
     },
 }
 
@@ -127,29 +150,37 @@ impl Operation for Lookup {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        check_query_bytes(&request.query, &cache.config)?;
-        let threshold = request.threshold.unwrap_or(-1.0);
+        let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
+        let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
+        let threshold = threshold.unwrap_or(-1.0);
         if !(-1.0..=1.0).contains(&threshold) {
             return Err(Error::invalid(
                 format!("threshold: {threshold} is not a cosine similarity"),
                 "send a number from -1 to 1, or none",
             ));
         }
-        invocation.enter(&request.namespace)?;
+        if guard == Some(Guard::Off) && !cache.config.guard_per_request {
+            return Err(Error::invalid(
+                "guard: requests may not switch it off",
+                "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
+            ));
+        }
+        invocation.enter(&namespace)?;
         let now_secs = cache.now_secs();
-        let found = if request.bypass {
-            Found::Miss { reason: MissReason::Bypass, best_similarity: None }
+        let asked = Asked {
+            question,
+            namespace,
+            embedding,
+            threshold: (threshold as f32).max(cache.config.similarity_threshold),
+            guard,
+            now_secs,
+        };
+        let found = if bypass {
+            Found::Miss(Miss::of(MissReason::Bypass))
         } else {
-            let asked = Asked {
-                hash: QueryHash::of(&request.query, cache.config.normalize),
-                namespace: request.namespace.clone(),
-                embedding: request.embedding,
-                threshold: (threshold as f32).max(cache.config.similarity_threshold),
-                now_secs,
-            };
             self.view.lock().await.search(cache, &asked).await?
         };
-        self.recorder.record(&request.namespace, counts(&found));
+        self.recorder.record(&asked.namespace, counts(&found));
         observe(invocation, &found);
         if let Found::Hit { entry, .. } = &found {
             record_access(cache, invocation, entry).await;
@@ -162,7 +193,7 @@ fn counts(found: &Found) -> Counts {
     match found {
         Found::Hit { layer: Layer::Exact, .. } => Counts { hits_exact: 1, ..Counts::default() },
         Found::Hit { layer: Layer::Semantic, .. } => Counts { hits_semantic: 1, ..Counts::default() },
-        Found::Miss { .. } => Counts { misses: 1, ..Counts::default() },
+        Found::Miss(_) => Counts { misses: 1, ..Counts::default() },
     }
 }
 
@@ -170,12 +201,13 @@ fn observe(invocation: &Invocation, found: &Found) {
     let (metrics, similarity): (&[Metric], _) = match found {
         Found::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
         Found::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
-        Found::Miss { reason, best_similarity } => (
+        Found::Miss(Miss { reason, best_similarity, .. }) => (
             match reason {
                 MissReason::NoEntry => &[Metric::Misses, Metric::MissesNoEntry],
                 MissReason::BelowThreshold => &[Metric::Misses, Metric::MissesBelowThreshold],
                 MissReason::LowConfidence => &[Metric::Misses, Metric::MissesLowConfidence],
                 MissReason::Rejected => &[Metric::Misses, Metric::MissesRejected],
+                MissReason::Vetoed => &[Metric::Misses, Metric::MissesVetoed],
                 MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],
                 MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
             },
@@ -211,6 +243,6 @@ fn response(found: Found, now_secs: i64) -> Response {
             age_seconds: now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
         },
-        Found::Miss { reason, best_similarity } => Response::Miss { reason, best_similarity },
+        Found::Miss(Miss { reason, best_similarity, veto }) => Response::Miss { reason, best_similarity, veto },
     }
 }

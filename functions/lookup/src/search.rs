@@ -12,13 +12,15 @@ use mneme_core::entry::Entry;
 use mneme_core::error::Error;
 use mneme_core::key::{EntryId, RowKey};
 use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
-use mneme_core::replica::{Candidate, Candidates, Nearest, Replica, similarity};
+use mneme_core::question::Question;
+use mneme_core::replica::{Candidate, Candidates, Nearest, Replica};
 use mneme_core::table::counter::Counter;
 use mneme_core::table::{Projection, Rows, pointed_entry};
+use mneme_guard::VetoKind;
 use tokio::time::Instant;
 
-use crate::{Layer, MissReason};
+use crate::judge::Judged;
+use crate::{Guard, Layer, MissReason};
 
 /// How many candidates are read with the counter; each further round reads twice as many.
 const CANDIDATES: usize = 3;
@@ -31,10 +33,12 @@ const MOST_READ: usize = 300;
 /// A question, ready to be looked for.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    pub(crate) question: Question,
     pub(crate) namespace: Namespace,
-    pub(crate) hash: QueryHash,
     pub(crate) embedding: Option<Embedding>,
     pub(crate) threshold: f32,
+    /// What the request says of the guard.
+    pub(crate) guard: Option<Guard>,
     pub(crate) now_secs: i64,
 }
 
@@ -42,7 +46,22 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) enum Found {
     Hit { layer: Layer, entry: Box<Entry>, similarity: f32, confidence: f64 },
-    Miss { reason: MissReason, best_similarity: Option<f32> },
+    Miss(Miss),
+}
+
+/// Why nothing was found.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    pub(crate) reason: MissReason,
+    pub(crate) best_similarity: Option<f32>,
+    pub(crate) veto: Option<VetoKind>,
+}
+
+impl Miss {
+    /// A miss before anything was compared.
+    pub(crate) fn of(reason: MissReason) -> Self {
+        Self { reason, best_similarity: None, veto: None }
+    }
 }
 
 /// This instance's view of the table: the replica, and the counter as it was last read.
@@ -86,7 +105,7 @@ impl View {
             let version = self.seen.as_ref().map(|(counter, _)| counter.version);
             // A miss for a row that vanished may be an answer that moved: look again, unless nothing has been written
             // between two looks.
-            if vanished && matches!(found, Found::Miss { .. }) && last_version != Some(version) {
+            if vanished && matches!(found, Found::Miss(_)) && last_version != Some(version) {
                 last_version = Some(version);
                 continue;
             }
@@ -101,7 +120,7 @@ impl View {
             .seen
             .take()
             .filter(|(_, read_at)| !again && self.replica.holds(&asked.namespace) && read_at.elapsed() < interval);
-        let pointer = RowKey::pointer(&asked.namespace, &asked.hash);
+        let pointer = RowKey::pointer(&asked.namespace, &asked.question.hash);
         let suggested = self.suggest(asked);
         let mut keys: Vec<RowKey> = suggested.first.iter().map(|id| (*id).into()).collect();
         keys.extend(self.known(asked).into_iter().map(RowKey::from));
@@ -133,7 +152,7 @@ impl View {
         let Gathered { rows, mut vanished, .. } = gathered;
         for id in rows.missing_entries() {
             vanished = true;
-            self.replica.forget(&asked.namespace, id, Some(&asked.hash));
+            self.replica.forget(&asked.namespace, id, Some(&asked.question.hash));
         }
         Ok(Pass { found: found?, vanished })
     }
@@ -156,7 +175,7 @@ impl View {
                 }
             } else {
                 // A row of the Python library has no pointer, and this instance has no replica to know it by.
-                let indexed = cache.rows_of_pair(&asked.namespace, &asked.hash, None).await?;
+                let indexed = cache.rows_of_pair(&asked.namespace, &asked.question.hash, None).await?;
                 exact = judge(indexed.into_iter().rfind(|entry| !entry.is_expired(asked.now_secs)));
             }
         }
@@ -167,10 +186,14 @@ impl View {
         }
         let rejected = matches!(exact, Exact::Unservable).then_some(MissReason::Rejected);
         let Some(embedding) = &asked.embedding else {
-            return Ok(Found::Miss { reason: rejected.unwrap_or(MissReason::NoEmbedding), best_similarity: None });
+            return Ok(Found::Miss(Miss::of(rejected.unwrap_or(MissReason::NoEmbedding))));
         };
         self.catch_up(cache, asked, counter, gathered).await?;
-        self.nearest(cache, asked, embedding, rejected, gathered).await
+        let guard = match asked.guard {
+            Some(guard) => guard == Guard::On,
+            None => counter.guard(&asked.namespace, &cache.config),
+        };
+        self.nearest(cache, asked, embedding, guard, rejected, gathered).await
     }
 
     /// Brings the replica up to `counter`, and its suggestions with it. False when there was nothing to do.
@@ -191,7 +214,7 @@ impl View {
 
     /// The entries that the replica knows for the question's hash, the newest first.
     fn known(&self, asked: &Asked) -> Vec<EntryId> {
-        let mut ids = self.replica.by_hash(&asked.namespace, &asked.hash);
+        let mut ids = self.replica.by_hash(&asked.namespace, &asked.question.hash);
         ids.reverse();
         ids
     }
@@ -200,7 +223,9 @@ impl View {
         let candidates = asked
             .embedding
             .as_ref()
-            .map(|embedding| self.replica.candidates(&asked.namespace, embedding, asked.threshold))
+            .map(|embedding| {
+                self.replica.candidates(&asked.namespace, asked.question.partition, embedding, asked.threshold)
+            })
             .unwrap_or_default();
         let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable() };
         suggested.first = suggested.next(CANDIDATES, None);
@@ -214,7 +239,8 @@ impl View {
         cache: &Cache,
         asked: &Asked,
         embedding: &Embedding,
-        reason: Option<MissReason>,
+        guard: bool,
+        rejected: Option<MissReason>,
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
         let Gathered { rows, suggested, .. } = gathered;
@@ -229,7 +255,8 @@ impl View {
                 let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
-                judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, &cache.config)));
+                judged
+                    .extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, guard, &cache.config)));
             }
             count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
@@ -241,17 +268,23 @@ impl View {
         if let Some(Judged { entry, similarity, confidence, .. }) = good.into_iter().next() {
             return Ok(Found::Hit { layer: Layer::Semantic, entry: Box::new(entry), similarity, confidence });
         }
-        let reason = reason.or(bad.first().and_then(|judged| judged.against));
+        let closest = bad.first();
+        let reason = rejected.or(closest.and_then(|judged| judged.against));
+        let veto = closest.and_then(|judged| judged.veto).filter(|_| reason == Some(MissReason::Vetoed));
         let nearest = match best_similarity {
             Some(similarity) => Nearest::Similarity(similarity),
-            None => self.replica.nearest(&asked.namespace, embedding, asked.now_secs, |id| !seen.contains(&id)),
+            None => {
+                let partition = asked.question.partition;
+                let others = |id| !seen.contains(&id);
+                self.replica.nearest(&asked.namespace, partition, embedding, asked.now_secs, others)
+            }
         };
         let (otherwise, best_similarity) = match nearest {
             Nearest::Similarity(similarity) => (MissReason::BelowThreshold, Some(similarity)),
             Nearest::Untold => (MissReason::BelowThreshold, None),
             Nearest::Nothing => (MissReason::NoEntry, None),
         };
-        Ok(Found::Miss { reason: reason.unwrap_or(otherwise), best_similarity })
+        Ok(Found::Miss(Miss { reason: reason.unwrap_or(otherwise), best_similarity, veto }))
     }
 }
 
@@ -281,41 +314,6 @@ impl Suggested {
     }
 }
 
-/// A live row that is close enough.
-struct Judged {
-    entry: Entry,
-    similarity: f32,
-    confidence: f64,
-    /// Why it is not served.
-    against: Option<MissReason>,
-}
-
-impl Judged {
-    /// `None` for a row that is none for this question: of another namespace or dimension, expired, or not close enough.
-    fn of(entry: Entry, asked: &Asked, embedding: &Embedding, config: &Config) -> Option<Self> {
-        let vector = entry.vector().filter(|vector| vector.dim() == embedding.dim())?;
-        let similarity = similarity(embedding.as_slice(), vector.as_slice());
-        let fits = entry.namespace == asked.namespace && !entry.is_expired(asked.now_secs);
-        if !fits || similarity < asked.threshold {
-            return None;
-        }
-        let age_secs = asked.now_secs - entry.created_at;
-        let confidence = confidence(similarity, entry.confidence_score, age_secs, config.confidence_half_life_secs);
-        let against = if !is_servable(&entry.response) {
-            Some(MissReason::Rejected)
-        } else if confidence < config.confidence_cutoff {
-            Some(MissReason::LowConfidence)
-        } else {
-            None
-        };
-        Some(Self { entry, similarity, confidence, against })
-    }
-
-    fn is_good(&self) -> bool {
-        self.against.is_none()
-    }
-}
-
 /// The pair's live entry among `ids`, the first that has one; `rows` is completed with what it lacks of them.
 async fn judge_exact(
     cache: &Cache,
@@ -328,7 +326,7 @@ async fn judge_exact(
     let live = ids
         .into_iter()
         .filter_map(|id| rows.entry(id))
-        .find(|entry| entry.answers(&asked.namespace, &asked.hash) && !entry.is_expired(asked.now_secs));
+        .find(|entry| entry.answers(&asked.namespace, &asked.question.hash) && !entry.is_expired(asked.now_secs));
     Ok(judge(live))
 }
 

@@ -1,10 +1,12 @@
-//! `meta`: small values that the cache's users keep in the table's item 0.
+//! `meta`: small values that the cache's users keep in the table's item 0. A key `guard:<namespace>` switches that
+//! namespace's guard.
 
 use mneme_core::cache::Cache;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
+use mneme_core::table::counter::GUARD_KEY;
 use serde::{Deserialize, Serialize};
 
 /// What to do.
@@ -50,21 +52,28 @@ impl Operation for Meta {
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         invocation.enter_all("`meta`")?;
         let Request { action, key, value } = request;
-        let value =
-            match (action, value) {
-                (Action::Get, None) => cache.counter().await?.meta.remove(&key).ok_or_else(|| {
+        let value = match (action, value) {
+            (Action::Get, None) => {
+                cache.counter().await?.meta.remove(&key).ok_or_else(|| {
                     Error::not_found("there is no such meta key", "set it first, or check its spelling")
-                })?,
-                (Action::Get, Some(_)) => return Err(Error::invalid("value: only `set` takes one", "drop it")),
-                (Action::Set, None) => return Err(Error::invalid("value: missing", "send a text")),
-                (Action::Set, Some(_)) if key.is_empty() => {
-                    return Err(Error::invalid("key: a meta key is not empty", "send a key of at least one character"));
-                }
-                (Action::Set, Some(value)) => {
-                    cache.set_meta(&key, &value).await?;
-                    value
-                }
-            };
+                })?
+            }
+            (Action::Get, Some(_)) => return Err(Error::invalid("value: only `set` takes one", "drop it")),
+            (Action::Set, None) => return Err(Error::invalid("value: missing", "send a text")),
+            (Action::Set, Some(_)) if key.is_empty() => {
+                return Err(Error::invalid("key: a meta key is not empty", "send a key of at least one character"));
+            }
+            (Action::Set, Some(value)) if key.starts_with(GUARD_KEY) && !["on", "off"].contains(&value.as_str()) => {
+                return Err(Error::invalid(
+                    format!("value: a key that starts with `{GUARD_KEY}` switches a namespace's guard"),
+                    "send on or off",
+                ));
+            }
+            (Action::Set, Some(value)) => {
+                cache.set_meta(&key, &value).await?;
+                value
+            }
+        };
         Ok(Reply::ok(Response { key, value }))
     }
 }

@@ -9,10 +9,10 @@ use mneme_core::error::{Error, Problem};
 use mneme_core::event::{self, Fields, Reply};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
-use mneme_core::limits::{check_query_bytes, within};
+use mneme_core::limits::within;
 use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
 use mneme_core::packed::RANGE_IDS;
+use mneme_core::question::{Message, Question};
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::write::put::{self, NewEntry};
@@ -30,13 +30,17 @@ const MAX_KEY_BYTES: usize = 128;
 #[serde(deny_unknown_fields)]
 pub struct EntryRequest {
     /// The question.
-    pub query: String,
+    pub query: Option<String>,
+    /// In place of `query`: a conversation that ends with the user's message.
+    pub messages: Option<Vec<Message>>,
+    /// What else decides the answer, such as the model and its parameters: matched exactly.
+    pub context: Option<Map<String, Value>>,
     /// The answer.
     pub response: String,
     /// Where; `default` when absent.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The question's vector; without one only the exact layer finds the entry.
+    /// The vector of the query, or of the last message; without one only the exact layer finds the entry.
     pub embedding: Option<Embedding>,
     /// What to keep with the answer; null: nothing.
     pub metadata: Option<Map<String, Value>>,
@@ -207,7 +211,8 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
 fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<NewEntry, Error> {
     invocation.enter(&entry.namespace)?;
     let config = &cache.config;
-    check_query_bytes(&entry.query, config)?;
+    let EntryRequest { query, messages, context, .. } = &entry;
+    let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), config)?;
     if let Some(limit) = config.max_response_bytes {
         within("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
     }
@@ -233,9 +238,11 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         ));
     }
     Ok(NewEntry {
-        query_hash: QueryHash::of(&entry.query, config.normalize),
+        query_hash: question.hash,
+        partition: question.partition,
+        signature: Some(question.signature).filter(|signature| config.guard || signature.leans()),
         namespace: entry.namespace,
-        query: config.store_query.then_some(entry.query),
+        query: config.store_query.then_some(question.message),
         response: entry.response,
         embedding: entry.embedding,
         metadata,

@@ -1,6 +1,6 @@
-"""Fits the guard's logistic model and writes its weights.
+"""Fits the guard's logistic models and writes their weights.
 
-usage: fit.py PAIRS.jsonl FEATURES_PROGRAM MODEL.tsv
+usage: fit.py PAIRS.jsonl FEATURES_PROGRAM MODEL.tsv SIMILARITY.tsv
 
 PAIRS.jsonl: lines of {"a", "b", "same"}. FEATURES_PROGRAM: the built `examples/features`. Pairs that share a question, directly or
 through others, stand on one side of each split. The weights come from four fifths; the fifth that is kept apart judges them,
@@ -69,7 +69,7 @@ def label_noise(is_identical, same):
     return float(beta.ppf(0.1, different, int(is_identical.sum()) - different + 1)) if different else 0.0
 
 
-def main(pairs_file, program, model_file):
+def main(pairs_file, program, model_file, similarity_file):
     pairs = read(pairs_file)
     names, table = scored(pairs, program)
     same = np.array([pair["same"] for pair in pairs])
@@ -103,15 +103,27 @@ def main(pairs_file, program, model_file):
     model = fitted(x[~apart & free], same[~apart & free])
     report("kept apart", apart, probability(x, model))
 
+    write(model_file, (~apart & free).sum(), noise, list(terms(names)), model)
+
+    # What is right where nothing but the similarity is known: of all pairs, those that contradict each other among them.
+    known = [at for at, term in enumerate(terms(names)) if term.partition(">")[0] == "similarity"]
+    model = fitted(x[~apart][:, known], same[~apart])
+    p = probability(x[:, known], model)
+    print(f"by similarity alone, kept apart: calibration error {expected_calibration_error(p[apart], same[apart]):.4f}")
+    write(similarity_file, (~apart).sum(), noise, [term for at, term in enumerate(terms(names)) if at in known], model)
+
+
+def write(file, pairs, noise, names, model):
+    weights, intercept = model
     lines = [
-        f"# The logistic model's terms and weights, by fit/fit.py from {(~apart & free).sum()} pairs of Quora Question Pairs (the part that the",
+        f"# A logistic model's terms and weights, by fit/fit.py from {pairs} pairs of Quora Question Pairs (the part that the",
         "# GPTCache repository carries) with the embeddings of all-MiniLM-L6-v2. A term: a feature; a feature above a knot; a",
         f"# feature times max(0, similarity - {NEAR}) (\"near\"). Do not edit.",
         f"noise\t{noise:.6f}",
-        f"intercept\t{model[1]:.6f}",
+        f"intercept\t{intercept:.6f}",
     ]
-    lines += [f"{term}\t{weight:.6f}" for term, weight in zip(terms(names), model[0])]
-    Path(model_file).write_text("\n".join(lines) + "\n", "utf-8")
+    lines += [f"{term}\t{weight:.6f}" for term, weight in zip(names, weights)]
+    Path(file).write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

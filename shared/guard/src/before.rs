@@ -96,6 +96,11 @@ impl From<Signature> for ConversationSignature {
 }
 
 impl ConversationSignature {
+    /// Whether the last message leans on what was said before it.
+    pub fn leans(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// The most bytes the signature of a conversation takes.
     pub const MAX_BYTES: usize = 4 * (2 + Signature::MAX_BYTES);
 

@@ -42,6 +42,7 @@ pub use calibration::{
 pub use codec::SignatureError;
 pub use conversation::{Conversation, ConversationError, Speaker, stands_alone};
 pub use features::{FEATURE_NAMES, Features};
+pub use model::probability_of_similarity;
 pub use signature::Signature;
 pub use verdict::{Verdict, compare, features};
 pub use veto::VetoKind;

@@ -1,4 +1,4 @@
-//! The logistic model: `model.tsv`, written by `fit/fit.py`.
+//! The logistic models, written by `fit/fit.py`: `model.tsv`, and `similarity.tsv`, which knows the similarity alone.
 
 use std::sync::OnceLock;
 
@@ -29,6 +29,16 @@ pub(crate) fn probability(features: &Features) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../model.tsv")));
     model.probability(&features.values())
+}
+
+/// The probability that the answer to one question is right for the other, in (0, 1), where nothing is known of them but the
+/// cosine `similarity` of their embeddings. Calibrated on all pairs.
+pub fn probability_of_similarity(similarity: f32) -> f64 {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    let model = MODEL.get_or_init(|| Model::parse(include_str!("../similarity.tsv")));
+    let mut values = [0.0; FEATURE_NAMES.len()];
+    values[0] = similarity.into();
+    model.probability(&values)
 }
 
 impl Model {

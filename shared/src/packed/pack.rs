@@ -14,6 +14,7 @@ use crate::entry::Item;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
+use crate::question::Partition;
 use crate::table::{Projection, Rows};
 use crate::write::remove::RowRef;
 
@@ -171,8 +172,8 @@ fn segment_of(rows: &Rows, number: u64, basis: &Arc<Basis>) -> Result<Segment, E
         rows.iter().filter_map(|(_, item)| Some((RowRef::from_item(item)?, item))).collect();
     entries.sort_unstable_by_key(|(row, _)| row.id);
     for (row, item) in entries {
-        let namespace = position(&mut segment.namespaces, row.namespace);
-        segment.facts.push(Fact { id: row.id.get(), namespace, prefix: row.query_hash.prefix() });
+        let group = position(&mut segment.groups, (row.namespace, Partition::in_row(item)));
+        segment.facts.push(Fact { id: row.id.get(), group, prefix: row.query_hash.prefix() });
         if let Some(vector) = vector(item, basis.dim()) {
             index.insert(row.id.get(), vector.as_slice()).map_err(Error::internal)?;
         }
@@ -181,11 +182,11 @@ fn segment_of(rows: &Rows, number: u64, basis: &Arc<Basis>) -> Result<Segment, E
     Ok(segment)
 }
 
-/// Where `name` stands in `names`, which gets it if it lacks it. A range has fewer names than a u16 has values.
-fn position(names: &mut Vec<Namespace>, name: Namespace) -> u16 {
-    let at = names.iter().position(|other| *other == name).unwrap_or_else(|| {
-        names.push(name);
-        names.len() - 1
+/// Where `group` stands in `groups`, which get it if they lack it. A range has fewer groups than a u16 has values.
+fn position(groups: &mut Vec<(Namespace, Option<Partition>)>, group: (Namespace, Option<Partition>)) -> u16 {
+    let at = groups.iter().position(|other| *other == group).unwrap_or_else(|| {
+        groups.push(group);
+        groups.len() - 1
     });
     at as u16
 }

@@ -7,16 +7,17 @@ use super::ids_of;
 use crate::entry::Item;
 use crate::key::RowKey;
 use crate::namespace::Namespace;
+use crate::question::Partition;
 
-/// Bytes of one entry's facts: its place in the range, its namespace's place in the list, its query hash's first 32 bits.
+/// Bytes of one entry's facts: its place in the range, its group's place in the lists, its query hash's first 32 bits.
 const FACT_BYTES: usize = 2 + 2 + 4;
 
 /// What is known of an entry beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fact {
     pub(crate) id: u64,
-    /// In [`Segment::namespaces`].
-    pub(crate) namespace: u16,
+    /// In [`Segment::groups`].
+    pub(crate) group: u16,
     /// See [`crate::normalize::QueryHash::prefix`].
     pub(crate) prefix: u32,
 }
@@ -25,7 +26,7 @@ pub(crate) struct Fact {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Segment {
     /// Whose entries are in it.
-    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) groups: Vec<(Namespace, Option<Partition>)>,
     /// Of every entry, ascending by id.
     pub(crate) facts: Vec<Fact>,
     /// The codes, as `mneme_search` packs them; `None` where no entry has a vector.
@@ -39,13 +40,16 @@ impl Segment {
         let mut facts = Vec::with_capacity(self.facts.len() * FACT_BYTES);
         for fact in &self.facts {
             facts.extend_from_slice(&((fact.id - first) as u16).to_le_bytes());
-            facts.extend_from_slice(&fact.namespace.to_le_bytes());
+            facts.extend_from_slice(&fact.group.to_le_bytes());
             facts.extend_from_slice(&fact.prefix.to_le_bytes());
         }
-        let names = self.namespaces.iter().map(|name| AttributeValue::S(name.to_string())).collect();
+        let names = self.groups.iter().map(|(name, _)| AttributeValue::S(name.to_string())).collect();
+        let none = AttributeValue::Null(true);
+        let partitions = self.groups.iter().map(|(_, partition)| partition.as_ref().map(Partition::attribute));
         let mut item = Item::from([
             ("id".to_owned(), key.attribute()),
             ("namespaces".to_owned(), AttributeValue::L(names)),
+            ("partitions".to_owned(), AttributeValue::L(partitions.map(|it| it.unwrap_or(none.clone())).collect())),
             ("facts".to_owned(), AttributeValue::B(Blob::new(facts))),
         ]);
         if let Some(codes) = &self.codes {
@@ -58,22 +62,29 @@ impl Segment {
     pub(crate) fn from_item(item: &Item, number: u64) -> Option<Self> {
         let ids = ids_of(number);
         let names = item.get("namespaces")?.as_l().ok()?;
-        let namespaces: Vec<Namespace> =
-            names.iter().map(|name| name.as_s().ok().cloned().map(Namespace::from_row)).collect::<Option<_>>()?;
+        let partitions = item.get("partitions")?.as_l().ok()?;
+        let group = |(name, partition): (&AttributeValue, &AttributeValue)| {
+            let partition = match partition.as_b() {
+                Ok(bytes) => Some(Partition::from_bytes(bytes.as_ref())?),
+                Err(_) => None,
+            };
+            Some((Namespace::from_row(name.as_s().ok()?.clone()), partition))
+        };
+        let groups: Vec<_> = names.iter().zip(partitions).map(group).collect::<Option<_>>()?;
         let (facts, rest) = item.get("facts")?.as_b().ok()?.as_ref().as_chunks::<FACT_BYTES>();
         let fact = |bytes: &[u8; FACT_BYTES]| {
             let [a, b, c, d, prefix @ ..] = *bytes;
             let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
-            let namespace = u16::from_le_bytes([c, d]);
-            let known = ids.contains(&id) && usize::from(namespace) < namespaces.len();
-            known.then(|| Fact { id, namespace, prefix: u32::from_le_bytes(prefix) })
+            let group = u16::from_le_bytes([c, d]);
+            let known = ids.contains(&id) && usize::from(group) < groups.len();
+            known.then(|| Fact { id, group, prefix: u32::from_le_bytes(prefix) })
         };
         let facts: Vec<Fact> = facts.iter().map(fact).collect::<Option<_>>()?;
         let codes = match item.get("codes") {
             Some(codes) => Some(codes.as_b().ok()?.as_ref().to_vec()),
             None => None,
         };
-        rest.is_empty().then_some(Self { namespaces, facts, codes })
+        rest.is_empty().then_some(Self { groups, facts, codes })
     }
 }
 
@@ -87,16 +98,19 @@ mod tests {
         #[test]
         fn any_segment_reads_back(
             number in 0u64..1 << 40,
-            names in prop::collection::vec("[a-z]{1,9}", 1..5),
+            groups in prop::collection::vec(("[a-z]{1,9}", prop::option::of(any::<[u8; 32]>())), 1..5),
             rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32)>(), 0..50),
             codes in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
         ) {
             let first = *ids_of(number).start();
-            let fact = |(offset, (name, prefix)): (u64, (u16, u32))| {
-                Fact { id: first + offset, namespace: name % names.len() as u16, prefix }
+            let fact = |(offset, (group, prefix)): (u64, (u16, u32))| {
+                Fact { id: first + offset, group: group % groups.len() as u16, prefix }
+            };
+            let group = |(name, partition): &(String, Option<[u8; 32]>)| {
+                (Namespace::from_row(name.clone()), partition.and_then(|bytes| Partition::from_bytes(&bytes)))
             };
             let segment = Segment {
-                namespaces: names.iter().cloned().map(Namespace::from_row).collect(),
+                groups: groups.iter().map(group).collect(),
                 facts: rows.into_iter().map(fact).collect(),
                 codes,
             };

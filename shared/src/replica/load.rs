@@ -118,7 +118,7 @@ impl Replica {
         catalog: &Catalog,
     ) -> Result<(), Error> {
         let Some((_, basis)) = &self.basis else { return Ok(()) };
-        self.spaces.insert(namespace.clone(), Space::with_basis(basis.clone()));
+        self.spaces.insert(namespace.clone(), Space::new(Some(basis.clone())));
         let own = |item: &&Item| RowRef::from_item(item).is_some_and(|row| row.namespace == *namespace);
         let rows = async |ids: &[u64]| {
             let keys = ids.iter().copied().filter_map(EntryId::new).map(RowKey::from);
@@ -170,22 +170,20 @@ impl Replica {
 
     /// False where it cannot be loaded into one of the namespaces that it is for.
     fn load_segment(&mut self, segment: &Segment, only: Option<&Namespace>) -> bool {
-        for (at, namespace) in segment.namespaces.iter().enumerate() {
+        for (at, (namespace, partition)) in segment.groups.iter().enumerate() {
             if only.is_some_and(|only| only != namespace) || !self.holds(namespace) {
                 continue;
             }
             let Some(space) = self.spaces.get_mut(namespace) else { return false };
-            let own: HashSet<u64> =
-                segment.facts.iter().filter(|fact| usize::from(fact.namespace) == at).map(|fact| fact.id).collect();
+            let facts = || segment.facts.iter().filter(|fact| usize::from(fact.group) == at);
+            let own: HashSet<u64> = facts().map(|fact| fact.id).collect();
             if let Some(codes) = &segment.codes
-                && let Err(error) = space.load(codes, |id| own.contains(&id))
+                && let Err(error) = space.load(*partition, codes, |id| own.contains(&id))
             {
                 tracing::debug!(%error, "the rows of a segment are read one by one");
                 return false;
             }
-            for fact in segment.facts.iter().filter(|fact| usize::from(fact.namespace) == at) {
-                space.note(fact.id, fact.prefix);
-            }
+            facts().for_each(|fact| space.note(fact.id, fact.prefix));
         }
         true
     }

@@ -4,8 +4,10 @@
 //! seen; that a row was deleted or expired shows when it is re-read before it is served.
 //!
 //! - `space`: one namespace in memory.
+//! - `group`: the vectors of one of its partitions.
 //! - `load`: reading what is new, or a namespace for the first time.
 
+mod group;
 mod load;
 mod space;
 
@@ -22,10 +24,11 @@ use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::question::Partition;
 use crate::table::counter::Counter;
 
+pub use group::Nearest;
 pub use mneme_search::{Candidate, Candidates, similarity};
-pub use space::Nearest;
 use space::Space;
 
 /// What an instance needs beside the replica: its code, its client, and a batch of rows on their way.
@@ -130,12 +133,9 @@ impl Replica {
         let vector =
             item.get("embedding").and_then(|value| value.as_b().ok()).and_then(|b| Embedding::from_row(b.as_ref()));
         let basis = self.basis.as_ref().map(|(_, basis)| basis);
-        let space = self.spaces.entry(namespace).or_insert_with(|| match (basis, &vector) {
-            (Some(basis), Some(vector)) if basis.dim() == vector.dim() => Space::with_basis(basis.clone()),
-            _ => Space::default(),
-        });
+        let space = self.spaces.entry(namespace).or_insert_with(|| Space::new(basis.cloned()));
         space.note(id.get(), hash.prefix());
-        space.take_in(id, vector.as_ref(), expires_at(item));
+        space.take_in(id, Partition::in_row(item), vector.as_ref(), expires_at(item));
     }
 
     /// Forgets the namespace's entry `id`, which was found deleted and, ids never being reused, stays so. `hash`: of its query,
@@ -151,26 +151,32 @@ impl Replica {
         self.spaces.get(namespace).map(|space| space.by_hash(hash)).unwrap_or_default()
     }
 
-    /// The namespace's entries whose similarity to `query` may reach `threshold`, highest upper bound first, ties by lower
-    /// id: none that does is left out. An expired or deleted one may be among them.
+    /// The entries of the namespace's partition whose similarity to `query` may reach `threshold`, highest upper bound first,
+    /// ties by lower id: none that does is left out. An expired or deleted one may be among them.
     ///
     /// `query`: unit norm. Of another dimension than the entries': none. Reads: memory only.
-    pub fn candidates(&mut self, namespace: &Namespace, query: &Embedding, threshold: f32) -> Candidates {
-        let Some(space) = self.spaces.get_mut(namespace) else { return Candidates::default() };
-        space.tend();
-        space.candidates(query, threshold)
+    pub fn candidates(
+        &mut self,
+        namespace: &Namespace,
+        partition: Option<Partition>,
+        query: &Embedding,
+        threshold: f32,
+    ) -> Candidates {
+        self.spaces.get_mut(namespace).map(|space| space.candidates(partition, query, threshold)).unwrap_or_default()
     }
 
-    /// What is known of the namespace's entry nearest to `query` that is not known to have expired at `now_secs` and that
+    /// What is known of the entry of the namespace's partition nearest to `query` that is not known to have expired at `now_secs` and that
     /// `keep` wants. Reads: memory only.
     pub fn nearest(
         &self,
         namespace: &Namespace,
+        partition: Option<Partition>,
         query: &Embedding,
         now_secs: i64,
         keep: impl Fn(EntryId) -> bool,
     ) -> Nearest {
-        self.spaces.get(namespace).map_or(Nearest::Nothing, |space| space.nearest(query, now_secs, keep))
+        let space = self.spaces.get(namespace);
+        space.map_or(Nearest::Nothing, |space| space.nearest(partition, query, now_secs, keep))
     }
 }
 
@@ -197,6 +203,8 @@ mod tests {
             last_accessed_at: 1000,
             expires_at,
             access_count: 0,
+            partition: None,
+            signature: None,
         }
         .to_item()
         .unwrap()
@@ -213,7 +221,7 @@ mod tests {
 
     fn ids(replica: &mut Replica, namespace: &str, query: &[f32], threshold: f32) -> Vec<u64> {
         let query = Embedding::normalized(query.to_vec()).unwrap();
-        replica.candidates(&name(namespace), &query, threshold).map(|candidate| candidate.id).collect()
+        replica.candidates(&name(namespace), None, &query, threshold).map(|candidate| candidate.id).collect()
     }
 
     #[test]
@@ -264,11 +272,11 @@ mod tests {
         replica.take_in(&item(1, "a", &[1.0, 0.0], Some(2000)));
         replica.take_in(&item(2, "a", &[0.0, 1.0], None));
         let query = Embedding::normalized(vec![1.0, 0.0]).unwrap();
-        let nearest = |now, keep: u64| replica.nearest(&name("a"), &query, now, |id| id.get() <= keep);
+        let nearest = |now, keep: u64| replica.nearest(&name("a"), None, &query, now, |id| id.get() <= keep);
         assert_eq!(nearest(1999, 9), Nearest::Similarity(1.0));
         assert_eq!(nearest(2000, 9), Nearest::Similarity(0.0));
         assert_eq!(nearest(2000, 1), Nearest::Nothing);
-        assert_eq!(replica.nearest(&name("b"), &query, 0, |_| true), Nearest::Nothing);
+        assert_eq!(replica.nearest(&name("b"), None, &query, 0, |_| true), Nearest::Nothing);
     }
 
     #[tokio::test]
@@ -287,7 +295,7 @@ mod tests {
         assert!(expected.len() > 100);
         let bytes = replica.bytes();
         let unit = Embedding::normalized(query.clone()).unwrap();
-        while replica.nearest(&name("a"), &unit, 0, |_| true) != Nearest::Untold {
+        while replica.nearest(&name("a"), None, &unit, 0, |_| true) != Nearest::Untold {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             ids(&mut replica, "a", &query, 0.9);
         }
@@ -341,7 +349,7 @@ mod tests {
             };
             let mut expected: Vec<f64> = kept.iter().map(|(_, vector)| cosine(vector)).collect();
             expected.sort_by(|a, b| b.total_cmp(a));
-            let found: Vec<_> = replica.candidates(&name("a"), &unit, -1.0).take(k).collect();
+            let found: Vec<_> = replica.candidates(&name("a"), None, &unit, -1.0).take(k).collect();
             prop_assert_eq!(found.len(), k.min(kept.len()));
             for (candidate, best) in found.iter().zip(&expected) {
                 let own = cosine(&kept.iter().find(|(id, _)| *id == candidate.id).unwrap().1);

@@ -14,6 +14,9 @@ use crate::namespace::Namespace;
 /// Past this size a write to quotas or meta is refused: every request reads item 0, and every write writes it.
 pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
 
+/// The start of the meta key that switches the guard `on` or `off` in the namespace whose name follows.
+pub const GUARD_KEY: &str = "guard:";
+
 /// The counter as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
@@ -73,6 +76,12 @@ impl Counter {
             item.insert("embedder_dim".to_owned(), AttributeValue::N(dim.to_string()));
         }
         item
+    }
+
+    /// Whether the guard is on in `namespace`: as its meta key says, or else the configuration. Anything but `off` in the key
+    /// switches it on.
+    pub fn guard(&self, namespace: &Namespace, config: &Config) -> bool {
+        self.meta.get(&format!("{GUARD_KEY}{namespace}")).map_or(config.guard, |value| value != "off")
     }
 
     /// Whether the configured embedder is the stamped one, as far as both are known.

@@ -29,7 +29,7 @@ pub(crate) const ENTRY_ID: &str = "entry_id";
 pub enum Projection {
     /// All.
     Whole,
-    /// What a replica holds: id, namespace, query_hash, embedding, ttl, created_at.
+    /// What a replica holds: id, namespace, query_hash, partition, embedding, ttl, created_at.
     Vectors,
     /// What a count needs: everything small.
     Census,
@@ -42,7 +42,7 @@ impl Projection {
     fn expression(self) -> Option<(String, HashMap<String, String>)> {
         let names: &[&str] = match self {
             Self::Whole => return None,
-            Self::Vectors => &["id", "namespace", "query_hash", "embedding", "ttl", "created_at"],
+            Self::Vectors => &["id", "namespace", "query_hash", "partition", "embedding", "ttl", "created_at"],
             Self::Ages => &["id", "namespace", "query_hash", "ttl", "created_at", "last_accessed_at"],
             Self::Census => &[
                 "id",

@@ -9,6 +9,7 @@ mod plan;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use mneme_guard::ConversationSignature;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::question::Partition;
 use crate::table::Projection;
 use crate::table::counter::Counter;
 use crate::table::fault::unreachable;
@@ -42,6 +44,10 @@ pub struct NewEntry {
     pub namespace: Namespace,
     /// The hash of the normalised query: with the namespace, the entry's identity.
     pub query_hash: QueryHash,
+    /// What questions must have in common with it exactly.
+    pub partition: Option<Partition>,
+    /// What decides its answer; `None`: not to be kept.
+    pub signature: Option<ConversationSignature>,
     /// The query, unless only its hash is to be kept.
     pub query: Option<String>,
     /// The answer.

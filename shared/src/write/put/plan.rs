@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use mneme_guard::ConversationSignature;
 
 use super::look::{Pair, Seen};
 use super::{NewEntry, Stored};
@@ -139,6 +140,8 @@ impl Cache {
             last_accessed_at: now,
             expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
             access_count: 0,
+            partition: new.partition,
+            signature: new.signature.as_ref().map(ConversationSignature::to_bytes),
         };
         let item = row.to_item()?;
         let row_bytes = item_bytes(&item);
@@ -313,6 +316,8 @@ mod tests {
                 namespace: Namespace::try_from(format!("n{space}")).unwrap(),
                 query_hash: QueryHash::of(&query.to_string(), true),
                 query: Some(query.to_string()),
+                partition: None,
+                signature: None,
                 response: "r".repeat(response),
                 embedding: (vector > 0).then(|| embedding(vector)),
                 metadata: Map::new(),
@@ -338,6 +343,8 @@ mod tests {
             last_accessed_at: 1,
             expires_at: None,
             access_count: 0,
+            partition: None,
+            signature: None,
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
         Pair { pointer: rows.first().map(|row| row.id), rows, receipt: None }

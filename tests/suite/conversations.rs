@@ -1,0 +1,148 @@
+//! Conversations in place of queries: what is matched exactly, what by meaning.
+
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+async fn guarded() -> Stack {
+    Stack::with(&[("MNEME_GUARD", "on")]).await
+}
+
+fn conversation(messages: &[(&str, &str)]) -> Value {
+    let messages: Vec<Value> =
+        messages.iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
+    json!({"messages": messages, "embedding": vector(8, 0.0)})
+}
+
+fn with(mut request: Value, name: &str, value: Value) -> Value {
+    request[name] = value;
+    request
+}
+
+async fn put(stack: &Stack, conversation: Value) -> u64 {
+    stack.put(with(conversation, "response", json!("A."))).await
+}
+
+/// The layer that answers, or the reason for the miss.
+async fn ask(stack: &Stack, conversation: Value) -> Value {
+    let reply = stack.lookup(conversation).await;
+    if reply["outcome"] == "hit" { reply["layer"].clone() } else { reply["reason"].clone() }
+}
+
+const QUESTION: (&str, &str) = ("user", "When does the library in Ghent close on Saturdays?");
+const REWORDED: (&str, &str) = ("user", "When does the library in Ghent close on Saturday?");
+
+#[tokio::test]
+async fn a_query_is_the_conversation_of_one_message() {
+    let stack = guarded().await;
+    let id = put(&stack, json!({"query": QUESTION.1, "embedding": vector(8, 0.0)})).await;
+    let hit = stack.lookup(conversation(&[QUESTION])).await;
+    assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
+    assert_eq!(ask(&stack, conversation(&[REWORDED])).await, "semantic");
+    // So is a message that stands alone after others.
+    let talk = [("user", "Hello!"), ("assistant", "Hello, what can I do for you?"), QUESTION];
+    assert_eq!(ask(&stack, conversation(&talk)).await, "exact");
+    let parts = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION.1}]}]});
+    assert_eq!(stack.post("/v1/lookup", parts).await.1["layer"], "exact");
+    assert_eq!(ask(&stack, with(conversation(&[QUESTION]), "context", json!({}))).await, "exact");
+    let entry = stack.get(&format!("/v1/entries/{id}")).await.1;
+    assert_eq!(entry["query"], QUESTION.1);
+    assert!(entry.get("partition").is_none() && entry.get("signature").is_none(), "{entry}");
+}
+
+#[tokio::test]
+async fn system_messages_and_the_context_part_the_cache() {
+    let stack = guarded().await;
+    let system = |text: &'static str| conversation(&[("system", text), QUESTION]);
+    let context = |context: Value| with(conversation(&[QUESTION]), "context", context);
+    let briefly = put(&stack, system("Be brief.")).await;
+    let small = put(&stack, context(json!({"model": "small", "temperature": 0}))).await;
+    let query = with(json!({"query": QUESTION.1, "embedding": vector(8, 0.0)}), "context", json!({"model": "other"}));
+    let other = put(&stack, query.clone()).await;
+    for (request, id) in [
+        (system("Be brief."), briefly),
+        (context(json!({"temperature": 0.0, "model": "small"})), small),
+        (query, other),
+    ] {
+        assert_eq!(stack.lookup(request).await["id"], id);
+    }
+    for request in [
+        conversation(&[QUESTION]),
+        system("Be long."),
+        conversation(&[("developer", "Be"), ("system", "brief."), QUESTION]),
+        context(json!({"model": "large", "temperature": 0})),
+        context(json!({"model": "small"})),
+    ] {
+        assert_eq!(ask(&stack, request).await, "no_entry");
+    }
+    // The same in other words, in its own partition.
+    let hit = stack.lookup(conversation(&[("system", "Be brief."), REWORDED])).await;
+    assert_eq!((&hit["layer"], &hit["id"]), (&json!("semantic"), &json!(briefly)));
+}
+
+#[tokio::test]
+async fn a_message_that_leans_on_others_needs_them() {
+    let stack = guarded().await;
+    let order = |number: &'static str, greeting: &'static str| {
+        let asked = [greeting, "Where is my order", number].join(" ");
+        conversation(&[("user", &asked), ("assistant", "On its way."), ("user", "cancel it")])
+    };
+    let id = put(&stack, order("48213", "")).await;
+    assert_eq!(ask(&stack, order("48213", "")).await, "exact");
+    let other = stack.lookup(order("48231", "")).await;
+    assert_eq!((&other["reason"], &other["veto"]), (&json!("vetoed"), &json!("context")));
+    assert_eq!(ask(&stack, conversation(&[("user", "cancel it")])).await, "no_entry");
+    let chatty = stack.lookup(order("48213", "Hello there!")).await;
+    assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
+    // With the guard off nothing compares what came before, so nothing but the very same conversation may answer.
+    let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
+    assert_eq!(ask(&off, order("48213", "")).await, "exact");
+    assert_eq!(ask(&off, order("48231", "")).await, "vetoed");
+}
+
+#[tokio::test]
+async fn entries_of_conversations_are_replaced_listed_and_deleted_like_others() {
+    let stack = guarded().await;
+    let asked = || with(conversation(&[("system", "Be brief."), QUESTION]), "context", json!({"model": "small"}));
+    let first = put(&stack, asked()).await;
+    let entries = [with(asked(), "response", json!("B.")), with(conversation(&[QUESTION]), "response", json!("C."))];
+    let (status, reply) = stack.post("/v1/entries", json!({"entries": entries})).await;
+    assert_eq!((status, &reply["results"][0]), (200, &json!({"id": first, "created": false})));
+    assert_eq!(reply["results"][1]["created"], true);
+    assert_eq!(stack.lookup(asked()).await["response"], "B.");
+    let mut which = asked();
+    which.as_object_mut().unwrap().remove("embedding");
+    assert_eq!(stack.invoke("delete", which.clone()).await.unwrap(), json!({"deleted": true, "id": first}));
+    assert_eq!(stack.post("/v1/entries/delete", which).await.0, 404);
+    assert_eq!(ask(&stack, asked()).await, "no_entry");
+    assert_eq!(stack.lookup(conversation(&[QUESTION])).await["response"], "C.");
+}
+
+#[tokio::test]
+async fn what_is_no_conversation_is_refused_by_name() {
+    let stack = guarded().await;
+    let many: Vec<(&str, &str)> = vec![QUESTION; 513];
+    let long = "x".repeat(300_000);
+    let picture = json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]);
+    for (request, name, text) in [
+        (conversation(&[]), "InvalidRequest", "the list is empty"),
+        (conversation(&[("robot", "hi"), QUESTION]), "InvalidRequest", "messages[0].role"),
+        (conversation(&[QUESTION, ("assistant", "At six.")]), "InvalidRequest", "only the user's"),
+        (conversation(&[("user", " \n")]), "InvalidRequest", "is empty"),
+        (conversation(&many), "EntryTooLarge", "513 messages"),
+        (conversation(&[("assistant", &long), QUESTION]), "EntryTooLarge", "bytes with the context"),
+        (conversation(&[("user", &"x".repeat(40_000))]), "EntryTooLarge", "MNEME_MAX_QUERY_BYTES"),
+        (with(conversation(&[QUESTION]), "query", json!("q")), "InvalidRequest", "both `query` and `messages`"),
+        (json!({"context": {}}), "InvalidRequest", "missing field `query`"),
+        (with(conversation(&[QUESTION]), "context", json!([1])), "InvalidRequest", "context"),
+        (json!({"messages": [{"role": "user", "content": picture}]}), "InvalidRequest", "messages[0].content"),
+        (json!({"messages": [{"role": "user", "content": "x", "name": "y"}]}), "InvalidRequest", "name"),
+    ] {
+        let error = stack.invoke("lookup", request.clone()).await.unwrap_err();
+        assert_eq!(error.name, name, "{}", error.message);
+        assert!(error.message.contains(text), "{}", error.message);
+        let error = stack.invoke("put", with(request, "response", json!("A."))).await.unwrap_err();
+        assert!(error.name == name && error.message.contains(text), "{}", error.message);
+    }
+    stack.provision_without_ttl().await;
+    assert!(stack.entry_ids().await.is_empty());
+}

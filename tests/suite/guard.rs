@@ -1,0 +1,157 @@
+//! The guard on the semantic layer: what it refuses, what its confidence is, where it is switched off.
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_guard::{Signature, Verdict, compare, probability_of_similarity};
+use mneme_tests::stack::Item;
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+const STORED: &str = "How long does a refund to my card take?";
+const ASKED: &str = "How long do refunds to my card take?";
+
+async fn guarded() -> Stack {
+    Stack::with(&[("MNEME_GUARD", "on")]).await
+}
+
+async fn put(stack: &Stack, query: &str, angle: f64) -> u64 {
+    stack.put(json!({"query": query, "response": query, "embedding": vector(8, angle)})).await
+}
+
+fn question(query: &str, angle: f64) -> Value {
+    json!({"query": query, "embedding": vector(8, angle)})
+}
+
+/// What the guard says of two texts, by its own crate.
+fn probability(a: &str, b: &str, similarity: f32) -> f64 {
+    match compare(&Signature::of(a), &Signature::of(b), similarity) {
+        Verdict::Probability(p) => p,
+        Verdict::Vetoed(kind) => panic!("vetoed: {kind:?}"),
+    }
+}
+
+fn assert_near(value: &Value, expected: f64) {
+    let value = value.as_f64().expect("a number");
+    assert!((value - expected).abs() < 1e-4, "{value} for {expected}");
+}
+
+#[tokio::test]
+async fn a_contradiction_is_vetoed_and_the_next_candidate_is_tried() {
+    let stack = guarded().await;
+    put(&stack, "Track order 48213", 0.0).await;
+    let miss = stack.lookup(question("Track order 48231", 0.0)).await;
+    let expected = json!({"outcome": "miss", "reason": "vetoed", "veto": "number", "best_similarity": 1.0});
+    assert_eq!(miss, expected);
+    assert_eq!(stack.post("/v1/lookup", question("Track order 48231", 0.0)).await, (200, expected));
+    let right = put(&stack, "Track my order 48231", 0.1).await;
+    let hit = stack.lookup(question("Track order 48231", 0.0)).await;
+    assert_eq!((&hit["outcome"], &hit["id"]), (&json!("hit"), &json!(right)));
+    // Further away than any candidate that is read with the counter.
+    for order in 0..40 {
+        put(&stack, &format!("Track order 77{order:03}"), 0.01).await;
+    }
+    assert_eq!(stack.lookup(question("Track order 48231", 0.0)).await["id"], right);
+}
+
+#[tokio::test]
+async fn confidence_is_the_guards_probability_times_the_entrys_score() {
+    let stack = guarded().await;
+    put(&stack, STORED, 0.0).await;
+    let hit = stack.lookup(question(ASKED, 0.2)).await;
+    let similarity = hit["similarity"].as_f64().expect("a hit") as f32;
+    assert_near(&hit["similarity"], 0.2f64.cos());
+    assert_near(&hit["confidence"], probability(ASKED, STORED, similarity));
+    // What is alike to the embedding only.
+    let miss = stack.lookup(question("Which bakeries in Ghent are open on Sundays?", 0.5)).await;
+    assert_eq!((&miss["reason"], miss.get("veto")), (&json!("low_confidence"), None));
+    let mut entry = question(STORED, 0.0);
+    (entry["response"], entry["confidence_score"]) = (json!("A."), json!(0.9));
+    stack.put(entry).await;
+    let hit = stack.lookup(question(ASKED, 0.2)).await;
+    assert_near(&hit["confidence"], 0.9 * probability(ASKED, STORED, similarity));
+}
+
+#[tokio::test]
+async fn it_is_on_by_default_and_switched_off_by_configuration_namespace_or_request() {
+    let serves = async |stack: &Stack, fields: &[(&str, &str)]| {
+        let mut asked = question("Track order 48231", 0.0);
+        fields.iter().for_each(|(name, value)| asked[*name] = json!(value));
+        stack.lookup(asked).await["outcome"] == "hit"
+    };
+    let store = async |stack: &Stack| {
+        for namespace in ["default", "open", "closed"] {
+            let mut entry = question("Track order 48213", 0.0);
+            (entry["response"], entry["namespace"]) = (json!("A."), json!(namespace));
+            stack.put(entry).await;
+        }
+        for (namespace, value) in [("open", "off"), ("closed", "on")] {
+            let set = json!({"action": "set", "key": format!("guard:{namespace}"), "value": value});
+            stack.invoke("meta", set).await.expect("set");
+        }
+    };
+    // An empty variable counts as none.
+    let by_default = Stack::with(&[("MNEME_GUARD", "")]).await;
+    store(&by_default).await;
+    assert!(!serves(&by_default, &[]).await);
+    assert!(serves(&by_default, &[("namespace", "open")]).await);
+    assert!(!serves(&by_default, &[("namespace", "open"), ("guard", "on")]).await);
+    let mut asked = question("Track order 48231", 0.0);
+    asked["guard"] = json!("off");
+    let error = by_default.invoke("lookup", asked).await.unwrap_err();
+    assert_eq!(error.name, "InvalidRequest");
+    assert!(error.message.contains("MNEME_GUARD_PER_REQUEST"), "{}", error.message);
+
+    let per_request = Stack::beside(&by_default, &[("MNEME_GUARD", "on"), ("MNEME_GUARD_PER_REQUEST", "true")]).await;
+    assert!(serves(&per_request, &[("guard", "off")]).await);
+    assert!(!serves(&per_request, &[]).await);
+    let off = Stack::beside(&by_default, &[("MNEME_GUARD", "off")]).await;
+    assert!(serves(&off, &[]).await);
+    assert!(!serves(&off, &[("namespace", "closed")]).await);
+    assert!(!serves(&off, &[("guard", "on")]).await);
+
+    for value in ["", "ON", "yes"] {
+        let set = json!({"action": "set", "key": "guard:open", "value": value});
+        let error = by_default.invoke("meta", set).await.unwrap_err();
+        assert!(error.name == "InvalidRequest" && error.message.contains("on or off"), "{}", error.message);
+    }
+}
+
+/// The row of the one entry, without some of its attributes.
+async fn without(stack: &Stack, names: &[&str]) -> Item {
+    let mut row = stack.rows().await.remove(&1).expect("the row");
+    names.iter().for_each(|name| drop(row.remove(*name).expect("an attribute")));
+    row
+}
+
+#[tokio::test]
+async fn a_row_without_a_usable_signature_is_judged_by_its_query_or_else_by_its_similarity() {
+    let stack = guarded().await;
+    put(&stack, STORED, 0.0).await;
+    let first = stack.lookup(question(ASKED, 0.2)).await;
+    stack.put_item(without(&stack, &["signature"]).await).await;
+    assert_eq!(stack.lookup(question(ASKED, 0.2)).await, first);
+    let mut row = without(&stack, &[]).await;
+    row.insert("signature".to_owned(), AttributeValue::B(Blob::new([250, 1, 2])));
+    stack.put_item(row).await;
+    assert_eq!(stack.lookup(question(ASKED, 0.2)).await, first);
+    // As the Python library writes rows.
+    stack.put_item(without(&stack, &["signature", "query"]).await).await;
+    let expected = probability_of_similarity(0.2f64.cos() as f32);
+    let found = stack.lookup(question(ASKED, 0.2)).await;
+    assert_eq!(found["outcome"] == "hit", expected >= 0.7, "{found}");
+    let near = stack.lookup(question(ASKED, 0.0)).await;
+    assert_near(&near["confidence"], probability_of_similarity(1.0));
+}
+
+#[tokio::test]
+async fn only_hashes_of_words_are_kept_where_the_query_is_not() {
+    let stack = Stack::with(&[("MNEME_GUARD", "on"), ("MNEME_STORE_QUERY", "false")]).await;
+    put(&stack, "Track order 48213", 0.0).await;
+    let row = stack.rows().await.remove(&1).expect("the row");
+    let signature = row["signature"].as_b().expect("bytes").as_ref();
+    assert!(!row.contains_key("query") && !signature.windows(5).any(|part| part == b"48213"));
+    assert_eq!(stack.lookup(question("Track order 48231", 0.0)).await["veto"], "number");
+    let off = Stack::with(&[("MNEME_GUARD", "off"), ("MNEME_STORE_QUERY", "false")]).await;
+    put(&off, "Track order 48213", 0.0).await;
+    assert!(!off.rows().await[&1].contains_key("signature"));
+}

@@ -1,5 +1,6 @@
 //! The subcommands of `mneme-local`.
 
+mod api;
 mod demo;
 mod environment;
 mod serve;

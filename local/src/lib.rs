@@ -9,7 +9,7 @@
 //! - `lambda`: the emulated Lambda: a pool of child processes per function, each with its own Runtime API.
 //! - `api`: what stands on the API port: the HTTP API (API Gateway, payload format 2.0) and Lambda's Invoke API.
 //! - `dynamodb`: the embedded DynamoDB.
-//! - [`command`]: the subcommands `serve` and `demo`.
+//! - [`command`]: the subcommands `serve`, `demo` and `calibrate`.
 //! - [`embed`]: the demo's text embedder.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

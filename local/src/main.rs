@@ -1,9 +1,9 @@
-//! The command line of the local server and its demo.
+//! The command line of the local server, its demo and its calibration.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, Demo, Serve};
+use mneme_local::command::{self, Calibrate, Demo, Serve};
 use tracing_subscriber::EnvFilter;
 
 /// mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
@@ -18,6 +18,7 @@ struct Arguments {
 enum Command {
     Serve(Serve),
     Demo(Demo),
+    Calibrate(Calibrate),
 }
 
 #[tokio::main]
@@ -34,6 +35,7 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => command::serve(arguments).await,
         Command::Demo(arguments) => command::demo(arguments).await,
+        Command::Calibrate(arguments) => command::calibrate(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

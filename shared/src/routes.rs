@@ -25,6 +25,7 @@ impl Route {
 
 /// Every function, by name. `provision` has no route: it is invoked directly only.
 pub const FUNCTIONS: &[&str] = &[
+    "calibrate",
     "clear",
     "delete",
     "find",
@@ -64,6 +65,7 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/v1/stats", "stats"),
     Route::new("GET", "/v1/health", "health"),
     Route::new("POST", "/v1/vacuum", "vacuum"),
+    Route::new("POST", "/v1/calibrate", "calibrate"),
     Route::new("POST", "/v1/snapshot", "snapshot"),
     Route::new("POST", "/v1/restore", "snapshot"),
 ];

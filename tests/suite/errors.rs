@@ -6,7 +6,15 @@ use serde_json::{Value, json};
 
 /// Over HTTP and directly: the error's name, its status, something its text says; then nothing is stored, and the
 /// same instance serves the next request.
-async fn refuses(stack: &Stack, function: &str, path: &str, request: Value, name: &str, status: u16, says: &str) {
+pub(crate) async fn refuses(
+    stack: &Stack,
+    function: &str,
+    path: &str,
+    request: Value,
+    name: &str,
+    status: u16,
+    says: &str,
+) {
     let shown: String = request.to_string().chars().take(200).collect();
     let (got, problem) = stack.post(path, request.clone()).await;
     assert_eq!(got, status, "{shown}: {problem}");

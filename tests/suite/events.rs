@@ -18,7 +18,7 @@ fn event(function: &str, shape: &str) -> Value {
 }
 
 /// In an order in which each finds what it needs.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "provision",
     "put",
     "lookup",
@@ -32,6 +32,7 @@ const ORDER: [&str; 16] = [
     "stats",
     "health",
     "vacuum",
+    "calibrate",
     "snapshot",
     "delete",
     "clear",

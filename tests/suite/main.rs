@@ -5,6 +5,7 @@
 mod access;
 mod batch;
 mod budget;
+mod calibrate;
 mod chaos;
 mod clear;
 mod clock;

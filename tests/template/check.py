@@ -32,6 +32,7 @@ HASH, LRU = re.findall(r'pub const (?:HASH|LRU)_INDEX: &str = "(\w+)"', INDEX_RS
 # parts. "Stamp" is an UpdateItem of item 0's own attributes alone.
 OPEN = {"GetItem", "DescribeTable"}
 ALLOWED = {
+    "calibrate": (set(), set()),
     "clear": (OPEN | {"Scan", "UpdateItem", "DeleteItem"}, set()),
     "delete": (OPEN | {"BatchGetItem", "UpdateItem", "DeleteItem"}, {HASH}),
     "find": (OPEN | {"BatchGetItem", "Stamp"}, {HASH}),

@@ -1,9 +1,12 @@
 //! The subcommands of `mneme-local`.
 
+mod api;
+mod calibrate;
 mod demo;
 mod environment;
 mod serve;
 mod signals;
 
+pub use calibrate::{Calibrate, calibrate};
 pub use demo::{Demo, demo};
 pub use serve::{Serve, serve};

@@ -1,9 +1,10 @@
 //! The demo as a caller of the HTTP API.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::api::{Api, ApiError};
 use super::texts::Question;
 use crate::embed::embed;
 
@@ -13,12 +14,8 @@ const NAMESPACE: &str = "demo";
 /// A request that was not answered as the contract says.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("{request} was not answered: {source}")]
-    Unanswered { request: String, source: reqwest::Error },
-    #[error("{request} was answered with {status}: {body}")]
-    Refused { request: String, status: reqwest::StatusCode, body: String },
-    #[error("{request} was answered with what is not its reply ({source}): {body}")]
-    Unreadable { request: String, source: serde_json::Error, body: String },
+    #[error(transparent)]
+    Api(#[from] ApiError),
     #[error("`{query}` was not stored: {error}")]
     NotStored { query: String, error: Value },
     #[error("{asked} entries were sent and {answered} results came back")]
@@ -87,18 +84,17 @@ enum Stored {
 
 /// Calls the HTTP API at one base URL.
 pub(super) struct Client {
-    http: reqwest::Client,
-    api: String,
+    api: Api,
 }
 
 impl Client {
     pub(super) fn new(api: &str) -> Self {
-        Self { http: reqwest::Client::new(), api: api.to_owned() }
+        Self { api: Api::new(api) }
     }
 
     /// Stores the entries. Returns their ids, in order.
     pub(super) async fn put(&self, entries: &[Entry<'_>]) -> Result<Vec<u64>, Failure> {
-        let Results { results } = self.post("/v1/entries", &json!({ "entries": entries })).await?;
+        let Results { results } = self.api.post("/v1/entries", &json!({ "entries": entries })).await?;
         if results.len() != entries.len() {
             return Err(Failure::Miscounted { asked: entries.len(), answered: results.len() });
         }
@@ -112,19 +108,7 @@ impl Client {
     /// Looks the query up by itself and by its vector, `embedding`, from [`on_the_wire`].
     pub(super) async fn lookup(&self, query: &str, embedding: &str) -> Result<Answer, Failure> {
         let request = json!({ "query": query, "namespace": NAMESPACE, "embedding": embedding });
-        self.post("/v1/lookup", &request).await
-    }
-
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
-        let request = || format!("POST {path}");
-        let unanswered = |source| Failure::Unanswered { request: request(), source };
-        let response = self.http.post(format!("{}{path}", self.api)).json(body).send().await.map_err(unanswered)?;
-        let status = response.status();
-        let body = response.text().await.map_err(unanswered)?;
-        if !status.is_success() {
-            return Err(Failure::Refused { request: request(), status, body });
-        }
-        serde_json::from_str(&body).map_err(|source| Failure::Unreadable { request: request(), source, body })
+        Ok(self.api.post("/v1/lookup", &request).await?)
     }
 }
 

@@ -1,0 +1,134 @@
+//! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
+
+use mneme_core::config::Config;
+use mneme_core::embedding::Embedding;
+use mneme_core::error::Error;
+use mneme_core::question::Question;
+use mneme_core::replica::similarity;
+use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, compare_conversations};
+
+use crate::Switch;
+use crate::pair::{Pair, Side};
+
+/// How far past 1 a similarity may be that another program rounded.
+const ROUNDING: f64 = 1e-4;
+
+/// Sees pairs as a lookup would: one question asked, the other stored.
+pub(crate) struct Judge<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) guard: Switch,
+}
+
+/// A pair as a lookup sees it.
+pub(crate) struct Seen {
+    pub(crate) pair: LabelledPair,
+    /// The kind of difference that keeps one question's answer from the other.
+    pub(crate) veto: Option<&'static str>,
+}
+
+impl Judge<'_> {
+    /// All pairs, in order. Errors: `InvalidRequest` and `EntryTooLarge`, naming the pair.
+    pub(crate) fn see(&self, pairs: &[Pair]) -> Result<Vec<Seen>, Error> {
+        check_dimensions(pairs)?;
+        pairs.iter().enumerate().map(|(at, pair)| self.see_one(&format!("pairs[{at}]"), pair)).collect()
+    }
+
+    fn see_one(&self, place: &str, pair: &Pair) -> Result<Seen, Error> {
+        let same = pair.same;
+        let (a, b) = (self.question(place, "a", &pair.a)?, self.question(place, "b", &pair.b)?);
+        let questions = a.zip(b);
+        let similarity = similarity_of(place, pair)?;
+        if let Some((a, b)) = &questions
+            && a.hash == b.hash
+        {
+            // The exact layer's: served at every threshold.
+            return Ok(Seen {
+                pair: LabelledPair { similarity: 1.0, judged: Judged::Confident(1.0), same },
+                veto: None,
+            });
+        }
+        let similarity = similarity.ok_or_else(|| {
+            Error::invalid(
+                format!("{place}: neither embeddings of both sides nor a similarity"),
+                "send an `embedding` with each side, or the `similarity` of the pair; texts are not embedded here",
+            )
+        })?;
+        let (judged, veto) = match (&questions, self.guard) {
+            (Some((a, b)), _) if a.partition != b.partition => (Judged::Vetoed, Some("partition")),
+            (Some((a, b)), Switch::On) => match compare_conversations(&a.signature, &b.signature, similarity) {
+                Verdict::Vetoed(kind) => (Judged::Vetoed, Some(name(kind))),
+                Verdict::Probability(probability) => (Judged::Confident(probability), None),
+            },
+            (None, Switch::On) => {
+                return Err(Error::invalid(
+                    format!("{place}: a side has no text, which the guard compares"),
+                    "send `query` or `messages` with both sides, or `guard`: `off`",
+                ));
+            }
+            (_, Switch::Off) => (Judged::Confident(similarity.into()), None),
+        };
+        Ok(Seen { pair: LabelledPair { similarity: similarity.into(), judged, same }, veto })
+    }
+
+    /// The question of a side; `None` when it has no text.
+    fn question(&self, place: &str, name: &str, Side(side): &Side) -> Result<Option<Question>, Error> {
+        if side.query.is_none() && side.messages.is_none() && side.context.is_none() {
+            return Ok(None);
+        }
+        Question::of(side.query.as_deref(), side.messages.as_deref(), side.context.as_ref(), self.config)
+            .map(Some)
+            .map_err(|mut error| {
+                error.detail = format!("{place}.{name}: {}", error.detail);
+                error
+            })
+    }
+}
+
+/// The cosine similarity of a pair: of its embeddings, or as it was sent; `None` with neither. This is where an embedder
+/// would embed texts.
+fn similarity_of(place: &str, pair: &Pair) -> Result<Option<f32>, Error> {
+    let embeddings = (&pair.a.0.embedding, &pair.b.0.embedding);
+    match (pair.similarity, embeddings) {
+        (None, (Some(a), Some(b))) => Ok(Some(similarity(a.as_slice(), b.as_slice()))),
+        (None, (None, None)) => Ok(None),
+        (None, _) => {
+            Err(Error::invalid(format!("{place}: one side has an embedding and the other none"), "send both, or none"))
+        }
+        (Some(given), (None, None)) if given.abs() <= 1.0 + ROUNDING => Ok(Some(given.clamp(-1.0, 1.0) as f32)),
+        (Some(given), (None, None)) => Err(Error::invalid(
+            format!("{place}.similarity: {given} is not a cosine similarity"),
+            "send a number from -1 to 1, or embeddings of both sides",
+        )),
+        (Some(_), _) => {
+            Err(Error::invalid(format!("{place}: both a similarity and an embedding"), "send one of the two"))
+        }
+    }
+}
+
+/// Errors: `InvalidRequest` when embeddings differ in length.
+fn check_dimensions(pairs: &[Pair]) -> Result<(), Error> {
+    let sides = pairs.iter().enumerate().flat_map(|(at, pair)| [(at, "a", &pair.a), (at, "b", &pair.b)]);
+    let mut embeddings =
+        sides.filter_map(|(at, name, side)| side.0.embedding.as_ref().map(Embedding::dim).map(|dim| (at, name, dim)));
+    let Some((_, _, first)) = embeddings.next() else { return Ok(()) };
+    match embeddings.find(|(_, _, dim)| *dim != first) {
+        None => Ok(()),
+        Some((at, name, dim)) => Err(Error::invalid(
+            format!("pairs[{at}].{name}: the embedding has {dim} numbers, and the first one has {first}"),
+            "embed all texts with one model",
+        )),
+    }
+}
+
+fn name(kind: VetoKind) -> &'static str {
+    match kind {
+        VetoKind::Number => "number",
+        VetoKind::Identifier => "identifier",
+        VetoKind::Date => "date",
+        VetoKind::Quote => "quote",
+        VetoKind::Negation => "negation",
+        VetoKind::Opposite => "opposite",
+        VetoKind::Direction => "direction",
+        VetoKind::Context => "context",
+    }
+}

@@ -1,0 +1,62 @@
+//! A labelled pair as it is sent.
+
+use std::fmt;
+
+use mneme_core::embedding::Embedding;
+use mneme_core::question::Message;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Two questions, and whether one answer serves both.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// One question.
+    pub a: Side,
+    /// The other.
+    pub b: Side,
+    /// Whether the answer to one is right for the other.
+    pub same: bool,
+    /// The cosine similarity of their embeddings, where these are not sent.
+    pub similarity: Option<f64>,
+}
+
+/// One question of a pair: a text, or what a lookup takes of it.
+#[derive(Debug)]
+pub struct Side(pub(crate) Fields);
+
+/// What a lookup takes of a question. Without `query`, `messages` and `context` it has no text.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fields {
+    pub(crate) query: Option<String>,
+    pub(crate) messages: Option<Vec<Message>>,
+    pub(crate) context: Option<Map<String, Value>>,
+    pub(crate) embedding: Option<Embedding>,
+}
+
+impl<'de> Deserialize<'de> for Side {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Wire;
+
+        impl<'de> Visitor<'de> for Wire {
+            type Value = Side;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or an object with `query` or `messages`, `context` and `embedding`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Side, E> {
+                Ok(Side(Fields { query: Some(text.to_owned()), ..Fields::default() }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Side, A::Error> {
+                Fields::deserialize(MapAccessDeserializer::new(map)).map(Side)
+            }
+        }
+
+        deserializer.deserialize_any(Wire)
+    }
+}

@@ -1,0 +1,134 @@
+//! The file of pairs, and what the function says of them in terms of its lines.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Why a file gives no request.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PairsError {
+    #[error("cannot read {}: {source}", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    #[error("{}, line {line}: {source}; write one JSON object a line", file.display())]
+    NotJson { file: PathBuf, line: usize, source: serde_json::Error },
+}
+
+/// What the function refused, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}{detail}; {remediation}")]
+pub(super) struct Refusal {
+    place: String,
+    detail: String,
+    remediation: String,
+}
+
+/// The part of a problem (RFC 9457) that matters here.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+    remediation: String,
+}
+
+/// The pairs of a file, with the lines that they stand on.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    file: PathBuf,
+    pairs: Vec<Value>,
+    lines: Vec<usize>,
+}
+
+impl Pairs {
+    /// Reads a file of one pair a line; empty lines are passed over.
+    pub(super) fn read(file: &Path) -> Result<Self, PairsError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| PairsError::Unreadable { file: file.to_path_buf(), source })?;
+        Self::parse(file, &text)
+    }
+
+    fn parse(file: &Path, text: &str) -> Result<Self, PairsError> {
+        let file = file.to_path_buf();
+        let (mut pairs, mut lines) = (Vec::new(), Vec::new());
+        for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
+            let pair = serde_json::from_str(text).map_err(|source| PairsError::NotJson {
+                file: file.clone(),
+                line,
+                source,
+            })?;
+            pairs.push(pair);
+            lines.push(line);
+        }
+        Ok(Self { file, pairs, lines })
+    }
+
+    /// The field `pairs` of a request.
+    pub(super) fn as_sent(&self) -> &[Value] {
+        &self.pairs
+    }
+
+    /// A reply that is no success, by the line that it is about; `None` when it is nobody's to mend here.
+    pub(super) fn refusal(&self, status: u16, body: &str) -> Option<Refusal> {
+        let file = self.file.display();
+        if let Ok(Problem { detail, remediation }) = serde_json::from_str(body) {
+            return Some(match self.line_of(&detail) {
+                Some((line, rest)) => {
+                    Refusal { place: format!("{file}, line {line}: "), detail: rest.to_owned(), remediation }
+                }
+                None => Refusal { place: format!("{file}: "), detail, remediation },
+            });
+        }
+        (status == 413).then(|| Refusal {
+            place: format!("{file}: "),
+            detail: "the pairs are larger than the 6 MB that Lambda takes".to_owned(),
+            remediation:
+                "send each pair's `similarity` in place of its embeddings, or embeddings as base64, or fewer pairs"
+                    .to_owned(),
+        })
+    }
+
+    /// The line of a detail that names a pair, and the rest of the detail.
+    fn line_of<'a>(&self, detail: &'a str) -> Option<(usize, &'a str)> {
+        let (at, rest) = detail.strip_prefix("pairs[")?.split_once(']')?;
+        let line = self.lines.get(at.parse::<usize>().ok()?)?;
+        Some((*line, rest.trim_start_matches(['.', ':', ' '])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_named_by_its_line() {
+        let file = Path::new("pairs.jsonl");
+        let pairs = Pairs::parse(file, "{\"a\": 1}\n\n  \r\n{\"a\": 2}\r\n").unwrap();
+        assert_eq!(pairs.as_sent(), [json!({"a": 1}), json!({"a": 2})]);
+        let error = Pairs::parse(file, "{}\n\n{\"a\": }\n").unwrap_err().to_string();
+        assert!(error.starts_with("pairs.jsonl, line 3: expected value"), "{error}");
+        assert!(error.ends_with("write one JSON object a line"), "{error}");
+        let error = Pairs::read(Path::new("/no/such/file")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read /no/such/file: "), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_line() {
+        let pairs = Pairs::parse(Path::new("pairs.jsonl"), "{}\n\n{}\n").unwrap();
+        let refused = |detail: &str| {
+            let body = json!({"detail": detail, "remediation": "mend it"}).to_string();
+            pairs.refusal(400, &body).unwrap().to_string()
+        };
+        assert_eq!(refused("pairs[1].a.query: too long"), "pairs.jsonl, line 3: a.query: too long; mend it");
+        assert_eq!(refused("pairs[0]: missing field `a`"), "pairs.jsonl, line 1: missing field `a`; mend it");
+        for other in ["pairs: 2 pairs are too few", "pairs[2]: beyond", "pairs[x]: odd", "cutoff: 7"] {
+            assert_eq!(refused(other), format!("pairs.jsonl: {other}; mend it"));
+        }
+        let too_large = pairs.refusal(413, r#"{"message":"Request Too Long"}"#).unwrap().to_string();
+        assert!(too_large.contains("6 MB") && too_large.contains("`similarity`"), "{too_large}");
+        assert!(pairs.refusal(500, r#"{"message":"Internal Server Error"}"#).is_none());
+    }
+}

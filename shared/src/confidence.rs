@@ -1,10 +1,34 @@
 //! How far a cached answer is to be trusted.
 
+use mneme_guard::{ConversationSignature, Verdict, VetoKind, compare_conversations, probability_of_similarity};
+
 /// `p × confidence_score × 0.5^(age / half-life)`, in [0, 1] for `p` in [0, 1]; without a half-life age does not
 /// matter. `p`: the probability that the answer is right, or, without the guard, the similarity.
 pub fn confidence(p: f64, confidence_score: f64, age_secs: i64, half_life_secs: Option<f64>) -> f64 {
     let freshness = half_life_secs.map_or(1.0, |half_life| 0.5f64.powf(age_secs.max(0) as f64 / half_life));
     p * confidence_score * freshness
+}
+
+/// What speaks for the answer to a stored question being right for another one, `similarity` being the cosine of their
+/// embeddings: a contradiction, or the probability that it is.
+///
+/// Of a stored question that nothing is known of but its vector, the similarity alone speaks. With the `guard` off the probability
+/// is the similarity itself, but what was said before a message that leans on it must agree all the same: the last message
+/// alone is never the key.
+pub fn verdict(
+    question: &ConversationSignature,
+    stored: Option<&ConversationSignature>,
+    similarity: f32,
+    guard: bool,
+) -> Verdict {
+    let compared = || stored.map(|stored| compare_conversations(question, stored, similarity));
+    if guard {
+        return compared().unwrap_or_else(|| Verdict::Probability(probability_of_similarity(similarity)));
+    }
+    match question.leans().then(compared) {
+        Some(None | Some(Verdict::Vetoed(VetoKind::Context))) => Verdict::Vetoed(VetoKind::Context),
+        None | Some(Some(_)) => Verdict::Probability(similarity.into()),
+    }
 }
 
 /// Whether a stored response may be served: not empty, not white space, not a stored failure.

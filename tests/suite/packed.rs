@@ -91,7 +91,7 @@ async fn a_new_instance_reads_segments_and_answers_as_one_that_read_all() {
     assert_eq!(answers(&new).await, expected);
     assert_eq!(scans(&new), 0);
     // What was stored, replaced or deleted since, it sees as any other.
-    stack.invoke("delete", json!({"query": "10"})).await.unwrap();
+    stack.invoke("delete", json!({"query": "10", "context": context(10)})).await.unwrap();
     store(&stack, 3101..3102).await;
     assert_eq!(answers(&new).await, answers(&stack).await);
     assert_ne!(answers(&new).await[0], expected[0]);

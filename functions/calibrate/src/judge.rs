@@ -1,11 +1,12 @@
 //! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
 
+use mneme_core::confidence::verdict;
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::error::Error;
 use mneme_core::question::Question;
 use mneme_core::replica::similarity;
-use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, compare_conversations};
+use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, probability_of_similarity};
 
 use crate::Switch;
 use crate::pair::{Pair, Side};
@@ -55,17 +56,12 @@ impl Judge<'_> {
         })?;
         let (judged, veto) = match (&questions, self.guard) {
             (Some((a, b)), _) if a.partition != b.partition => (Judged::Vetoed, Some("partition")),
-            (Some((a, b)), Switch::On) => match compare_conversations(&a.signature, &b.signature, similarity) {
+            (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard == Switch::On) {
                 Verdict::Vetoed(kind) => (Judged::Vetoed, Some(name(kind))),
                 Verdict::Probability(probability) => (Judged::Confident(probability), None),
             },
-            (None, Switch::On) => {
-                return Err(Error::invalid(
-                    format!("{place}: a side has no text, which the guard compares"),
-                    "send `query` or `messages` with both sides, or `guard`: `off`",
-                ));
-            }
-            (_, Switch::Off) => (Judged::Confident(similarity.into()), None),
+            (None, Switch::On) => (Judged::Confident(probability_of_similarity(similarity)), None),
+            (None, Switch::Off) => (Judged::Confident(similarity.into()), None),
         };
         Ok(Seen { pair: LabelledPair { similarity: similarity.into(), judged, same }, veto })
     }

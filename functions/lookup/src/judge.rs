@@ -1,11 +1,11 @@
 //! Whether a row that may be close enough answers the question.
 
-use mneme_core::confidence::{confidence, is_servable};
+use mneme_core::confidence::{confidence, is_servable, verdict};
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::replica::similarity;
-use mneme_guard::{Verdict, VetoKind, compare_conversations, probability_of_similarity};
+use mneme_guard::{Verdict, VetoKind};
 
 use crate::MissReason;
 use crate::search::Asked;
@@ -32,7 +32,7 @@ impl Judged {
         if !is_own || entry.is_expired(asked.now_secs) || similarity < asked.threshold {
             return None;
         }
-        let (p, veto) = match verdict(&entry, asked, similarity, guard) {
+        let (p, veto) = match verdict(&asked.question.signature, entry.signature().as_ref(), similarity, guard) {
             Verdict::Probability(p) => (p, None),
             Verdict::Vetoed(kind) => (0.0, Some(kind)),
         };
@@ -52,20 +52,5 @@ impl Judged {
 
     pub(crate) fn is_good(&self) -> bool {
         self.against.is_none()
-    }
-}
-
-/// What the guard says of a row. One that nothing is known of but its vector has the probability that its similarity alone speaks
-/// for. With the guard off p is the similarity, but what was said before a message that leans on it must agree all the same:
-/// the last message alone is never the key.
-fn verdict(entry: &Entry, asked: &Asked, similarity: f32, guard: bool) -> Verdict {
-    let question = &asked.question.signature;
-    let compared = || entry.signature().map(|signature| compare_conversations(question, &signature, similarity));
-    if guard {
-        return compared().unwrap_or_else(|| Verdict::Probability(probability_of_similarity(similarity)));
-    }
-    match question.leans().then(compared) {
-        Some(None | Some(Verdict::Vetoed(VetoKind::Context))) => Verdict::Vetoed(VetoKind::Context),
-        None | Some(Some(_)) => Verdict::Probability(similarity.into()),
     }
 }

@@ -31,6 +31,7 @@ mod provision;
 mod proxy;
 mod put;
 mod python;
+mod queries;
 mod quota;
 mod races;
 mod replicas;

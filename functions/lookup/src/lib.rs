@@ -4,6 +4,7 @@
 mod judge;
 mod search;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
@@ -11,7 +12,7 @@ use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
-use mneme_core::event::Reply;
+use mneme_core::event::{self, Fields, Reply, batch};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::namespace::Namespace;
@@ -24,11 +25,15 @@ use mneme_guard::VetoKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use search::{Asked, Found, Miss, View};
 
 /// How long an answer that is there waits for its access to be written down.
 const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
+
+/// The most questions in one batch.
+const MAX_BATCH: usize = 100;
 
 /// A question.
 #[derive(Debug, Deserialize)]
@@ -97,7 +102,7 @@ pub enum MissReason {
 /// The outcome. A miss is a result, never an error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Response {
+pub enum Answer {
     /// An answer.
     Hit {
         /// Which layer found it.
@@ -144,49 +149,130 @@ impl Lookup {
     }
 }
 
+/// What became of the question, or of each of several.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// Of one.
+    One(Answer),
+    /// Of each, in the order of the request.
+    Batch {
+        /// One per question.
+        results: Vec<BatchResult>,
+    },
+}
+
+/// What became of one question of a batch.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum BatchResult {
+    /// A hit or a miss.
+    Answered(Answer),
+    /// It could not be asked.
+    Failed {
+        /// Why, as in an HTTP error's body.
+        #[serde(serialize_with = "batch::as_problem")]
+        error: Error,
+    },
+}
+
 impl Operation for Lookup {
     const FUNCTION: &'static str = "lookup";
-    type Request = Request;
+    type Request = Fields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
-        let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
-        let threshold = threshold.unwrap_or(-1.0);
-        if !(-1.0..=1.0).contains(&threshold) {
-            return Err(Error::invalid(
-                format!("threshold: {threshold} is not a cosine similarity"),
-                "send a number from -1 to 1, or none",
-            ));
-        }
-        if guard == Some(Guard::Off) && !cache.config.guard_per_request {
-            return Err(Error::invalid(
-                "guard: requests may not switch it off",
-                "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
-            ));
-        }
-        invocation.enter(&namespace)?;
-        let now_secs = cache.now_secs();
-        let asked = Asked {
-            question,
-            namespace,
-            embedding,
-            threshold: (threshold as f32).max(cache.config.similarity_threshold),
-            guard,
-            now_secs,
+    /// `request`: the fields of one question, or `queries`: a list of such.
+    async fn handle(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        mut request: Fields,
+    ) -> Result<Reply<Response>, Error> {
+        let Some(queries) = request.remove("queries") else {
+            let question = check(cache, invocation, event::parse(request)?)?;
+            let answer = self.answer(cache, invocation, vec![Ok(question)]).await?.pop();
+            let answer = answer.ok_or_else(|| Error::internal("nothing became of the question"))??;
+            return Ok(Reply::ok(Response::One(answer)));
         };
-        let found = if bypass {
-            Found::Miss(Miss::of(MissReason::Bypass))
-        } else {
-            self.view.lock().await.search(cache, &asked).await?
+        let questions = batch::items("queries", queries, &request, MAX_BATCH)?;
+        let checked = |question| batch::parse_item(question).and_then(|question| check(cache, invocation, question));
+        let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
+        let result = |answer: Result<Answer, Error>| match answer {
+            Ok(answer) => BatchResult::Answered(answer),
+            Err(error) => {
+                invocation.fail("a question of the batch", &error);
+                BatchResult::Failed { error }
+            }
         };
-        self.recorder.record(&asked.namespace, counts(&found));
-        observe(invocation, &found);
-        if let Found::Hit { entry, .. } = &found {
-            record_access(cache, invocation, entry).await;
-        }
-        Ok(Reply::ok(response(found, now_secs)))
+        Ok(Reply::ok(Response::Batch { results: answers.into_iter().map(result).collect() }))
     }
+}
+
+impl Lookup {
+    /// What becomes of each question that could be asked, in their order.
+    async fn answer(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        questions: Vec<Result<Checked, Error>>,
+    ) -> Result<Vec<Result<Answer, Error>>, Error> {
+        let looked_for = questions.iter().flatten().filter(|question| !question.bypass);
+        let asked: Vec<&Asked> = looked_for.map(|question| &question.asked).collect();
+        let found = match asked.is_empty() {
+            true => Vec::new(),
+            false => self.view.lock().await.search(cache, &asked).await?,
+        };
+        let mut found = found.into_iter();
+        let mut used = Vec::new();
+        let answers = questions.into_iter().map(|question| {
+            let Checked { asked, bypass } = question?;
+            let found = match bypass {
+                true => Found::Miss(Miss::of(MissReason::Bypass)),
+                false => found.next().ok_or_else(|| Error::internal("a question was not looked for"))??,
+            };
+            self.recorder.record(&asked.namespace, counts(&found));
+            observe(invocation, &found);
+            if let Found::Hit { entry, .. } = &found
+                && is_due(cache, entry)
+            {
+                used.push(entry.id);
+            }
+            Ok(answer(found, asked.now_secs))
+        });
+        let answers = answers.collect();
+        record_accesses(cache, invocation, used).await;
+        Ok(answers)
+    }
+}
+
+/// A question that can be asked.
+struct Checked {
+    asked: Asked,
+    bypass: bool,
+}
+
+fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Checked, Error> {
+    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
+    let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
+    let threshold = threshold.unwrap_or(-1.0);
+    if !(-1.0..=1.0).contains(&threshold) {
+        return Err(Error::invalid(
+            format!("threshold: {threshold} is not a cosine similarity"),
+            "send a number from -1 to 1, or none",
+        ));
+    }
+    if guard == Some(Guard::Off) && !cache.config.guard_per_request {
+        return Err(Error::invalid(
+            "guard: requests may not switch it off",
+            "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
+        ));
+    }
+    invocation.enter(&namespace)?;
+    let threshold = (threshold as f32).max(cache.config.similarity_threshold);
+    Ok(Checked {
+        asked: Asked { question, namespace, embedding, threshold, guard, now_secs: cache.now_secs() },
+        bypass,
+    })
 }
 
 fn counts(found: &Found) -> Counts {
@@ -220,20 +306,31 @@ fn observe(invocation: &Invocation, found: &Found) {
     }
 }
 
-/// Writes the access down, unless one as recent as the configured resolution stands there already. The answer is
-/// good whether or not this succeeds.
-async fn record_access(cache: &Cache, invocation: &Invocation, entry: &Entry) {
+/// Whether the entry's last recorded access is older than the configured resolution.
+fn is_due(cache: &Cache, entry: &Entry) -> bool {
     let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
-    if u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
-        && let Err(error) = cache.within(ACCESS_WRITE_LIMIT).touch(entry.id).await
-    {
-        invocation.fail("recording the access", &error);
+    u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
+}
+
+/// Writes accesses down, one after the other as each is a change of the counter, as far as the time goes. The answers are good
+/// whether or not this succeeds.
+async fn record_accesses(cache: &Cache, invocation: &Invocation, used: Vec<EntryId>) {
+    let used: BTreeSet<EntryId> = used.into_iter().collect();
+    let until = Instant::now() + ACCESS_WRITE_LIMIT;
+    for id in used {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        if let Err(error) = cache.within(left).touch(id).await {
+            invocation.fail("recording the access", &error);
+        }
     }
 }
 
-fn response(found: Found, now_secs: i64) -> Response {
+fn answer(found: Found, now_secs: i64) -> Answer {
     match found {
-        Found::Hit { layer, entry, similarity, confidence } => Response::Hit {
+        Found::Hit { layer, entry, similarity, confidence } => Answer::Hit {
             layer,
             id: entry.id,
             namespace: entry.namespace,
@@ -243,6 +340,6 @@ fn response(found: Found, now_secs: i64) -> Response {
             age_seconds: now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
         },
-        Found::Miss(Miss { reason, best_similarity, veto }) => Response::Miss { reason, best_similarity, veto },
+        Found::Miss(Miss { reason, best_similarity, veto }) => Answer::Miss { reason, best_similarity, veto },
     }
 }

@@ -42,6 +42,13 @@ pub(crate) struct Asked {
     pub(crate) now_secs: i64,
 }
 
+impl Asked {
+    /// The key of its pair's pointer.
+    fn pointer(&self) -> RowKey {
+        RowKey::pointer(&self.namespace, &self.question.hash)
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -81,7 +88,8 @@ enum Exact {
 
 /// One pass of a search.
 struct Pass {
-    found: Found,
+    /// Of each question.
+    found: Vec<Result<Found, Error>>,
     /// Whether a row that was pointed at, suggested or new was gone: it may have been replaced since the counter was
     /// read, by one that nothing knows of yet.
     vanished: bool,
@@ -93,38 +101,47 @@ impl View {
         Self { replica: Replica::new(config), seen: None }
     }
 
-    /// Looks for an answer: exact first, then the nearest entries.
+    /// Looks for answers to all of `asked`, in their order: exact first, then the nearest entries.
     ///
-    /// Reads, warm: one BatchGetItem of the counter, the pair's pointer and the best candidates; more only where
+    /// Reads, warm: one round of BatchGetItem of the counter, and of each question's pointer and best candidates; more only where
     /// the table has moved on, or a candidate turns out to be gone. On a namespace's first question with a vector its
-    /// packed segments, or, where there are none, the whole table, by one scan. Errors: `StoreBackendError`, `EmbedderDimensionError`, `EmbedderMismatchError`.
-    pub(crate) async fn search(&mut self, cache: &Cache, asked: &Asked) -> Result<Found, Error> {
+    /// packed segments, or, where there are none, the whole table, by one scan. Errors: of a question alone
+    /// `EmbedderDimensionError`; of all `StoreBackendError`, `EmbedderMismatchError`.
+    pub(crate) async fn search(&mut self, cache: &Cache, asked: &[&Asked]) -> Result<Vec<Result<Found, Error>>, Error> {
+        let Pass { mut found, mut vanished } = self.pass(cache, asked, false).await?;
         let mut last_version = None;
-        loop {
-            let Pass { found, vanished } = self.pass(cache, asked, last_version.is_some()).await?;
-            let version = self.seen.as_ref().map(|(counter, _)| counter.version);
-            // A miss for a row that vanished may be an answer that moved: look again, unless nothing has been written
-            // between two looks.
-            if vanished && matches!(found, Found::Miss(_)) && last_version != Some(version) {
-                last_version = Some(version);
-                continue;
+        // A miss for a row that vanished may be an answer that moved: look again, unless nothing has been written
+        // between two looks.
+        while vanished && last_version != Some(self.version()) {
+            last_version = Some(self.version());
+            let open: Vec<usize> = (0..asked.len()).filter(|at| matches!(found[*at], Ok(Found::Miss(_)))).collect();
+            if open.is_empty() {
+                break;
             }
-            return Ok(found);
+            let again: Vec<&Asked> = open.iter().map(|at| asked[*at]).collect();
+            let pass = self.pass(cache, &again, true).await?;
+            vanished = pass.vanished;
+            open.into_iter().zip(pass.found).for_each(|(at, one)| found[at] = one);
         }
+        Ok(found)
+    }
+
+    /// That of the counter as it was last read.
+    fn version(&self) -> Option<u64> {
+        self.seen.as_ref().map(|(counter, _)| counter.version)
     }
 
     /// `again`: whether the counter must be read however fresh the last reading is.
-    async fn pass(&mut self, cache: &Cache, asked: &Asked, again: bool) -> Result<Pass, Error> {
+    async fn pass(&mut self, cache: &Cache, asked: &[&Asked], again: bool) -> Result<Pass, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
-        let trusted = self
-            .seen
-            .take()
-            .filter(|(_, read_at)| !again && self.replica.holds(&asked.namespace) && read_at.elapsed() < interval);
-        let pointer = RowKey::pointer(&asked.namespace, &asked.question.hash);
-        let suggested = self.suggest(asked);
-        let mut keys: Vec<RowKey> = suggested.first.iter().map(|id| (*id).into()).collect();
-        keys.extend(self.known(asked).into_iter().map(RowKey::from));
-        keys.push(pointer);
+        let holds_all = asked.iter().all(|asked| self.replica.holds(&asked.namespace));
+        let trusted = self.seen.take().filter(|(_, read_at)| !again && holds_all && read_at.elapsed() < interval);
+        let suggested = self.suggest_all(asked);
+        let mut keys: Vec<RowKey> = Vec::new();
+        for (asked, suggested) in asked.iter().zip(&suggested) {
+            keys.extend(suggested.first.iter().chain(&self.known(asked)).map(|id| RowKey::from(*id)));
+            keys.push(asked.pointer());
+        }
         let now = Instant::now();
         let (rows, counter, read_at) = match trusted {
             Some((counter, read_at)) => (cache.table.batch_get(keys, Projection::Whole).await?, counter, read_at),
@@ -142,74 +159,114 @@ impl View {
                 (rows, counter, now)
             }
         };
-        if let Some(embedding) = &asked.embedding {
-            counter.check_dim(embedding.dim())?;
-        }
-        let pointed = rows.get(pointer).and_then(pointed_entry);
-        let mut gathered = Gathered { rows, suggested, vanished: false };
-        let found = self.layers(cache, asked, &counter, pointed, &mut gathered).await;
+        let mut gathered = Gathered { rows, counter, caught_up: false, vanished: false };
+        let found = self.layers(cache, asked, suggested, &mut gathered).await;
+        let Gathered { rows, counter, mut vanished, .. } = gathered;
         self.seen = Some((counter, read_at));
-        let Gathered { rows, mut vanished, .. } = gathered;
         for id in rows.missing_entries() {
             vanished = true;
-            self.replica.forget(&asked.namespace, id, Some(&asked.question.hash));
+            // Whose it was is not known any more; it is forgotten wherever it may be known.
+            asked.iter().for_each(|asked| self.replica.forget(&asked.namespace, id, Some(&asked.question.hash)));
         }
         Ok(Pass { found: found?, vanished })
     }
 
-    /// Both layers, over what is gathered so far, which is completed as needed.
+    /// Both layers, over what is gathered so far, which is completed as needed: for all questions together where that is
+    /// possible.
     async fn layers(
         &mut self,
         cache: &Cache,
-        asked: &Asked,
-        counter: &Counter,
-        pointed: Option<EntryId>,
+        asked: &[&Asked],
+        mut suggested: Vec<Suggested>,
         gathered: &mut Gathered,
-    ) -> Result<Found, Error> {
-        let ids = pointed.into_iter().chain(self.known(asked));
-        let mut exact = judge_exact(cache, asked, ids, &mut gathered.rows).await?;
-        if let Exact::Nothing = exact {
-            if self.replica.holds(&asked.namespace) || asked.embedding.is_some() {
-                if self.catch_up(cache, asked, counter, gathered).await? {
-                    exact = judge_exact(cache, asked, self.known(asked), &mut gathered.rows).await?;
-                }
-            } else {
-                // A row of the Python library has no pointer, and this instance has no replica to know it by.
-                let indexed = cache.rows_of_pair(&asked.namespace, &asked.question.hash, None).await?;
-                exact = judge(indexed.into_iter().rfind(|entry| !entry.is_expired(asked.now_secs)));
-            }
+    ) -> Result<Vec<Result<Found, Error>>, Error> {
+        let ids: Vec<Vec<EntryId>> = asked
+            .iter()
+            .map(|asked| {
+                gathered.rows.get(asked.pointer()).and_then(pointed_entry).into_iter().chain(self.known(asked))
+            })
+            .map(Iterator::collect)
+            .collect();
+        let keys: Vec<RowKey> = ids.iter().flatten().map(|id| (*id).into()).collect();
+        cache.table.complete(&mut gathered.rows, keys).await?;
+        let mut exact = Vec::with_capacity(asked.len());
+        for (asked, ids) in asked.iter().zip(ids) {
+            exact.push(self.exact(cache, asked, ids, gathered).await?);
         }
-        if let Exact::Hit(entry) = exact {
-            let age_secs = asked.now_secs - entry.created_at;
-            let confidence = confidence(1.0, entry.confidence_score, age_secs, cache.config.confidence_half_life_secs);
-            return Ok(Found::Hit { layer: Layer::Exact, entry, similarity: 1.0, confidence });
+        let is_open = |asked: &Asked, exact: &Exact| asked.embedding.is_some() && !matches!(exact, Exact::Hit(_));
+        for (asked, _) in asked.iter().zip(&exact).filter(|(asked, exact)| is_open(asked, exact)) {
+            self.catch_up(cache, asked, gathered).await?;
         }
-        let rejected = matches!(exact, Exact::Unservable).then_some(MissReason::Rejected);
-        let Some(embedding) = &asked.embedding else {
-            return Ok(Found::Miss(Miss::of(rejected.unwrap_or(MissReason::NoEmbedding))));
-        };
-        self.catch_up(cache, asked, counter, gathered).await?;
-        let guard = match asked.guard {
-            Some(guard) => guard == Guard::On,
-            None => counter.guard(&asked.namespace, &cache.config),
-        };
-        self.nearest(cache, asked, embedding, guard, rejected, gathered).await
+        if gathered.caught_up {
+            suggested = self.suggest_all(asked);
+        }
+        let open = suggested.iter().zip(asked.iter().zip(&exact)).filter(|(_, (asked, exact))| is_open(asked, exact));
+        let keys: Vec<RowKey> =
+            open.flat_map(|(suggested, _)| suggested.first.iter().map(|id| RowKey::from(*id))).collect();
+        cache.table.complete(&mut gathered.rows, keys).await?;
+        let mut found = Vec::with_capacity(asked.len());
+        for ((asked, exact), suggested) in asked.iter().zip(exact).zip(suggested) {
+            found.push(match asked.embedding.as_ref().map(|embedding| gathered.counter.check_dim(embedding.dim())) {
+                Some(Err(error)) => Err(error),
+                _ => Ok(self.decide(cache, asked, exact, suggested, gathered).await?),
+            });
+        }
+        Ok(found)
     }
 
-    /// Brings the replica up to `counter`, and its suggestions with it. False when there was nothing to do.
-    async fn catch_up(
+    /// The exact layer: the pair's live entry among `ids`, whose rows are gathered, or among what else there is of it.
+    async fn exact(
         &mut self,
         cache: &Cache,
         asked: &Asked,
-        counter: &Counter,
+        ids: Vec<EntryId>,
         gathered: &mut Gathered,
-    ) -> Result<bool, Error> {
-        if !self.replica.is_behind(counter, &asked.namespace) {
-            return Ok(false);
+    ) -> Result<Exact, Error> {
+        let exact = judge_exact(cache, asked, ids, &mut gathered.rows).await?;
+        if !matches!(exact, Exact::Nothing) {
+            return Ok(exact);
         }
-        gathered.vanished |= self.replica.catch_up(cache, counter, &asked.namespace).await?;
-        gathered.suggested = self.suggest(asked);
-        Ok(true)
+        if self.replica.holds(&asked.namespace) || asked.embedding.is_some() {
+            self.catch_up(cache, asked, gathered).await?;
+            return judge_exact(cache, asked, self.known(asked), &mut gathered.rows).await;
+        }
+        // A row of the Python library has no pointer, and this instance has no replica to know it by.
+        let indexed = cache.rows_of_pair(&asked.namespace, &asked.question.hash, None).await?;
+        Ok(judge(indexed.into_iter().rfind(|entry| !entry.is_expired(asked.now_secs))))
+    }
+
+    /// What a question comes to, the exact layer having found `exact`.
+    async fn decide(
+        &mut self,
+        cache: &Cache,
+        asked: &Asked,
+        exact: Exact,
+        suggested: Suggested,
+        gathered: &mut Gathered,
+    ) -> Result<Found, Error> {
+        let rejected = match exact {
+            Exact::Hit(entry) => {
+                let age_secs = asked.now_secs - entry.created_at;
+                let half_life_secs = cache.config.confidence_half_life_secs;
+                let confidence = confidence(1.0, entry.confidence_score, age_secs, half_life_secs);
+                return Ok(Found::Hit { layer: Layer::Exact, entry, similarity: 1.0, confidence });
+            }
+            Exact::Unservable => Some(MissReason::Rejected),
+            Exact::Nothing => None,
+        };
+        match &asked.embedding {
+            Some(embedding) => self.nearest(cache, asked, embedding, rejected, suggested, gathered).await,
+            None => Ok(Found::Miss(Miss::of(rejected.unwrap_or(MissReason::NoEmbedding)))),
+        }
+    }
+
+    /// Brings the replica up to the counter, where it is behind.
+    async fn catch_up(&mut self, cache: &Cache, asked: &Asked, gathered: &mut Gathered) -> Result<(), Error> {
+        if self.replica.is_behind(&gathered.counter, &asked.namespace) {
+            gathered.vanished |= self.replica.catch_up(cache, &gathered.counter, &asked.namespace).await?;
+            gathered.caught_up = true;
+        }
+        Ok(())
     }
 
     /// The entries that the replica knows for the question's hash, the newest first.
@@ -217,6 +274,10 @@ impl View {
         let mut ids = self.replica.by_hash(&asked.namespace, &asked.question.hash);
         ids.reverse();
         ids
+    }
+
+    fn suggest_all(&mut self, asked: &[&Asked]) -> Vec<Suggested> {
+        asked.iter().map(|asked| self.suggest(asked)).collect()
     }
 
     fn suggest(&mut self, asked: &Asked) -> Suggested {
@@ -239,11 +300,15 @@ impl View {
         cache: &Cache,
         asked: &Asked,
         embedding: &Embedding,
-        guard: bool,
         rejected: Option<MissReason>,
+        mut suggested: Suggested,
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let Gathered { rows, suggested, .. } = gathered;
+        let Gathered { rows, counter, .. } = gathered;
+        let guard = match asked.guard {
+            Some(guard) => guard == Guard::On,
+            None => counter.guard(&asked.namespace, &cache.config),
+        };
         let mut ids = std::mem::take(&mut suggested.first);
         let mut judged: Vec<Judged> = Vec::new();
         let mut seen = HashSet::new();
@@ -291,8 +356,10 @@ impl View {
 /// What one pass has to go on.
 struct Gathered {
     rows: Rows,
-    suggested: Suggested,
-    /// Whether the replica caught up with rows that were gone.
+    counter: Counter,
+    /// Whether the replica caught up, so that what it had suggested is stale.
+    caught_up: bool,
+    /// Whether it caught up with rows that were gone.
     vanished: bool,
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::MAX_TTL_SECS;
-use mneme_core::error::{Error, Problem};
-use mneme_core::event::{self, Fields, Reply};
+use mneme_core::error::Error;
+use mneme_core::event::{self, Fields, Reply, batch};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::within;
@@ -16,7 +16,7 @@ use mneme_core::question::{Message, Question};
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
 use mneme_core::write::put::{self, NewEntry};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
@@ -88,14 +88,9 @@ pub enum BatchResult {
     /// It is not.
     Failed {
         /// Why, as in an HTTP error's body.
-        #[serde(serialize_with = "as_problem")]
+        #[serde(serialize_with = "batch::as_problem")]
         error: Error,
     },
-}
-
-fn as_problem<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
-    let problem: Problem<'_> = error.problem();
-    problem.serialize(serializer)
 }
 
 /// The operation.
@@ -121,7 +116,7 @@ impl Operation for Put {
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
-        let entries = batch(entries, &request)?;
+        let entries = batch::items("entries", entries, &request, MAX_BATCH)?;
         cache.open().await?;
         Ok(Reply::ok(Response::Batch { results: store_batch(cache, invocation, entries).await }))
     }
@@ -132,7 +127,9 @@ async fn store_batch(cache: &Cache, invocation: &Invocation, entries: Vec<Value>
     let mut good = Vec::new();
     let checked: Vec<Result<(), Error>> = entries
         .into_iter()
-        .map(|entry| parse(entry).and_then(|entry| check(cache, invocation, entry)).map(|entry| good.push(entry)))
+        .map(|entry| {
+            batch::parse_item(entry).and_then(|entry| check(cache, invocation, entry)).map(|entry| good.push(entry))
+        })
         .collect();
     let mut stored = store(cache, invocation, &good).await.into_iter();
     let results = checked.into_iter().filter_map(|checked| match checked {
@@ -148,27 +145,6 @@ async fn store_batch(cache: &Cache, invocation: &Invocation, entries: Vec<Value>
         }
     };
     results.map(result).collect()
-}
-
-/// The entries of a batch, each to be read when its turn comes, so that a bad one fails alone.
-fn batch(entries: Value, others: &Fields) -> Result<Vec<Value>, Error> {
-    let remedy = "send a list of entries, each an object with its own fields, and nothing beside it";
-    match entries {
-        _ if !others.is_empty() => Err(Error::invalid("a batch has the field `entries` and no other", remedy)),
-        Value::Array(entries) if entries.len() <= MAX_BATCH => Ok(entries),
-        Value::Array(entries) => Err(Error::invalid(
-            format!("entries: {} in one batch, and {MAX_BATCH} are allowed", entries.len()),
-            "send several batches",
-        )),
-        _ => Err(Error::invalid("entries: not a list", remedy)),
-    }
-}
-
-fn parse(entry: Value) -> Result<EntryRequest, Error> {
-    match entry {
-        Value::Object(fields) => event::parse(fields),
-        _ => Err(Error::invalid("an entry of the batch is not an object", "send each entry as a JSON object")),
-    }
 }
 
 /// The ranges whose last id one of the entries took.

@@ -1,5 +1,6 @@
 //! What invokes a function, told apart by its shape before it is parsed, and the reply in the caller's form.
 
+pub mod batch;
 mod fields;
 mod http;
 

@@ -1,0 +1,119 @@
+//! Batches of questions: each its own answer, in order, and one round of reads for all.
+
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+fn entry(number: u64) -> Value {
+    let namespace = if number.is_multiple_of(2) { "even" } else { "default" };
+    json!({
+        "query": format!("q{number}"), "response": format!("r{number}"), "namespace": namespace,
+        "embedding": vector(8, number as f64 / 30.0),
+    })
+}
+
+/// Questions of every outcome: exact, semantic, and misses.
+fn questions() -> Vec<Value> {
+    let near = |number: u64| json!({"query": "other words", "embedding": vector(8, number as f64 / 30.0 + 0.001)});
+    vec![
+        json!({"query": "Q1"}),
+        near(3),
+        json!({"query": "q2"}),
+        json!({"query": "q2", "namespace": "even"}),
+        json!({"query": "x", "namespace": "even", "embedding": vector(8, 4.0 / 30.0), "threshold": 0.9999}),
+        json!({"query": "x", "embedding": vector(8, 3.0)}),
+        json!({"query": "x", "namespace": "empty", "embedding": vector(8, 0.0)}),
+        json!({"query": "q1", "bypass": true}),
+        json!({"query": "x"}),
+        near(3),
+    ]
+}
+
+async fn ask(stack: &Stack, queries: Vec<Value>) -> Vec<Value> {
+    let mut reply = stack.invoke("lookup", json!({"queries": queries})).await.unwrap();
+    serde_json::from_value(reply["results"].take()).unwrap()
+}
+
+fn without_age(mut answer: Value) -> Value {
+    answer.as_object_mut().unwrap().remove("age_seconds");
+    answer
+}
+
+#[tokio::test]
+async fn each_gets_what_it_would_get_alone() {
+    let stack = Stack::start().await;
+    stack.invoke("put", json!({"entries": (1..=40).map(entry).collect::<Vec<_>>()})).await.unwrap();
+    let mut alone = Vec::new();
+    for question in questions() {
+        alone.push(without_age(stack.lookup(question).await));
+    }
+    let cold = Stack::beside(&stack, &[]).await;
+    for stack in [&stack, &cold, &cold] {
+        let together: Vec<Value> = ask(stack, questions()).await.into_iter().map(without_age).collect();
+        assert_eq!(together, alone);
+    }
+    let (status, reply) = stack.post("/v1/lookup", json!({"queries": questions()})).await;
+    assert_eq!((status, reply["results"].as_array().unwrap().len()), (200, questions().len()));
+    assert_eq!(ask(&stack, Vec::new()).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_warm_instance_reads_once_for_all() {
+    let stack = Stack::start().await;
+    stack.invoke("put", json!({"entries": (1..=40).map(entry).collect::<Vec<_>>()})).await.unwrap();
+    ask(&stack, questions()).await;
+    stack.proxy.take_operations();
+    ask(&stack, questions()).await;
+    assert_eq!(stack.proxy.take_operations(), ["BatchGetItem"]);
+    let exact: Vec<Value> =
+        (1..=40).map(|number| json!({"query": format!("q{number}"), "namespace": entry(number)["namespace"]})).collect();
+    let cold = Stack::beside(&stack, &[]).await;
+    ask(&cold, Vec::new()).await;
+    cold.proxy.take_operations();
+    assert!(ask(&cold, exact).await.iter().all(|answer| answer["layer"] == "exact"));
+    // The counter and the pointers, then the rows.
+    assert_eq!(cold.proxy.take_operations(), ["BatchGetItem", "BatchGetItem"]);
+}
+
+#[tokio::test]
+async fn a_bad_question_fails_alone() {
+    let stack = Stack::start().await;
+    stack.put(entry(1)).await;
+    let good = json!({"query": "q1"});
+    let long = "x".repeat(40_000);
+    for (bad, name) in [
+        (json!({}), "InvalidRequest"),
+        (json!({"query": 7}), "InvalidRequest"),
+        (json!("q1"), "InvalidRequest"),
+        (json!({"query": "q1", "threshold": 2}), "InvalidRequest"),
+        (json!({"query": "q1", "guard": "off"}), "InvalidRequest"),
+        (json!({"query": "q1", "embedding": [1, 2]}), "EmbedderDimensionError"),
+        (json!({"query": long}), "EntryTooLarge"),
+    ] {
+        let results = ask(&stack, vec![good.clone(), bad, good.clone()]).await;
+        assert_eq!(results[1]["error"]["type"], format!("urn:mneme:error:{name}"), "{results:?}");
+        assert!(results[1]["error"]["remediation"].is_string());
+        assert!(results[0]["outcome"] == "hit" && results[2]["outcome"] == "hit", "{results:?}");
+    }
+    let many = vec![good.clone(); 101];
+    for (bad, text) in [
+        (json!({"queries": many}), "queries: 101 in one batch, and 100 are allowed"),
+        (json!({"queries": good}), "queries: not a list"),
+        (json!({"queries": [good], "namespace": "default"}), "a batch has the field `queries` and no other"),
+    ] {
+        let error = stack.invoke("lookup", bad).await.unwrap_err();
+        assert!(error.name == "InvalidRequest" && error.message.starts_with(text), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn callers_are_bound_to_their_namespaces_in_each_question() {
+    let stack = Stack::with(&[("MNEME_NAMESPACE_CLAIM", "spaces")]).await;
+    stack.put(entry(1)).await;
+    stack.put(entry(2)).await;
+    let queries = json!({"queries": [{"query": "q1"}, {"query": "q2", "namespace": "even"}]});
+    let claims = json!({"spaces": ["even"]});
+    let (status, reply) = stack.http_as(&claims, reqwest::Method::POST, "/v1/lookup", Some(queries)).await;
+    assert_eq!(status, 200);
+    assert_eq!(reply["results"][0]["error"]["status"], 403);
+    assert_eq!(reply["results"][1]["response"], "r2");
+}

@@ -1,7 +1,8 @@
 //! The DynamoDB table: reading it, creating it, and the transactions that change it.
 //!
 //! [`Table`] reads; [`schema`] creates; [`transaction`] is the only caller of `TransactWriteItems`;
-//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place.
+//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place; `trust`
+//! says whose certificates are good.
 
 mod conflict;
 pub mod counter;
@@ -16,6 +17,7 @@ pub mod schema;
 mod sweep;
 pub mod tally;
 pub mod transaction;
+mod trust;
 
 use std::time::Duration;
 
@@ -49,11 +51,13 @@ impl Table {
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(10))
             .build();
-        let config = aws_config::from_env()
+        let mut config = aws_config::from_env()
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .load()
-            .await;
+            .retry_config(RetryConfig::standard().with_max_attempts(3));
+        if let Some(client) = trust::http_client(|name| std::env::var(name).ok()) {
+            config = config.http_client(client);
+        }
+        let config = config.load().await;
         Self::over(&Client::new(&config), name)
     }
 

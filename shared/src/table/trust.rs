@@ -1,0 +1,53 @@
+//! Whom an HTTPS connection trusts: the few roots that sign AWS's endpoints.
+//!
+//! Reading every certificate that the system trusts takes most of a function's start. AWS's endpoints have certificates of Amazon
+//! Trust Services (its repository, <https://www.amazontrust.com/repository/>, names the roots; Amazon's CAs 1 to 4 and Starfield
+//! Services G2, which signed them). The system's certificates are used where these may not do: with an endpoint or certificates
+//! of one's own, and in China, whose regions are run by others.
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+const ROOTS: [&str; 5] = [
+    include_str!("../../roots/amazon-root-ca-1.pem"),
+    include_str!("../../roots/amazon-root-ca-2.pem"),
+    include_str!("../../roots/amazon-root-ca-3.pem"),
+    include_str!("../../roots/amazon-root-ca-4.pem"),
+    include_str!("../../roots/starfield-services-root-certificate-authority-g2.pem"),
+];
+
+/// Variables that say that the other side may have another certificate: the SDK's endpoints, and rustls-native-certs' places
+/// of certificates.
+const OWN: [&str; 4] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// The client that trusts Amazon's roots; `None` where the SDK's own, which trusts the system's, is needed. `variable`: the
+/// environment.
+pub(super) fn http_client(variable: impl Fn(&str) -> Option<String>) -> Option<SharedHttpClient> {
+    let is_own = OWN.iter().any(|name| variable(name).is_some_and(|value| !value.is_empty()));
+    let is_china = variable("AWS_REGION").is_some_and(|region| region.starts_with("cn-"));
+    if is_own || is_china {
+        return None;
+    }
+    let store = ROOTS.iter().fold(TrustStore::empty(), |store, pem| store.with_pem_certificate(pem.as_bytes()));
+    let context = TlsContext::builder().with_trust_store(store).build().ok()?;
+    Some(Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build_https())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazons_roots_suffice_unless_something_is_ones_own() {
+        let with = |name: &'static str, value: &'static str| {
+            http_client(move |asked| (asked == name).then(|| value.to_owned())).is_some()
+        };
+        assert!(with("AWS_REGION", "eu-central-1"));
+        assert!(with("AWS_ENDPOINT_URL", ""));
+        assert!(!with("AWS_REGION", "cn-north-1"));
+        for own in OWN {
+            assert!(!with(own, "/x"), "{own}");
+        }
+    }
+}

@@ -33,6 +33,11 @@ async fn ask(stack: &Stack, queries: Vec<Value>) -> Vec<Value> {
     serde_json::from_value(reply["results"].take()).unwrap()
 }
 
+/// What was read since the last call; counts of hits are written whenever their time has come.
+fn reads(stack: &Stack) -> Vec<String> {
+    stack.proxy.take_operations().into_iter().filter(|operation| operation != "UpdateItem").collect()
+}
+
 fn without_age(mut answer: Value) -> Value {
     answer.as_object_mut().unwrap().remove("age_seconds");
     answer
@@ -61,17 +66,18 @@ async fn a_warm_instance_reads_once_for_all() {
     let stack = Stack::start().await;
     stack.invoke("put", json!({"entries": (1..=40).map(entry).collect::<Vec<_>>()})).await.unwrap();
     ask(&stack, questions()).await;
-    stack.proxy.take_operations();
+    reads(&stack);
     ask(&stack, questions()).await;
-    assert_eq!(stack.proxy.take_operations(), ["BatchGetItem"]);
-    let exact: Vec<Value> =
-        (1..=40).map(|number| json!({"query": format!("q{number}"), "namespace": entry(number)["namespace"]})).collect();
+    assert_eq!(reads(&stack), ["BatchGetItem"]);
+    let exact: Vec<Value> = (1..=40)
+        .map(|number| json!({"query": format!("q{number}"), "namespace": entry(number)["namespace"]}))
+        .collect();
     let cold = Stack::beside(&stack, &[]).await;
     ask(&cold, Vec::new()).await;
-    cold.proxy.take_operations();
+    reads(&cold);
     assert!(ask(&cold, exact).await.iter().all(|answer| answer["layer"] == "exact"));
     // The counter and the pointers, then the rows.
-    assert_eq!(cold.proxy.take_operations(), ["BatchGetItem", "BatchGetItem"]);
+    assert_eq!(reads(&cold), ["BatchGetItem", "BatchGetItem"]);
 }
 
 #[tokio::test]

@@ -63,7 +63,9 @@ async fn catching_up_reads_ids_and_never_scans_again() {
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     stack.proxy.take_operations();
     assert_eq!(stack.lookup(ask(0.0)).await["id"], 2);
-    let operations = stack.proxy.take_operations();
+    // Counts of hits are written whenever their time has come.
+    let is_read = |operation: &String| operation != "UpdateItem";
+    let operations: Vec<String> = stack.proxy.take_operations().into_iter().filter(is_read).collect();
     assert!(operations.iter().all(|operation| operation == "BatchGetItem"), "{operations:?}");
     assert_eq!(stack.server.instances("lookup"), 1);
 }

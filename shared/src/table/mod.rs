@@ -51,9 +51,8 @@ impl Table {
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(10))
             .build();
-        let mut config = aws_config::from_env()
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(3));
+        let mut config =
+            aws_config::from_env().timeout_config(timeouts).retry_config(RetryConfig::standard().with_max_attempts(3));
         if let Some(client) = trust::http_client(|name| std::env::var(name).ok()) {
             config = config.http_client(client);
         }

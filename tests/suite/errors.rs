@@ -44,7 +44,7 @@ async fn bad_puts_store_nothing() {
         (json!({"response": "r"}), "InvalidRequest", 400, "missing field `query`"),
         (json!({"query": "q"}), "InvalidRequest", 400, "missing field `response`"),
         (with("query", json!(7)), "InvalidRequest", 400, "query: invalid type"),
-        (with("query", Value::Null), "InvalidRequest", 400, "query: invalid type"),
+        (with("query", Value::Null), "InvalidRequest", 400, "missing field `query`"),
         (with("response", json!(["r"])), "InvalidRequest", 400, "response: invalid type"),
         (with("metadata", json!("m")), "InvalidRequest", 400, "metadata: invalid type"),
         (with("querry", json!("q")), "InvalidRequest", 400, "unknown field `querry`"),

@@ -70,6 +70,8 @@ fn contained(a: &Signature, b: &Signature, slack: f64, order: f64) -> bool {
         && features.names_both == 0.0
         && features.rarest_less <= slack
         && features.reordered <= order
+        // However common: "the family plan" and "the business plan".
+        && features.swapped_in_place == 0.0
 }
 
 /// Compares two conversations whose last messages' embeddings have this cosine `similarity`. They must be of one partition.

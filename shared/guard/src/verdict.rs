@@ -6,6 +6,10 @@ use crate::model;
 use crate::signature::Signature;
 use crate::veto::{VetoKind, contradiction};
 
+/// The least share of topic words, synonyms included, from which on words may speak for an answer. Of the pairs that the model
+/// learnt from, 22 of 4,600 with a similarity of 0.8 share fewer, too few to have taught it what that means.
+const LEAST_SHARED: f64 = 0.3;
+
 /// What the guard says of a query and a candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
@@ -21,7 +25,17 @@ pub fn compare(query: &Signature, candidate: &Signature, similarity: f32) -> Ver
     let features = features_of(query, candidate, &alignment, similarity);
     match contradiction(query, candidate, &alignment, &features) {
         Some(kind) => Verdict::Vetoed(kind),
-        None => Verdict::Probability(model::probability(&features)),
+        None => Verdict::Probability(probability(&features, similarity)),
+    }
+}
+
+/// Where hardly a word is shared, what the words say may lower the probability that the similarity alone speaks for, and not raise it.
+fn probability(features: &Features, similarity: f32) -> f64 {
+    let probability = model::probability(features);
+    if features.overlap_loose < LEAST_SHARED {
+        probability.min(model::probability_of_similarity(similarity))
+    } else {
+        probability
     }
 }
 

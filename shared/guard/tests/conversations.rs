@@ -94,6 +94,17 @@ fn a_message_that_leans_needs_the_same_said_before() {
         ]
     };
     assert_eq!(verdict(&order("order 48213 please"), &order("order 48231 please")), context);
+    let plan = |asked: &'static str, answered: &'static str| -> [(&'static str, &'static str); 3] {
+        [("user", asked), ("assistant", answered), ("user", "And for two people?")]
+    };
+    assert_eq!(
+        verdict(
+            &plan("What does the family plan cost?", "The family plan is billed by the year."),
+            &plan("What does the business plan cost?", "The business plan is billed by the year."),
+        ),
+        context,
+        "a common word in another's place",
+    );
     // Small talk on one side only.
     let plain =
         [("user", "Do you rent kayaks?"), ("assistant", "Yes, at 20 euros."), ("user", "how long is that for?")];

@@ -1,6 +1,6 @@
 //! The kinds of contradiction, each by examples.
 
-use mneme_guard::{Signature, Verdict, VetoKind, compare};
+use mneme_guard::{Signature, Verdict, VetoKind, compare, probability_of_similarity};
 
 fn verdict(a: &str, b: &str) -> Verdict {
     compare(&Signature::of(a), &Signature::of(b), 0.95)
@@ -148,4 +148,17 @@ fn a_rewording_is_likelier_right_than_another_thing() {
     assert!(rewording > 0.7, "{rewording}");
     assert!(misspelt > other, "{misspelt} {other}");
     assert!(other < 0.7, "{other}");
+}
+
+#[test]
+fn words_that_share_nothing_do_not_speak_for_an_answer() {
+    let (a, b) = ("How long does a refund to my card take?", "Which bakeries in Ghent are open on Sundays?");
+    for similarity in [0.5, 0.7, 0.86, 0.95, 1.0f32] {
+        let Verdict::Probability(p) = compare(&Signature::of(a), &Signature::of(b), similarity) else {
+            panic!("a veto")
+        };
+        assert!(p <= probability_of_similarity(similarity), "{p} at {similarity}");
+    }
+    let steps: Vec<f64> = (0..=100).map(|step| probability_of_similarity(step as f32 / 100.0)).collect();
+    assert!(steps.is_sorted() && steps[0] > 0.0 && steps[100] < 1.0, "{steps:?}");
 }

@@ -49,7 +49,7 @@ async fn the_shell_command_reports_what_the_function_replies() {
     for part in [
         format!("threshold  {},", expected["threshold"]),
         "60: 30 same, 30 different".to_owned(),
-        "(partition 1)".to_owned(),
+        "(context 1, partition 1)".to_owned(),
         percent(&held_back["precision"]),
         percent(&held_back["recall"]),
         percent(&held_back["wrong"]),

@@ -1,4 +1,4 @@
-//! The byte caps on what callers send.
+//! The byte caps on what callers send, and on what they get.
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -18,4 +18,19 @@ pub fn within(what: &str, bytes: usize, limit: usize, variable: &str) -> Result<
         format!("the {what} has {bytes} bytes, and {limit} are allowed"),
         format!("shorten the {what}, or raise {variable}"),
     ))
+}
+
+/// Past how many bytes on the wire nothing further goes into a reply of several entries. A Lambda function answers with at most
+/// 6 MB, and one entry of 400 KB takes up to 2.8 MB once it is JSON inside a JSON string.
+pub const MOST_REPLY_BYTES: usize = 3 * 1024 * 1024;
+
+/// The bytes that `text` takes as JSON inside a JSON string, as API Gateway gets it.
+pub fn escaped_bytes(text: &str) -> usize {
+    let bytes = |byte| match byte {
+        b'"' | b'\\' => 4,
+        b'\n' | b'\r' | b'\t' => 3,
+        0..0x20 => 7,
+        _ => 1,
+    };
+    text.bytes().map(bytes).sum()
 }

@@ -7,13 +7,11 @@ use crate::cache::Cache;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
+use crate::limits::{MOST_REPLY_BYTES, escaped_bytes};
 use crate::table::{LruKey, Projection};
 
 /// How many ids one page goes through at most, entries or not.
 const MOST_EXAMINED: u64 = 2000;
-/// Past how many bytes on the wire a page ends. A Lambda function answers with at most 6 MB, and one entry of 400 KB
-/// takes up to 2.8 MB once it is JSON inside a JSON string.
-const PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// In which order entries come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -85,19 +83,9 @@ fn no_cursor() -> Error {
 
 /// What an entry takes in an HTTP reply, where its JSON stands in a JSON string: escapes are escaped again.
 fn wire_bytes(entry: &Entry) -> usize {
-    let escaped = |text: &str| -> usize {
-        text.bytes()
-            .map(|byte| match byte {
-                b'"' | b'\\' => 4,
-                b'\n' | b'\r' | b'\t' => 3,
-                0..0x20 => 7,
-                _ => 1,
-            })
-            .sum()
-    };
-    escaped(&entry.response)
-        + entry.query.as_deref().map_or(0, escaped)
-        + escaped(&serde_json::Value::Object(entry.metadata.clone()).to_string())
+    escaped_bytes(&entry.response)
+        + entry.query.as_deref().map_or(0, escaped_bytes)
+        + escaped_bytes(&serde_json::Value::Object(entry.metadata.clone()).to_string())
         + entry.embedding.as_ref().map_or(0, |bytes| bytes.len() * 4 / 3)
         + 1024
 }
@@ -131,7 +119,7 @@ impl Cache {
                 let Some(entry) = entry else { continue };
                 bytes += wire_bytes(&entry);
                 entries.push(entry);
-                if entries.len() == limit || bytes > PAGE_BYTES {
+                if entries.len() == limit || bytes > MOST_REPLY_BYTES {
                     let next = (id.get() + 1 < end).then_some(Position::Id(Some(id)));
                     return Ok(Page { entries, next });
                 }
@@ -164,7 +152,7 @@ impl Cache {
             let Some(entry) = rows.entry(key.id).filter(|entry| !entry.is_expired(now)) else { continue };
             bytes += wire_bytes(&entry);
             entries.push(entry);
-            if bytes > PAGE_BYTES {
+            if bytes > MOST_REPLY_BYTES {
                 return Ok(Page { entries, next: Some(Position::Lru(Some(*key))) });
             }
         }

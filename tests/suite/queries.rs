@@ -123,3 +123,19 @@ async fn callers_are_bound_to_their_namespaces_in_each_question() {
     assert_eq!(reply["results"][0]["error"]["status"], 403);
     assert_eq!(reply["results"][1]["response"], "r2");
 }
+
+#[tokio::test]
+async fn answers_that_one_reply_cannot_hold_are_to_be_asked_for_again() {
+    let stack = Stack::start().await;
+    let response = "\"".repeat(380_000);
+    for number in 0..4 {
+        stack.put(json!({"query": format!("q{number}"), "response": response})).await;
+    }
+    let question = |number: u64| json!({"query": format!("q{number}")});
+    let (status, reply) = stack.post("/v1/lookup", json!({"queries": (0..4).map(question).collect::<Vec<_>>()})).await;
+    assert_eq!(status, 200);
+    let results = reply["results"].as_array().unwrap();
+    assert!(results[..3].iter().all(|result| result["outcome"] == "hit"), "1.5 MB each");
+    assert_eq!(results[3]["error"]["type"], "urn:mneme:error:EntryTooLarge");
+    assert_eq!(stack.lookup(question(3)).await["outcome"], "hit");
+}

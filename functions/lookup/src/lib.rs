@@ -11,10 +11,11 @@ use mneme_core::cache::Cache;
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
-use mneme_core::error::Error;
+use mneme_core::error::{Error, ErrorKind};
 use mneme_core::event::{self, Fields, Reply, batch};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
+use mneme_core::limits::{MOST_REPLY_BYTES, escaped_bytes};
 use mneme_core::namespace::Namespace;
 use mneme_core::question::{Message, Question};
 use mneme_core::recorder::Recorder;
@@ -197,7 +198,15 @@ impl Operation for Lookup {
         let questions = batch::items("queries", queries, &request, MAX_BATCH)?;
         let checked = |question| batch::parse_item(question).and_then(|question| check(cache, invocation, question));
         let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
-        let result = |answer: Result<Answer, Error>| match answer {
+        let mut bytes = 0;
+        let mut fitting = |answer: Answer| match bytes > MOST_REPLY_BYTES {
+            true => Err(too_much()),
+            false => {
+                bytes += answer.bytes();
+                Ok(answer)
+            }
+        };
+        let result = |answer: Result<Answer, Error>| match answer.and_then(&mut fitting) {
             Ok(answer) => BatchResult::Answered(answer),
             Err(error) => {
                 invocation.fail("a question of the batch", &error);
@@ -205,6 +214,29 @@ impl Operation for Lookup {
             }
         };
         Ok(Reply::ok(Response::Batch { results: answers.into_iter().map(result).collect() }))
+    }
+}
+
+/// A batch's answers fill a reply before this one.
+fn too_much() -> Error {
+    Error::new(
+        ErrorKind::EntryTooLarge,
+        format!(
+            "the answers to the questions before have more than {MOST_REPLY_BYTES} bytes, and one reply takes no more"
+        ),
+        "ask this question again, in another request",
+    )
+}
+
+impl Answer {
+    /// What it takes of a reply, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Hit { response, metadata, .. } => {
+                escaped_bytes(response) + escaped_bytes(&Value::Object(metadata.clone()).to_string())
+            }
+            Self::Miss { .. } => 0,
+        }
     }
 }
 

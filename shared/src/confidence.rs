@@ -21,13 +21,13 @@ pub fn verdict(
     similarity: f32,
     guard: bool,
 ) -> Verdict {
-    let compared = || stored.map(|stored| compare_conversations(question, stored, similarity));
-    if guard {
-        return compared().unwrap_or_else(|| Verdict::Probability(probability_of_similarity(similarity)));
-    }
-    match question.leans().then(compared) {
-        Some(None | Some(Verdict::Vetoed(VetoKind::Context))) => Verdict::Vetoed(VetoKind::Context),
-        None | Some(Some(_)) => Verdict::Probability(similarity.into()),
+    let compared = stored.map(|stored| compare_conversations(question, stored, similarity));
+    match compared {
+        None if question.leans() => Verdict::Vetoed(VetoKind::Context),
+        Some(Verdict::Vetoed(VetoKind::Context)) => Verdict::Vetoed(VetoKind::Context),
+        Some(verdict) if guard => verdict,
+        None if guard => Verdict::Probability(probability_of_similarity(similarity)),
+        _ => Verdict::Probability(similarity.into()),
     }
 }
 
@@ -40,6 +40,8 @@ pub fn is_servable(response: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use mneme_guard::Conversation;
+
     use super::*;
 
     #[test]
@@ -47,6 +49,22 @@ mod tests {
         assert_eq!(confidence(1.0, 1.0, 3600, None), 1.0);
         assert_eq!(confidence(1.0, 0.5, 100, Some(100.0)), 0.25);
         assert_eq!(confidence(0.5, 1.0, -5, Some(100.0)), 0.5);
+    }
+
+    #[test]
+    fn what_leans_needs_what_it_leans_on() {
+        let said = |number| [("user", number), ("assistant", "On its way."), ("user", "cancel it")];
+        let of = |number| Conversation::of(&said(number), None).unwrap().signature;
+        let (one, other) = (of("Order 48213?"), of("Order 48231?"));
+        let plain = Conversation::of_query("Where is my invoice?").signature;
+        let context = Verdict::Vetoed(VetoKind::Context);
+        for guard in [true, false] {
+            assert_eq!(verdict(&one, None, 1.0, guard), context);
+            assert_eq!(verdict(&one, Some(&other), 1.0, guard), context);
+            assert!(matches!(verdict(&one, Some(&one), 1.0, guard), Verdict::Probability(p) if p > 0.9));
+        }
+        assert_eq!(verdict(&plain, None, 0.5, false), Verdict::Probability(0.5));
+        assert_eq!(verdict(&plain, None, 0.5, true), Verdict::Probability(probability_of_similarity(0.5)));
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl Partition {
         Self::from_bytes(item.get("partition")?.as_b().ok()?.as_ref())
     }
 
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The attribute that holds it.
     pub(crate) fn attribute(&self) -> AttributeValue {
         AttributeValue::B(Blob::new(self.0))
@@ -150,7 +155,8 @@ fn refused(error: ConversationError) -> Error {
         ConversationError::Empty
         | ConversationError::UnknownRole { .. }
         | ConversationError::LastNotUser { .. }
-        | ConversationError::LastEmpty => ErrorKind::InvalidRequest,
+        | ConversationError::LastEmpty
+        | ConversationError::NumberTooLarge => ErrorKind::InvalidRequest,
     };
     Error::new(kind, error.to_string(), error.remedy())
 }

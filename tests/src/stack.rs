@@ -88,6 +88,11 @@ impl Stack {
         Self::alone(&[], Options { max_instances: instances, timeout, ..Options::default() }).await
     }
 
+    /// With functions that have `memory_mib` of memory.
+    pub async fn small(memory_mib: u32) -> Self {
+        Self::alone(&[], Options { memory_mib, ..Options::default() }).await
+    }
+
     /// Over a DynamoDB that no other stack uses.
     async fn alone(variables: &[(&str, &str)], options: Options) -> Self {
         let dynamodb = match std::env::var(ENGINE_VARIABLE) {

@@ -44,7 +44,7 @@ impl Timed {
     async fn put(&self, query: &str, ttl_secs: Option<u64>, idempotency_key: Option<&str>) -> Stored {
         let new = NewEntry {
             partition: None,
-            signature: None,
+            signature: mneme_guard::Signature::of("").into(),
             namespace: Namespace::default(),
             query_hash: QueryHash::of(query, true),
             query: Some(query.to_owned()),

@@ -93,9 +93,10 @@ async fn a_message_that_leans_on_others_needs_them() {
     assert_eq!(ask(&stack, conversation(&[("user", "cancel it")])).await, "no_entry");
     let chatty = stack.lookup(order("48213", "Hello there!")).await;
     assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
-    // With the guard off nothing compares what came before, so nothing but the very same conversation may answer.
+    // With the guard off what came before is compared all the same.
     let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
     assert_eq!(ask(&off, order("48213", "")).await, "exact");
+    assert_eq!(ask(&off, order("48213", "Hello there!")).await, "semantic");
     assert_eq!(ask(&off, order("48231", "")).await, "vetoed");
 }
 
@@ -122,6 +123,7 @@ async fn what_is_no_conversation_is_refused_by_name() {
     let stack = guarded().await;
     let many: Vec<(&str, &str)> = vec![QUESTION; 513];
     let long = "x".repeat(300_000);
+    let large: Value = serde_json::from_str("{\"user\": 340282366920938463463374607431768211451}").unwrap();
     let picture = json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]);
     for (request, name, text) in [
         (conversation(&[]), "InvalidRequest", "the list is empty"),
@@ -129,9 +131,10 @@ async fn what_is_no_conversation_is_refused_by_name() {
         (conversation(&[QUESTION, ("assistant", "At six.")]), "InvalidRequest", "only the user's"),
         (conversation(&[("user", " \n")]), "InvalidRequest", "is empty"),
         (conversation(&many), "EntryTooLarge", "513 messages"),
-        (conversation(&[("assistant", &long), QUESTION]), "EntryTooLarge", "bytes with the context"),
+        (conversation(&[("assistant", &long), QUESTION]), "EntryTooLarge", "messages and context: 3"),
         (conversation(&[("user", &"x".repeat(40_000))]), "EntryTooLarge", "MNEME_MAX_QUERY_BYTES"),
         (with(conversation(&[QUESTION]), "query", json!("q")), "InvalidRequest", "both `query` and `messages`"),
+        (with(conversation(&[QUESTION]), "context", large), "InvalidRequest", "a number has more digits"),
         (json!({"context": {}}), "InvalidRequest", "missing field `query`"),
         (with(conversation(&[QUESTION]), "context", json!([1])), "InvalidRequest", "context"),
         (json!({"messages": [{"role": "user", "content": picture}]}), "InvalidRequest", "messages[0].content"),

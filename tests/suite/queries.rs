@@ -1,5 +1,6 @@
 //! Batches of questions: each its own answer, in order, and one round of reads for all.
 
+use mneme_core::embedding::encode_base64;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
@@ -138,4 +139,33 @@ async fn answers_that_one_reply_cannot_hold_are_to_be_asked_for_again() {
     assert!(results[..3].iter().all(|result| result["outcome"] == "hit"), "1.5 MB each");
     assert_eq!(results[3]["error"]["type"], "urn:mneme:error:EntryTooLarge");
     assert_eq!(stack.lookup(question(3)).await["outcome"], "hit");
+}
+
+#[tokio::test]
+async fn namespaces_that_memory_does_not_hold_together_are_all_answered() {
+    // The least memory that Lambda gives: 16 MB for vectors, of which each namespace takes 9.
+    let stack = Stack::small(128).await;
+    let base64 = |angle: f64| {
+        let floats = vector(4096, angle).into_iter().flat_map(|float| (float as f32).to_le_bytes());
+        encode_base64(&floats.collect::<Vec<u8>>())
+    };
+    for namespace in ["a", "b", "c"] {
+        let entry = |number: u64| {
+            json!({
+                "query": number.to_string(), "response": format!("{namespace}{number}"), "namespace": namespace,
+                "embedding": base64(number as f64 / 1000.0),
+            })
+        };
+        for numbers in (0..550).collect::<Vec<u64>>().chunks(110) {
+            let entries: Vec<Value> = numbers.iter().map(|number| entry(*number)).collect();
+            stack.invoke("put", json!({"entries": entries})).await.unwrap();
+        }
+    }
+    let question =
+        |namespace: &str| json!({"query": "x", "namespace": namespace, "embedding": base64(0.3), "threshold": 0.99});
+    for _ in 0..2 {
+        let results = ask(&stack, ["a", "b", "c", "a"].map(question).to_vec()).await;
+        let responses: Vec<&Value> = results.iter().map(|result| &result["response"]).collect();
+        assert_eq!(responses, ["a300", "b300", "c300", "a300"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! The two layers over one instance's view of the table.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use crate::{Guard, Layer, MissReason};
 const CANDIDATES: usize = 3;
 /// The most candidates that one round reads.
 const MOST_CANDIDATES: usize = 96;
-/// The most candidates that a question reads. Where codes tell so little that more may be close enough, the closest of
-/// these answers, so that no question costs much more than others.
+/// The most candidates that a question reads. Where codes tell so little that more may be close enough, or where more than these
+/// are close and contradict the question, the best of these answers, so that no question costs much more than others.
 const MOST_READ: usize = 300;
 
 /// A question, ready to be looked for.
@@ -136,7 +136,7 @@ impl View {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
         let holds_all = asked.iter().all(|asked| self.replica.holds(&asked.namespace));
         let trusted = self.seen.take().filter(|(_, read_at)| !again && holds_all && read_at.elapsed() < interval);
-        let suggested = self.suggest_all(asked);
+        let suggested: Vec<Suggested> = asked.iter().map(|asked| self.suggest(asked)).collect();
         let mut keys: Vec<RowKey> = Vec::new();
         for (asked, suggested) in asked.iter().zip(&suggested) {
             keys.extend(suggested.first.iter().chain(&self.known(asked)).map(|id| RowKey::from(*id)));
@@ -171,13 +171,14 @@ impl View {
         Ok(Pass { found: found?, vanished })
     }
 
-    /// Both layers, over what is gathered so far, which is completed as needed: for all questions together where that is
-    /// possible.
+    /// Both layers, over what is gathered so far, which is completed as needed.
+    ///
+    /// One namespace after the other: to hold the next one in memory, an instance may have to let go of the one before.
     async fn layers(
         &mut self,
         cache: &Cache,
         asked: &[&Asked],
-        mut suggested: Vec<Suggested>,
+        suggested: Vec<Suggested>,
         gathered: &mut Gathered,
     ) -> Result<Vec<Result<Found, Error>>, Error> {
         let ids: Vec<Vec<EntryId>> = asked
@@ -189,23 +190,46 @@ impl View {
             .collect();
         let keys: Vec<RowKey> = ids.iter().flatten().map(|id| (*id).into()).collect();
         cache.table.complete(&mut gathered.rows, keys).await?;
-        let mut exact = Vec::with_capacity(asked.len());
-        for (asked, ids) in asked.iter().zip(ids) {
-            exact.push(self.exact(cache, asked, ids, gathered).await?);
+        let mut namespaces: BTreeMap<&Namespace, Vec<(usize, Open<'_>)>> = BTreeMap::new();
+        for (at, ((asked, ids), suggested)) in asked.iter().zip(ids).zip(suggested).enumerate() {
+            namespaces.entry(&asked.namespace).or_default().push((at, Open { asked, ids, suggested }));
+        }
+        let mut found = Vec::with_capacity(asked.len());
+        for open in namespaces.into_values() {
+            let (places, open): (Vec<usize>, Vec<Open<'_>>) = open.into_iter().unzip();
+            found.extend(places.into_iter().zip(self.of_namespace(cache, open, gathered).await?));
+        }
+        found.sort_unstable_by_key(|(at, _)| *at);
+        Ok(found.into_iter().map(|(_, found)| found).collect())
+    }
+
+    /// Both layers, for questions of one namespace.
+    async fn of_namespace(
+        &mut self,
+        cache: &Cache,
+        mut open: Vec<Open<'_>>,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<Result<Found, Error>>, Error> {
+        let mut exact = Vec::with_capacity(open.len());
+        for question in &mut open {
+            exact.push(self.exact(cache, question.asked, std::mem::take(&mut question.ids), gathered).await?);
         }
         let is_open = |asked: &Asked, exact: &Exact| asked.embedding.is_some() && !matches!(exact, Exact::Hit(_));
-        for (asked, _) in asked.iter().zip(&exact).filter(|(asked, exact)| is_open(asked, exact)) {
-            self.catch_up(cache, asked, gathered).await?;
+        for (question, _) in open.iter().zip(&exact).filter(|(open, exact)| is_open(open.asked, exact)) {
+            self.catch_up(cache, question.asked, gathered).await?;
         }
         if gathered.caught_up {
-            suggested = self.suggest_all(asked);
+            open.iter_mut().for_each(|question| question.suggested = self.suggest(question.asked));
         }
-        let open = suggested.iter().zip(asked.iter().zip(&exact)).filter(|(_, (asked, exact))| is_open(asked, exact));
-        let keys: Vec<RowKey> =
-            open.flat_map(|(suggested, _)| suggested.first.iter().map(|id| RowKey::from(*id))).collect();
+        let keys: Vec<RowKey> = open
+            .iter()
+            .zip(&exact)
+            .filter(|(open, exact)| is_open(open.asked, exact))
+            .flat_map(|(question, _)| question.suggested.first.iter().map(|id| RowKey::from(*id)))
+            .collect();
         cache.table.complete(&mut gathered.rows, keys).await?;
-        let mut found = Vec::with_capacity(asked.len());
-        for ((asked, exact), suggested) in asked.iter().zip(exact).zip(suggested) {
+        let mut found = Vec::with_capacity(open.len());
+        for (Open { asked, suggested, .. }, exact) in open.into_iter().zip(exact) {
             found.push(match asked.embedding.as_ref().map(|embedding| gathered.counter.check_dim(embedding.dim())) {
                 Some(Err(error)) => Err(error),
                 _ => Ok(self.decide(cache, asked, exact, suggested, gathered).await?),
@@ -274,10 +298,6 @@ impl View {
         let mut ids = self.replica.by_hash(&asked.namespace, &asked.question.hash);
         ids.reverse();
         ids
-    }
-
-    fn suggest_all(&mut self, asked: &[&Asked]) -> Vec<Suggested> {
-        asked.iter().map(|asked| self.suggest(asked)).collect()
     }
 
     fn suggest(&mut self, asked: &Asked) -> Suggested {
@@ -351,6 +371,14 @@ impl View {
         };
         Ok(Found::Miss(Miss { reason: reason.unwrap_or(otherwise), best_similarity, veto }))
     }
+}
+
+/// A question under way.
+struct Open<'a> {
+    asked: &'a Asked,
+    /// The entries that its exact answer may be in.
+    ids: Vec<EntryId>,
+    suggested: Suggested,
 }
 
 /// What one pass has to go on.

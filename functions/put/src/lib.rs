@@ -216,7 +216,7 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
     Ok(NewEntry {
         query_hash: question.hash,
         partition: question.partition,
-        signature: Some(question.signature).filter(|signature| config.guard || signature.leans()),
+        signature: question.signature,
         namespace: entry.namespace,
         query: config.store_query.then_some(question.message),
         response: entry.response,

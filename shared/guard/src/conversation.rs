@@ -54,7 +54,7 @@ pub enum ConversationError {
         found: usize,
     },
     /// More text than [`Conversation::MAX_BYTES`].
-    #[error("messages: {found} bytes with the context, and {} are allowed", Conversation::MAX_BYTES)]
+    #[error("messages and context: {found} bytes, and {} are allowed", Conversation::MAX_BYTES)]
     TooLong {
         /// How many bytes there are.
         found: usize,
@@ -74,8 +74,11 @@ pub enum ConversationError {
         role: String,
     },
     /// The last message has no text.
-    #[error("messages: the user's last message is empty")]
+    #[error("the question, or the user's last message, is empty")]
     LastEmpty,
+    /// A number in the context is neither a 64-bit integer nor one that a float64 tells from its neighbours.
+    #[error("context: a number has more digits than can be told apart")]
+    NumberTooLarge,
 }
 
 impl ConversationError {
@@ -83,7 +86,9 @@ impl ConversationError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Empty | Self::LastEmpty => "send at least the user's message, with the text that is to be answered",
-            Self::TooMany { .. } | Self::TooLong { .. } => "leave out the oldest messages",
+            Self::TooMany { .. } => "leave out the oldest messages",
+            Self::TooLong { .. } => "shorten the context or the system message, or leave out the oldest messages",
+            Self::NumberTooLarge => "send it as a text",
             Self::UnknownRole { .. } => "use system, developer, user, assistant, tool or function",
             Self::LastNotUser { .. } => "end the list with the user's message",
         }
@@ -166,6 +171,9 @@ fn checked<'m>(
     if messages.len() > Conversation::MAX_MESSAGES {
         return Err(ConversationError::TooMany { found: messages.len() });
     }
+    if context.is_some_and(|context| context.values().any(has_large_number)) {
+        return Err(ConversationError::NumberTooLarge);
+    }
     let context_bytes = context.map_or(0, |context| canonical(context).len());
     let found = messages.iter().map(|(_, content)| content.len()).sum::<usize>() + context_bytes;
     if found > Conversation::MAX_BYTES {
@@ -188,11 +196,27 @@ fn turns(spoken: &[(Speaker, &str)]) -> usize {
     spoken.iter().filter(|(speaker, _)| *speaker != Speaker::System).count()
 }
 
-/// All that was said, each message with its speaker and its length before it: two conversations have one text only when they
-/// are one.
+/// Whether there is a whole number that 64 bits do not hold, or one so large that another is the same as float64.
+fn has_large_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            !number.is_i64() && !number.is_u64() && number.as_f64().is_none_or(|value| value.abs() >= 2f64.powi(53))
+        }
+        Value::Array(items) => items.iter().any(has_large_number),
+        Value::Object(object) => object.values().any(has_large_number),
+        _ => false,
+    }
+}
+
+/// All that was said, white space collapsed, each message with its speaker and its length before it: two conversations have one
+/// text only when they are one.
 fn identity(spoken: &[(Speaker, &str)]) -> String {
     let said = spoken.iter().filter(|(speaker, _)| *speaker != Speaker::System);
-    said.map(|(speaker, content)| format!("{speaker:?} {}\n{content}\n", content.len())).collect()
+    let line = |(speaker, content): &(Speaker, &str)| {
+        let content = content.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("{speaker:?} {} {content}\n", content.len())
+    };
+    said.map(line).collect()
 }
 
 /// JSON with sorted keys and no white space: two objects that say the same have one text.
@@ -221,12 +245,7 @@ fn canonical(object: &Map<String, Value>) -> String {
             }
             // 1 and 1.0 are one number.
             Value::Number(number) => match number.as_f64() {
-                Some(value)
-                    if number.as_i64().is_none()
-                        && number.as_u64().is_none()
-                        && value.fract() == 0.0
-                        && value.abs() < 9e15 =>
-                {
+                Some(value) if number.as_i64().is_none() && number.as_u64().is_none() && value.fract() == 0.0 => {
                     out.push_str(&(value as i64).to_string());
                 }
                 _ => out.push_str(&number.to_string()),
@@ -239,16 +258,24 @@ fn canonical(object: &Map<String, Value>) -> String {
     out
 }
 
+/// One word in so many is a function word of the language, at least, in a text that is taken for one of that language.
+const LISTED_SHARE: usize = 5;
+
 /// Whether a message can be understood without what was said before it.
 ///
 /// It must be a whole question or request: two words of topic at least, one of them a name or an exact thing, or four of them. It must
 /// not point back (`it`, `that one`), go on with something (`and for two?`, `yes`), or speak of a thing as known without saying
 /// which (`the link`). Wrongly taken for leaning, a message loses a hit; wrongly taken for standing alone, it serves a wrong
-/// answer: in doubt it leans. Of a text in a language without lists, only the number of words speaks.
+/// answer: in doubt it leans, and so does every text in a language without lists. What needs no word to lean ("How much is delivery?"
+/// after talk of one shop or another) is not told.
 pub fn stands_alone(text: &str) -> bool {
     let words = plain_tokens(text);
     let language = Language::of(words.iter().map(|(word, _)| word.as_str()));
     let leans = |kind: &str, word: &str| language.leans(kind, word);
+    // Of a text in another language nothing is known that could tell.
+    if words.iter().filter(|(word, _)| language.lists(word)).count() * LISTED_SHARE < words.len() {
+        return false;
+    }
     if words.first().is_none_or(|(word, _)| leans("opener", word)) || words.iter().any(|(word, _)| leans("back", word))
     {
         return false;

@@ -220,6 +220,11 @@ impl Language {
         fitting.unwrap_or_else(|| word.to_owned())
     }
 
+    /// Whether `word` is in one of the language's lists of function words.
+    pub(crate) fn lists(&self, word: &str) -> bool {
+        self.classes.contains_key(word)
+    }
+
     /// Whether `word` makes a message lean on what came before, in the way `how`: `back`, `opener`, `definite`, `which`.
     pub(crate) fn leans(&self, how: &str, word: &str) -> bool {
         self.leaning.contains(&(how, word))

@@ -166,3 +166,46 @@ fn bytes_of_no_conversation_are_named() {
     }
     assert!(ConversationSignature::from_bytes(&[bytes.clone(), bytes].concat()).is_err());
 }
+
+#[test]
+fn what_may_lean_leans() {
+    let talk = |last: &'static str| of(&[("user", "Hello!"), ("assistant", "What can I do?"), ("user", last)]);
+    for last in [
+        "Können Sie das bitte für mich stornieren?",
+        "Annulez la commande s'il vous plaît",
+        "¿Puede cancelar ese pedido para mí por favor?",
+        "キャンセルしてください",
+        "Please cancel my order and refund my card",
+        "Repeat your answer in Spanish",
+        "Rewrite your last answer more formally and shorter",
+        "Now explain step two in greater detail",
+        "Which option is cheaper overall including taxes?",
+    ] {
+        assert!(!talk(last).stands_alone, "{last}");
+    }
+    for last in ["What is the capital of France?", "How do I reset the password of a Netflix account?"] {
+        assert!(talk(last).stands_alone, "{last}");
+    }
+}
+
+#[test]
+fn numbers_that_no_64_bits_hold_are_refused() {
+    let with = |context: serde_json::Value| Conversation::of(&[("user", "hi")], context.as_object());
+    for number in ["340282366920938463463374607431768211451", "-12345678901234567890123", "1e300"] {
+        let context = serde_json::from_str(&format!("{{\"a\": [{{\"user\": {number}}}]}}")).expect("JSON");
+        assert_eq!(with(context), Err(ConversationError::NumberTooLarge), "{number}");
+    }
+    let numbers = json!({"a": [u64::MAX, i64::MIN, 0.5, 9007199254740991.0, -2e10]});
+    assert!(with(numbers).is_ok());
+}
+
+#[test]
+fn where_one_message_ends_is_part_of_what_was_said() {
+    let one = of(&[("user", "a assistant 1 b"), ("assistant", "c"), ("user", "cancel it")]);
+    let two = of(&[("user", "a"), ("assistant", "b"), ("assistant", "c"), ("user", "cancel it")]);
+    let spaced = of(&[("user", "a              "), ("assistant", "b"), ("assistant", "c"), ("user", "cancel it")]);
+    let collapsed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    assert_ne!(collapsed(&one.identity), collapsed(&two.identity));
+    assert_ne!(collapsed(&one.identity), collapsed(&spaced.identity));
+    assert_eq!(collapsed(&two.identity), collapsed(&spaced.identity));
+}

@@ -12,6 +12,9 @@ use crate::question::Partition;
 /// Bytes of one entry's facts: its place in the range, its group's place in the lists, its query hash's first 32 bits.
 const FACT_BYTES: usize = 2 + 2 + 4;
 
+/// Bytes of one group: its namespace's place in the list, whether it has a partition, and which.
+const GROUP_BYTES: usize = 2 + 1 + 32;
+
 /// What is known of an entry beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fact {
@@ -22,7 +25,8 @@ pub(crate) struct Fact {
     pub(crate) prefix: u32,
 }
 
-/// One range of ids. At 1,024 ids an item of up to 154 KB, and the names: 400 KB at most.
+/// One range of ids. At 1,024 ids an item of up to 190 KB, and each namespace's name once. Where the names are so many and so long
+/// that they pass DynamoDB's 400 KB, the range cannot be packed, and no later one is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Segment {
     /// Whose entries are in it.
@@ -43,13 +47,21 @@ impl Segment {
             facts.extend_from_slice(&fact.group.to_le_bytes());
             facts.extend_from_slice(&fact.prefix.to_le_bytes());
         }
-        let names = self.groups.iter().map(|(name, _)| AttributeValue::S(name.to_string())).collect();
-        let none = AttributeValue::Null(true);
-        let partitions = self.groups.iter().map(|(_, partition)| partition.as_ref().map(Partition::attribute));
+        let mut names: Vec<&Namespace> = self.groups.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut groups = Vec::with_capacity(self.groups.len() * GROUP_BYTES);
+        for (name, partition) in &self.groups {
+            let name = names.binary_search(&name).unwrap_or_default() as u16;
+            groups.extend_from_slice(&name.to_le_bytes());
+            groups.push(u8::from(partition.is_some()));
+            groups.extend_from_slice(&partition.map_or([0; 32], |partition| *partition.as_bytes()));
+        }
+        let names = names.into_iter().map(|name| AttributeValue::S(name.to_string())).collect();
         let mut item = Item::from([
             ("id".to_owned(), key.attribute()),
             ("namespaces".to_owned(), AttributeValue::L(names)),
-            ("partitions".to_owned(), AttributeValue::L(partitions.map(|it| it.unwrap_or(none.clone())).collect())),
+            ("groups".to_owned(), AttributeValue::B(Blob::new(groups))),
             ("facts".to_owned(), AttributeValue::B(Blob::new(facts))),
         ]);
         if let Some(codes) = &self.codes {
@@ -62,15 +74,15 @@ impl Segment {
     pub(crate) fn from_item(item: &Item, number: u64) -> Option<Self> {
         let ids = ids_of(number);
         let names = item.get("namespaces")?.as_l().ok()?;
-        let partitions = item.get("partitions")?.as_l().ok()?;
-        let group = |(name, partition): (&AttributeValue, &AttributeValue)| {
-            let partition = match partition.as_b() {
-                Ok(bytes) => Some(Partition::from_bytes(bytes.as_ref())?),
-                Err(_) => None,
-            };
-            Some((Namespace::from_row(name.as_s().ok()?.clone()), partition))
+        let names: Vec<Namespace> =
+            names.iter().map(|name| name.as_s().ok().cloned().map(Namespace::from_row)).collect::<Option<_>>()?;
+        let (groups, none) = item.get("groups")?.as_b().ok()?.as_ref().as_chunks::<GROUP_BYTES>();
+        let group = |bytes: &[u8; GROUP_BYTES]| {
+            let [a, b, is_some, partition @ ..] = bytes;
+            let name = names.get(usize::from(u16::from_le_bytes([*a, *b])))?.clone();
+            Some((name, Partition::from_bytes(partition).filter(|_| *is_some != 0)))
         };
-        let groups: Vec<_> = names.iter().zip(partitions).map(group).collect::<Option<_>>()?;
+        let groups: Vec<_> = groups.iter().map(group).collect::<Option<_>>()?;
         let (facts, rest) = item.get("facts")?.as_b().ok()?.as_ref().as_chunks::<FACT_BYTES>();
         let fact = |bytes: &[u8; FACT_BYTES]| {
             let [a, b, c, d, prefix @ ..] = *bytes;
@@ -84,7 +96,7 @@ impl Segment {
             Some(codes) => Some(codes.as_b().ok()?.as_ref().to_vec()),
             None => None,
         };
-        rest.is_empty().then_some(Self { groups, facts, codes })
+        (rest.is_empty() && none.is_empty()).then_some(Self { groups, facts, codes })
     }
 }
 

@@ -64,6 +64,11 @@ impl Group {
         self.index.load_some(segment, keep)
     }
 
+    /// Whether there is no vector.
+    pub(super) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
     pub(super) fn remove(&mut self, id: u64) {
         self.index.remove(id);
         self.expiries.remove(&id);

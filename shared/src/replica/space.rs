@@ -37,7 +37,8 @@ impl Space {
     pub(super) fn bytes(&self) -> usize {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
-        size_of::<Self>() + self.groups.values().map(Group::bytes).sum::<usize>() + by_hash
+        let keys = self.groups.capacity() * 8 / 7 * (size_of::<Option<Partition>>() + 1);
+        size_of::<Self>() + self.groups.values().map(Group::bytes).sum::<usize>() + keys + by_hash
     }
 
     /// The entries known for `hash`, ascending.
@@ -99,7 +100,10 @@ impl Space {
     /// Forgets the entry `id`, which is gone for good; `hash`: of its query, where it is known.
     pub(super) fn forget(&mut self, id: EntryId, hash: Option<&QueryHash>) {
         let id = id.get();
-        self.groups.values_mut().for_each(|group| group.remove(id));
+        self.groups.retain(|_, group| {
+            group.remove(id);
+            !group.is_empty()
+        });
         let Some(prefix) = hash.map(QueryHash::prefix) else { return };
         if self.by_hash.get(&prefix).is_some_and(|first| u64::from(*first) == id) {
             self.by_hash.remove(&prefix);

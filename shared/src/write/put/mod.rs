@@ -46,8 +46,8 @@ pub struct NewEntry {
     pub query_hash: QueryHash,
     /// What questions must have in common with it exactly.
     pub partition: Option<Partition>,
-    /// What decides its answer; `None`: not to be kept.
-    pub signature: Option<ConversationSignature>,
+    /// What decides its answer: kept where the guard is on, and of what leans on a conversation.
+    pub signature: ConversationSignature,
     /// The query, unless only its hash is to be kept.
     pub query: Option<String>,
     /// The answer.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
-use mneme_guard::ConversationSignature;
 
 use super::look::{Pair, Seen};
 use super::{NewEntry, Stored};
@@ -127,6 +126,7 @@ impl Cache {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
         };
+        let is_guarded = counter.guard(&new.namespace, &self.config) || new.signature.leans();
         let row = Entry {
             id,
             namespace: new.namespace.clone(),
@@ -141,7 +141,7 @@ impl Cache {
             expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
             access_count: 0,
             partition: new.partition,
-            signature: new.signature.as_ref().map(ConversationSignature::to_bytes),
+            signature: is_guarded.then(|| new.signature.to_bytes()),
         };
         let item = row.to_item()?;
         let row_bytes = item_bytes(&item);
@@ -271,6 +271,7 @@ mod tests {
 
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::BehaviorVersion;
+    use mneme_guard::{ConversationSignature, Signature};
     use proptest::prelude::*;
     use serde_json::Map;
 
@@ -317,7 +318,7 @@ mod tests {
                 query_hash: QueryHash::of(&query.to_string(), true),
                 query: Some(query.to_string()),
                 partition: None,
-                signature: None,
+                signature: ConversationSignature::from(Signature::of("")),
                 response: "r".repeat(response),
                 embedding: (vector > 0).then(|| embedding(vector)),
                 metadata: Map::new(),

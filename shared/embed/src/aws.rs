@@ -35,8 +35,8 @@ where
         Fault::Unavailable => EmbedError::unavailable(status),
         Fault::NoCredentials => EmbedError::new(
             EmbedErrorKind::Refused,
-            "there are no AWS credentials to call Amazon Bedrock with",
-            "give the function an IAM role; outside Lambda, set AWS_PROFILE or the AWS_* variables",
+            "there are no AWS credentials, or no region, to call Amazon Bedrock with",
+            "give the function an IAM role; outside Lambda, set AWS_REGION, and AWS_PROFILE or the keys",
         ),
         Fault::Forbidden => EmbedError::new(
             EmbedErrorKind::Refused,
@@ -155,8 +155,8 @@ where
     let code = error.code().unwrap_or("no code");
     let request_id = error.meta().request_id().unwrap_or("none");
     let message = match fault(error) {
-        Fault::Forbidden => error.message().unwrap_or_default(),
-        _ => "",
+        Fault::Forbidden => error.message().unwrap_or("no message"),
+        _ => "its message is left out",
     };
-    format!("{action}: {code} {message}(HTTP status {}, request id {request_id})", status(error))
+    format!("{action}: {code}: {message} (HTTP status {}, request id {request_id})", status(error))
 }

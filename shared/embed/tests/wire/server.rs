@@ -12,21 +12,21 @@ use tokio::net::TcpListener;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A status, headers and a body.
     Reply(u16, Vec<(&'static str, String)>, Bytes),
     /// Nothing, ever.
@@ -34,25 +34,25 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn json(body: &Value) -> Self {
+    pub(crate) fn json(body: &Value) -> Self {
         Self::Reply(200, Vec::new(), body.to_string().into())
     }
 
-    pub fn text(body: &str) -> Self {
+    pub(crate) fn text(body: &str) -> Self {
         Self::Reply(200, Vec::new(), body.to_owned().into())
     }
 
-    pub fn status(status: u16, body: &Value) -> Self {
+    pub(crate) fn status(status: u16, body: &Value) -> Self {
         Self::Reply(status, Vec::new(), body.to_string().into())
     }
 
     /// As AWS's services name an error.
-    pub fn aws_error(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn aws_error(status: u16, code: &str, message: &str) -> Self {
         let body = serde_json::json!({ "message": message, "__type": code });
         Self::status(status, &body).with("x-amzn-errortype", code)
     }
 
-    pub fn with(self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn with(self, name: &'static str, value: &str) -> Self {
         match self {
             Self::Reply(status, mut headers, body) => {
                 headers.push((name, value.to_owned()));
@@ -63,19 +63,25 @@ impl Answer {
     }
 }
 
+/// A free port, and its URL.
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, url)
+}
+
 type Asks = Arc<Mutex<Vec<Asked>>>;
 
 /// A server on a free port; it ends with the test's runtime.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     asks: Asks,
 }
 
 impl Server {
     /// Answers the n-th request, from 1, with `answer(n, request)`.
-    pub async fn start(answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+    pub(crate) async fn start(answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let (listener, url) = listen().await;
         let asks = Asks::default();
         let (kept, answer) = (Arc::clone(&asks), Arc::new(answer));
         let app = Router::new().fallback(move |request: Request<Body>| {
@@ -87,37 +93,35 @@ impl Server {
     }
 
     /// Always the same answer.
-    pub async fn always(answer: Answer) -> Self {
+    pub(crate) async fn always(answer: Answer) -> Self {
         Self::start(move |_, _| answer.clone()).await
     }
 
     /// A port on which nobody listens: the listener is gone when this returns.
-    pub async fn refusing() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { url: format!("http://{}", listener.local_addr().unwrap()), asks: Asks::default() }
+    pub(crate) async fn refusing() -> Self {
+        Self { url: listen().await.1, asks: Asks::default() }
     }
 
     /// Takes connections and closes them without a word.
-    pub async fn hanging_up() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+    pub(crate) async fn hanging_up() -> Self {
+        let (listener, url) = listen().await;
         tokio::spawn(async move { while listener.accept().await.is_ok() {} });
         Self { url, asks: Asks::default() }
     }
 
     /// Everything asked so far.
-    pub fn asks(&self) -> Vec<Asked> {
+    pub(crate) fn asks(&self) -> Vec<Asked> {
         self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A configuration in which every AWS service is this server.
-    pub fn aws(&self) -> SdkConfig {
+    pub(crate) fn aws(&self) -> SdkConfig {
         let credentials = Credentials::new("AKIDTEST", "secret", None, None, "tests");
         self.aws_with(Some(SharedCredentialsProvider::new(credentials)))
     }
 
     /// The same with other credentials, or none.
-    pub fn aws_with(&self, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
+    pub(crate) fn aws_with(&self, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
         let mut config = SdkConfig::builder();
         config
             .set_behavior_version(Some(BehaviorVersion::latest()))
@@ -134,7 +138,7 @@ async fn handle(
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let body = to_bytes(body, usize::MAX).await.expect("a whole request");
     let asked = Asked {
         path: head.uri.path().to_owned(),
         headers: head.headers,
@@ -152,7 +156,7 @@ async fn handle(
             for (name, value) in headers {
                 reply = reply.header(name, value);
             }
-            reply.body(Body::from(body)).unwrap()
+            reply.body(Body::from(body)).expect("well-formed headers")
         }
     }
 }

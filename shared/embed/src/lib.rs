@@ -5,6 +5,7 @@
 //! | `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY` | [`spec`], [`key`] |
 //! | what callers use: batches, checks, memory | [`embedder`] |
 //! | what a provider does, and which there are | [`provider`], [`backend`], [`bedrock`], [`openai`] |
+//! | what they are reached by | `aws`, `http` |
 //! | what may go wrong | [`error`], `retry`, `pause` |
 
 mod aws;

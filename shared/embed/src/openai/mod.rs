@@ -1,0 +1,115 @@
+//! Any service with an OpenAI-compatible embeddings API: OpenAI, vLLM, Ollama, text-embeddings-inference.
+
+mod wire;
+
+use std::num::NonZeroUsize;
+
+use aws_config::SdkConfig;
+use bytes::Bytes;
+use hyper::http::StatusCode;
+use tokio::time::Instant;
+
+use crate::error::{EmbedError, EmbedErrorKind};
+use crate::http::{Http, Reply};
+use crate::key::{ApiKey, KeyHolder, KeySource};
+use crate::pause;
+use crate::provider::{Limits, Provider, not_blank};
+use crate::retry::persist;
+use crate::spec::{OpenAiSpec, SpecError};
+
+/// OpenAI takes 2,048 texts a call (its API reference), text-embeddings-inference 32 (`--max-client-batch-size`).
+const LIMITS: Limits = Limits {
+    texts_per_call: NonZeroUsize::new(32).expect("not zero"),
+    calls_at_once: NonZeroUsize::new(4).expect("not zero"),
+};
+
+/// A model behind `POST <base URL>/embeddings`.
+pub struct OpenAi {
+    spec: OpenAiSpec,
+    fingerprint: String,
+    http: Http,
+    key: KeyHolder,
+}
+
+impl OpenAi {
+    /// The model of `spec`; `aws` is what a key in Secrets Manager or Parameter Store is fetched with, when first needed.
+    ///
+    /// Errors: an address that no request can have.
+    pub fn new(spec: OpenAiSpec, key: KeySource, aws: &SdkConfig) -> Result<Self, SpecError> {
+        let endpoint = spec.endpoint().as_str().parse();
+        let endpoint =
+            endpoint.map_err(|_| SpecError::new("no request can be sent to that base URL", crate::spec::FORMS))?;
+        let fingerprint = spec.fingerprint();
+        Ok(Self { fingerprint, http: Http::new(endpoint), key: KeyHolder::new(key, aws), spec })
+    }
+
+    /// One attempt; a key that is refused is fetched again.
+    async fn attempt(&self, request: &Bytes) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let key = self.key.key().await?;
+        let mut reply = self.http.post(key.as_ref().map(ApiKey::header), request.clone()).await?;
+        if let (StatusCode::UNAUTHORIZED, Some(refused)) = (reply.status, &key)
+            && let Some(other) = self.key.other_than(refused).await?
+        {
+            reply = self.http.post(Some(other.header()), request.clone()).await?;
+        }
+        if reply.status.is_success() { wire::vectors(&reply.body) } else { Err(refusal(&reply)) }
+    }
+}
+
+impl Provider for OpenAi {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn dim(&self) -> Option<usize> {
+        self.spec.dim
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn check(&self, text: &str) -> Result<(), EmbedError> {
+        not_blank(text)
+    }
+
+    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let request = wire::request(&self.spec.model, self.spec.dim, texts);
+        persist(deadline, || self.attempt(&request)).await
+    }
+}
+
+/// The named error of a reply that is no success.
+fn refusal(reply: &Reply) -> EmbedError {
+    let said = wire::Fault::of(&reply.body);
+    let status = reply.status.as_u16();
+    let named = match status {
+        429 if said.code.as_deref() == Some("insufficient_quota") => EmbedError::new(
+            EmbedErrorKind::Refused,
+            "the embedder's quota is spent",
+            "look at the plan and the billing of the account that the API key belongs to",
+        ),
+        429 => EmbedError::throttled(),
+        401 | 403 => EmbedError::new(
+            EmbedErrorKind::Refused,
+            format!("the embedder refused the API key with HTTP status {status}"),
+            "set MNEME_EMBEDDER_API_KEY to a valid key, or to the ARN of a secret or parameter that holds one",
+        ),
+        404 | 405 | 410 => EmbedError::new(
+            EmbedErrorKind::UnknownModel,
+            format!("the embedder knows no such model or path (HTTP status {status})"),
+            "check the model and the base URL in MNEME_EMBEDDER: `/embeddings` is appended to the URL, which often ends \
+             in /v1",
+        ),
+        408 | 500.. => EmbedError::unavailable(status),
+        400..=499 => EmbedError::new(
+            EmbedErrorKind::BadRequest,
+            format!("the embedder refused the request with HTTP status {status}"),
+            "shorten the text; if short texts are refused too, the model may not take the dimension in MNEME_EMBEDDER",
+        ),
+        _ => EmbedError::malformed(format!("the embedder answered with HTTP status {status}")),
+    };
+    let pause = pause::asked_for(|name| reply.headers.get(name)?.to_str().ok());
+    let request_id = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none");
+    named.retry_after(pause).caused_by(format!("HTTP status {status}, {said} (request id {request_id})"))
+}

@@ -1,0 +1,42 @@
+//! What the embedders send, and what they make of every kind of answer, against local servers that speak the wire forms.
+
+mod bedrock;
+mod keys;
+mod openai;
+mod server;
+
+use std::time::Duration;
+
+use mneme_embed::backend::Backend;
+use mneme_embed::embedder::Embedder;
+use mneme_embed::key::KeySource;
+use mneme_embed::spec::Spec;
+use server::Server;
+use tokio::time::Instant;
+
+/// Longer than any test takes.
+fn ample() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// The embedder that `spec` names, its key in `key`, AWS's services being `server`.
+fn embedder(spec: &str, key: &str, server: &Server) -> Embedder<Backend> {
+    let spec: Spec = spec.parse().unwrap_or_else(|error| panic!("{spec}: {error}"));
+    let key = KeySource::parse(key).unwrap_or_else(|error| panic!("{error}"));
+    match Backend::new(&spec, key, &server.aws()) {
+        Ok(Some(backend)) => Embedder::new(backend),
+        Ok(None) => panic!("no embedder"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn this_build_has_no_minilm_and_says_so() {
+    let aws = Server::refusing().await.aws();
+    let error = Backend::new(&Spec::MiniLm, KeySource::None, &aws).err().map(|error| error.to_string());
+    assert!(
+        error.as_deref().is_some_and(|text| text.starts_with("this build has no minilm; accepted: none, ")),
+        "{error:?}"
+    );
+    assert!(Backend::new(&Spec::None, KeySource::None, &aws).is_ok_and(|backend| backend.is_none()));
+}

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
+use mneme_embed::backend::Backend;
+use mneme_embed::embedder::Embedder;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -35,6 +38,9 @@ pub struct Shared {
     pub table: Table,
     /// The time.
     pub clock: Clock,
+    /// What clients of AWS's services are made of.
+    pub(crate) aws: SdkConfig,
+    pub(crate) embedder: OnceLock<Embedder<Backend>>,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
     pub(crate) turns: Turns,
@@ -57,12 +63,14 @@ impl Deref for Cache {
 }
 
 impl Cache {
-    /// A cache over `table`, with a deadline far off.
-    pub fn new(config: Config, table: Table, clock: Clock) -> Self {
+    /// A cache over `table`, with a deadline far off. `aws`: what an embedder's clients are made of.
+    pub fn new(config: Config, table: Table, aws: SdkConfig, clock: Clock) -> Self {
         let shared = Shared {
             config,
             table,
             clock,
+            aws,
+            embedder: OnceLock::new(),
             opened: AtomicBool::new(false),
             registered: Mutex::default(),
             turns: Turns::default(),

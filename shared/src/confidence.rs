@@ -1,6 +1,23 @@
 //! How far a cached answer is to be trusted.
 
 use mneme_guard::{ConversationSignature, Verdict, VetoKind, compare_conversations, probability_of_similarity};
+use serde::{Deserialize, Serialize};
+
+/// Whether the guard takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+}
+
+impl From<bool> for Guard {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+}
 
 /// `p × confidence_score × 0.5^(age / half-life)`, in [0, 1] for `p` in [0, 1]; without a half-life age does not
 /// matter. `p`: the probability that the answer is right, or, without the guard, the similarity.
@@ -12,21 +29,21 @@ pub fn confidence(p: f64, confidence_score: f64, age_secs: i64, half_life_secs: 
 /// What speaks for the answer to a stored question being right for another one, `similarity` being the cosine of their
 /// embeddings: a contradiction, or the probability that it is.
 ///
-/// Of a stored question that nothing is known of but its vector, the similarity alone speaks. With the `guard` off the probability
+/// Of a stored question that nothing is known of but its vector, the similarity alone speaks. With the guard off the probability
 /// is the similarity itself, but what was said before a message that leans on it must agree all the same: the last message
 /// alone is never the key.
 pub fn verdict(
     question: &ConversationSignature,
     stored: Option<&ConversationSignature>,
     similarity: f32,
-    guard: bool,
+    guard: Guard,
 ) -> Verdict {
     let compared = stored.map(|stored| compare_conversations(question, stored, similarity));
     match compared {
         None if question.leans() => Verdict::Vetoed(VetoKind::Context),
         Some(Verdict::Vetoed(VetoKind::Context)) => Verdict::Vetoed(VetoKind::Context),
-        Some(verdict) if guard => verdict,
-        None if guard => Verdict::Probability(probability_of_similarity(similarity)),
+        Some(verdict) if guard == Guard::On => verdict,
+        None if guard == Guard::On => Verdict::Probability(probability_of_similarity(similarity)),
         _ => Verdict::Probability(similarity.into()),
     }
 }
@@ -58,13 +75,13 @@ mod tests {
         let (one, other) = (of("Order 48213?"), of("Order 48231?"));
         let plain = Conversation::of_query("Where is my invoice?").signature;
         let context = Verdict::Vetoed(VetoKind::Context);
-        for guard in [true, false] {
+        for guard in [Guard::On, Guard::Off] {
             assert_eq!(verdict(&one, None, 1.0, guard), context);
             assert_eq!(verdict(&one, Some(&other), 1.0, guard), context);
             assert!(matches!(verdict(&one, Some(&one), 1.0, guard), Verdict::Probability(p) if p > 0.9));
         }
-        assert_eq!(verdict(&plain, None, 0.5, false), Verdict::Probability(0.5));
-        assert_eq!(verdict(&plain, None, 0.5, true), Verdict::Probability(probability_of_similarity(0.5)));
+        assert_eq!(verdict(&plain, None, 0.5, Guard::Off), Verdict::Probability(0.5));
+        assert_eq!(verdict(&plain, None, 0.5, Guard::On), Verdict::Probability(probability_of_similarity(0.5)));
     }
 
     #[test]

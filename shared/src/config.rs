@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use mneme_embed::key::KeySource;
+use mneme_embed::spec::Spec;
+
 /// How a created table is billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Billing {
@@ -40,9 +43,13 @@ pub struct Config {
     pub billing: Billing,
     /// `MNEME_GSI_PROJECTION`.
     pub projection: IndexProjection,
-    /// `MNEME_EMBEDDER_FINGERPRINT`; `None`: whatever the table is stamped with.
+    /// `MNEME_EMBEDDER`: what embeds the texts that come without a vector.
+    pub embedder: Spec,
+    /// `MNEME_EMBEDDER_API_KEY`: where its key is.
+    pub embedder_key: KeySource,
+    /// `MNEME_EMBEDDER_FINGERPRINT`, or else the embedder's own; `None`: whatever the table is stamped with.
     pub fingerprint: Option<String>,
-    /// `MNEME_EMBEDDER_DIM`; `None`: whatever the table is stamped with.
+    /// `MNEME_EMBEDDER_DIM`, or else the embedder's own; `None`: whatever the table is stamped with.
     pub dim: Option<u32>,
     /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]; a semantic hit is at least this similar.
     pub similarity_threshold: f32,
@@ -131,6 +138,42 @@ impl RawEnv {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
+    fn embedder(&mut self) -> (Spec, KeySource) {
+        let embedder = self.take("MNEME_EMBEDDER").unwrap_or_default().parse::<Spec>();
+        if let Err(error) = &embedder {
+            self.complaints.push(format!("MNEME_EMBEDDER: {error}"));
+        }
+        // Neither the key nor what was taken for one is ever repeated.
+        let key = match KeySource::parse(&self.take("MNEME_EMBEDDER_API_KEY").unwrap_or_default()) {
+            Ok(key) => key,
+            Err(error) => {
+                self.complaints.push(format!("MNEME_EMBEDDER_API_KEY: {error}"));
+                KeySource::None
+            }
+        };
+        if key != KeySource::None && embedder.as_ref().is_ok_and(|embedder| !matches!(embedder, Spec::OpenAi(_))) {
+            self.complaints.push(
+                "MNEME_EMBEDDER_API_KEY is only for MNEME_EMBEDDER=openai:<model>@<base URL>: drop it or set that"
+                    .to_owned(),
+            );
+        }
+        (embedder.unwrap_or_default(), key)
+    }
+
+    /// `MNEME_EMBEDDER_DIM`, which may say no other length than the embedder has, where that is known.
+    fn dim(&mut self, embedder: &Spec) -> Option<u32> {
+        let own = embedder.dim().and_then(|dim| u32::try_from(dim).ok());
+        let given =
+            self.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
+        if let (Some(given), Some(own)) = (given, own)
+            && given != own
+        {
+            self.complaints
+                .push(format!("MNEME_EMBEDDER_DIM={given} is not the {own} of MNEME_EMBEDDER: drop one of the two"));
+        }
+        given.or(own)
+    }
+
     fn billing(&mut self) -> Billing {
         let provisioned =
             self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);
@@ -190,6 +233,8 @@ impl Config {
             env.complaints
                 .push(format!("MNEME_TABLE_NAME={table_name:?} is not a table name: 3 to 255 of a-z A-Z 0-9 _ - ."));
         }
+        let (embedder, embedder_key) = env.embedder();
+        let dim = env.dim(&embedder);
         let positive = "a whole number from 1";
         let from_zero = "a whole number from 0";
         let config = Self {
@@ -201,8 +246,10 @@ impl Config {
                 IndexProjection::KeysOnly,
                 &[("KEYS_ONLY", IndexProjection::KeysOnly), ("ALL", IndexProjection::All)],
             ),
-            fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT"),
-            dim: env.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |d| (1..=65536).contains(d)),
+            fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT").or_else(|| embedder.fingerprint()),
+            dim,
+            embedder,
+            embedder_key,
             similarity_threshold: env
                 .parse("MNEME_SIMILARITY_THRESHOLD", 0.85, "a number from -1 to 1", |t| (-1.0..=1.0).contains(t)),
             confidence_cutoff: env
@@ -285,6 +332,27 @@ mod tests {
         assert_eq!(complaints.len(), 15, "{complaints:#?}");
         assert!(complaints[0].contains("MNEME_TABLE_NAME"));
         assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
+    }
+
+    #[test]
+    fn an_embedder_brings_its_stamp() {
+        let table = ("MNEME_TABLE_NAME", "cache");
+        let titan = ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:512");
+        let config = read(&[table, titan]).unwrap();
+        assert_eq!((config.fingerprint, config.dim), (config.embedder.fingerprint(), Some(512)));
+        let own = read(&[table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")]).unwrap();
+        assert_eq!((own.fingerprint.as_deref(), own.dim), (Some("ours"), Some(512)));
+
+        let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_DIM", "1024")]).unwrap_err();
+        assert!(complaints[0].contains("MNEME_EMBEDDER_DIM=1024 is not the 512"), "{complaints:?}");
+        let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_API_KEY", "sk-secret")]).unwrap_err();
+        assert!(complaints[0].contains("is only for MNEME_EMBEDDER=openai") && !complaints[0].contains("sk-secret"));
+        let bad = [table, ("MNEME_EMBEDDER", "titan"), ("MNEME_EMBEDDER_API_KEY", "sk secret")];
+        let ConfigError(complaints) = read(&bad).unwrap_err();
+        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert!(
+            complaints.iter().all(|complaint| complaint.contains("accepted: ") && !complaint.contains("sk secret"))
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// The vector has another length than the cache's vectors.
     EmbedderDimensionError,
+    /// The embedder failed or could not be reached: mend the deployment, or try again.
+    EmbedderError,
     /// The configured embedder is not the one the table was stamped with.
     EmbedderMismatchError,
     /// The caller may not use this namespace: use another, or ask for the right.
@@ -33,6 +35,7 @@ impl ErrorKind {
         match self {
             Self::InvalidRequest => "InvalidRequest",
             Self::EmbedderDimensionError => "EmbedderDimensionError",
+            Self::EmbedderError => "EmbedderError",
             Self::EmbedderMismatchError => "EmbedderMismatchError",
             Self::NamespaceForbidden => "NamespaceForbidden",
             Self::NotFound => "NotFound",
@@ -53,7 +56,7 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
             Self::CheckpointError => 501,
-            Self::StoreBackendError => 503,
+            Self::EmbedderError | Self::StoreBackendError => 503,
             Self::Internal => 500,
         }
     }
@@ -61,7 +64,7 @@ impl ErrorKind {
     /// Whether it is the cache's or the table's, and no caller could have prevented it.
     pub fn is_ours(self) -> bool {
         match self {
-            Self::StoreBackendError | Self::Internal => true,
+            Self::EmbedderError | Self::StoreBackendError | Self::Internal => true,
             Self::InvalidRequest
             | Self::EmbedderDimensionError
             | Self::EmbedderMismatchError
@@ -77,6 +80,7 @@ impl ErrorKind {
         match self {
             Self::InvalidRequest => "The request is not valid",
             Self::EmbedderDimensionError => "The embedding has the wrong dimension",
+            Self::EmbedderError => "The query could not be embedded",
             Self::EmbedderMismatchError => "The cache belongs to another embedder",
             Self::NamespaceForbidden => "The namespace is not the caller's",
             Self::NotFound => "Nothing is stored there",

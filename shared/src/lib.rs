@@ -7,19 +7,22 @@
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
 //! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
 //! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
+//! | vectors of texts | [`embedder`], `mneme_embed` |
 //! | whether an answer may be served | [`confidence`] |
-//! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
+//! | what a function works with | [`cache`], [`config`], [`aws`], [`clock`], [`recorder`] |
 //! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
 //! | what a caller may do, what the log says of it | [`access`], [`invocation`], [`report`] |
 //! | a function's main loop | [`runtime`] |
 
 pub mod access;
+pub mod aws;
 pub mod cache;
 pub mod census;
 pub mod clock;
 pub mod confidence;
 pub mod config;
 pub mod directory;
+pub mod embedder;
 pub mod embedding;
 pub mod entries;
 pub mod entry;

@@ -53,6 +53,8 @@ pub enum Metric {
     /// …
     MissesNoEmbedding,
     /// …
+    MissesEmbedderFailure,
+    /// …
     MissesBypass,
     /// Cosine similarity of the answer, or of the nearest entry where it was not good enough.
     Similarity,
@@ -74,6 +76,7 @@ impl Metric {
             Self::MissesRejected => "MissesRejected",
             Self::MissesVetoed => "MissesVetoed",
             Self::MissesNoEmbedding => "MissesNoEmbedding",
+            Self::MissesEmbedderFailure => "MissesEmbedderFailure",
             Self::MissesBypass => "MissesBypass",
             Self::Similarity => "Similarity",
             Self::EntriesStored => "EntriesStored",

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::Client;
 use futures::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::EnvFilter;
 
+use crate::aws;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -55,8 +57,9 @@ pub async fn start() -> Option<Cache> {
     tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter).init();
     match Config::from_env() {
         Ok(config) => {
-            let table = Table::connect(&config.table_name).await;
-            Some(Cache::new(config, table, Clock::System))
+            let aws = aws::from_env().await;
+            let table = Table::over(&Client::new(&aws), &config.table_name);
+            Some(Cache::new(config, table, aws, Clock::System))
         }
         Err(error) => {
             tracing::error!(complaints = ?error.0, "the configuration is not usable");

@@ -3,8 +3,10 @@
 //! - [`stack`]: the real function binaries over an embedded DynamoDB, and a client for both APIs.
 //! - [`invariants`]: what must hold of the table whatever has happened.
 //! - [`proxy`]: what the functions send to DynamoDB, seen and, where a test says so, spoilt on the way.
+//! - [`embedder`]: what stands in an embedding service's place.
 //! - [`fault`]: in which ways; [`lag`]: how far the indexes are behind.
 
+pub mod embedder;
 pub mod fault;
 pub mod invariants;
 pub mod lag;

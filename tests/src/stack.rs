@@ -88,6 +88,11 @@ impl Stack {
         Self::alone(&[], Options { max_instances: instances, timeout, ..Options::default() }).await
     }
 
+    /// With `variables`, and functions that have `timeout` for an invocation.
+    pub async fn with_time(variables: &[(&str, &str)], timeout: Duration) -> Self {
+        Self::alone(variables, Options { timeout, ..Options::default() }).await
+    }
+
     /// With functions that have `memory_mib` of memory.
     pub async fn small(memory_mib: u32) -> Self {
         Self::alone(&[], Options { memory_mib, ..Options::default() }).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use aws_config::SdkConfig;
 use mneme_core::cache::Cache;
 use mneme_core::clock::Clock;
 use mneme_core::config::Config;
@@ -33,7 +34,8 @@ impl Timed {
         let config =
             Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
         let now = Arc::new(AtomicI64::new(START));
-        let cache = Cache::new(config, Table::over(&stack.dynamodb(), TABLE), Clock::Fixed(now.clone()));
+        let table = Table::over(&stack.dynamodb(), TABLE);
+        let cache = Cache::new(config, table, SdkConfig::builder().build(), Clock::Fixed(now.clone()));
         Self { cache, now, _stack: stack }
     }
 

@@ -12,6 +12,7 @@ mod clock;
 mod configuration;
 mod conversations;
 mod delete;
+mod embedder;
 mod errors;
 mod events;
 mod eviction;

@@ -50,6 +50,13 @@ ALLOWED = {
     "touch": (OPEN | {"UpdateItem"}, set()),
     "vacuum": (OPEN | {"BatchGetItem", "Scan", "PutItem", "UpdateItem", "DeleteItem"}, {LRU}),
 }
+# Functions that embed, and what they may do for it, each where a parameter says so.
+EMBEDDING = {"calibrate", "lookup", "put"}
+EMBEDDER = {
+    "OnBedrock": ({"bedrock:InvokeModel"}, "EmbedderModelArns"),
+    "WithApiKey": ({"secretsmanager:GetSecretValue", "ssm:GetParameter"}, "EmbedderApiKeyArn"),
+    "OwnApiKeyKey": ({"kms:Decrypt"}, "EmbedderApiKeyKeyArn"),
+}
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 # What SAM itself gives every function: its logs, and X-Ray, whose actions know no resources.
@@ -64,6 +71,16 @@ PATTERNS = [
     ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),
     ("SimilarityThreshold", ["", "0.85", "-1", "1", "-0.5", "1.0"], ["2", "..", "-", "1.5", "85"]),
     ("ConfidenceCutoff", ["", "0", "0.7", "1"], ["7", "-0.1", ".", "1.1"]),
+    (
+        "Embedder",
+        ["", "none", "minilm", "bedrock:amazon.titan-embed-text-v2:0:512", "openai:m@https://api.openai.com/v1"],
+        ["titan", "openai:m", "bedrock:", "minilm:7"],
+    ),
+    (
+        "EmbedderApiKeyArn",
+        ["", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"],
+        ["sk-a-key-itself", "arn:aws:s3:::bucket"],
+    ),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
 # Functions without an alarm on their time.
@@ -141,16 +158,14 @@ def check_functions(template: dict) -> None:
         logs = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
         check(f"{function}: log group", logs["LogGroupName"], {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{function}"})
         check(f"{function}: retention", logs["RetentionInDays"], {"Ref": "LogRetentionDays"})
-        # Changed parameters reach the alias only through the version's description.
-        used = parameters_in([defaults, properties.get("MemorySize")], template) - {"DeploymentType"}
-        described = parameters_in(properties["VersionDescription"], template)
-        check(f"{function}: parameters that the version's description lacks", used - described, set())
-    parameters = [template["Parameters"][name] for name in described]
-    longest = [
-        p.get("MaxLength") or max(len(str(value)) for value in p.get("AllowedValues", [p.get("MaxValue")]))
-        for p in parameters
-    ]
-    check("the version's description fits 256 characters", sum(longest) + len(longest) - 1 <= 256)
+        # Changed parameters reach the alias only through the number of the settings.
+        numbered = {"Fn::Sub": "settings ${Settings.VersionNumber}"}
+        check(f"{function}: version's description", properties["VersionDescription"], numbered)
+        used = parameters_in([defaults, properties.get("MemorySize"), properties.get("Layers")], template)
+        described = parameters_in(template["Resources"]["Settings"]["Properties"]["Content"], template)
+        check(f"{function}: parameters that the settings lack", used - described, {"DeploymentType"})
+        layers = {"Fn::If": ["WithMinilmLayer", [{"Ref": "MinilmLayerArn"}], {"Ref": "AWS::NoValue"}]}
+        check(f"{function}: layer", properties.get("Layers"), layers if function in EMBEDDING else None)
 
 
 def check_settings(template: dict) -> None:
@@ -215,12 +230,15 @@ def check_permissions(template: dict, expanded: dict) -> None:
     check("functions with a list of actions", set(ALLOWED), set(FUNCTIONS))
     for function in FUNCTIONS:
         policies = template["Resources"][logical(function)]["Properties"].get("Policies", [])
-        actions, indexes, key = set(), set(), set()
+        actions, indexes, key, embedder = set(), set(), set(), {}
         written_out = [policy for policy in policies if isinstance(policy, dict) and "Statement" in policy]
         check(f"{function}: policies are written out", written_out, policies)
         for statement in (statement for policy in written_out for statement in policy["Statement"]):
             if "Fn::If" in statement:
                 condition, statement, otherwise = statement["Fn::If"]
+                if condition in EMBEDDER:
+                    embedder[condition] = (set(as_list(statement["Action"])), statement["Resource"].get("Ref"))
+                    continue
                 check(f"{function}: key", (condition, otherwise), ("OwnTableKey", {"Ref": "AWS::NoValue"}))
                 check(f"{function}: key's resource", statement["Resource"], {"Ref": "TableKeyArn"})
                 check(f"{function}: key through DynamoDB", "kms:ViaService" in statement["Condition"]["StringEquals"])
@@ -239,6 +257,7 @@ def check_permissions(template: dict, expanded: dict) -> None:
                 named = {"Stamp"}
             actions |= named
         check(f"{function}: actions on the table and indexes", (actions, indexes), ALLOWED[function])
+        check(f"{function}: what it embeds with", embedder, EMBEDDER if function in EMBEDDING else {})
         writes = actions & {"PutItem", "UpdateItem", "DeleteItem"}
         check(f"{function}: actions on the key", key, (KEY_WRITE if writes else KEY_READ) if actions else set())
     elements = {"Action", "Resource", "NotAction", "NotResource"}

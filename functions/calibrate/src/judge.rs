@@ -1,6 +1,7 @@
 //! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
 
-use mneme_core::confidence::verdict;
+use mneme_core::cache::Cache;
+use mneme_core::confidence::{Guard, verdict};
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::error::Error;
@@ -8,8 +9,7 @@ use mneme_core::question::Question;
 use mneme_core::replica::similarity;
 use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, probability_of_similarity};
 
-use crate::Switch;
-use crate::pair::{Pair, Side};
+use crate::pair::{Fields, Pair, Side};
 
 /// How far past 1 a similarity may be that another program rounded.
 const ROUNDING: f64 = 1e-4;
@@ -17,7 +17,7 @@ const ROUNDING: f64 = 1e-4;
 /// Sees pairs as a lookup would: one question asked, the other stored.
 pub(crate) struct Judge<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) guard: Switch,
+    pub(crate) guard: Guard,
 }
 
 /// A pair as a lookup sees it.
@@ -36,8 +36,8 @@ impl Judge<'_> {
 
     fn see_one(&self, place: &str, pair: &Pair) -> Result<Seen, Error> {
         let same = pair.same;
-        let (a, b) = (self.question(place, "a", &pair.a)?, self.question(place, "b", &pair.b)?);
-        let questions = a.zip(b);
+        let of_side = |name, Side(side): &Side| question(&format!("{place}.{name}"), side, self.config);
+        let questions = of_side("a", &pair.a)?.zip(of_side("b", &pair.b)?);
         let similarity = similarity_of(place, pair)?;
         if let Some((a, b)) = &questions
             && a.hash == b.hash
@@ -51,37 +51,63 @@ impl Judge<'_> {
         let similarity = similarity.ok_or_else(|| {
             Error::invalid(
                 format!("{place}: neither embeddings of both sides nor a similarity"),
-                "send an `embedding` with each side, or the `similarity` of the pair; texts are not embedded here",
+                "send an `embedding` with each side, or the `similarity` of the pair, or configure MNEME_EMBEDDER",
             )
         })?;
         let (judged, veto) = match (&questions, self.guard) {
             (Some((a, b)), _) if a.partition != b.partition => (Judged::Vetoed, Some("partition")),
-            (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard == Switch::On) {
+            (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard) {
                 Verdict::Vetoed(kind) => (Judged::Vetoed, Some(name(kind))),
                 Verdict::Probability(probability) => (Judged::Confident(probability), None),
             },
-            (None, Switch::On) => (Judged::Confident(probability_of_similarity(similarity)), None),
-            (None, Switch::Off) => (Judged::Confident(similarity.into()), None),
+            (None, Guard::On) => (Judged::Confident(probability_of_similarity(similarity)), None),
+            (None, Guard::Off) => (Judged::Confident(similarity.into()), None),
         };
         Ok(Seen { pair: LabelledPair { similarity: similarity.into(), judged, same }, veto })
     }
-
-    /// The question of a side; `None` when it has no text.
-    fn question(&self, place: &str, name: &str, Side(side): &Side) -> Result<Option<Question>, Error> {
-        if side.query.is_none() && side.messages.is_none() && side.context.is_none() {
-            return Ok(None);
-        }
-        Question::of(side.query.as_deref(), side.messages.as_deref(), side.context.as_ref(), self.config)
-            .map(Some)
-            .map_err(|mut error| {
-                error.detail = format!("{place}.{name}: {}", error.detail);
-                error
-            })
-    }
 }
 
-/// The cosine similarity of a pair: of its embeddings, or as it was sent; `None` with neither. This is where an embedder
-/// would embed texts.
+/// Has the texts embedded of the pairs that need it, where an embedder is configured.
+///
+/// Errors: those of [`Cache::embed`], and `InvalidRequest` and `EntryTooLarge` for a side that is no question, naming the side.
+pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error> {
+    if !cache.embeds() {
+        return Ok(());
+    }
+    let mut sides = Vec::new();
+    for (at, pair) in pairs.iter_mut().enumerate().filter(|(_, pair)| pair.similarity.is_none()) {
+        for (name, Side(side)) in [("a", &mut pair.a), ("b", &mut pair.b)] {
+            if side.embedding.is_none()
+                && let Some(question) = question(&format!("pairs[{at}].{name}"), side, &cache.config)?
+            {
+                sides.push((at, name, side, question.message));
+            }
+        }
+    }
+    let texts: Vec<&str> = sides.iter().map(|(.., text)| text.as_str()).collect();
+    let embedded = cache.embed(&texts).await;
+    for ((at, name, side, _), vector) in sides.into_iter().zip(embedded) {
+        side.embedding = Some(vector.map_err(|error| at_place(&format!("pairs[{at}].{name}"), error))?);
+    }
+    Ok(())
+}
+
+/// The question of a side; `None` when it has no text.
+fn question(place: &str, side: &Fields, config: &Config) -> Result<Option<Question>, Error> {
+    if side.query.is_none() && side.messages.is_none() && side.context.is_none() {
+        return Ok(None);
+    }
+    Question::of(side.query.as_deref(), side.messages.as_deref(), side.context.as_ref(), config)
+        .map(Some)
+        .map_err(|error| at_place(place, error))
+}
+
+fn at_place(place: &str, mut error: Error) -> Error {
+    error.detail = format!("{place}: {}", error.detail);
+    error
+}
+
+/// The cosine similarity of a pair: of its embeddings, or as it was sent; `None` with neither.
 fn similarity_of(place: &str, pair: &Pair) -> Result<Option<f32>, Error> {
     let embeddings = (&pair.a.0.embedding, &pair.b.0.embedding);
     match (pair.similarity, embeddings) {

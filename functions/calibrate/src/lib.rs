@@ -7,6 +7,7 @@ mod pair;
 use std::collections::BTreeMap;
 
 use mneme_core::cache::Cache;
+use mneme_core::confidence::Guard;
 use mneme_core::error::Error;
 use mneme_core::event::Reply;
 use mneme_core::invocation::Invocation;
@@ -31,23 +32,13 @@ pub struct Request {
     #[serde(default = "f1")]
     pub target: Target,
     /// Whether the guard compares the texts; as configured when absent.
-    pub guard: Option<Switch>,
+    pub guard: Option<Guard>,
     /// The least confidence that is served, in [0, 1]; as configured when absent.
     pub cutoff: Option<f64>,
 }
 
 fn f1() -> Target {
     Target::F1
-}
-
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Switch {
-    /// On.
-    On,
-    /// Off.
-    Off,
 }
 
 /// The best threshold, and what it yields.
@@ -67,7 +58,7 @@ pub struct Response {
     /// [`mneme_guard::VetoKind`], or `partition`.
     pub vetoed: BTreeMap<&'static str, Labels>,
     /// Whether the guard was on.
-    pub guard: Switch,
+    pub guard: Guard,
     /// The least confidence that counted as served.
     pub cutoff: f64,
 }
@@ -116,7 +107,7 @@ impl From<&CurvePoint> for Yield {
     }
 }
 
-/// The operation. It reads nothing but the request and the configuration: whoever may call the function may calibrate,
+/// The operation. It reads nothing but the request and the configuration, and has the embedder embed what comes without vectors: whoever may call the function may calibrate,
 /// whatever namespaces the caller is bound to.
 #[derive(Debug)]
 pub struct Calibrate;
@@ -127,7 +118,7 @@ impl Operation for Calibrate {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, _: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let Request { pairs, target, guard, cutoff } = request;
+        let Request { mut pairs, target, guard, cutoff } = request;
         let config = &cache.config;
         if pairs.len() > MOST_PAIRS {
             return Err(Error::invalid(
@@ -142,7 +133,8 @@ impl Operation for Calibrate {
                 "send a number from 0 to 1, or none for the configured one",
             ));
         }
-        let guard = guard.unwrap_or(if config.guard { Switch::On } else { Switch::Off });
+        let guard = guard.unwrap_or_else(|| config.guard.into());
+        judge::embed(cache, &mut pairs).await?;
         let seen = Judge { config, guard }.see(&pairs)?;
         let labelled: Vec<LabelledPair> = seen.iter().map(|seen| seen.pair).collect();
         let found = mneme_guard::calibrate(&labelled, target, cutoff).map_err(refused)?;

@@ -1,6 +1,6 @@
 //! Whether a row that may be close enough answers the question.
 
-use mneme_core::confidence::{confidence, is_servable, verdict};
+use mneme_core::confidence::{Guard, confidence, is_servable, verdict};
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
@@ -25,7 +25,13 @@ pub(crate) struct Judged {
 impl Judged {
     /// `None` for a row that is none for this question: of another namespace, partition or dimension, expired, or not close
     /// enough. `guard`: whether it is to be compared by what it asks, too.
-    pub(crate) fn of(entry: Entry, asked: &Asked, embedding: &Embedding, guard: bool, config: &Config) -> Option<Self> {
+    pub(crate) fn of(
+        entry: Entry,
+        asked: &Asked,
+        embedding: &Embedding,
+        guard: Guard,
+        config: &Config,
+    ) -> Option<Self> {
         let vector = entry.vector().filter(|vector| vector.dim() == embedding.dim())?;
         let similarity = similarity(embedding.as_slice(), vector.as_slice());
         let is_own = entry.namespace == asked.namespace && entry.partition == asked.question.partition;

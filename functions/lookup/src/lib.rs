@@ -5,14 +5,17 @@ mod judge;
 mod search;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
+use mneme_core::confidence::Guard;
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::{Error, ErrorKind};
-use mneme_core::event::{self, Fields, Reply, batch};
+use mneme_core::event::batch::{self, BatchResult};
+use mneme_core::event::{self, Fields, Reply};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::{MOST_REPLY_BYTES, escaped_bytes};
@@ -49,7 +52,8 @@ pub struct Request {
     /// Where to look; `default` when absent.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The vector of the query, or of the last message; without one only the exact layer runs.
+    /// The vector of the query, or of the last message; without one the configured embedder embeds it, where the exact layer has
+    /// no answer. Without an embedder, only the exact layer runs.
     pub embedding: Option<Embedding>,
     /// Forces a miss: nothing is read.
     #[serde(default)]
@@ -58,16 +62,6 @@ pub struct Request {
     pub threshold: Option<f64>,
     /// `off`: similarity alone decides, where the configuration lets requests say so; `on`: the guard does in any case.
     pub guard: Option<Guard>,
-}
-
-/// Whether the guard takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Guard {
-    /// It does.
-    On,
-    /// It does not.
-    Off,
 }
 
 /// Which layer answered.
@@ -96,6 +90,8 @@ pub enum MissReason {
     Vetoed,
     /// No exact match, and no vector to go on with.
     NoEmbedding,
+    /// No exact match, and the embedder made no vector.
+    EmbedderFailure,
     /// The caller asked for a miss.
     Bypass,
 }
@@ -159,21 +155,7 @@ pub enum Response {
     /// Of each, in the order of the request.
     Batch {
         /// One per question.
-        results: Vec<BatchResult>,
-    },
-}
-
-/// What became of one question of a batch.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum BatchResult {
-    /// A hit or a miss.
-    Answered(Answer),
-    /// It could not be asked.
-    Failed {
-        /// Why, as in an HTTP error's body.
-        #[serde(serialize_with = "batch::as_problem")]
-        error: Error,
+        results: Vec<BatchResult<Answer>>,
     },
 }
 
@@ -207,7 +189,7 @@ impl Operation for Lookup {
             }
         };
         let result = |answer: Result<Answer, Error>| match answer.and_then(&mut fitting) {
-            Ok(answer) => BatchResult::Answered(answer),
+            Ok(answer) => BatchResult::Done(answer),
             Err(error) => {
                 invocation.fail("a question of the batch", &error);
                 BatchResult::Failed { error }
@@ -262,6 +244,9 @@ impl Lookup {
                 true => Found::Miss(Miss::of(MissReason::Bypass)),
                 false => found.next().ok_or_else(|| Error::internal("a question was not looked for"))??,
             };
+            if let Some(error) = asked.embed_error() {
+                invocation.fail("embedding the query", error);
+            }
             self.recorder.record(&asked.namespace, counts(&found));
             observe(invocation, &found);
             if let Found::Hit { entry, .. } = &found
@@ -302,7 +287,15 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     invocation.enter(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     Ok(Checked {
-        asked: Asked { question, namespace, embedding, threshold, guard, now_secs: cache.now_secs() },
+        asked: Asked {
+            question,
+            namespace,
+            embedding,
+            embedded: OnceLock::new(),
+            threshold,
+            guard,
+            now_secs: cache.now_secs(),
+        },
         bypass,
     })
 }
@@ -327,6 +320,7 @@ fn observe(invocation: &Invocation, found: &Found) {
                 MissReason::Rejected => &[Metric::Misses, Metric::MissesRejected],
                 MissReason::Vetoed => &[Metric::Misses, Metric::MissesVetoed],
                 MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],
+                MissReason::EmbedderFailure => &[Metric::Misses, Metric::MissesEmbedderFailure],
                 MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
             },
             *best_similarity,

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
-use mneme_core::confidence::{confidence, is_servable};
+use mneme_core::confidence::{Guard, confidence, is_servable};
 use mneme_core::config::Config;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
@@ -20,7 +21,7 @@ use mneme_guard::VetoKind;
 use tokio::time::Instant;
 
 use crate::judge::Judged;
-use crate::{Guard, Layer, MissReason};
+use crate::{Layer, MissReason};
 
 /// How many candidates are read with the counter; each further round reads twice as many.
 const CANDIDATES: usize = 3;
@@ -35,7 +36,10 @@ const MOST_READ: usize = 300;
 pub(crate) struct Asked {
     pub(crate) question: Question,
     pub(crate) namespace: Namespace,
+    /// As it was sent.
     pub(crate) embedding: Option<Embedding>,
+    /// What the embedder made of the message, once it was needed.
+    pub(crate) embedded: OnceLock<Result<Embedding, Error>>,
     pub(crate) threshold: f32,
     /// What the request says of the guard.
     pub(crate) guard: Option<Guard>,
@@ -43,6 +47,21 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// What it is compared by, as far as that is known by now.
+    fn vector(&self) -> Option<&Embedding> {
+        self.embedding.as_ref().or_else(|| self.embedded.get()?.as_ref().ok())
+    }
+
+    /// Why the embedder has no vector of it.
+    pub(crate) fn embed_error(&self) -> Option<&Error> {
+        self.embedded.get()?.as_ref().err()
+    }
+
+    /// Whether it is to be embedded, should the exact layer find nothing.
+    fn awaits_embedder(&self, cache: &Cache) -> bool {
+        self.embedding.is_none() && self.embedded.get().is_none() && cache.embeds()
+    }
+
     /// The key of its pair's pointer.
     fn pointer(&self) -> RowKey {
         RowKey::pointer(&self.namespace, &self.question.hash)
@@ -105,7 +124,8 @@ impl View {
     ///
     /// Reads, warm: one round of BatchGetItem of the counter, and of each question's pointer and best candidates; more only where
     /// the table has moved on, or a candidate turns out to be gone. On a namespace's first question with a vector its
-    /// packed segments, or, where there are none, the whole table, by one scan. Errors: of a question alone
+    /// packed segments, or, where there are none, the whole table, by one scan. Questions that came without a vector and have no
+    /// exact answer are embedded, all in one call, and their candidates read after that. Errors: of a question alone
     /// `EmbedderDimensionError`; of all `StoreBackendError`, `EmbedderMismatchError`.
     pub(crate) async fn search(&mut self, cache: &Cache, asked: &[&Asked]) -> Result<Vec<Result<Found, Error>>, Error> {
         let Pass { mut found, mut vanished } = self.pass(cache, asked, false).await?;
@@ -190,52 +210,60 @@ impl View {
             .collect();
         let keys: Vec<RowKey> = ids.iter().flatten().map(|id| (*id).into()).collect();
         cache.table.complete(&mut gathered.rows, keys).await?;
-        let mut namespaces: BTreeMap<&Namespace, Vec<(usize, Open<'_>)>> = BTreeMap::new();
-        for (at, ((asked, ids), suggested)) in asked.iter().zip(ids).zip(suggested).enumerate() {
-            namespaces.entry(&asked.namespace).or_default().push((at, Open { asked, ids, suggested }));
+        let mut namespaces: BTreeMap<&Namespace, Vec<Open<'_>>> = BTreeMap::new();
+        for (place, ((asked, ids), suggested)) in asked.iter().zip(ids).zip(suggested).enumerate() {
+            let open = Open { place, asked, ids, exact: Exact::Nothing, suggested };
+            namespaces.entry(&asked.namespace).or_default().push(open);
         }
         let mut found = Vec::with_capacity(asked.len());
-        for open in namespaces.into_values() {
-            let (places, open): (Vec<usize>, Vec<Open<'_>>) = open.into_iter().unzip();
-            found.extend(places.into_iter().zip(self.of_namespace(cache, open, gathered).await?));
+        let mut awaiting = Vec::new();
+        for mut open in namespaces.into_values() {
+            for question in &mut open {
+                let ids = std::mem::take(&mut question.ids);
+                question.exact = self.exact(cache, question.asked, ids, gathered).await?;
+            }
+            match open.iter().any(|question| question.awaits_embedder(cache)) {
+                true => awaiting.push(open),
+                false => self.semantic(cache, open, gathered, &mut found).await?,
+            }
+        }
+        let waiting = awaiting.iter().flatten().filter(|question| question.awaits_embedder(cache));
+        embed(cache, &waiting.map(|question| question.asked).collect::<Vec<_>>(), &gathered.counter).await;
+        for open in awaiting {
+            self.semantic(cache, open, gathered, &mut found).await?;
         }
         found.sort_unstable_by_key(|(at, _)| *at);
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
-    /// Both layers, for questions of one namespace.
-    async fn of_namespace(
+    /// What comes after the exact layer, for questions of one namespace; adds what they come to, with their places.
+    async fn semantic(
         &mut self,
         cache: &Cache,
         mut open: Vec<Open<'_>>,
         gathered: &mut Gathered,
-    ) -> Result<Vec<Result<Found, Error>>, Error> {
-        let mut exact = Vec::with_capacity(open.len());
-        for question in &mut open {
-            exact.push(self.exact(cache, question.asked, std::mem::take(&mut question.ids), gathered).await?);
-        }
-        let is_open = |asked: &Asked, exact: &Exact| asked.embedding.is_some() && !matches!(exact, Exact::Hit(_));
-        for (question, _) in open.iter().zip(&exact).filter(|(open, exact)| is_open(open.asked, exact)) {
+        found: &mut Vec<(usize, Result<Found, Error>)>,
+    ) -> Result<(), Error> {
+        for question in open.iter().filter(|question| question.is_compared()) {
             self.catch_up(cache, question.asked, gathered).await?;
         }
-        if gathered.caught_up {
-            open.iter_mut().for_each(|question| question.suggested = self.suggest(question.asked));
+        // What was suggested before is stale after a catching up, and nothing was for what had no vector yet.
+        for question in open.iter_mut().filter(|open| gathered.caught_up || open.asked.embedded.get().is_some()) {
+            question.suggested = self.suggest(question.asked);
         }
-        let keys: Vec<RowKey> = open
-            .iter()
-            .zip(&exact)
-            .filter(|(open, exact)| is_open(open.asked, exact))
-            .flat_map(|(question, _)| question.suggested.first.iter().map(|id| RowKey::from(*id)))
-            .collect();
+        let compared = open.iter().filter(|question| question.is_compared());
+        let keys: Vec<RowKey> =
+            compared.flat_map(|question| question.suggested.first.iter().map(|id| RowKey::from(*id))).collect();
         cache.table.complete(&mut gathered.rows, keys).await?;
-        let mut found = Vec::with_capacity(open.len());
-        for (Open { asked, suggested, .. }, exact) in open.into_iter().zip(exact) {
-            found.push(match asked.embedding.as_ref().map(|embedding| gathered.counter.check_dim(embedding.dim())) {
+        for Open { place, asked, exact, suggested, .. } in open {
+            let fits = asked.vector().map(|vector| gathered.counter.check_dim(vector.dim()));
+            let one = match fits {
                 Some(Err(error)) => Err(error),
                 _ => Ok(self.decide(cache, asked, exact, suggested, gathered).await?),
-            });
+            };
+            found.push((place, one));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The exact layer: the pair's live entry among `ids`, whose rows are gathered, or among what else there is of it.
@@ -250,7 +278,7 @@ impl View {
         if !matches!(exact, Exact::Nothing) {
             return Ok(exact);
         }
-        if self.replica.holds(&asked.namespace) || asked.embedding.is_some() {
+        if self.replica.holds(&asked.namespace) || asked.vector().is_some() || asked.awaits_embedder(cache) {
             self.catch_up(cache, asked, gathered).await?;
             return judge_exact(cache, asked, self.known(asked), &mut gathered.rows).await;
         }
@@ -278,8 +306,9 @@ impl View {
             Exact::Unservable => Some(MissReason::Rejected),
             Exact::Nothing => None,
         };
-        match &asked.embedding {
-            Some(embedding) => self.nearest(cache, asked, embedding, rejected, suggested, gathered).await,
+        match asked.vector() {
+            Some(vector) => self.nearest(cache, asked, vector, rejected, suggested, gathered).await,
+            None if asked.embed_error().is_some() => Ok(Found::Miss(Miss::of(MissReason::EmbedderFailure))),
             None => Ok(Found::Miss(Miss::of(rejected.unwrap_or(MissReason::NoEmbedding)))),
         }
     }
@@ -302,11 +331,8 @@ impl View {
 
     fn suggest(&mut self, asked: &Asked) -> Suggested {
         let candidates = asked
-            .embedding
-            .as_ref()
-            .map(|embedding| {
-                self.replica.candidates(&asked.namespace, asked.question.partition, embedding, asked.threshold)
-            })
+            .vector()
+            .map(|vector| self.replica.candidates(&asked.namespace, asked.question.partition, vector, asked.threshold))
             .unwrap_or_default();
         let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable() };
         suggested.first = suggested.next(CANDIDATES, None);
@@ -325,10 +351,8 @@ impl View {
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
         let Gathered { rows, counter, .. } = gathered;
-        let guard = match asked.guard {
-            Some(guard) => guard == Guard::On,
-            None => counter.guard(&asked.namespace, &cache.config),
-        };
+        let configured = || Guard::from(counter.guard(&asked.namespace, &cache.config));
+        let guard = asked.guard.unwrap_or_else(configured);
         let mut ids = std::mem::take(&mut suggested.first);
         let mut judged: Vec<Judged> = Vec::new();
         let mut seen = HashSet::new();
@@ -375,10 +399,42 @@ impl View {
 
 /// A question under way.
 struct Open<'a> {
+    /// Which of the request's it is.
+    place: usize,
     asked: &'a Asked,
     /// The entries that its exact answer may be in.
     ids: Vec<EntryId>,
+    exact: Exact,
     suggested: Suggested,
+}
+
+impl Open<'_> {
+    /// Whether the semantic layer is to answer it, and can.
+    fn is_compared(&self) -> bool {
+        self.asked.vector().is_some() && !matches!(self.exact, Exact::Hit(_))
+    }
+
+    fn awaits_embedder(&self, cache: &Cache) -> bool {
+        self.asked.awaits_embedder(cache) && !matches!(self.exact, Exact::Hit(_))
+    }
+}
+
+/// Has `asked` embedded, all together. A vector that does not fit the cache is the embedder's
+/// failure, not the caller's.
+async fn embed(cache: &Cache, asked: &[&Asked], counter: &Counter) {
+    if asked.is_empty() {
+        return;
+    }
+    let texts: Vec<&str> = asked.iter().map(|asked| asked.question.message.as_str()).collect();
+    for (asked, embedded) in asked.iter().zip(cache.embed(&texts).await) {
+        let fitting = |vector: Embedding| counter.check_dim(vector.dim()).map(|()| vector);
+        let fits = embedded.and_then(fitting);
+        if fits.is_err() {
+            cache.forget_embedded(&asked.question.message);
+        }
+        // It was empty a moment ago, and only this writes to it.
+        let _ = asked.embedded.set(fits);
+    }
 }
 
 /// What one pass has to go on.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use mneme_core::cache::Cache;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::MAX_TTL_SECS;
-use mneme_core::error::Error;
-use mneme_core::event::{self, Fields, Reply, batch};
+use mneme_core::error::{Error, ErrorKind};
+use mneme_core::event::batch::{self, BatchResult};
+use mneme_core::event::{self, Fields, Reply};
 use mneme_core::invocation::Invocation;
 use mneme_core::key::EntryId;
 use mneme_core::limits::within;
@@ -40,7 +41,8 @@ pub struct EntryRequest {
     /// Where; `default` when absent.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The vector of the query, or of the last message; without one only the exact layer finds the entry.
+    /// The vector of the query, or of the last message; without one the configured embedder embeds it. Without an embedder,
+    /// only the exact layer finds the entry.
     pub embedding: Option<Embedding>,
     /// What to keep with the answer; null: nothing.
     pub metadata: Option<Map<String, Value>>,
@@ -66,7 +68,7 @@ pub enum Response {
     /// Of each of a batch, in the order of the request.
     Batch {
         /// One per entry.
-        results: Vec<BatchResult>,
+        results: Vec<BatchResult<Stored>>,
     },
 }
 
@@ -77,20 +79,6 @@ pub struct Stored {
     pub id: EntryId,
     /// False when it replaced an entry for the same query.
     pub created: bool,
-}
-
-/// What became of one entry of a batch.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum BatchResult {
-    /// It is stored.
-    Stored(Stored),
-    /// It is not.
-    Failed {
-        /// Why, as in an HTTP error's body.
-        #[serde(serialize_with = "batch::as_problem")]
-        error: Error,
-    },
 }
 
 /// The operation.
@@ -110,41 +98,88 @@ impl Operation for Put {
         mut request: Fields,
     ) -> Result<Reply<Response>, Error> {
         let Some(entries) = request.remove("entries") else {
-            let entry = check(cache, invocation, event::parse(request)?)?;
-            let stored = store(cache, invocation, &[entry]).await.pop();
+            let mut entries = vec![check(cache, invocation, event::parse(request)?)];
+            embed(cache, &mut entries).await;
+            let stored = store_good(cache, invocation, entries).await.pop();
             let stored = stored.ok_or_else(|| Error::internal("nothing became of the entry"))??;
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
         let entries = batch::items("entries", entries, &request, MAX_BATCH)?;
         cache.open().await?;
-        Ok(Reply::ok(Response::Batch { results: store_batch(cache, invocation, entries).await }))
+        let checked = |entry| batch::parse_item(entry).and_then(|entry| check(cache, invocation, entry));
+        let mut entries: Vec<_> = entries.into_iter().map(checked).collect();
+        embed(cache, &mut entries).await;
+        let result = |result: Result<Stored, Error>| match result {
+            Ok(stored) => BatchResult::Done(stored),
+            Err(error) => {
+                invocation.observe(Metric::EntriesFailed, 1.0);
+                invocation.fail("an entry of the batch", &error);
+                BatchResult::Failed { error }
+            }
+        };
+        let results = store_good(cache, invocation, entries).await.into_iter().map(result).collect();
+        Ok(Reply::ok(Response::Batch { results }))
     }
 }
 
-/// Stores the good entries of a batch; what is wrong with another is its result.
-async fn store_batch(cache: &Cache, invocation: &Invocation, entries: Vec<Value>) -> Vec<BatchResult> {
-    let mut good = Vec::new();
-    let checked: Vec<Result<(), Error>> = entries
-        .into_iter()
-        .map(|entry| {
-            batch::parse_item(entry).and_then(|entry| check(cache, invocation, entry)).map(|entry| good.push(entry))
-        })
-        .collect();
-    let mut stored = store(cache, invocation, &good).await.into_iter();
-    let results = checked.into_iter().filter_map(|checked| match checked {
-        Ok(()) => stored.next(),
-        Err(error) => Some(Err(error)),
-    });
-    let result = |result: Result<Stored, Error>| match result {
-        Ok(stored) => BatchResult::Stored(stored),
-        Err(error) => {
-            invocation.observe(Metric::EntriesFailed, 1.0);
-            invocation.fail("an entry of the batch", &error);
-            BatchResult::Failed { error }
+/// An entry that can be stored, once it has its vector.
+struct Checked {
+    entry: NewEntry,
+    /// The message, where the embedder is to embed it or has.
+    embedded: Option<String>,
+}
+
+/// Gives the entries that came without a vector the embedder's, all in one call; one that cannot be embedded fails alone.
+async fn embed(cache: &Cache, entries: &mut [Result<Checked, Error>]) {
+    let mut waiting = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        waiting.extend(entry.as_ref().ok().and_then(|checked| checked.embedded.clone()).map(|text| (at, text)));
+    }
+    if waiting.is_empty() {
+        return;
+    }
+    let texts: Vec<&str> = waiting.iter().map(|(_, text)| text.as_str()).collect();
+    let embedded = cache.embed(&texts).await;
+    for ((at, _), vector) in waiting.iter().zip(embedded) {
+        match (vector, &mut entries[*at]) {
+            (Ok(vector), Ok(checked)) => checked.entry.embedding = Some(vector),
+            (Err(error), entry) => *entry = Err(error),
+            (Ok(_), Err(_)) => {}
         }
+    }
+}
+
+/// Stores the good ones of `entries`; what is wrong with another is what became of it.
+async fn store_good(
+    cache: &Cache,
+    invocation: &Invocation,
+    entries: Vec<Result<Checked, Error>>,
+) -> Vec<Result<Stored, Error>> {
+    let mut good = Vec::new();
+    let mut checked: Vec<Result<Option<String>, Error>> = Vec::new();
+    for entry in entries {
+        checked.push(entry.map(|Checked { entry, embedded }| {
+            good.push(entry);
+            embedded
+        }));
+    }
+    let mut stored = store(cache, invocation, &good).await.into_iter();
+    let result = |checked: Result<Option<String>, Error>| {
+        let embedded = match checked {
+            Ok(embedded) => embedded,
+            Err(error) => return Some(Err(error)),
+        };
+        let stored = stored.next();
+        let misfit = |stored: &Result<Stored, Error>| {
+            stored.as_ref().is_err_and(|error| error.kind == ErrorKind::EmbedderDimensionError)
+        };
+        if let Some(text) = embedded.filter(|_| stored.as_ref().is_some_and(misfit)) {
+            cache.forget_embedded(&text);
+        }
+        stored
     };
-    results.map(result).collect()
+    checked.into_iter().filter_map(result).collect()
 }
 
 /// The ranges whose last id one of the entries took.
@@ -184,7 +219,7 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
     results.into_iter().map(shown).collect()
 }
 
-fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<NewEntry, Error> {
+fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Checked, Error> {
     invocation.enter(&entry.namespace)?;
     let config = &cache.config;
     let EntryRequest { query, messages, context, .. } = &entry;
@@ -213,7 +248,8 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
             format!("send a key of 1 to {MAX_KEY_BYTES} bytes, or none"),
         ));
     }
-    Ok(NewEntry {
+    let embedded = (entry.embedding.is_none() && cache.embeds()).then(|| question.message.clone());
+    let entry = NewEntry {
         query_hash: question.hash,
         partition: question.partition,
         signature: question.signature,
@@ -226,5 +262,6 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.
         confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
         idempotency_key: entry.idempotency_key,
-    })
+    };
+    Ok(Checked { entry, embedded })
 }

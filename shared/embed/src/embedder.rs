@@ -1,8 +1,9 @@
 //! Texts in, vectors out: batches, checks, and the memory of what was embedded before.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use lru::LruCache;
@@ -15,22 +16,32 @@ use crate::provider::Provider;
 /// How many vectors an instance remembers: 6 MB of 1536 dimensions.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
+/// After how many calls in a row that were refused all texts are taken to be: as many as it takes to find one among 1,024.
+const MOST_REFUSED: usize = 10;
+
 /// A text's SHA-256: texts may be long, and the memory of an instance is no place to keep them.
 type TextHash = [u8; 32];
+
+fn hash_of(text: &str) -> TextHash {
+    Sha256::digest(text.as_bytes()).into()
+}
 
 /// A provider, with a bounded memory of the texts it has embedded.
 pub struct Embedder<P> {
     provider: P,
-    /// The length of its vectors, once known.
-    dim: OnceLock<usize>,
     remembered: Mutex<LruCache<TextHash, Vec<f32>>>,
+}
+
+impl<P: Provider> fmt::Debug for Embedder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedder").field("fingerprint", &self.fingerprint()).field("dim", &self.dim()).finish()
+    }
 }
 
 impl<P: Provider> Embedder<P> {
     /// Embeds by `provider`; nothing is sent before the first [`Self::embed`].
     pub fn new(provider: P) -> Self {
-        let dim = provider.dim().map(OnceLock::from).unwrap_or_default();
-        Self { provider, dim, remembered: Mutex::new(LruCache::new(REMEMBERED)) }
+        Self { provider, remembered: Mutex::new(LruCache::new(REMEMBERED)) }
     }
 
     /// What vectors it makes: provider, model, dimension where it is chosen, version. Stable; what a table is stamped with.
@@ -38,12 +49,25 @@ impl<P: Provider> Embedder<P> {
         self.provider.fingerprint()
     }
 
-    /// The length of its vectors; `None`: not known before the first reply.
+    /// The length of its vectors, where the configuration decides it.
     pub fn dim(&self) -> Option<usize> {
-        self.dim.get().copied()
+        self.provider.dim()
     }
 
-    /// The vectors of `texts`, in their order, each finite, not zero, and `[dim]`; not normalised.
+    /// Forgets that `text` was embedded: its vector turned out to be of no use.
+    pub fn forget(&self, text: &str) {
+        self.memory().pop(&hash_of(text));
+    }
+
+    fn recall(&self, hash: &TextHash) -> Option<Vec<f32>> {
+        self.memory().get(hash).cloned()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, LruCache<TextHash, Vec<f32>>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The vectors of `texts`, in their order, each finite, not zero, and `[dim]` where that is configured; not normalised.
     ///
     /// A text that stands there twice, or was embedded by this instance not long ago, costs nothing. The others go out in
     /// as many calls as the provider needs, several at once. It ends by the deadline: give one below the invocation's.
@@ -53,22 +77,19 @@ impl<P: Provider> Embedder<P> {
         for (at, text) in texts.iter().enumerate() {
             self.provider.check(text).map_err(|error| error.of_text(at))?;
         }
-        let hashes: Vec<TextHash> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
+        let hashes: Vec<TextHash> = texts.iter().map(|text| hash_of(text)).collect();
         let mut known: HashMap<TextHash, Vec<f32>> = HashMap::new();
         let mut unknown: Vec<usize> = Vec::new();
-        {
-            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            for (at, hash) in hashes.iter().enumerate() {
-                if known.contains_key(hash) {
-                    continue;
-                }
-                let vector = remembered.get(hash).cloned();
-                if vector.is_none() {
-                    unknown.push(at);
-                }
-                // A text that is asked for now is marked, so that it is asked for once.
-                known.insert(*hash, vector.unwrap_or_default());
+        for (at, hash) in hashes.iter().enumerate() {
+            if known.contains_key(hash) {
+                continue;
             }
+            let vector = self.recall(hash);
+            if vector.is_none() {
+                unknown.push(at);
+            }
+            // A text that is asked for now is marked, so that it is asked for once.
+            known.insert(*hash, vector.unwrap_or_default());
         }
         let limits = self.provider.limits();
         let calls =
@@ -78,6 +99,40 @@ impl<P: Provider> Embedder<P> {
             known.extend(vectors);
         }
         Ok(hashes.iter().map(|hash| known.get(hash).cloned().unwrap_or_default()).collect())
+    }
+
+    /// What becomes of each of `texts`, in their order: as [`Self::embed`], but a text that cannot be embedded has its own
+    /// error and costs the others nothing more than further calls, and one that is remembered has its vector whatever fails.
+    pub async fn embed_each(&self, texts: &[&str], deadline: Instant) -> Vec<Result<Vec<f32>, EmbedError>> {
+        let mut results: Vec<Option<Result<Vec<f32>, EmbedError>>> =
+            texts.iter().map(|text| self.recall(&hash_of(text)).map(Ok)).collect();
+        let unknown = (0..texts.len()).filter(|at| results[*at].is_none()).collect();
+        // What is asked for together; a part in which some text, it is not known which, was refused is halved.
+        let mut parts: Vec<Vec<usize>> = vec![unknown];
+        let mut refused_in_a_row = 0;
+        while let Some(mut part) = parts.pop() {
+            let asked: Vec<&str> = part.iter().map(|at| texts[*at]).collect();
+            match self.embed(&asked, deadline).await {
+                Ok(vectors) => {
+                    refused_in_a_row = 0;
+                    part.iter().zip(vectors).for_each(|(at, vector)| results[*at] = Some(Ok(vector)));
+                }
+                Err(error) => match (error.kind, error.text) {
+                    (EmbedErrorKind::BadRequest, Some(place)) if place < part.len() => {
+                        results[part.remove(place)] = Some(Err(error));
+                        parts.push(part);
+                    }
+                    (EmbedErrorKind::BadRequest, _) if part.len() > 1 && refused_in_a_row < MOST_REFUSED => {
+                        refused_in_a_row += 1;
+                        let second = part.split_off(part.len() / 2);
+                        parts.extend([part, second]);
+                    }
+                    _ => part.iter().for_each(|at| results[*at] = Some(Err(error.clone()))),
+                },
+            }
+        }
+        let nothing = || Err(EmbedError::malformed("a text was not embedded"));
+        results.into_iter().map(|result| result.unwrap_or_else(nothing)).collect()
     }
 
     /// One call for the texts at `places`; what it yields is checked and remembered.
@@ -109,15 +164,18 @@ impl<P: Provider> Embedder<P> {
         for vector in &vectors {
             self.check_vector(vector)?;
         }
+        if vectors.iter().any(|vector| vector.len() != vectors[0].len()) {
+            return Err(EmbedError::malformed("the embedder answered with vectors of several lengths"));
+        }
         let vectors: Vec<_> = places.iter().map(|at| hashes[*at]).zip(vectors).collect();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.memory();
         for (hash, vector) in &vectors {
             remembered.put(*hash, vector.clone());
         }
         Ok(vectors)
     }
 
-    /// Whether a reply's vector can be stored and compared. The first one of all tells the length, where nothing else does.
+    /// Whether a reply's vector can be stored and compared.
     fn check_vector(&self, vector: &[f32]) -> Result<(), EmbedError> {
         if let Some(at) = vector.iter().position(|value| !value.is_finite()) {
             return Err(EmbedError::malformed(format!("number {at} of a vector of the embedder is not finite")));
@@ -125,8 +183,7 @@ impl<P: Provider> Embedder<P> {
         if vector.iter().all(|value| *value == 0.0) {
             return Err(EmbedError::malformed("a vector of the embedder is empty or zero"));
         }
-        let dim = *self.dim.get_or_init(|| vector.len());
-        if vector.len() != dim {
+        if let Some(dim) = self.dim().filter(|dim| *dim != vector.len()) {
             return Err(EmbedError::new(
                 EmbedErrorKind::WrongDimension,
                 format!("the embedder made a vector of {} dimensions, not of {dim}", vector.len()),
@@ -208,7 +265,9 @@ mod tests {
         assert_eq!(calls(&embedder), [["ccc"]]);
         assert!(embedder.embed(&[], ample()).await.unwrap().is_empty());
         assert!(calls(&embedder).is_empty());
-        assert_eq!(embedder.dim(), Some(1));
+        embedder.forget("b");
+        embedder.embed(&["b", "ccc"], ample()).await.unwrap();
+        assert_eq!(calls(&embedder), [["b"]]);
     }
 
     #[tokio::test]
@@ -250,5 +309,23 @@ mod tests {
 
         let error = embedder.embed(&["d", "bad"], ample()).await.unwrap_err();
         assert_eq!((error.kind, error.text), (EmbedErrorKind::BadRequest, None), "which of the call's is not known");
+    }
+
+    #[tokio::test]
+    async fn each_text_has_its_own_outcome() {
+        let embedder = Embedder::new(Lengths::default());
+        let texts = ["a", "", "bbb", "bad", "cc", " ", "dddd", "eeeee", "a"];
+        let each = embedder.embed_each(&texts, ample()).await;
+        for (text, result) in texts.iter().zip(each) {
+            match result {
+                Ok(vector) => assert_eq!(vector, [text.len() as f32]),
+                Err(error) => assert!(["", " ", "bad"].contains(text) && error.kind == EmbedErrorKind::BadRequest),
+            }
+        }
+        assert!(embedder.embed_each(&[], ample()).await.is_empty());
+        calls(&embedder);
+        let each = embedder.embed_each(&["a", "bad", "cc"], ample()).await;
+        assert!(each[0].is_ok() && each[1].is_err() && each[2].is_ok());
+        assert_eq!(calls(&embedder), [["bad"]], "what is remembered is not asked for with what fails");
     }
 }

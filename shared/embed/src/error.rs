@@ -1,6 +1,7 @@
 //! The errors of an embedder: their kinds, facts and remedies.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What went wrong, by what to do next.
@@ -60,7 +61,7 @@ impl EmbedErrorKind {
 ///
 /// `detail` and `remediation` hold no text, no key and nothing that a service said; the cause, for the log alone, is
 /// the `source`, which has no text and no key either.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EmbedError {
     /// Which error it is.
     pub kind: EmbedErrorKind,
@@ -72,7 +73,7 @@ pub struct EmbedError {
     pub text: Option<usize>,
     /// How long the service asked to be left alone.
     pub retry_after: Option<Duration>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl EmbedError {
@@ -137,7 +138,7 @@ impl EmbedError {
     }
 
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(cause.into());
+        self.source = Some(cause.into().into());
         self
     }
 

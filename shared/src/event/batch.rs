@@ -1,7 +1,7 @@
 //! Requests that hold a list of others, each of which may fail alone.
 
 use serde::de::DeserializeOwned;
-use serde::{Serialize as _, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Fields, parse};
@@ -32,7 +32,20 @@ pub fn parse_item<T: DeserializeOwned>(item: Value) -> Result<T, Error> {
     }
 }
 
-/// An item's error as it stands in a reply: like an HTTP error's body.
-pub fn as_problem<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+/// What became of one item of a batch, as it stands in the reply.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum BatchResult<T> {
+    /// What was asked for.
+    Done(T),
+    /// It could not be done.
+    Failed {
+        /// Why, as in an HTTP error's body.
+        #[serde(serialize_with = "as_problem")]
+        error: Error,
+    },
+}
+
+fn as_problem<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
     error.problem().serialize(serializer)
 }

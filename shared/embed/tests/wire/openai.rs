@@ -180,7 +180,7 @@ async fn a_malformed_reply_is_named_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn another_dimension_than_the_configured_or_the_first_is_named() {
+async fn another_dimension_than_the_configured_is_named() {
     let server = Server::always(one(&json!([1.0, 2.0]))).await;
     let error = error_of(&server, "m:768").await;
     assert_eq!(error.kind, EmbedErrorKind::WrongDimension);
@@ -188,11 +188,14 @@ async fn another_dimension_than_the_configured_or_the_first_is_named() {
 
     let server = Server::start(|nth, _| one(&json!(vec![1.0; nth]))).await;
     let embedder = over(&server, "m");
-    assert_eq!(embedder.dim(), None);
-    embedder.embed(&["one"], ample()).await.unwrap();
-    assert_eq!((embedder.dim(), embedder.fingerprint()), (Some(1), "openai:m/1"));
-    let error = embedder.embed(&["two"], ample()).await.unwrap_err();
-    assert_eq!(error.kind, EmbedErrorKind::WrongDimension);
+    assert_eq!((embedder.dim(), embedder.fingerprint()), (None, "openai:m/1"));
+    // Where none is configured, the caller knows which fits.
+    assert_eq!(embedder.embed(&["one"], ample()).await.unwrap()[0].len(), 1);
+    assert_eq!(embedder.embed(&["two"], ample()).await.unwrap()[0].len(), 2);
+    let two = json!({ "data": [{ "index": 0, "embedding": [1.0] }, { "index": 1, "embedding": [1.0, 2.0] }] });
+    let server = Server::always(Answer::json(&two)).await;
+    let error = over(&server, "m").embed(&["one", "two"], ample()).await.unwrap_err();
+    assert_eq!((error.kind, error.detail.contains("several lengths")), (EmbedErrorKind::Malformed, true));
 }
 
 #[tokio::test]

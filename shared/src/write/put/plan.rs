@@ -269,6 +269,7 @@ impl NewEntry {
 mod tests {
     use std::collections::HashSet;
 
+    use aws_config::SdkConfig;
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::BehaviorVersion;
     use mneme_guard::{ConversationSignature, Signature};
@@ -289,7 +290,8 @@ mod tests {
             Client::from_conf(aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build());
         let variables = [("MNEME_TABLE_NAME", "cache"), ("MNEME_MAX_ENTRIES", "9")];
         let config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Cache::new(config.unwrap(), Table::over(&client, "cache"), Clock::System)
+        let aws = SdkConfig::builder().build();
+        Cache::new(config.unwrap(), Table::over(&client, "cache"), aws, Clock::System)
     }
 
     fn key_of(action: &TransactWriteItem) -> String {

@@ -19,8 +19,16 @@ const ROOTS: [&str; 5] = [
 
 /// Variables that say that the other side may have another certificate: the SDK's endpoints, and rustls-native-certs' places
 /// of certificates.
-const OWN: [&str; 5] =
-    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_STS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const OWN: [&str; 8] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_STS",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
 
 /// The client that trusts Amazon's roots; `None` where the SDK's own, which trusts the system's, is needed. `variable`: the
 /// environment.

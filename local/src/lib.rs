@@ -9,6 +9,7 @@
 //! - `lambda`: the emulated Lambda: a pool of child processes per function, each with its own Runtime API.
 //! - `api`: what stands on the API port: the HTTP API (API Gateway, payload format 2.0) and Lambda's Invoke API.
 //! - `dynamodb`: the embedded DynamoDB.
+//! - [`weights`]: those of the embedder `minilm`.
 //! - [`command`]: the subcommands `serve`, `demo` and `calibrate`.
 //! - [`embed`]: the demo's text embedder.
 
@@ -23,8 +24,10 @@ mod lambda;
 pub mod options;
 pub mod server;
 pub mod start_error;
+pub mod weights;
 
 pub use build::{BuildError, build_functions};
 pub use options::{Dynamodb, Log, Options};
 pub use server::Server;
 pub use start_error::StartError;
+pub use weights::fetch_weights;

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::weights::{WeightsError, fetch_weights};
+
+/// Where the functions find the weights of the embedder `minilm`.
+const WEIGHTS: &str = "MNEME_MINILM_PATH";
+
 /// Every `MNEME_*` and `AWS_*` variable of this process, but for those that would name another DynamoDB than the one
 /// the command line asks for: a demo must never write to a table it was not pointed at.
 pub(super) fn passed_on() -> BTreeMap<String, String> {
@@ -12,4 +17,15 @@ pub(super) fn passed_on() -> BTreeMap<String, String> {
             !matches!(name.as_str(), "AWS_ENDPOINT_URL_DYNAMODB" | "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
         })
         .collect()
+}
+
+/// Sees to it that the functions find the weights, where their embedder is `minilm` and nothing says where they are.
+///
+/// # Errors
+/// They are not there and cannot be fetched.
+pub(super) fn provide_weights(env: &mut BTreeMap<String, String>) -> Result<(), WeightsError> {
+    if env.get("MNEME_EMBEDDER").is_some_and(|embedder| embedder == "minilm") && !env.contains_key(WEIGHTS) {
+        env.insert(WEIGHTS.to_owned(), fetch_weights()?.display().to_string());
+    }
+    Ok(())
 }

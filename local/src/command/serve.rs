@@ -8,7 +8,7 @@ use crate::{Dynamodb, Options, Server, build_functions};
 /// Build the functions and serve them: HTTP API, Invoke API and DynamoDB.
 ///
 /// Prints one line to stdout when it can serve: `ready api=<url> dynamodb=<url>`. The functions' output goes to stderr.
-/// Every MNEME_* and AWS_* variable is passed on to the functions.
+/// Every MNEME_* and AWS_* variable is passed on to the functions. With MNEME_EMBEDDER=minilm its weights are fetched once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Serve {
     /// Port of the HTTP API and the Invoke API; 0 means any free port.
@@ -35,6 +35,8 @@ impl Serve {
     /// What to start, with the functions built.
     fn options(self) -> Result<Options, Box<dyn Error>> {
         let binaries = self.binaries.map_or_else(build_functions, Ok)?;
+        let mut env = environment::passed_on();
+        environment::provide_weights(&mut env)?;
         Ok(Options {
             port: self.port,
             dynamodb: match self.dynamodb_endpoint {
@@ -43,7 +45,7 @@ impl Serve {
             },
             max_instances: usize::from(self.max_instances),
             binaries,
-            env: environment::passed_on(),
+            env,
             ..Options::default()
         })
     }

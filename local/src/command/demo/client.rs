@@ -28,20 +28,9 @@ pub(super) struct Entry<'a> {
     query: &'a str,
     response: &'a str,
     namespace: &'static str,
-    embedding: String,
+    /// `None`: the functions embed the query.
+    embedding: Option<String>,
     metadata: Value,
-}
-
-impl<'a> From<&'a Question> for Entry<'a> {
-    fn from(question: &'a Question) -> Self {
-        Self {
-            query: &question.query,
-            response: &question.response,
-            namespace: NAMESPACE,
-            embedding: on_the_wire(&question.query),
-            metadata: json!({ "topic": question.topic }),
-        }
-    }
 }
 
 /// What a lookup found.
@@ -85,11 +74,33 @@ enum Stored {
 /// Calls the HTTP API at one base URL.
 pub(super) struct Client {
     api: Api,
+    /// Whether the queries' vectors are made here.
+    embeds: bool,
 }
 
 impl Client {
-    pub(super) fn new(api: &str) -> Self {
-        Self { api: Api::new(api) }
+    pub(super) fn new(api: &str, embeds: bool) -> Self {
+        Self { api: Api::new(api), embeds }
+    }
+
+    /// The entry of a question.
+    pub(super) fn entry<'a>(&self, question: &'a Question) -> Entry<'a> {
+        Entry {
+            query: &question.query,
+            response: &question.response,
+            namespace: NAMESPACE,
+            embedding: self.embedding(&question.query),
+            metadata: json!({ "topic": question.topic }),
+        }
+    }
+
+    /// The request that looks `query` up.
+    pub(super) fn question(&self, query: &str) -> Value {
+        json!({ "query": query, "namespace": NAMESPACE, "embedding": self.embedding(query) })
+    }
+
+    fn embedding(&self, text: &str) -> Option<String> {
+        self.embeds.then(|| on_the_wire(text))
     }
 
     /// Stores the entries. Returns their ids, in order.
@@ -105,14 +116,13 @@ impl Client {
         ids.collect()
     }
 
-    /// Looks the query up by itself and by its vector, `embedding`, from [`on_the_wire`].
-    pub(super) async fn lookup(&self, query: &str, embedding: &str) -> Result<Answer, Failure> {
-        let request = json!({ "query": query, "namespace": NAMESPACE, "embedding": embedding });
-        Ok(self.api.post("/v1/lookup", &request).await?)
+    /// What there is for a [`Self::question`].
+    pub(super) async fn lookup(&self, question: &Value) -> Result<Answer, Failure> {
+        Ok(self.api.post("/v1/lookup", question).await?)
     }
 }
 
 /// A text's vector as the API takes it: base64 of little-endian float32.
-pub(super) fn on_the_wire(text: &str) -> String {
+fn on_the_wire(text: &str) -> String {
     STANDARD.encode(embed(text).into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
 }

@@ -4,14 +4,19 @@ mod client;
 mod report;
 mod texts;
 
-use std::{collections::HashMap, error::Error, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    path::PathBuf,
+    time::Instant,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::{
-    client::{Client, Entry},
+    client::Client,
     report::{Asked, Report},
-    texts::{Lookup, Question},
+    texts::{Lookup, Question, Texts},
 };
 use super::{environment, signals::Signals};
 use crate::{Options, Server, build_functions, embed};
@@ -21,18 +26,25 @@ const BATCH: usize = 12;
 
 /// What the demo's own embedder needs; the environment may say otherwise.
 ///
-/// Measured over `demo/questions.jsonl` (67 questions) and `demo/lookups.jsonl`: of the 36 rewordings, the 25 whose
+/// Measured over `demo/wording` (67 questions): of the 36 rewordings, the 25 whose
 /// wording is close enough reach 0.66 or more with the right question; 11 stay below, 4 of them closest to a wrong one.
 /// Of the 8 questions that have no answer, two get 0.64 and 0.65 ("cancel a meeting room booking" against "book a
 /// meeting room"), the others 0.44 at most. So 0.655 serves all that can be served without a wrong answer on this set.
 /// With a model's vectors the default of 0.85 is where to start.
-const DEFAULTS: [(&str, &str); 3] = [
+const DEFAULTS: [(&str, &str); 2] = [
     ("MNEME_SIMILARITY_THRESHOLD", "0.655"),
     // The guard's probabilities were calibrated with a model's similarities, which are not these; its vetoes stand.
     ("MNEME_CONFIDENCE_CUTOFF", "0"),
-    // What the functions log of each request would drown the progress bars.
-    ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
 ];
+
+/// What embeds the demo's texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Embedder {
+    /// The demo's own, here: it knows wording, not meaning.
+    Wording,
+    /// The functions', as `MNEME_EMBEDDER` names it.
+    OfTheFunctions(String),
+}
 
 /// Serve as `serve` does, on free ports and in memory; store questions and answers; look up rewordings of them.
 ///
@@ -42,18 +54,24 @@ pub struct Demo {
     /// Directory of built functions (`mneme-lookup` and so on); without it they are built first.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
+    /// The functions' embedder, as MNEME_EMBEDDER takes it: `minilm`, whose weights are fetched once, or a service. More
+    /// questions are stored and asked with it. Without it the demo embeds by itself, by words alone.
+    #[arg(long, value_name = "EMBEDDER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    embedder: Option<String>,
 }
 
 /// Runs the demo. Misses and wrong answers are results; they stand in the table and fail nothing.
 ///
 /// # Errors
-/// The functions cannot be built or served, a request was not answered as the contract says, or a signal said "stop".
+/// The functions cannot be built or served, the weights not fetched, a request was not answered as the contract says, or a signal said "stop".
 pub async fn demo(arguments: Demo) -> Result<(), Box<dyn Error>> {
     let binaries = arguments.binaries.map_or_else(build_functions, Ok)?;
+    let embedder = arguments.embedder.map_or(Embedder::Wording, Embedder::OfTheFunctions);
+    let env = environment(&embedder)?;
     let mut signals = Signals::catch()?;
-    let server = Server::start(Options { binaries, env: environment(), ..Options::default() }).await?;
+    let server = Server::start(Options { binaries, env, ..Options::default() }).await?;
     let report = tokio::select! {
-        report = run(server.api_url()) => report,
+        report = run(server.api_url(), &embedder) => report,
         () = signals.received() => Err("interrupted".into()),
     };
     server.stop().await;
@@ -61,26 +79,43 @@ pub async fn demo(arguments: Demo) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn environment() -> std::collections::BTreeMap<String, String> {
+fn environment(embedder: &Embedder) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
     let mut env = environment::passed_on();
-    for (name, value) in DEFAULTS {
-        env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-    }
-    // The vectors are the demo's own and its table is new, whatever the environment says of another one.
+    // What the functions log of each request would drown the progress bars.
+    env.entry("AWS_LAMBDA_LOG_LEVEL".to_owned()).or_insert_with(|| "WARN".to_owned());
+    // The table is new, whatever the environment says of another one and its embedder.
     env.insert("MNEME_CREATE_TABLE".to_owned(), "true".to_owned());
-    env.insert("MNEME_EMBEDDER_FINGERPRINT".to_owned(), embed::FINGERPRINT.to_owned());
-    env.insert("MNEME_EMBEDDER_DIM".to_owned(), embed::DIM.to_string());
-    env
+    env.remove("MNEME_EMBEDDER_FINGERPRINT");
+    env.remove("MNEME_EMBEDDER_DIM");
+    match embedder {
+        Embedder::Wording => {
+            for (name, value) in DEFAULTS {
+                env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+            env.remove("MNEME_EMBEDDER");
+            env.remove("MNEME_EMBEDDER_API_KEY");
+            env.insert("MNEME_EMBEDDER_FINGERPRINT".to_owned(), embed::FINGERPRINT.to_owned());
+            env.insert("MNEME_EMBEDDER_DIM".to_owned(), embed::DIM.to_string());
+        }
+        Embedder::OfTheFunctions(embedder) => {
+            env.insert("MNEME_EMBEDDER".to_owned(), embedder.clone());
+            environment::provide_weights(&mut env)?;
+        }
+    }
+    Ok(env)
 }
 
-async fn run(api: &str) -> Result<Report, Box<dyn Error>> {
-    let client = Client::new(api);
-    let questions = texts::questions()?;
+async fn run(api: &str, embedder: &Embedder) -> Result<Report, Box<dyn Error>> {
+    let (texts, embeds) = match embedder {
+        Embedder::Wording => (Texts::of_wording()?, true),
+        Embedder::OfTheFunctions(_) => (Texts::of_meaning()?, false),
+    };
+    let Texts { questions, lookups } = texts;
+    let client = Client::new(api, embeds);
     let start = Instant::now();
     let stored = store(&client, &questions).await?;
     let store_time = start.elapsed();
 
-    let lookups = texts::lookups(&questions)?;
     let bar = progress("looking up", lookups.len());
     let mut asked = Vec::with_capacity(lookups.len());
     for lookup in lookups {
@@ -88,7 +123,7 @@ async fn run(api: &str) -> Result<Report, Box<dyn Error>> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(Report { stored: stored.len(), store_time, asked })
+    Ok(Report { stored: stored.len(), store_time, asked, by_wording: embeds })
 }
 
 /// Stores every question with its answer. Returns the questions by the ids of their entries.
@@ -96,7 +131,7 @@ async fn store(client: &Client, questions: &[Question]) -> Result<HashMap<u64, S
     let bar = progress("storing", questions.len());
     let mut stored = HashMap::new();
     for batch in questions.chunks(BATCH) {
-        let entries: Vec<_> = batch.iter().map(Entry::from).collect();
+        let entries: Vec<_> = batch.iter().map(|question| client.entry(question)).collect();
         let ids = client.put(&entries).await?;
         stored.extend(ids.into_iter().zip(batch.iter().map(|question| question.query.clone())));
         bar.inc(batch.len() as u64);
@@ -106,10 +141,10 @@ async fn store(client: &Client, questions: &[Question]) -> Result<HashMap<u64, S
 }
 
 async fn ask(client: &Client, stored: &HashMap<u64, String>, lookup: Lookup) -> Result<Asked, Box<dyn Error>> {
-    // The embedder is the demo's, not the cache's: its time does not count.
-    let embedding = client::on_the_wire(&lookup.query);
+    // Where the embedder is the demo's, not the cache's, its time does not count.
+    let question = client.question(&lookup.query);
     let start = Instant::now();
-    let answer = client.lookup(&lookup.query, &embedding).await?;
+    let answer = client.lookup(&question).await?;
     let latency = start.elapsed();
     let matched = match answer.id() {
         Some(id) => Some(

@@ -81,6 +81,8 @@ pub(super) struct Report {
     pub(super) stored: usize,
     pub(super) store_time: Duration,
     pub(super) asked: Vec<Asked>,
+    /// Whether the vectors were made of words alone.
+    pub(super) by_wording: bool,
 }
 
 impl Report {
@@ -141,7 +143,10 @@ impl fmt::Display for Report {
                 writeln!(f, "          {name:<8} p50 {p50:.1} ms, p95 {p95:.1} ms")?;
             }
         }
-        write!(f, "The demo's embedder knows wording, not meaning; a real deployment uses an embedding model.")
+        match self.by_wording {
+            true => write!(f, "The demo's embedder knows wording, not meaning; try `--embedder minilm`, which does."),
+            false => write!(f, "Latencies are from the request to the reply, the embedding of the question included."),
+        }
     }
 }
 
@@ -188,6 +193,7 @@ mod tests {
                 asked(Some("a"), None, miss(), 4),
                 asked(None, None, miss(), 5),
             ],
+            by_wording: true,
         };
         let text = report.to_string();
         for part in [

@@ -1,11 +1,29 @@
 //! What the demo stores and asks: the files of `local/demo/`, one JSON object per line.
+//!
+//! `wording` is what an embedder can match that knows nothing but words; `meaning` takes a model, and has questions of many
+//! kinds, many of which are alike but for the one word that matters.
 
 use std::error::Error;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-const QUESTIONS: &str = include_str!("../../../demo/questions.jsonl");
-const LOOKUPS: &str = include_str!("../../../demo/lookups.jsonl");
+/// A folder of `local/demo/`.
+struct Folder {
+    name: &'static str,
+    questions: &'static str,
+    lookups: &'static str,
+}
+
+const WORDING: Folder = Folder {
+    name: "wording",
+    questions: include_str!("../../../demo/wording/questions.jsonl"),
+    lookups: include_str!("../../../demo/wording/lookups.jsonl"),
+};
+const MEANING: Folder = Folder {
+    name: "meaning",
+    questions: include_str!("../../../demo/meaning/questions.jsonl"),
+    lookups: include_str!("../../../demo/meaning/lookups.jsonl"),
+};
 
 /// How many stored questions are asked again word for word.
 const VERBATIM: usize = 6;
@@ -28,16 +46,42 @@ pub(super) struct Lookup {
     pub(super) expected: Option<String>,
 }
 
-/// Everything to store.
-pub(super) fn questions() -> Result<Vec<Question>, Box<dyn Error>> {
-    parse(QUESTIONS, "questions.jsonl")
+/// What a demo stores and asks.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// Everything to store.
+    pub(super) questions: Vec<Question>,
+    /// Everything to look up: first some of the stored questions in other case and spacing, which the exact layer must
+    /// find, then rewordings and questions without an answer.
+    pub(super) lookups: Vec<Lookup>,
 }
 
-/// Everything to look up: first some of the stored questions in other case and spacing, which the exact layer must
-/// find, then rewordings and questions without an answer.
-pub(super) fn lookups(questions: &[Question]) -> Result<Vec<Lookup>, Box<dyn Error>> {
+impl Texts {
+    /// For an embedder that knows words alone.
+    pub(super) fn of_wording() -> Result<Self, Box<dyn Error>> {
+        Self::of(&[WORDING])
+    }
+
+    /// For a model.
+    pub(super) fn of_meaning() -> Result<Self, Box<dyn Error>> {
+        Self::of(&[WORDING, MEANING])
+    }
+
+    fn of(folders: &[Folder]) -> Result<Self, Box<dyn Error>> {
+        let (mut questions, mut reworded) = (Vec::new(), Vec::new());
+        for Folder { name, questions: stored, lookups } in folders {
+            questions.extend(parse::<Question>(stored, &format!("{name}/questions.jsonl"))?);
+            reworded.extend(parse(lookups, &format!("{name}/lookups.jsonl"))?);
+        }
+        let lookups = verbatim(&questions).chain(reworded).collect();
+        Ok(Self { questions, lookups })
+    }
+}
+
+/// Some of the questions, as nobody but the exact layer takes them for the same.
+fn verbatim(questions: &[Question]) -> impl Iterator<Item = Lookup> {
     let every = (questions.len() / VERBATIM).max(1);
-    let verbatim = questions.iter().step_by(every).take(VERBATIM).enumerate().map(|(nth, question)| {
+    questions.iter().step_by(every).take(VERBATIM).enumerate().map(|(nth, question)| {
         let query = &question.query;
         let query = match nth % 3 {
             0 => query.to_uppercase(),
@@ -45,13 +89,12 @@ pub(super) fn lookups(questions: &[Question]) -> Result<Vec<Lookup>, Box<dyn Err
             _ => query.to_lowercase(),
         };
         Lookup { query, expected: Some(question.query.clone()) }
-    });
-    Ok(verbatim.chain(parse(LOOKUPS, "lookups.jsonl")?).collect())
+    })
 }
 
 fn parse<T: DeserializeOwned>(lines: &str, file: &str) -> Result<Vec<T>, Box<dyn Error>> {
     let parse = |(index, line)| {
-        serde_json::from_str(line).map_err(|error| format!("demo/{file}, line {}: {error}", index + 1).into())
+        serde_json::from_str(line).map_err(|error| format!("local/demo/{file}, line {}: {error}", index + 1).into())
     };
     lines.lines().enumerate().map(parse).collect()
 }
@@ -65,23 +108,29 @@ mod tests {
 
     #[test]
     fn the_files_hold_what_the_demo_promises() {
-        let questions = questions().unwrap();
-        let distinct: HashSet<_> = questions.iter().map(|question| question.query.as_str()).collect();
-        assert!(distinct.len() >= 60 && distinct.len() == questions.len());
-        let lookups: Vec<Lookup> = parse(LOOKUPS, "lookups.jsonl").unwrap();
-        let expected: Vec<_> = lookups.iter().filter_map(|lookup| lookup.expected.as_deref()).collect();
-        assert!(expected.len() >= 24 && lookups.len() - expected.len() >= 6);
-        assert!(expected.iter().all(|question| distinct.contains(question)));
+        for (texts, stored, reworded, without) in
+            [(Texts::of_wording(), 60, 24, 6), (Texts::of_meaning(), 200, 100, 50)]
+        {
+            let Texts { questions, lookups } = texts.unwrap();
+            let distinct: HashSet<_> = questions.iter().map(|question| question.query.as_str()).collect();
+            assert!(distinct.len() >= stored && distinct.len() == questions.len());
+            let lookups = &lookups[VERBATIM..];
+            let expected: Vec<_> = lookups.iter().filter_map(|lookup| lookup.expected.as_deref()).collect();
+            assert!(expected.len() >= reworded && lookups.len() - expected.len() >= without);
+            assert!(expected.iter().all(|question| distinct.contains(question)));
+            assert!(lookups.iter().all(|lookup| !distinct.contains(lookup.query.as_str())));
+        }
     }
 
     #[test]
     fn the_threshold_serves_what_its_comment_says() {
         let defaults: HashMap<_, _> = super::super::DEFAULTS.into_iter().collect();
         let threshold: f32 = defaults["MNEME_SIMILARITY_THRESHOLD"].parse().unwrap();
+        let texts = Texts::of_wording().unwrap();
         let questions: Vec<_> =
-            questions().unwrap().into_iter().map(|question| (embed(&question.query), question.query)).collect();
+            texts.questions.into_iter().map(|question| (embed(&question.query), question.query)).collect();
         let (mut right, mut missed) = (0, 0);
-        for lookup in parse::<Lookup>(LOOKUPS, "lookups.jsonl").unwrap() {
+        for lookup in texts.lookups.into_iter().skip(VERBATIM) {
             let vector = embed(&lookup.query);
             let best = questions.iter().map(|(of, question)| (similarity(&vector, of), question));
             let (similarity, question) = best.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();

@@ -1,0 +1,30 @@
+//! How long embedding takes: loads the model and says how long that took, then answers each line on standard input, a JSON
+//! array of how often and which text, with the nanoseconds of each time. usage: time DIRECTORY
+
+use std::error::Error;
+use std::hint::black_box;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use mneme_minilm::model::Model;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: time DIRECTORY")?);
+    let begun = Instant::now();
+    let model = Model::load(&directory).map_err(|error| format!("{error}; {}", error.remediation()))?;
+    println!("{}", begun.elapsed().as_nanos());
+    for line in io::stdin().lines() {
+        let (times, text): (usize, String) = serde_json::from_str(&line?)?;
+        let times: Vec<u128> = (0..times)
+            .map(|_| {
+                let begun = Instant::now();
+                black_box(model.embed(&[black_box(&text)]));
+                begun.elapsed().as_nanos()
+            })
+            .collect();
+        println!("{}", serde_json::to_string(&times)?);
+        io::stdout().flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The model: texts in, vectors out.
+
+use std::fs;
+use std::path::Path;
+
+use crate::encoder::Encoder;
+use crate::error::LoadError;
+use crate::tokenizer::Tokenizer;
+use crate::weights::{Unfit, Weights};
+
+/// The files of the model, and the CRC-32 (ISO 3309) of each: `shared/minilm/fetch` writes them.
+const WEIGHTS: (&str, u32) = ("model.safetensors", 0xe812_01bc);
+const VOCABULARY: (&str, u32) = ("vocab.txt", 0xe308_4609);
+
+/// Word pieces that go through the network together: more gain little, and take memory.
+const PIECES_AT_ONCE: usize = 256;
+
+/// all-MiniLM-L6-v2 in memory, about 50 MB.
+pub struct Model {
+    tokenizer: Tokenizer,
+    encoder: Encoder,
+}
+
+impl Model {
+    /// Reads the model from the directory that `shared/minilm/fetch` writes. Reads 45 MB and computes for some
+    /// milliseconds on the calling thread.
+    ///
+    /// Errors: a file is missing, unreadable, or not the one that this release was made for.
+    pub fn load(directory: &Path) -> Result<Self, LoadError> {
+        let vocabulary = directory.join(VOCABULARY.0);
+        let entries = fs::read(&vocabulary).map_err(|error| LoadError::reading(&vocabulary, error))?;
+        LoadError::check(&vocabulary, crc32fast::hash(&entries), VOCABULARY.1)?;
+        let file = directory.join(WEIGHTS.0);
+        let (weights, found) = Weights::open(&file)?;
+        LoadError::check(&file, found, WEIGHTS.1)?;
+        let malformed = |file: &Path, fact| LoadError::Malformed { file: file.to_owned(), fact };
+        let tokenizer = Tokenizer::new(&String::from_utf8_lossy(&entries))
+            .map_err(|entry| malformed(&vocabulary, format!("it has no {entry}")))?;
+        let encoder = Encoder::new(weights, tokenizer.len()).map_err(|Unfit(fact)| malformed(&file, fact))?;
+        Ok(Self { tokenizer, encoder })
+    }
+
+    /// The vectors of texts, in their order: [`DIM`](crate::encoder::DIM) values each, of unit length. Of a long text
+    /// the first [`MAX_PIECES`](crate::tokenizer::MAX_PIECES) word pieces count; an empty one has a vector, too.
+    ///
+    /// Computes on the calling thread, about as long as the word pieces are many.
+    pub fn embed(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        let pieces: Vec<Vec<u32>> = texts.iter().map(|text| self.tokenizer.pieces(text)).collect();
+        let mut rest = pieces.as_slice();
+        let mut vectors = Vec::with_capacity(texts.len());
+        while !rest.is_empty() {
+            let ends = rest.iter().scan(0, |sum, pieces| {
+                *sum += pieces.len();
+                Some(*sum)
+            });
+            let (together, others) = rest.split_at(ends.take_while(|end| *end <= PIECES_AT_ONCE).count().max(1));
+            vectors.extend(self.encoder.vectors(together));
+            rest = others;
+        }
+        vectors
+    }
+
+    /// The numbers of a text's word pieces, as the network sees them.
+    pub fn pieces(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.pieces(text)
+    }
+}

@@ -3,7 +3,7 @@
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::Softmax;
 
-use crate::product::{PANEL, Place, Tiles};
+use crate::product::{PANEL, Place, product};
 
 /// Heads, and values of each, which fill a panel.
 pub(crate) const HEADS: usize = 12;
@@ -14,8 +14,8 @@ const WIDTH: usize = HEADS * HEAD;
 /// Memory that it needs, to be used again.
 #[derive(Debug, Default)]
 pub(crate) struct Attention {
-    tiles: Tiles,
-    keys: Vec<f32>,
+    keys: Vec<[f32; PANEL]>,
+    values: Vec<[f32; PANEL]>,
     scores: Vec<f32>,
 }
 
@@ -41,36 +41,33 @@ impl SimdOp for Head<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Self { head, parts, seen, attention: Attention { tiles, keys, scores } } = self;
+        let Self { head, parts, seen, attention: Attention { keys, values, scores } } = self;
         let tokens = parts.len() / (3 * WIDTH);
-        let part = |part: usize| {
-            let start = part * WIDTH + head * HEAD;
-            parts.chunks_exact(3 * WIDTH).map(move |parts| &parts[start..start + HEAD])
-        };
-        let [queries, values] = [part(0), part(2)];
+        let [queries_at, keys_at, values_at] = [0, 1, 2].map(|part| part * WIDTH + head * HEAD);
 
-        // The keys' panels: a value of a key a row, a token a column.
-        let padded = tokens.next_multiple_of(PANEL);
-        keys.clear();
-        keys.resize(padded * HEAD, 0.0);
-        for (token, key) in part(1).enumerate() {
-            let panel = &mut keys[token / PANEL * PANEL * HEAD..];
-            for (row, value) in panel.chunks_exact_mut(PANEL).zip(key) {
-                row[token % PANEL] = *value;
+        // The keys' panels: a value of a key a row, a token a column, beyond the last token anything.
+        let panels = tokens.div_ceil(PANEL);
+        let scale = (HEAD as f32).sqrt().recip();
+        keys.resize(panels * HEAD, [0.0; PANEL]);
+        values.resize(tokens, [0.0; PANEL]);
+        for ((token, parts), values) in parts.chunks_exact(3 * WIDTH).enumerate().zip(&mut *values) {
+            values.copy_from_slice(&parts[values_at..values_at + HEAD]);
+            let panel = &mut keys[token / PANEL * HEAD..];
+            for (across, value) in panel.iter_mut().zip(&parts[keys_at..keys_at + HEAD]) {
+                across[token % PANEL] = value * scale;
             }
         }
 
+        let padded = panels * PANEL;
         scores.resize(tokens * padded, 0.0);
-        tiles.pack(isa, tokens, HEAD, (HEAD as f32).sqrt().recip(), queries);
-        for (at, panel) in keys.chunks_exact(PANEL * HEAD).enumerate() {
-            let out = &mut scores[at * PANEL..];
-            tiles.product(isa, panel.chunks_exact(PANEL), &[0.0; PANEL], out, padded, Place::Replaced);
+        for (at, panel) in keys.chunks_exact(HEAD).enumerate() {
+            let (queries, out) = ((&parts[queries_at..], 3 * WIDTH), (&mut scores[at * PANEL..], padded));
+            product(isa, queries, panel, &[0.0; PANEL], out, Place::Replaced, &[]);
         }
         for scores in scores.chunks_exact_mut(padded) {
             Softmax::new_mut(&mut scores[..tokens]).eval(isa);
         }
-
-        tiles.pack(isa, tokens, tokens, 1.0, scores.chunks_exact(padded));
-        tiles.product(isa, values, &[0.0; PANEL], &mut seen[head * HEAD..], WIDTH, Place::Replaced);
+        let out = (&mut seen[head * HEAD..], WIDTH);
+        product(isa, (scores, padded), values, &[0.0; PANEL], out, Place::Replaced, &[]);
     }
 }

@@ -6,7 +6,7 @@ use rten_simd::{SimdOp as _, SimdUnaryOp as _, f16};
 use rten_vecmath::{Gelu, Normalize, NormalizeOptions, Sum, SumSquareSub};
 
 use crate::attention::{Attention, HEADS};
-use crate::product::{Linear, PANEL, Place, Room};
+use crate::product::{Linear, PANEL, Place};
 use crate::weights::{Unfit, Weights};
 
 /// Values of a token and of a text's vector: `hidden_size` of the model's `config.json`.
@@ -68,7 +68,7 @@ impl Encoder {
 
     /// The vectors of texts, given by the numbers of their word pieces, at most [`MAX_PIECES`] each and at least one; each of
     /// unit length.
-    pub(crate) fn vectors(&self, texts: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    pub(crate) fn vectors(&self, texts: &[Vec<u32>], memory: &mut Memory) -> Vec<Vec<f32>> {
         let mut spans: Vec<Range<usize>> = Vec::with_capacity(texts.len());
         let mut tokens = Vec::new();
         for text in texts {
@@ -80,21 +80,20 @@ impl Encoder {
             spans.push(start..tokens.len());
         }
         self.norm.apply(&mut tokens);
-        let mut memory = Memory::default();
         for layer in &self.layers {
-            layer.apply(&mut tokens, &spans, &mut memory);
+            layer.apply(&mut tokens, &spans, memory);
         }
         spans.into_iter().map(|span| unit_mean(&tokens[span])).collect()
     }
 }
 
-/// What the layers need while they work, one after the other.
+/// What the layers need while they work, one after the other; whatever it holds.
 #[derive(Default)]
-struct Memory {
+pub(crate) struct Memory {
     parts: Vec<f32>,
     seen: Vec<f32>,
     inner: Vec<f32>,
-    room: Room,
+    room: Vec<[f32; PANEL]>,
     attention: Attention,
 }
 

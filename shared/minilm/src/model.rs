@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Memory};
 use crate::error::LoadError;
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Unfit, Weights};
@@ -19,6 +20,8 @@ const PIECES_AT_ONCE: usize = 256;
 pub struct Model {
     tokenizer: Tokenizer,
     encoder: Encoder,
+    /// Kept from text to text, so that its pages are not asked for and cleared each time.
+    memory: Mutex<Memory>,
 }
 
 impl Model {
@@ -37,15 +40,16 @@ impl Model {
         let tokenizer = Tokenizer::new(&String::from_utf8_lossy(&entries))
             .map_err(|entry| malformed(&vocabulary, format!("it has no {entry}")))?;
         let encoder = Encoder::new(weights, tokenizer.len()).map_err(|Unfit(fact)| malformed(&file, fact))?;
-        Ok(Self { tokenizer, encoder })
+        Ok(Self { tokenizer, encoder, memory: Mutex::default() })
     }
 
     /// The vectors of texts, in their order: [`DIM`](crate::encoder::DIM) values each, of unit length. Of a long text
     /// the first [`MAX_PIECES`](crate::tokenizer::MAX_PIECES) word pieces count; an empty one has a vector, too.
     ///
-    /// Computes on the calling thread, about as long as the word pieces are many.
+    /// Computes on the calling thread, about as long as the word pieces are many, one call after the other.
     pub fn embed(&self, texts: &[&str]) -> Vec<Vec<f32>> {
         let pieces: Vec<Vec<u32>> = texts.iter().map(|text| self.tokenizer.pieces(text)).collect();
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rest = pieces.as_slice();
         let mut vectors = Vec::with_capacity(texts.len());
         while !rest.is_empty() {
@@ -54,7 +58,7 @@ impl Model {
                 Some(*sum)
             });
             let (together, others) = rest.split_at(ends.take_while(|end| *end <= PIECES_AT_ONCE).count().max(1));
-            vectors.extend(self.encoder.vectors(together));
+            vectors.extend(self.encoder.vectors(together, &mut memory));
             rest = others;
         }
         vectors

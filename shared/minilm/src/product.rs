@@ -41,106 +41,72 @@ pub(crate) enum Place {
     Added,
 }
 
-/// The left factor, packed: rows in tiles, so many that their sums fit into the registers, and within a tile column by
-/// column.
-#[derive(Debug, Default)]
-pub(crate) struct Tiles {
-    /// Columns of the factor, which are the rows of the right one.
-    depth: usize,
-    /// Rows of each tile, but for the last.
-    rows: usize,
-    values: Vec<f32>,
+/// Rows that one pass over a panel serves: their sums are two vectors each, and with two of the panel and one of a row
+/// they fill the 16 registers of AVX2.
+const ROWS: usize = 6;
+
+/// The product of rows with a panel, `[depth, PANEL]`, and `bias`.
+///
+/// A row is the first `depth` values of each `stride` values of `rows`; its product goes to the first [`PANEL`] values of
+/// the same row of `out`, whose rows are `out_stride` apart. Meanwhile `ahead` is brought into the cache.
+#[inline(always)]
+pub(crate) fn product<I: Isa, V: Value>(
+    isa: I,
+    (rows, stride): (&[f32], usize),
+    panel: &[[V; PANEL]],
+    bias: &[f32; PANEL],
+    (out, out_stride): (&mut [f32], usize),
+    place: Place,
+    ahead: &[[f16; PANEL]],
+) {
+    let tiles = tiles(rows.len().div_ceil(stride));
+    let height = rows.len().div_ceil(stride).div_ceil(tiles);
+    let mut ahead = ahead.chunks(ahead.len().div_ceil(tiles).max(1));
+    for (rows, out) in rows.chunks(height * stride).zip(out.chunks_mut(height * out_stride)) {
+        for line in ahead.next().unwrap_or_default() {
+            isa.f16().prefetch(line.as_ptr());
+        }
+        let (rows, out) = ((rows, stride), (out, out_stride));
+        match rows.0.len().div_ceil(stride) {
+            1 => product_of_tile::<I, V, 1>(isa, rows, panel, bias, out, place),
+            2 => product_of_tile::<I, V, 2>(isa, rows, panel, bias, out, place),
+            3 => product_of_tile::<I, V, 3>(isa, rows, panel, bias, out, place),
+            4 => product_of_tile::<I, V, 4>(isa, rows, panel, bias, out, place),
+            5 => product_of_tile::<I, V, 5>(isa, rows, panel, bias, out, place),
+            _ => product_of_tile::<I, V, ROWS>(isa, rows, panel, bias, out, place),
+        }
+    }
 }
 
-impl Tiles {
-    /// Packs `count` rows of `depth` values each, times `scale`.
-    #[inline(always)]
-    pub(crate) fn pack<'a, I: Isa>(
-        &mut self,
-        isa: I,
-        count: usize,
-        depth: usize,
-        scale: f32,
-        rows: impl Iterator<Item = &'a [f32]>,
-    ) {
-        // Two vectors of sums a row, two of the right factor and one of the left: 16 registers hold 6 rows, 32 hold 12.
-        let most = if isa.f32().len() == 8 { 6 } else { 12 };
-        self.depth = depth;
-        // Tiles of about the same height: a low one widens as many weights, for fewer rows.
-        self.rows = count.div_ceil(count.div_ceil(most).max(1)).max(1);
-        self.values.clear();
-        self.values.resize(count * depth, 0.0);
-        let mut rows = rows.take(count);
-        for tile in self.values.chunks_mut(self.rows * depth) {
-            let height = tile.len() / depth;
-            for (at, row) in rows.by_ref().take(height).enumerate() {
-                for (column, value) in tile.chunks_exact_mut(height).zip(row) {
-                    column[at] = value * scale;
-                }
-            }
-        }
-    }
-
-    /// How many tiles there are.
-    fn len(&self) -> usize {
-        self.values.len().div_ceil(self.rows * self.depth)
-    }
-
-    /// The product with one panel, whose rows are the first [`PANEL`] values of each of `panel`, and `bias`; in `out`,
-    /// whose rows are `stride` values apart.
-    #[inline(always)]
-    pub(crate) fn product<'a, I: Isa, V: Value + 'a>(
-        &self,
-        isa: I,
-        panel: impl Iterator<Item = &'a [V]> + Clone,
-        bias: &[f32; PANEL],
-        out: &mut [f32],
-        stride: usize,
-        place: Place,
-    ) {
-        for (tile, out) in self.values.chunks(self.rows * self.depth).zip(out.chunks_mut(self.rows * stride)) {
-            let panel = panel.clone();
-            match tile.len() / self.depth {
-                1 => product_of_tile::<I, V, 1>(isa, tile, panel, bias, out, stride, place),
-                2 => product_of_tile::<I, V, 2>(isa, tile, panel, bias, out, stride, place),
-                3 => product_of_tile::<I, V, 3>(isa, tile, panel, bias, out, stride, place),
-                4 => product_of_tile::<I, V, 4>(isa, tile, panel, bias, out, stride, place),
-                5 => product_of_tile::<I, V, 5>(isa, tile, panel, bias, out, stride, place),
-                6 => product_of_tile::<I, V, 6>(isa, tile, panel, bias, out, stride, place),
-                7 => product_of_tile::<I, V, 7>(isa, tile, panel, bias, out, stride, place),
-                8 => product_of_tile::<I, V, 8>(isa, tile, panel, bias, out, stride, place),
-                9 => product_of_tile::<I, V, 9>(isa, tile, panel, bias, out, stride, place),
-                10 => product_of_tile::<I, V, 10>(isa, tile, panel, bias, out, stride, place),
-                11 => product_of_tile::<I, V, 11>(isa, tile, panel, bias, out, stride, place),
-                _ => product_of_tile::<I, V, 12>(isa, tile, panel, bias, out, stride, place),
-            }
-        }
-    }
+/// In how many tiles of at most [`ROWS`] rows so many rows are taken, at least one; their heights differ little, for a low
+/// one takes almost the time of a high one.
+fn tiles(rows: usize) -> usize {
+    rows.div_ceil(ROWS).max(1)
 }
 
 /// The product of a tile of `R` rows with a panel.
 #[inline(always)]
-fn product_of_tile<'a, I: Isa, V: Value + 'a, const R: usize>(
+fn product_of_tile<I: Isa, V: Value, const R: usize>(
     isa: I,
-    tile: &[f32],
-    panel: impl Iterator<Item = &'a [V]> + Clone,
+    (rows, stride): (&[f32], usize),
+    panel: &[[V; PANEL]],
     bias: &[f32; PANEL],
-    out: &mut [f32],
-    stride: usize,
+    (out, out_stride): (&mut [f32], usize),
     place: Place,
 ) {
     let ops = isa.f32();
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row * stride..][..panel.len()]);
     for at in (0..PANEL).step_by(2 * ops.len()) {
         let mut sums = [ops.load_many::<2>(&bias[at..]); R];
-        for (left, right) in tile.chunks_exact(R).zip(panel.clone()) {
-            let [low, high] = V::widen(isa, &right[at..]);
-            for (sums, left) in sums.iter_mut().zip(left) {
-                let left = ops.splat(*left);
+        for (depth, across) in panel.iter().enumerate() {
+            let [low, high] = V::widen(isa, &across[at..]);
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let left = ops.splat(row[depth]);
                 *sums = [ops.mul_add(left, low, sums[0]), ops.mul_add(left, high, sums[1])];
             }
         }
         for (row, [mut low, mut high]) in sums.into_iter().enumerate() {
-            let out = &mut out[row * stride + at..];
+            let out = &mut out[row * out_stride + at..];
             if place == Place::Added {
                 let [before_low, before_high] = ops.load_many::<2>(out);
                 (low, high) = (ops.add(before_low, low), ops.add(before_high, high));
@@ -154,8 +120,8 @@ fn product_of_tile<'a, I: Isa, V: Value + 'a, const R: usize>(
 /// A linear layer: weights in panels of [`PANEL`] outputs, and biases.
 pub(crate) struct Linear {
     inputs: usize,
-    /// `[outputs / PANEL][inputs][PANEL]`.
-    panels: Vec<f16>,
+    /// `[outputs / PANEL][inputs]`.
+    panels: Vec<[f16; PANEL]>,
     bias: Vec<f32>,
 }
 
@@ -164,11 +130,10 @@ impl Linear {
     pub(crate) fn new(weights: &[f16], bias: Vec<f32>) -> Self {
         assert!(bias.len().is_multiple_of(PANEL) && weights.len().is_multiple_of(bias.len()), "whole panels");
         let inputs = weights.len() / bias.len();
-        let mut panels = vec![f16::default(); weights.len()];
-        let blocks = weights.chunks_exact(PANEL * inputs).zip(panels.chunks_exact_mut(PANEL * inputs));
-        for (rows, panel) in blocks {
+        let mut panels = vec![[f16::default(); PANEL]; weights.len() / PANEL];
+        for (rows, panel) in weights.chunks_exact(PANEL * inputs).zip(panels.chunks_exact_mut(inputs)) {
             for (at, row) in rows.chunks_exact(inputs).enumerate() {
-                for (across, value) in panel.chunks_exact_mut(PANEL).zip(row) {
+                for (across, value) in panel.iter_mut().zip(row) {
                     across[at] = *value;
                 }
             }
@@ -181,18 +146,10 @@ impl Linear {
         self.bias.len()
     }
 
-    /// Applies it to rows `[_, inputs]`; `out` is `[_, outputs]`.
-    pub(crate) fn apply(&self, rows: &[f32], out: &mut [f32], place: Place, room: &mut Room) {
+    /// Applies it to rows `[_, inputs]`; `out` is `[_, outputs]`. `room` is memory to work in, whatever it holds.
+    pub(crate) fn apply(&self, rows: &[f32], out: &mut [f32], place: Place, room: &mut Vec<[f32; PANEL]>) {
         Apply { linear: self, rows, out, place, room }.dispatch();
     }
-}
-
-/// Memory that products need while they are computed, to be used again.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
-    pub(crate) tiles: Tiles,
-    /// A panel, widened.
-    wide: Vec<f32>,
 }
 
 struct Apply<'a> {
@@ -200,42 +157,53 @@ struct Apply<'a> {
     rows: &'a [f32],
     out: &'a mut [f32],
     place: Place,
-    room: &'a mut Room,
+    room: &'a mut Vec<[f32; PANEL]>,
 }
 
-/// With so many tiles, a panel is widened once for all of them.
-const TILES_WORTH_WIDENING: usize = 4;
+/// With so many tiles, weights are widened once for all of them.
+const TILES_WORTH_WIDENING: usize = 3;
+
+/// So many rows of a panel are widened at once: 24 KB, which stay in the first-level cache.
+const WIDENED: usize = 192;
 
 impl SimdOp for Apply<'_> {
     type Output = ();
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Self { linear, rows, out, place, room: Room { tiles, wide } } = self;
-        let (inputs, outputs) = (linear.inputs, linear.outputs());
-        tiles.pack(isa, rows.len() / inputs, inputs, 1.0, rows.chunks_exact(inputs));
-        let widens = tiles.len() >= TILES_WORTH_WIDENING;
-        let panels = linear.panels.chunks_exact(PANEL * inputs).zip(linear.bias.as_chunks::<PANEL>().0);
-        for (at, (panel, bias)) in panels.enumerate() {
+        let Self { linear, rows, out, place, room } = self;
+        let (inputs, outputs) = (linear.inputs, linear.bias.len());
+        let widens = tiles(rows.len() / inputs) >= TILES_WORTH_WIDENING;
+        let part = if widens { WIDENED.min(inputs) } else { inputs };
+        let mut parts = linear.panels.chunks(part).peekable();
+        for (at, bias) in linear.bias.as_chunks().0.iter().enumerate() {
             let out = &mut out[at * PANEL..];
-            if widens {
-                widen(isa, panel, wide);
-                tiles.product(isa, wide.chunks_exact(PANEL), bias, out, outputs, place);
-            } else {
-                tiles.product(isa, panel.chunks_exact(PANEL), bias, out, outputs, place);
+            for first in (0..inputs).step_by(part) {
+                let Some(panel) = parts.next() else { return };
+                let ahead = parts.peek().copied().unwrap_or_default();
+                let (bias, place) = if first == 0 { (bias, place) } else { (&[0.0; PANEL], Place::Added) };
+                let (rows, out) = ((&rows[first..], inputs), (&mut *out, outputs));
+                if widens {
+                    product(isa, rows, widen(isa, panel, room), bias, out, place, ahead);
+                } else {
+                    product(isa, rows, panel, bias, out, place, ahead);
+                }
             }
         }
     }
 }
 
-/// `wide` as float32 values of `panel`, whose length is a multiple of [`PANEL`].
+/// `panel` as float32, in `room`.
 #[inline(always)]
-fn widen<I: Isa>(isa: I, panel: &[f16], wide: &mut Vec<f32>) {
+fn widen<'a, I: Isa>(isa: I, panel: &[[f16; PANEL]], room: &'a mut Vec<[f32; PANEL]>) -> &'a [[f32; PANEL]] {
     let ops = isa.f32();
-    wide.resize(panel.len(), 0.0);
-    for (from, to) in panel.chunks_exact(2 * ops.len()).zip(wide.chunks_exact_mut(2 * ops.len())) {
-        let [low, high] = f16::widen(isa, from);
-        ops.store(low, to);
-        ops.store(high, &mut to[ops.len()..]);
+    room.resize(panel.len(), [0.0; PANEL]);
+    for (from, to) in panel.iter().zip(&mut *room) {
+        for at in (0..PANEL).step_by(2 * ops.len()) {
+            let [low, high] = f16::widen(isa, &from[at..]);
+            ops.store(low, &mut to[at..]);
+            ops.store(high, &mut to[at + ops.len()..]);
+        }
     }
+    room
 }

@@ -69,3 +69,36 @@ impl Model {
         self.tokenizer.pieces(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(directory: &Path) -> LoadError {
+        Model::load(directory).err().unwrap_or_else(|| panic!("it loads"))
+    }
+
+    #[test]
+    fn what_is_missing_or_another_s_is_told_with_the_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        for place in [directory.path().join("none"), directory.path().to_owned()] {
+            let error = error(&place);
+            assert!(matches!(&error, LoadError::Missing(file) if *file == place.join("vocab.txt")), "{error}");
+            assert!(error.remediation().contains("shared/minilm/fetch"));
+        }
+        fs::write(directory.path().join("vocab.txt"), "another\n").unwrap();
+        let error = error(directory.path());
+        let told = "vocab.txt is not the file that this release was made for: its CRC-32 is 1a489739, not e3084609";
+        assert!(error.to_string().ends_with(told), "{error}");
+        assert!(error.remediation().contains("shared/minilm/fetch"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_the_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("vocab.txt")).unwrap();
+        let error = error(directory.path());
+        assert!(matches!(&error, LoadError::Unreadable { .. }), "{error}");
+        assert!(error.remediation().starts_with("let the function's user read the file"));
+    }
+}

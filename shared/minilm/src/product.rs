@@ -207,3 +207,53 @@ fn widen<'a, I: Isa>(isa: I, panel: &[[f16; PANEL]], room: &'a mut Vec<[f32; PAN
     }
     room
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Values of half precision, small enough for exact float32 sums.
+    fn value(seed: usize) -> f32 {
+        ((seed * 37 + 11) % 33) as f32 / 8.0 - 2.0
+    }
+
+    /// The product by the definition: `out[r][o] = bias[o] + Σ rows[r][i] weights[o][i]`.
+    fn plain(rows: &[f32], weights: &[f32], bias: &[f32], inputs: usize) -> Vec<f32> {
+        let outputs = |row: &[f32]| {
+            let dot = |weights: &[f32]| weights.iter().zip(row).map(|(a, b)| a * b).sum::<f32>();
+            weights.chunks_exact(inputs).zip(bias).map(|(weights, bias)| dot(weights) + bias).collect::<Vec<_>>()
+        };
+        rows.chunks_exact(inputs).flat_map(outputs).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_layer_is_the_product_by_the_definition(
+            count in 1usize..40,
+            inputs in prop::sample::select(vec![1, 2, 31, WIDENED - 1, WIDENED, WIDENED + 1, 2 * WIDENED, 450]),
+            panels in 1usize..4,
+            place in prop::sample::select(vec![Place::Replaced, Place::Added]),
+            seed in 0usize..1000,
+        ) {
+            let values = |count: usize, seed: usize| (0..count).map(|at| value(at * 7 + seed)).collect::<Vec<_>>();
+            let outputs = panels * PANEL;
+            let (rows, weights) = (values(count * inputs, seed), values(outputs * inputs, seed + 1));
+            let (bias, before) = (values(outputs, seed + 2), values(count * outputs, seed + 3));
+            let halves: Vec<f16> = weights.iter().map(|weight| f16::from_f32(*weight)).collect();
+
+            let mut expected = plain(&rows, &weights, &bias, inputs);
+            if place == Place::Added {
+                expected.iter_mut().zip(&before).for_each(|(sum, before)| *sum += before);
+            }
+            let mut out = before;
+            // What the memory to work in holds is of no account.
+            let mut room = vec![[f32::NAN; PANEL]; seed % 300];
+            Linear::new(&halves, bias).apply(&rows, &mut out, place, &mut room);
+            prop_assert_eq!(out, expected);
+        }
+    }
+}

@@ -114,3 +114,75 @@ impl<R: Read> Checked<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file with a matrix `m` of halves, `[2, 2]`, and a vector `v`, `[3]`.
+    fn file() -> Vec<u8> {
+        let header = r#"{"m":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[3],"data_offsets":[8,20]}}"#;
+        let halves = [0.5, -2.0, 0.0, 3.0].map(|value| f16::from_f32(value).to_bits().to_le_bytes());
+        let floats = [1.0f32, 0.25, -7.5].map(f32::to_le_bytes);
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), halves.as_flattened(), floats.as_flattened()].concat()
+    }
+
+    fn open(bytes: &[u8]) -> Result<(Weights, u32), LoadError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.safetensors");
+        fs::write(&path, bytes).unwrap();
+        Weights::open(&path)
+    }
+
+    fn fact(bytes: &[u8]) -> String {
+        match open(bytes).unwrap_err() {
+            LoadError::Malformed { fact, .. } => fact,
+            error => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn tensors_are_read_once_and_the_checksum_is_the_file_s() {
+        let (mut weights, checksum) = open(&file()).unwrap();
+        assert_eq!(checksum, crc32fast::hash(&file()));
+        let matrix = weights.matrix("m", [2, 2]).unwrap();
+        assert_eq!(matrix.iter().map(|half| half.to_f32()).collect::<Vec<_>>(), [0.5, -2.0, 0.0, 3.0]);
+        assert_eq!(weights.vector("v", 3), Ok(vec![1.0, 0.25, -7.5]));
+        assert_eq!(weights.vector("v", 3), Err(Unfit("it has no v".to_owned())));
+    }
+
+    #[test]
+    fn another_shape_or_form_is_told() {
+        let (mut weights, _) = open(&file()).unwrap();
+        assert_eq!(weights.matrix("m", [4, 1]), Err(Unfit("m is F16 [2, 2], not F16 [4, 1]".to_owned())));
+        let (mut weights, _) = open(&file()).unwrap();
+        assert_eq!(weights.vector("m", 4), Err(Unfit("m is F16 [2, 2], not F32 [4]".to_owned())));
+    }
+
+    #[test]
+    fn no_safetensors_are_told_and_take_no_memory() {
+        let file = file();
+        assert_eq!(fact(b""), "it does not begin as safetensors do");
+        assert_eq!(fact(&[0xff; 100]), "it does not begin as safetensors do");
+        assert_eq!(fact(&file[..50]), "its header is not that of safetensors");
+        assert_eq!(fact(&[&5u64.to_le_bytes()[..], b"{nono"].concat()), "its header is not that of safetensors");
+        // A gap between the tensors, and offsets that are far apart.
+        for offsets in ["[9,21]", "[8,21]", "[8,18446744073709551615]"] {
+            let text = String::from_utf8_lossy(&file[8..]).replace("[8,20]", offsets);
+            let header = text.split_inclusive("}}").next().unwrap();
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+            assert_eq!(fact(&bytes), "its header is not that of safetensors", "{offsets}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_told_at_every_byte() {
+        let file = file();
+        for length in 0..file.len() {
+            assert!(fact(&file[..length]).starts_with("it"), "{length}");
+        }
+        assert_eq!(fact(&file[..file.len() - 1]), "it ends within v");
+    }
+}

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use crate::bedrock::Bedrock;
 use crate::error::EmbedError;
 use crate::key::KeySource;
+use crate::minilm::MiniLm;
 use crate::openai::OpenAi;
 use crate::provider::{Limits, Provider};
 use crate::spec::{Spec, SpecError};
@@ -16,23 +17,23 @@ pub enum Backend {
     Bedrock(Bedrock),
     /// An OpenAI-compatible service.
     OpenAi(Box<OpenAi>),
+    /// all-MiniLM-L6-v2 inside the process.
+    MiniLm(MiniLm),
 }
 
 impl Backend {
     /// The provider of `spec`; `None` where callers bring their vectors. Sends nothing.
     ///
-    /// `key` is for `openai` alone; `aws` holds the credentials, and the region where no ARN names one.
+    /// `key` is for `openai` alone; `aws` holds the credentials, and the region where no ARN names one. Where the model of
+    /// `minilm` is, the environment tells ([`MiniLm::from_env`]).
     ///
-    /// Errors: an embedder that this build does not have.
+    /// Errors: an address that no request can have.
     pub fn new(spec: &Spec, key: KeySource, aws: &SdkConfig) -> Result<Option<Self>, SpecError> {
         match spec {
             Spec::None => Ok(None),
             Spec::Bedrock(spec) => Ok(Some(Self::Bedrock(Bedrock::new(spec.clone(), aws)))),
             Spec::OpenAi(spec) => Ok(Some(Self::OpenAi(Box::new(OpenAi::new(spec.clone(), key, aws)?)))),
-            Spec::MiniLm => Err(SpecError::new(
-                "this build has no minilm",
-                "none, bedrock:<model id>[:<dimension>], or openai:<model>[:<dimension>]@<base URL>",
-            )),
+            Spec::MiniLm => Ok(Some(Self::MiniLm(MiniLm::from_env()))),
         }
     }
 }
@@ -42,6 +43,7 @@ impl Provider for Backend {
         match self {
             Self::Bedrock(provider) => provider.fingerprint(),
             Self::OpenAi(provider) => provider.fingerprint(),
+            Self::MiniLm(provider) => provider.fingerprint(),
         }
     }
 
@@ -49,6 +51,7 @@ impl Provider for Backend {
         match self {
             Self::Bedrock(provider) => provider.dim(),
             Self::OpenAi(provider) => provider.dim(),
+            Self::MiniLm(provider) => provider.dim(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Provider for Backend {
         match self {
             Self::Bedrock(provider) => provider.limits(),
             Self::OpenAi(provider) => provider.limits(),
+            Self::MiniLm(provider) => provider.limits(),
         }
     }
 
@@ -63,6 +67,7 @@ impl Provider for Backend {
         match self {
             Self::Bedrock(provider) => provider.check(text),
             Self::OpenAi(provider) => provider.check(text),
+            Self::MiniLm(provider) => provider.check(text),
         }
     }
 
@@ -70,6 +75,7 @@ impl Provider for Backend {
         match self {
             Self::Bedrock(provider) => provider.call(texts, deadline).await,
             Self::OpenAi(provider) => provider.call(texts, deadline).await,
+            Self::MiniLm(provider) => provider.call(texts, deadline).await,
         }
     }
 }

@@ -27,6 +27,9 @@ pub const FORMS: &str = "none, bedrock:<model id>[:<dimension>][@<profile ARN>],
 /// The largest dimension of a cache (`MNEME_EMBEDDER_DIM`).
 const MAX_DIM: usize = 65_536;
 
+/// The vectors of `minilm`. Other weights, or word pieces, would make it `/2`.
+const MINILM_FINGERPRINT: &str = "minilm:all-MiniLM-L6-v2/1";
+
 /// Which embedder, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Spec {
@@ -61,18 +64,20 @@ impl Spec {
     /// `None` without an embedder here.
     pub fn fingerprint(&self) -> Option<String> {
         match self {
-            Self::None | Self::MiniLm => None,
+            Self::None => None,
             Self::Bedrock(spec) => Some(spec.fingerprint()),
             Self::OpenAi(spec) => Some(spec.fingerprint()),
+            Self::MiniLm => Some(MINILM_FINGERPRINT.to_owned()),
         }
     }
 
     /// The length of its vectors, where the configuration decides it.
     pub fn dim(&self) -> Option<usize> {
         match self {
-            Self::None | Self::MiniLm => None,
+            Self::None => None,
             Self::Bedrock(spec) => Some(spec.dim),
             Self::OpenAi(spec) => spec.dim,
+            Self::MiniLm => Some(mneme_minilm::encoder::DIM),
         }
     }
 }

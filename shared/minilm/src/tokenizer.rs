@@ -1,0 +1,224 @@
+//! Word pieces: a text as the numbers of the vocabulary's entries (Wu et al. 2016, "Google's Neural Machine Translation
+//! System"; the longest entry first, as BERT does it).
+
+use fnv::FnvHashMap;
+
+use crate::normalize::{normalize, words};
+
+/// The most word pieces of a text, the two that frame it among them; the rest is cut off (`max_seq_length` in the model's
+/// `sentence_bert_config.json`).
+pub const MAX_PIECES: usize = 256;
+
+/// Words of more characters are unknown as a whole (`max_input_chars_per_word` in the model's `tokenizer.json`).
+const MAX_WORD_CHARS: usize = 100;
+
+/// What marks an entry that continues a word.
+const CONTINUES: &str = "##";
+
+/// The entries that stand for themselves wherever a text has them.
+const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+
+/// Numbers of entries by their texts.
+type Numbers = FnvHashMap<Box<str>, u32>;
+
+/// The vocabulary of an uncased BERT model.
+pub(crate) struct Tokenizer {
+    /// Entries that begin a word.
+    beginnings: Numbers,
+    /// Entries that continue one, without their mark.
+    continuations: Numbers,
+    /// The bytes of the longest entry.
+    longest: usize,
+    special: [u32; SPECIAL.len()],
+    unknown: u32,
+    /// What frames a text.
+    frame: [u32; 2],
+}
+
+impl Tokenizer {
+    /// The vocabulary in `text`, an entry a line, numbered from zero.
+    ///
+    /// Errors: the special entry that is missing.
+    pub(crate) fn new(text: &str) -> Result<Self, &'static str> {
+        let mut beginnings = Numbers::default();
+        let mut continuations = Numbers::default();
+        for (number, entry) in (0..).zip(text.lines()) {
+            match entry.strip_prefix(CONTINUES) {
+                // `##` alone is punctuation that was met twice.
+                Some(rest) if !rest.is_empty() => continuations.insert(rest.into(), number),
+                _ => beginnings.insert(entry.into(), number),
+            };
+        }
+        let number = |entry: &'static str| beginnings.get(entry).copied().ok_or(entry);
+        let [pad, unknown, cls, sep, mask] = SPECIAL;
+        let special = [number(pad)?, number(unknown)?, number(cls)?, number(sep)?, number(mask)?];
+        let longest = beginnings.keys().chain(continuations.keys()).map(|entry| entry.len()).max().unwrap_or_default();
+        let [_, unknown, first, last, _] = special;
+        Ok(Self { beginnings, continuations, longest, special, unknown, frame: [first, last] })
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.beginnings.len() + self.continuations.len()
+    }
+
+    /// The numbers of the word pieces of `text`, framed, at most [`MAX_PIECES`] of them and at least the frame.
+    pub(crate) fn pieces(&self, text: &str) -> Vec<u32> {
+        let [first, last] = self.frame;
+        let mut pieces = vec![first];
+        let mut rest = text;
+        while pieces.len() < MAX_PIECES {
+            let next = SPECIAL
+                .iter()
+                .zip(self.special)
+                .filter_map(|(entry, number)| rest.find(entry).map(|at| (at, entry.len(), number)));
+            let Some((at, length, number)) = next.min_by_key(|(at, ..)| *at) else { break };
+            self.push_plain(&rest[..at], &mut pieces);
+            pieces.push(number);
+            rest = &rest[at + length..];
+        }
+        self.push_plain(rest, &mut pieces);
+        pieces.truncate(MAX_PIECES - 1);
+        pieces.push(last);
+        pieces
+    }
+
+    /// Adds the pieces of a text without special entries, and stops some way after [`MAX_PIECES`].
+    fn push_plain(&self, text: &str, pieces: &mut Vec<u32>) {
+        if pieces.len() >= MAX_PIECES {
+            return;
+        }
+        for word in words(&normalize(text)) {
+            self.push_word(word, pieces);
+            if pieces.len() >= MAX_PIECES {
+                return;
+            }
+        }
+    }
+
+    /// Adds the pieces of a word, or that it is unknown.
+    fn push_word(&self, word: &str, pieces: &mut Vec<u32>) {
+        let before = pieces.len();
+        if word.chars().nth(MAX_WORD_CHARS).is_some() {
+            pieces.push(self.unknown);
+            return;
+        }
+        let mut rest = word;
+        while !rest.is_empty() {
+            let numbers = if rest.len() == word.len() { &self.beginnings } else { &self.continuations };
+            let ends = (1..=rest.len().min(self.longest)).rev().filter(|end| rest.is_char_boundary(*end));
+            let Some((end, number)) = ends.filter_map(|end| Some((end, *numbers.get(&rest[..end])?))).next() else {
+                pieces.truncate(before);
+                pieces.push(self.unknown);
+                return;
+            };
+            pieces.push(number);
+            rest = &rest[end..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `[PAD]` is 0, and so on.
+    const ENTRIES: [&str; 17] = [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##aff", "##able", "##a", "a", "able", "?", "#", "日",
+        "##日", "mask", "ß",
+    ];
+
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::new(&(ENTRIES.join("\n") + "\n")).unwrap()
+    }
+
+    /// The pieces between the frame, as text.
+    fn pieces(text: &str) -> Vec<&'static str> {
+        let numbers = tokenizer().pieces(text);
+        assert_eq!((numbers.first(), numbers.last()), (Some(&2), Some(&3)));
+        numbers[1..numbers.len() - 1].iter().map(|number| ENTRIES[*number as usize]).collect()
+    }
+
+    #[test]
+    fn the_longest_entry_first() {
+        assert_eq!(pieces("unaffable"), ["un", "##aff", "##able"]);
+        assert_eq!(pieces("Aable ABLE?"), ["a", "##able", "able", "?"]);
+        assert_eq!(pieces("日日"), ["日", "日"]);
+        assert_eq!(pieces("ßa"), ["ß", "##a"]);
+    }
+
+    #[test]
+    fn a_word_that_cannot_be_pieced_together_is_unknown_as_a_whole() {
+        assert_eq!(pieces("unafx a"), ["[UNK]", "a"]);
+        assert_eq!(pieces("éunaff"), ["[UNK]"]);
+        assert_eq!(pieces("##a"), ["#", "#", "a"]);
+    }
+
+    #[test]
+    fn a_word_of_more_than_100_characters_is_unknown() {
+        assert_eq!(pieces(&"a".repeat(100)).len(), 100);
+        assert_eq!(pieces(&"a".repeat(101)), ["[UNK]"]);
+        assert_eq!(pieces(&format!("{} a", "日".repeat(101))).len(), 102, "ideographs are words of their own");
+    }
+
+    #[test]
+    fn special_entries_are_found_in_a_text_as_they_are_written() {
+        assert_eq!(pieces("a[MASK]a [SEP]"), ["a", "[MASK]", "a", "[SEP]"]);
+        assert_eq!(pieces("[CLS][PAD][UNK]"), ["[CLS]", "[PAD]", "[UNK]"]);
+        assert_eq!(pieces("[mask] [MASK"), ["[UNK]", "mask", "[UNK]", "[UNK]", "mask"]);
+    }
+
+    #[test]
+    fn what_has_no_words_is_the_frame_alone() {
+        for text in ["", " \t\n", "\u{200B}\u{0}", "\u{301}"] {
+            assert_eq!(tokenizer().pieces(text), [2, 3], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        for (words, pieces) in [(253, 255), (254, 256), (255, 256), (10_000, 256)] {
+            for text in ["a ", "[MASK]"] {
+                let numbers = tokenizer().pieces(&text.repeat(words));
+                assert_eq!((numbers.len(), numbers.last()), (pieces, Some(&3)), "{words} of {text:?}");
+            }
+        }
+        // The last piece that fits may be the middle of a word.
+        let text = format!("{} unaffable", "a ".repeat(253));
+        assert_eq!(&tokenizer().pieces(&text)[253..], [9, 5, 3]);
+    }
+
+    #[test]
+    fn a_vocabulary_without_a_special_entry_is_refused() {
+        for missing in SPECIAL {
+            let text = ENTRIES.iter().filter(|entry| **entry != missing).map(|entry| format!("{entry}\n"));
+            assert_eq!(Tokenizer::new(&text.collect::<String>()).err(), Some(missing));
+        }
+        assert_eq!(Tokenizer::new("").err(), Some("[PAD]"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_frame_and_numbers_of_the_vocabulary(text in ".{0,300}") {
+            let tokenizer = tokenizer();
+            let numbers = tokenizer.pieces(&text);
+            prop_assert!((2..=MAX_PIECES).contains(&numbers.len()));
+            prop_assert!(numbers.iter().all(|number| (*number as usize) < tokenizer.len()));
+        }
+
+        #[test]
+        fn words_have_the_pieces_that_they_have_alone(words in prop::collection::vec("[aunble日ß]{1,12}", 0..9)) {
+            let tokenizer = tokenizer();
+            let alone = words.iter().flat_map(|word| {
+                let numbers = tokenizer.pieces(word);
+                numbers[1..numbers.len() - 1].to_vec()
+            });
+            let mut expected = vec![2];
+            expected.extend(alone);
+            expected.push(3);
+            prop_assert_eq!(tokenizer.pieces(&words.join(" ")), expected);
+        }
+    }
+}

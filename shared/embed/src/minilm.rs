@@ -245,6 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "the test is that nobody waits for it")]
     async fn the_wait_for_another_s_load_ends_with_the_deadline() {
         let embedder = MiniLm::in_places(Vec::new());
         let shared = embedder.shared.clone();

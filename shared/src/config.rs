@@ -280,6 +280,8 @@ impl Config {
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
+        // That of the embedder `minilm`, which reads it when it loads its model.
+        env.take("MNEME_MINILM_PATH");
         for name in env.variables.keys() {
             // Not an error: another version of a function, or another tool, may read it.
             tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");

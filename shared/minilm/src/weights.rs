@@ -126,7 +126,8 @@ mod tests {
         let header = r#"{"m":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[3],"data_offsets":[8,20]}}"#;
         let halves = [0.5, -2.0, 0.0, 3.0].map(|value| f16::from_f32(value).to_bits().to_le_bytes());
         let floats = [1.0f32, 0.25, -7.5].map(f32::to_le_bytes);
-        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), halves.as_flattened(), floats.as_flattened()].concat()
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), halves.as_flattened(), floats.as_flattened()]
+            .concat()
     }
 
     fn open(bytes: &[u8]) -> Result<(Weights, u32), LoadError> {

@@ -81,7 +81,9 @@ impl Shared {
         if let Some(model) = &*held {
             return Ok(model.clone());
         }
-        let Some(directory) = self.places.iter().find(|place| place.is_dir()) else { return Err(nowhere(&self.places)) };
+        let Some(directory) = self.places.iter().find(|place| place.is_dir()) else {
+            return Err(nowhere(&self.places));
+        };
         let begun = Instant::now();
         let model = Arc::new(Model::load(directory).map_err(not_loaded)?);
         let load_ms = begun.elapsed().as_millis() as u64;
@@ -249,7 +251,8 @@ mod tests {
         let embedder = MiniLm::in_places(Vec::new());
         let shared = embedder.shared.clone();
         let loading = shared.model.lock().unwrap();
-        let error = Embedder::new(embedder).embed(&["text"], Instant::now() + Duration::from_millis(20)).await.unwrap_err();
+        let error =
+            Embedder::new(embedder).embed(&["text"], Instant::now() + Duration::from_millis(20)).await.unwrap_err();
         drop(loading);
         assert_eq!(error.kind, EmbedErrorKind::TimedOut);
     }

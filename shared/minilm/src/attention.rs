@@ -87,7 +87,8 @@ mod tests {
         for (at, token) in tokens.iter().enumerate() {
             for head in 0..HEADS {
                 let query = of(token, 0, head);
-                let score = |key: Vec<f64>| query.iter().zip(&key).map(|(q, k)| q * k).sum::<f64>() / (HEAD as f64).sqrt();
+                let score =
+                    |key: Vec<f64>| query.iter().zip(&key).map(|(q, k)| q * k).sum::<f64>() / (HEAD as f64).sqrt();
                 let weights: Vec<f64> = tokens.iter().map(|token| score(of(token, 1, head)).exp()).collect();
                 let sum: f64 = weights.iter().sum();
                 for (token, weight) in tokens.iter().zip(&weights) {
@@ -104,7 +105,8 @@ mod tests {
     fn texts_of_any_length_and_in_any_order_see_what_the_definition_says() {
         let mut attention = Attention::default();
         for tokens in [1, 2, 5, 6, 7, 31, 32, 33, 70, 3] {
-            let parts: Vec<f32> = (0..tokens * 3 * WIDTH).map(|at| ((at * 73 + tokens) % 101) as f32 / 50.0 - 1.0).collect();
+            let parts: Vec<f32> =
+                (0..tokens * 3 * WIDTH).map(|at| ((at * 73 + tokens) % 101) as f32 / 50.0 - 1.0).collect();
             let mut seen = vec![f32::NAN; tokens * WIDTH];
             attention.of_text(&parts, &mut seen);
             for (found, expected) in seen.iter().zip(plain(&parts)) {

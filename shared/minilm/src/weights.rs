@@ -72,6 +72,22 @@ impl Weights {
         Ok(Ok((Self { tensors }, file.hasher.finalize())))
     }
 
+    /// Tensors of these shapes: a matrix in half precision, a vector in single precision.
+    #[cfg(test)]
+    pub(crate) fn of(tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>) -> Self {
+        let tensors = tensors.into_iter().map(|(name, shape, values)| {
+            let (dtype, bytes) = match shape.len() {
+                2 => (
+                    Dtype::F16,
+                    values.iter().flat_map(|value| f16::from_f32(*value).to_bits().to_le_bytes()).collect(),
+                ),
+                _ => (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            };
+            (name, Tensor { dtype, shape, bytes })
+        });
+        Self { tensors: tensors.collect() }
+    }
+
     /// A matrix in half precision, row by row.
     pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f16>, Unfit> {
         let bytes = self.take(name, Dtype::F16, &shape)?;
@@ -126,7 +142,8 @@ mod tests {
         let header = r#"{"m":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[3],"data_offsets":[8,20]}}"#;
         let halves = [0.5, -2.0, 0.0, 3.0].map(|value| f16::from_f32(value).to_bits().to_le_bytes());
         let floats = [1.0f32, 0.25, -7.5].map(f32::to_le_bytes);
-        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), halves.as_flattened(), floats.as_flattened()].concat()
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), halves.as_flattened(), floats.as_flattened()]
+            .concat()
     }
 
     fn open(bytes: &[u8]) -> Result<(Weights, u32), LoadError> {

@@ -170,6 +170,8 @@ fn not_loaded(error: LoadError) -> EmbedError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
     use std::time::Duration;
 
     use super::*;
@@ -247,14 +249,20 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::await_holding_lock, reason = "the test is that nobody waits for it")]
     async fn the_wait_for_another_s_load_ends_with_the_deadline() {
         let embedder = MiniLm::in_places(Vec::new());
         let shared = embedder.shared.clone();
-        let loading = shared.model.lock().unwrap();
-        let error =
-            Embedder::new(embedder).embed(&["text"], Instant::now() + Duration::from_millis(20)).await.unwrap_err();
-        drop(loading);
+        let ((begun, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
+        let other = thread::spawn(move || {
+            let _loading = shared.model.lock();
+            begun.send(()).unwrap();
+            ends.recv().unwrap_err();
+        });
+        begins.recv().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let error = Embedder::new(embedder).embed(&["text"], deadline).await.unwrap_err();
+        drop(end);
+        other.join().unwrap();
         assert_eq!(error.kind, EmbedErrorKind::TimedOut);
     }
 }

@@ -66,7 +66,7 @@ impl Encoder {
         })
     }
 
-    /// The vectors of texts, given by the numbers of their word pieces, at most [`MAX_PIECES`] each and at least one; each of
+    /// The vectors of texts, at least one, given by the numbers of their word pieces, at most [`MAX_PIECES`] each and at least one; each of
     /// unit length.
     pub(crate) fn vectors(&self, texts: &[Vec<u32>], memory: &mut Memory) -> Vec<Vec<f32>> {
         let mut spans: Vec<Range<usize>> = Vec::with_capacity(texts.len());
@@ -174,4 +174,163 @@ fn unit_mean(tokens: &[f32]) -> Vec<f32> {
     let length = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
     sum.iter_mut().for_each(|value| *value /= length);
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const WORDS: usize = 20;
+
+    /// Name, shape and values.
+    type Named = (String, Vec<usize>, Vec<f32>);
+
+    /// Tensors of the model's names and shapes, with small values, the scales of normalisations around one.
+    fn tensors() -> Vec<Named> {
+        let mut shapes = vec![
+            ("embeddings.word_embeddings.weight".to_owned(), vec![WORDS, DIM]),
+            ("embeddings.position_embeddings.weight".to_owned(), vec![PLACES, DIM]),
+            ("embeddings.token_type_embeddings.weight".to_owned(), vec![KINDS, DIM]),
+        ];
+        let mut norms = vec!["embeddings.LayerNorm".to_owned()];
+        for layer in 0..LAYERS {
+            let at = format!("encoder.layer.{layer}");
+            norms.extend([format!("{at}.attention.output.LayerNorm"), format!("{at}.output.LayerNorm")]);
+            for (part, outputs, inputs) in [
+                ("attention.self.query", DIM, DIM),
+                ("attention.self.key", DIM, DIM),
+                ("attention.self.value", DIM, DIM),
+                ("attention.output.dense", DIM, DIM),
+                ("intermediate.dense", INNER, DIM),
+                ("output.dense", DIM, INNER),
+            ] {
+                shapes.push((format!("{at}.{part}.weight"), vec![outputs, inputs]));
+                shapes.push((format!("{at}.{part}.bias"), vec![outputs]));
+            }
+        }
+        shapes.extend(
+            norms.iter().flat_map(|norm| [(format!("{norm}.weight"), vec![DIM]), (format!("{norm}.bias"), vec![DIM])]),
+        );
+        let mut state = 1u32;
+        let mut draw = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let filled = shapes.into_iter().map(|(name, shape)| {
+            let around = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+            let values = (0..shape.iter().product()).map(|_| around + 0.2 * draw()).collect();
+            (name, shape, values)
+        });
+        filled.collect()
+    }
+
+    fn encoder() -> Encoder {
+        Encoder::new(Weights::of(tensors()), WORDS).unwrap_or_else(|Unfit(fact)| panic!("{fact}"))
+    }
+
+    /// One text's vector by the definitions, in float64.
+    fn plain(text: &[u32]) -> Vec<f64> {
+        let rounded = |(name, shape, values): Named| {
+            let half = |value: &f32| f16::from_f32(*value).to_f32();
+            let values = values.iter().map(|value| f64::from(if shape.len() == 2 { half(value) } else { *value }));
+            (name, values.collect::<Vec<_>>())
+        };
+        let tensors: HashMap<_, _> = tensors().into_iter().map(rounded).collect();
+        let of = |name: &str| tensors[name].as_slice();
+        let norm = |token: &mut [f64], name: &str| {
+            let mean = token.iter().sum::<f64>() / DIM as f64;
+            let variance = token.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / DIM as f64;
+            let (scale, bias) = (of(&format!("{name}.weight")), of(&format!("{name}.bias")));
+            for ((value, scale), bias) in token.iter_mut().zip(scale).zip(bias) {
+                *value = (*value - mean) / (variance + f64::from(EPSILON)).sqrt() * scale + bias;
+            }
+        };
+        let linear = |token: &[f64], name: &str| -> Vec<f64> {
+            let rows = of(&format!("{name}.weight")).chunks_exact(token.len()).zip(of(&format!("{name}.bias")));
+            rows.map(|(row, bias)| row.iter().zip(token).map(|(w, x)| w * x).sum::<f64>() + bias).collect()
+        };
+        let row =
+            |name: &str, at: usize| of(&format!("embeddings.{name}_embeddings.weight"))[at * DIM..][..DIM].to_vec();
+        let sum = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(a, b)| a + b).collect::<Vec<_>>();
+        let embed = |(place, word): (usize, &u32)| {
+            let mut token = sum(&sum(&row("word", *word as usize), &row("position", place)), &row("token_type", 0));
+            norm(&mut token, "embeddings.LayerNorm");
+            token
+        };
+        let mut tokens: Vec<Vec<f64>> = text.iter().enumerate().map(embed).collect();
+        for layer in 0..LAYERS {
+            let at = |part: &str| format!("encoder.layer.{layer}.{part}");
+            let part = |part: &str| tokens.iter().map(|token| linear(token, &at(part))).collect::<Vec<_>>();
+            let (queries, keys, values) =
+                (part("attention.self.query"), part("attention.self.key"), part("attention.self.value"));
+            for (token, query) in tokens.iter_mut().zip(&queries) {
+                let mut seen = vec![0.0; DIM];
+                for head in (0..DIM).step_by(PANEL) {
+                    let span = head..head + PANEL;
+                    let score = |key: &Vec<f64>| {
+                        let dot = query[span.clone()].iter().zip(&key[span.clone()]).map(|(q, k)| q * k).sum::<f64>();
+                        (dot / (PANEL as f64).sqrt()).exp()
+                    };
+                    let scores: Vec<f64> = keys.iter().map(score).collect();
+                    for (value, score) in values.iter().zip(&scores) {
+                        for at in span.clone() {
+                            seen[at] += score / scores.iter().sum::<f64>() * value[at];
+                        }
+                    }
+                }
+                *token = sum(token, &linear(&seen, &at("attention.output.dense")));
+                norm(token, &at("attention.output.LayerNorm"));
+                let inner = linear(token, &at("intermediate.dense")).into_iter().map(gelu).collect::<Vec<_>>();
+                *token = sum(token, &linear(&inner, &at("output.dense")));
+                norm(token, &at("output.LayerNorm"));
+            }
+        }
+        let mean = tokens.iter().fold(vec![0.0; DIM], |all, token| sum(&all, token));
+        let length = mean.iter().map(|value| value * value).sum::<f64>().sqrt();
+        mean.iter().map(|value| value / length).collect()
+    }
+
+    /// x Φ(x), the distribution function by its series (Abramowitz and Stegun 26.2.11).
+    fn gelu(x: f64) -> f64 {
+        let mut term = x;
+        let mut series = x;
+        for n in 1..200 {
+            term *= x * x / f64::from(2 * n + 1);
+            series += term;
+        }
+        x * (0.5 + series * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt())
+    }
+
+    #[test]
+    fn vectors_are_what_the_definitions_say_alone_and_together() {
+        let encoder = encoder();
+        let texts: Vec<Vec<u32>> =
+            [1, 2, 7, 14].map(|length| (0..length).map(|at| (at * 7 + length) % 20).collect()).into();
+        let mut memory = Memory::default();
+        let together = encoder.vectors(&texts, &mut memory);
+        for (text, vector) in texts.iter().zip(&together) {
+            let [alone] = encoder.vectors(std::slice::from_ref(text), &mut memory).try_into().unwrap();
+            for ((value, alone), expected) in vector.iter().zip(alone).zip(plain(text)) {
+                assert!((f64::from(*value) - expected).abs() < 2e-6, "{}: {value}, not {expected}", text.len());
+                assert!((value - alone).abs() < 1e-6, "{}: {value}, alone {alone}", text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_is_missing_or_of_another_shape_is_told() {
+        let refused = |change: &dyn Fn(&mut Vec<Named>)| {
+            let mut tensors = tensors();
+            change(&mut tensors);
+            Encoder::new(Weights::of(tensors), WORDS).err().map(|Unfit(fact)| fact)
+        };
+        let last = "encoder.layer.5.output.LayerNorm.bias";
+        let missing = refused(&|tensors| tensors.retain(|(name, ..)| name != last));
+        assert_eq!(missing, Some(format!("it has no {last}")));
+        let first = "embeddings.word_embeddings.weight is F16 [19, 384], not F16 [20, 384]";
+        assert_eq!(refused(&|tensors| tensors[0].1[0] -= 1).as_deref(), Some(first));
+        assert_eq!(refused(&|_| ()), None);
+    }
 }

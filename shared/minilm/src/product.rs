@@ -48,7 +48,7 @@ const ROWS: usize = 6;
 /// The product of rows with a panel, `[depth, PANEL]`, and `bias`.
 ///
 /// A row is the first `depth` values of each `stride` values of `rows`; its product goes to the first [`PANEL`] values of
-/// the same row of `out`, whose rows are `out_stride` apart. Meanwhile `ahead` is brought into the cache.
+/// the same row of `out`, whose rows are `out_stride` apart. There is at least one row. Meanwhile `ahead` is brought into the cache.
 #[inline(always)]
 pub(crate) fn product<I: Isa, V: Value>(
     isa: I,
@@ -146,7 +146,7 @@ impl Linear {
         self.bias.len()
     }
 
-    /// Applies it to rows `[_, inputs]`; `out` is `[_, outputs]`. `room` is memory to work in, whatever it holds.
+    /// Applies it to rows `[_, inputs]`, at least one; `out` is `[_, outputs]`. `room` is memory to work in, whatever it holds.
     pub(crate) fn apply(&self, rows: &[f32], out: &mut [f32], place: Place, room: &mut Vec<[f32; PANEL]>) {
         Apply { linear: self, rows, out, place, room }.dispatch();
     }
@@ -175,7 +175,7 @@ impl SimdOp for Apply<'_> {
         let (inputs, outputs) = (linear.inputs, linear.bias.len());
         let widens = tiles(rows.len() / inputs) >= TILES_WORTH_WIDENING;
         let part = if widens { WIDENED.min(inputs) } else { inputs };
-        let mut parts = linear.panels.chunks(part).peekable();
+        let mut parts = linear.panels.chunks(inputs).flat_map(|panel| panel.chunks(part)).peekable();
         for (at, bias) in linear.bias.as_chunks().0.iter().enumerate() {
             let out = &mut out[at * PANEL..];
             for first in (0..inputs).step_by(part) {

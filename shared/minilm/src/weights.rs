@@ -72,6 +72,22 @@ impl Weights {
         Ok(Ok((Self { tensors }, file.hasher.finalize())))
     }
 
+    /// Tensors of these shapes: a matrix in half precision, a vector in single precision.
+    #[cfg(test)]
+    pub(crate) fn of(tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>) -> Self {
+        let tensors = tensors.into_iter().map(|(name, shape, values)| {
+            let (dtype, bytes) = match shape.len() {
+                2 => (
+                    Dtype::F16,
+                    values.iter().flat_map(|value| f16::from_f32(*value).to_bits().to_le_bytes()).collect(),
+                ),
+                _ => (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            };
+            (name, Tensor { dtype, shape, bytes })
+        });
+        Self { tensors: tensors.collect() }
+    }
+
     /// A matrix in half precision, row by row.
     pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f16>, Unfit> {
         let bytes = self.take(name, Dtype::F16, &shape)?;

@@ -344,6 +344,8 @@ mod tests {
         assert_eq!((config.fingerprint, config.dim), (config.embedder.fingerprint(), Some(512)));
         let own = read(&[table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")]).unwrap();
         assert_eq!((own.fingerprint.as_deref(), own.dim), (Some("ours"), Some(512)));
+        let minilm = read(&[table, ("MNEME_EMBEDDER", "minilm")]).unwrap();
+        assert_eq!((minilm.fingerprint.as_deref(), minilm.dim), (Some("minilm:all-MiniLM-L6-v2/1"), Some(384)));
 
         let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_DIM", "1024")]).unwrap_err();
         assert!(complaints[0].contains("MNEME_EMBEDDER_DIM=1024 is not the 512"), "{complaints:?}");

@@ -204,6 +204,16 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
+async fn the_weights_of_minilm_are_not_there() {
+    let stack = Stack::with(&[("MNEME_EMBEDDER", "minilm"), ("MNEME_MINILM_PATH", "/nowhere")]).await;
+    assert_eq!(stack.lookup(ask("q")).await["reason"], "embedder_failure");
+    let error = stack.invoke("put", entry("q")).await.unwrap_err();
+    assert!(error.name == "EmbedderError" && error.message.contains("run shared/minilm/fetch"), "{error:?}");
+    assert!(!error.message.contains("/nowhere"), "{error:?}");
+    assert_eq!((stack.entry_ids().await.len(), stack.counter().await), (0, (1, 0)));
+}
+
+#[tokio::test]
 async fn another_embedder_over_the_same_table_is_a_mismatch() {
     let (service, stack) = started().await;
     stack.put(entry("q @0.1")).await;

@@ -46,10 +46,6 @@ impl Cache {
             return Ok(embedder);
         }
         let backend = Backend::new(&self.config.embedder, self.config.embedder_key.clone(), &self.aws);
-        let backend = backend.map_err(|error| {
-            Error::new(ErrorKind::EmbedderError, "the configured embedder cannot be used", "mend MNEME_EMBEDDER")
-                .caused_by(error)
-        })?;
         let backend = backend.ok_or_else(|| {
             Error::new(
                 ErrorKind::EmbedderError,

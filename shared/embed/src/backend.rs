@@ -9,7 +9,7 @@ use crate::key::KeySource;
 use crate::minilm::MiniLm;
 use crate::openai::OpenAi;
 use crate::provider::{Limits, Provider};
-use crate::spec::{Spec, SpecError};
+use crate::spec::Spec;
 
 /// One of the providers of this build.
 pub enum Backend {
@@ -26,14 +26,12 @@ impl Backend {
     ///
     /// `key` is for `openai` alone; `aws` holds the credentials, and the region where no ARN names one. Where the model of
     /// `minilm` is, the environment tells ([`MiniLm::from_env`]).
-    ///
-    /// Errors: an address that no request can have.
-    pub fn new(spec: &Spec, key: KeySource, aws: &SdkConfig) -> Result<Option<Self>, SpecError> {
+    pub fn new(spec: &Spec, key: KeySource, aws: &SdkConfig) -> Option<Self> {
         match spec {
-            Spec::None => Ok(None),
-            Spec::Bedrock(spec) => Ok(Some(Self::Bedrock(Bedrock::new(spec.clone(), aws)))),
-            Spec::OpenAi(spec) => Ok(Some(Self::OpenAi(Box::new(OpenAi::new(spec.clone(), key, aws)?)))),
-            Spec::MiniLm => Ok(Some(Self::MiniLm(MiniLm::from_env()))),
+            Spec::None => None,
+            Spec::Bedrock(spec) => Some(Self::Bedrock(Bedrock::new(spec.clone(), aws))),
+            Spec::OpenAi(spec) => Some(Self::OpenAi(Box::new(OpenAi::new(spec.clone(), key, aws)))),
+            Spec::MiniLm => Some(Self::MiniLm(MiniLm::from_env())),
         }
     }
 }

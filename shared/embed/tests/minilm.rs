@@ -15,7 +15,7 @@ use tokio::time::Instant;
 #[ignore = "needs the model in MNEME_MINILM_PATH"]
 async fn texts_become_vectors_while_other_work_goes_on() {
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws).ok().flatten();
+    let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws);
     let embedder = backend.map(Embedder::new).unwrap_or_else(|| panic!("no embedder"));
     let long = "what is kept of a long text ".repeat(100);
     let texts = ["How do I reset my password?", "I forgot my password, what now?", "The weather is nice.", "", &long];

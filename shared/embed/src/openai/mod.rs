@@ -15,7 +15,7 @@ use crate::key::{ApiKey, KeyHolder, KeySource};
 use crate::pause;
 use crate::provider::{Limits, Provider, not_blank};
 use crate::retry::persist;
-use crate::spec::{OpenAiSpec, SpecError};
+use crate::spec::OpenAiSpec;
 
 /// OpenAI takes 2,048 texts a call (its API reference), text-embeddings-inference 32 (`--max-client-batch-size`).
 const LIMITS: Limits = Limits {
@@ -33,14 +33,9 @@ pub struct OpenAi {
 
 impl OpenAi {
     /// The model of `spec`; `aws` is what a key in Secrets Manager or Parameter Store is fetched with, when first needed.
-    ///
-    /// Errors: an address that no request can have.
-    pub fn new(spec: OpenAiSpec, key: KeySource, aws: &SdkConfig) -> Result<Self, SpecError> {
-        let endpoint = spec.endpoint().as_str().parse();
-        let endpoint =
-            endpoint.map_err(|_| SpecError::new("no request can be sent to that base URL", crate::spec::FORMS))?;
+    pub fn new(spec: OpenAiSpec, key: KeySource, aws: &SdkConfig) -> Self {
         let fingerprint = spec.fingerprint();
-        Ok(Self { fingerprint, http: Http::new(endpoint), key: KeyHolder::new(key, aws), spec })
+        Self { fingerprint, http: Http::new(spec.endpoint.clone()), key: KeyHolder::new(key, aws), spec }
     }
 
     /// One attempt; a key that is refused is fetched again.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::Url;
+use hyper::http::Uri;
 
 use super::{SpecError, is_name, split_dim};
 
@@ -22,7 +22,9 @@ pub struct OpenAiSpec {
     /// The length of its vectors, which is then asked for; `None`: the model's own.
     pub dim: Option<usize>,
     /// Where; `embeddings` is appended to its path.
-    pub base_url: Url,
+    base_url: String,
+    /// `<base URL>/embeddings`.
+    pub(crate) endpoint: Uri,
 }
 
 impl OpenAiSpec {
@@ -31,14 +33,6 @@ impl OpenAiSpec {
             Some(dim) => format!("openai:{}:{dim}/{VERSION}", self.model),
             None => format!("openai:{}/{VERSION}", self.model),
         }
-    }
-
-    /// `<base URL>/embeddings`.
-    pub(crate) fn endpoint(&self) -> Url {
-        let mut url = self.base_url.clone();
-        let path = format!("{}/embeddings", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url
     }
 }
 
@@ -57,16 +51,22 @@ impl FromStr for OpenAiSpec {
         if !is_name(model) {
             return Err(refused("that is no model's name"));
         }
-        let base_url =
-            Url::parse(&text[at + 1..]).map_err(|error| refused(&format!("the base URL is none: {error}")))?;
-        let plain = base_url.username().is_empty()
-            && base_url.password().is_none()
-            && base_url.query().is_none()
-            && base_url.fragment().is_none();
-        if !plain {
+        let base_url = text[at + 1..].trim_end_matches('/');
+        // What is parsed has no place for a fragment.
+        let fragment = base_url.contains('#');
+        let endpoint: Uri = format!("{base_url}/embeddings")
+            .parse()
+            .map_err(|error| refused(&format!("the base URL is none: {error}")))?;
+        let Some(authority) = endpoint.authority() else { return Err(refused("the base URL is none: it has no host")) };
+        if fragment || authority.as_str().contains('@') || endpoint.query().is_some() {
             return Err(refused("the base URL has a user, a query or a fragment"));
         }
-        Ok(Self { model: model.to_owned(), dim, base_url })
+        // A port is told by the colon before it.
+        let port = authority.as_str().strip_prefix(authority.host()).is_some_and(|port| !port.is_empty());
+        if authority.host().is_empty() || (port && endpoint.port_u16().is_none()) {
+            return Err(refused("the base URL is none: its host or port is not valid"));
+        }
+        Ok(Self { model: model.to_owned(), dim, base_url: base_url.to_owned(), endpoint })
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
             ),
         ] {
             let spec = read(text);
-            assert_eq!((spec.model.as_str(), spec.dim, spec.endpoint().as_str()), (model, dim, endpoint));
+            assert_eq!((spec.model.as_str(), spec.dim, spec.endpoint.to_string().as_str()), (model, dim, endpoint));
         }
     }
 
@@ -138,10 +138,15 @@ mod tests {
             ("a b@https://h/v1", "no model's name"),
             ("m:70000@https://h/v1", "above 65536"),
             ("m@https://", "base URL is none"),
+            ("m@https:///v1", "base URL is none"),
             ("m@https://h:99999/v1", "base URL is none"),
+            ("m@https://h:/v1", "base URL is none"),
+            ("m@https://h:x/v1", "base URL is none"),
+            ("m@https://h/a b", "base URL is none"),
             ("m@https://sk-secret@h/v1", "a user, a query or a fragment"),
             ("m@https://u:sk-secret@h/v1", "a user, a query or a fragment"),
             ("m@https://h/v1?key=sk-secret", "a user, a query or a fragment"),
+            ("m@https://h/v1#sk-secret", "a user, a query or a fragment"),
         ] {
             let error = text.parse::<OpenAiSpec>().unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("; accepted: openai:<model>"), "{text}: {error}");

@@ -198,7 +198,7 @@ async fn nobody_there_is_named_after_three_attempts() {
 async fn no_credentials_are_named_without_a_request() {
     let server = Server::start(|_, asked| titan(asked)).await;
     let spec = TITAN.parse().unwrap();
-    let backend = Backend::new(&spec, KeySource::None, &server.aws_with(None)).ok().flatten().unwrap();
+    let backend = Backend::new(&spec, KeySource::None, &server.aws_with(None)).unwrap();
     let error = Embedder::new(backend).embed(&["a"], ample()).await.unwrap_err();
     assert_eq!((error.kind, server.asks().len()), (EmbedErrorKind::Refused, 0), "{error} {}", error.causes());
     assert!(error.detail.contains("no AWS credentials"), "{error} {}", error.causes());

@@ -23,18 +23,14 @@ fn ample() -> Instant {
 fn embedder(spec: &str, key: &str, server: &Server) -> Embedder<Backend> {
     let spec: Spec = spec.parse().unwrap_or_else(|error| panic!("{spec}: {error}"));
     let key = KeySource::parse(key).unwrap_or_else(|error| panic!("{error}"));
-    match Backend::new(&spec, key, &server.aws()) {
-        Ok(Some(backend)) => Embedder::new(backend),
-        Ok(None) => panic!("no embedder"),
-        Err(error) => panic!("{error}"),
-    }
+    Backend::new(&spec, key, &server.aws()).map(Embedder::new).unwrap_or_else(|| panic!("no embedder"))
 }
 
 #[tokio::test]
 async fn what_needs_no_service_is_there_without_one() {
     let aws = Server::refusing().await.aws();
-    assert!(Backend::new(&Spec::None, KeySource::None, &aws).is_ok_and(|backend| backend.is_none()));
-    let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws).ok().flatten();
+    assert!(Backend::new(&Spec::None, KeySource::None, &aws).is_none());
+    let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws);
     let embedder = backend.map(Embedder::new).unwrap_or_else(|| panic!("no embedder"));
     assert_eq!((embedder.fingerprint(), embedder.dim()), ("minilm:all-MiniLM-L6-v2/1", Some(384)));
 }

@@ -56,7 +56,8 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
             Self::CheckpointError => 501,
-            Self::EmbedderError | Self::StoreBackendError => 503,
+            Self::EmbedderError => 503,
+            Self::StoreBackendError => 503,
             Self::Internal => 500,
         }
     }

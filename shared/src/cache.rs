@@ -115,7 +115,7 @@ impl Cache {
         if let Some(item) = item {
             let counter = Counter::from_item(item)?;
             if !counter.lacks_stamp(&self.config) {
-                counter.check_embedder(&self.config)?;
+                counter.serving(&self.config)?;
                 self.opened.store(true, Ordering::Release);
                 return Ok(counter);
             }
@@ -137,7 +137,7 @@ impl Cache {
             created = self.table.create(&self.config, self.deadline).await?;
         }
         let counter = self.table.stamp(&self.config).await?;
-        counter.check_embedder(&self.config)?;
+        counter.serving(&self.config)?;
         if let (1, Some(tally)) = (counter.next_id, self.table_tally()) {
             // No id was ever given out, so the count is known to be 0.
             self.table.recount(tally, Tally::default(), 0, false).await?;

@@ -44,6 +44,10 @@ pub struct Config {
     pub fingerprint: Option<String>,
     /// `MNEME_EMBEDDER_DIM`; `None`: whatever the table is stamped with.
     pub dim: Option<u32>,
+    /// `MNEME_EMBEDDER_NEXT_FINGERPRINT`: a second embedder that the instance may serve, while the cache moves from one to the other.
+    pub next_fingerprint: Option<String>,
+    /// `MNEME_EMBEDDER_NEXT_DIM`: the dimension of its vectors.
+    pub next_dim: Option<u32>,
     /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]; a semantic hit is at least this similar.
     pub similarity_threshold: f32,
     /// `MNEME_CONFIDENCE_CUTOFF`, in [0, 1]: semantic hits below it are misses.
@@ -203,6 +207,9 @@ impl Config {
             ),
             fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT"),
             dim: env.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |d| (1..=65536).contains(d)),
+            next_fingerprint: env.take("MNEME_EMBEDDER_NEXT_FINGERPRINT"),
+            next_dim: env
+                .optional("MNEME_EMBEDDER_NEXT_DIM", "a whole number from 1 to 65536", |d| (1..=65536).contains(d)),
             similarity_threshold: env
                 .parse("MNEME_SIMILARITY_THRESHOLD", 0.85, "a number from -1 to 1", |t| (-1.0..=1.0).contains(t)),
             confidence_cutoff: env

@@ -2,7 +2,7 @@
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`namespace`], [`entry`], [`key`] |
+//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`embedders`], [`namespace`], [`entry`], [`key`] |
 //! | the table: reads, creation, transactions | [`table`] |
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
 //! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
@@ -20,6 +20,7 @@ pub mod clock;
 pub mod confidence;
 pub mod config;
 pub mod directory;
+pub mod embedders;
 pub mod embedding;
 pub mod entries;
 pub mod entry;

@@ -2,6 +2,7 @@
 
 use mneme_core::confidence::{confidence, is_servable, verdict};
 use mneme_core::config::Config;
+use mneme_core::embedders::Serving;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::replica::similarity;
@@ -25,8 +26,14 @@ pub(crate) struct Judged {
 impl Judged {
     /// `None` for a row that is none for this question: of another namespace, partition or dimension, expired, or not close
     /// enough. `guard`: whether it is to be compared by what it asks, too.
-    pub(crate) fn of(entry: Entry, asked: &Asked, embedding: &Embedding, guard: bool, config: &Config) -> Option<Self> {
-        let vector = entry.vector().filter(|vector| vector.dim() == embedding.dim())?;
+    pub(crate) fn of(
+        entry: Entry,
+        asked: &Asked,
+        (embedding, serving): (&Embedding, &Serving),
+        guard: bool,
+        config: &Config,
+    ) -> Option<Self> {
+        let vector = entry.vector(serving).filter(|vector| vector.dim() == embedding.dim())?;
         let similarity = similarity(embedding.as_slice(), vector.as_slice());
         let is_own = entry.namespace == asked.namespace && entry.partition == asked.question.partition;
         if !is_own || entry.is_expired(asked.now_secs) || similarity < asked.threshold {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mneme_core::cache::Cache;
 use mneme_core::confidence::{confidence, is_servable};
 use mneme_core::config::Config;
+use mneme_core::embedders::Serving;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
@@ -159,7 +160,8 @@ impl View {
                 (rows, counter, now)
             }
         };
-        let mut gathered = Gathered { rows, counter, caught_up: false, vanished: false };
+        let serving = counter.serving(&cache.config)?;
+        let mut gathered = Gathered { rows, counter, serving, caught_up: false, vanished: false };
         let found = self.layers(cache, asked, suggested, &mut gathered).await;
         let Gathered { rows, counter, mut vanished, .. } = gathered;
         self.seen = Some((counter, read_at));
@@ -230,7 +232,7 @@ impl View {
         cache.table.complete(&mut gathered.rows, keys).await?;
         let mut found = Vec::with_capacity(open.len());
         for (Open { asked, suggested, .. }, exact) in open.into_iter().zip(exact) {
-            found.push(match asked.embedding.as_ref().map(|embedding| gathered.counter.check_dim(embedding.dim())) {
+            found.push(match asked.embedding.as_ref().map(|embedding| gathered.serving.check_dim(embedding.dim())) {
                 Some(Err(error)) => Err(error),
                 _ => Ok(self.decide(cache, asked, exact, suggested, gathered).await?),
             });
@@ -286,8 +288,9 @@ impl View {
 
     /// Brings the replica up to the counter, where it is behind.
     async fn catch_up(&mut self, cache: &Cache, asked: &Asked, gathered: &mut Gathered) -> Result<(), Error> {
-        if self.replica.is_behind(&gathered.counter, &asked.namespace) {
-            gathered.vanished |= self.replica.catch_up(cache, &gathered.counter, &asked.namespace).await?;
+        let Gathered { counter, serving, .. } = &*gathered;
+        if self.replica.is_behind(counter, serving, &asked.namespace) {
+            gathered.vanished |= self.replica.catch_up(cache, counter, serving, &asked.namespace).await?;
             gathered.caught_up = true;
         }
         Ok(())
@@ -324,7 +327,7 @@ impl View {
         mut suggested: Suggested,
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let Gathered { rows, counter, .. } = gathered;
+        let Gathered { rows, counter, serving, .. } = gathered;
         let guard = match asked.guard {
             Some(guard) => guard == Guard::On,
             None => counter.guard(&asked.namespace, &cache.config),
@@ -340,8 +343,8 @@ impl View {
                 let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
-                judged
-                    .extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, guard, &cache.config)));
+                let close = (embedding, &*serving);
+                judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, close, guard, &cache.config)));
             }
             count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
@@ -385,6 +388,8 @@ struct Open<'a> {
 struct Gathered {
     rows: Rows,
     counter: Counter,
+    /// Whose vectors the questions are compared with.
+    serving: Serving,
     /// Whether the replica caught up, so that what it had suggested is stale.
     caught_up: bool,
     /// Whether it caught up with rows that were gone.

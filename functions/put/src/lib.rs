@@ -15,7 +15,7 @@ use mneme_core::packed::RANGE_IDS;
 use mneme_core::question::{Message, Question};
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
-use mneme_core::write::put::{self, NewEntry};
+use mneme_core::write::put::{self, NewEntry, NewVector};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -220,7 +220,7 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         namespace: entry.namespace,
         query: config.store_query.then_some(question.message),
         response: entry.response,
-        embedding: entry.embedding,
+        vectors: entry.embedding.map(NewVector::from).into_iter().collect(),
         metadata,
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
         // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.

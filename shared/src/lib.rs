@@ -5,7 +5,7 @@
 //! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`embedders`], [`namespace`], [`entry`], [`key`] |
 //! | the table: reads, creation, transactions | [`table`] |
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
-//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
+//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`], [`reembed`] |
 //! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`clock`], [`recorder`] |
@@ -36,6 +36,7 @@ pub mod packed;
 pub mod page;
 pub mod question;
 pub mod recorder;
+pub mod reembed;
 pub mod repair;
 pub mod replica;
 pub mod report;

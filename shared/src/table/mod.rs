@@ -1,7 +1,7 @@
 //! The DynamoDB table: reading it, creating it, and the transactions that change it.
 //!
 //! [`Table`] reads; [`schema`] creates; [`transaction`] is the only caller of `TransactWriteItems`;
-//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place; `trust`
+//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place, `reembedding` a move's; `trust`
 //! says whose certificates are good.
 
 mod conflict;
@@ -13,11 +13,13 @@ mod line;
 pub mod meter;
 mod packed;
 mod read;
+mod reembedding;
 pub mod schema;
 mod sweep;
 pub mod tally;
 pub mod transaction;
 mod trust;
+mod vectors;
 
 use std::time::Duration;
 

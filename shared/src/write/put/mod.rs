@@ -28,6 +28,7 @@ use crate::table::counter::Counter;
 use crate::table::fault::unreachable;
 use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
 use plan::Part;
+pub(crate) use plan::Vectors;
 
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);

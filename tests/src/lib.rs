@@ -4,14 +4,17 @@
 //! - [`invariants`]: what must hold of the table whatever has happened.
 //! - [`proxy`]: what the functions send to DynamoDB, seen and, where a test says so, spoilt on the way.
 //! - [`fault`]: in which ways; [`lag`]: how far the indexes are behind.
+//! - [`models`]: embedding models behind a service.
 
 pub mod fault;
 pub mod invariants;
 pub mod lag;
+pub mod models;
 pub mod proxy;
 pub mod stack;
 
 pub use fault::Fault;
 pub use lag::Lag;
+pub use models::Models;
 pub use proxy::Proxy;
 pub use stack::{FunctionError, Stack, http_event, vector};

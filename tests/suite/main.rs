@@ -34,6 +34,7 @@ mod python;
 mod queries;
 mod quota;
 mod races;
+mod reembed;
 mod replicas;
 mod snapshot;
 mod stats;

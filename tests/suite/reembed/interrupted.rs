@@ -1,0 +1,1 @@
+//! A move that is interrupted at any of its calls.

@@ -1,0 +1,1 @@
+//! What a move refuses, and what it leaves as it is.

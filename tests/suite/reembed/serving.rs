@@ -1,0 +1,1 @@
+//! Serving goes on while the cache is moved.

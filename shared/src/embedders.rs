@@ -346,12 +346,12 @@ mod tests {
 
     #[test]
     fn a_vector_has_the_era_of_its_maker() {
-        let any = config(&[]);
+        let (any, only_a) = (config(&[]), config(&[A]));
         let era = |counter: &Counter, fingerprint, config| counter.maker(fingerprint, config).unwrap().era;
         assert_eq!(era(&moving(), Some("a"), &any), Era(0));
         assert_eq!(era(&moving(), Some("b"), &any), Era(1));
         assert_eq!(era(&switched(), Some("a"), &any), Era(0));
-        assert_eq!(era(&switched(), None, &config(&[A])), Era(0));
+        assert_eq!(era(&switched(), None, &only_a), Era(0));
         assert_eq!(era(&switched(), None, &any), Era(1));
         assert_eq!(moving().maker(Some("c"), &any).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
         assert_eq!((moving().side(), switched().side()), (Some(Side::Source), Some(Side::Target)));

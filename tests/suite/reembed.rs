@@ -1,8 +1,10 @@
 //! Moving to another embedder while serving: nothing is lost, and every lookup answers as a table does that is not moved.
 
 mod interrupted;
+mod packed;
 mod refusals;
 mod serving;
+mod shell;
 mod world;
 
 use std::collections::BTreeSet;

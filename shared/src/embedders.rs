@@ -200,7 +200,8 @@ impl Counter {
     }
 }
 
-const REMEDY: &str = "configure the embedder that the cache was built with, move the cache to this one, or use another table";
+const REMEDY: &str =
+    "configure the embedder that the cache was built with, move the cache to this one, or use another table";
 
 /// An embedder as the configuration names it.
 struct Stamp<'a> {
@@ -327,7 +328,9 @@ mod tests {
             let era = |counter: &Counter| counter.serving(&config).unwrap().era;
             assert_eq!((era(&moving()), era(&switched())), (Era(before), Era(after)), "{variables:?}");
         }
-        for variables in [&[("MNEME_EMBEDDER_FINGERPRINT", "c")][..], &[B, DIM_3][..], &[("MNEME_EMBEDDER_DIM", "5")][..]] {
+        for variables in
+            [&[("MNEME_EMBEDDER_FINGERPRINT", "c")][..], &[B, DIM_3][..], &[("MNEME_EMBEDDER_DIM", "5")][..]]
+        {
             for counter in [moving(), switched()] {
                 let error = counter.serving(&config(variables)).unwrap_err();
                 assert_eq!(error.kind, ErrorKind::EmbedderMismatchError, "{variables:?}");

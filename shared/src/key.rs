@@ -172,9 +172,7 @@ impl RowKey {
     /// The kind of derived item, where the key is one's.
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> 120;
-        use DerivedKind::{
-            Basis, Catalog, Directory, Line, Pointer, Receipt, Reembedding, Segment, Sweep, Tally,
-        };
+        use DerivedKind::{Basis, Catalog, Directory, Line, Pointer, Receipt, Reembedding, Segment, Sweep, Tally};
         [Pointer, Tally, Receipt, Directory, Line, Sweep, Catalog, Basis, Segment, Reembedding]
             .into_iter()
             .find(|known| *known as i128 == kind)

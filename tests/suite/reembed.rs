@@ -21,8 +21,14 @@ async fn a_move_there_back_and_there_again() {
     world.check(ALPHA).await;
 
     let reply = world.act("start").await;
-    assert_eq!((&reply["phase"], &reply["side"], &reply["complete"]), (&json!("adding"), &json!("source"), &json!(false)));
-    assert_eq!((&reply["active"]["fingerprint"], &reply["other"]["dim"]), (&json!(ALPHA.fingerprint()), &json!(BETA.dim)));
+    assert_eq!(
+        (&reply["phase"], &reply["side"], &reply["complete"]),
+        (&json!("adding"), &json!("source"), &json!(false))
+    );
+    assert_eq!(
+        (&reply["active"]["fingerprint"], &reply["other"]["dim"]),
+        (&json!(ALPHA.fingerprint()), &json!(BETA.dim))
+    );
     assert_eq!((&reply["done"], &reply["cursor"], &reply["seconds_left"]), (&json!(0), &json!(1), &json!(null)));
     world.check(ALPHA).await;
 

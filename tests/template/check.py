@@ -43,6 +43,7 @@ ALLOWED = {
     "meta": (OPEN | {"UpdateItem"}, set()),
     "namespaces": (OPEN | {"Scan", "Stamp"}, set()),
     "provision": ({"DescribeTable", "DescribeTimeToLive", "Stamp"}, set()),
+    "reembed": ({"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, set()),
     "put": (OPEN | {"BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, {HASH, LRU}),
     "quota": (OPEN | {"UpdateItem"}, set()),
     "snapshot": (set(), set()),
@@ -59,6 +60,7 @@ SAMS_OWN = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDae
 WHOLE = ["", "1", "1000"], ["0", "-1", "1.5", "x"]
 PATTERNS = [
     ("EmbedderDim", *WHOLE),
+    ("EmbedderNextDim", *WHOLE),
     ("DefaultTtlSecs", *WHOLE),
     ("MaxEntries", *WHOLE),
     ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),
@@ -67,7 +69,15 @@ PATTERNS = [
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
 # Functions without an alarm on their time.
-UNTIMED = {"clear", "provision", "snapshot", "vacuum"}
+UNTIMED = {"clear", "provision", "reembed", "snapshot", "vacuum"}
+# Parameters that the version's description has no room for: their change needs a higher Generation.
+BY_GENERATION = {"EmbedderNextFingerprint", "EmbedderNextDim"}
+# What `reembed` may do beside the table, on the condition that a parameter names what to.
+NEXT_EMBEDDER = {
+    "NextModel": ("bedrock:InvokeModel", "EmbedderNextModelArn"),
+    "NextSecret": ("secretsmanager:GetSecretValue", "EmbedderNextKeyArn"),
+    "NextParameter": ("ssm:GetParameter", "EmbedderNextKeyArn"),
+}
 
 results = {"passed": 0, "failed": 0}
 
@@ -142,7 +152,7 @@ def check_functions(template: dict) -> None:
         check(f"{function}: log group", logs["LogGroupName"], {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{function}"})
         check(f"{function}: retention", logs["RetentionInDays"], {"Ref": "LogRetentionDays"})
         # Changed parameters reach the alias only through the version's description.
-        used = parameters_in([defaults, properties.get("MemorySize")], template) - {"DeploymentType"}
+        used = parameters_in([defaults, properties.get("MemorySize")], template) - {"DeploymentType"} - BY_GENERATION
         described = parameters_in(properties["VersionDescription"], template)
         check(f"{function}: parameters that the version's description lacks", used - described, set())
     parameters = [template["Parameters"][name] for name in described]
@@ -221,6 +231,11 @@ def check_permissions(template: dict, expanded: dict) -> None:
         for statement in (statement for policy in written_out for statement in policy["Statement"]):
             if "Fn::If" in statement:
                 condition, statement, otherwise = statement["Fn::If"]
+                if function == "reembed" and condition in NEXT_EMBEDDER:
+                    action, parameter = NEXT_EMBEDDER[condition]
+                    found = statement["Effect"], statement["Action"], statement["Resource"], otherwise
+                    check(f"{condition}", found, ("Allow", action, {"Ref": parameter}, {"Ref": "AWS::NoValue"}))
+                    continue
                 check(f"{function}: key", (condition, otherwise), ("OwnTableKey", {"Ref": "AWS::NoValue"}))
                 check(f"{function}: key's resource", statement["Resource"], {"Ref": "TableKeyArn"})
                 check(f"{function}: key through DynamoDB", "kms:ViaService" in statement["Condition"]["StringEquals"])

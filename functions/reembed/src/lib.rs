@@ -143,9 +143,9 @@ impl Reembed {
         };
         // The move that is under way, where its target is configured here; else what the cache does not have.
         let mut known = self.embedders.fingerprints();
-        let known = known.find(|own| Some(*own) == target).or_else(|| {
-            self.embedders.fingerprints().find(|own| counter.fingerprint.as_deref() != Some(*own))
-        });
+        let known = known
+            .find(|own| Some(*own) == target)
+            .or_else(|| self.embedders.fingerprints().find(|own| counter.fingerprint.as_deref() != Some(*own)));
         let Some(fingerprint) = known else {
             return Err(Error::invalid(
                 "there is no embedder to move to",
@@ -175,10 +175,7 @@ impl Operation for Reembed {
             return Err(Error::invalid("ids: 0 would do nothing", "send a whole number from 1, or none"));
         }
         if leave_behind && !matches!(action, Action::Switch | Action::SwitchBack) {
-            return Err(Error::invalid(
-                "leave_behind: it is for `switch` and `switch_back`",
-                "leave the field out",
-            ));
+            return Err(Error::invalid("leave_behind: it is for `switch` and `switch_back`", "leave the field out"));
         }
         invocation.enter_all("`reembed`")?;
         let bounds = Bounds::new(cache, Duration::from_secs(secs), ids.unwrap_or(u64::MAX));

@@ -128,12 +128,7 @@ impl Cache {
 
     /// Learns a basis from a sample of the entries below `next_id`, and begins a catalog on it. `None` when there are too few
     /// vectors, or another instance has begun one.
-    async fn learn(
-        &self,
-        serving: &Serving,
-        dim: usize,
-        next_id: u64,
-    ) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
+    async fn learn(&self, serving: &Serving, dim: usize, next_id: u64) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
         let sample = fastrand::choose_multiple(1..next_id, SAMPLE_ROWS);
         let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(keys, Projection::Vectors).await?;

@@ -15,7 +15,6 @@ use crate::table::counter::Counter;
 use crate::write::embedder::Change;
 use crate::write::put::Vectors;
 
-
 impl Cache {
     /// Goes on ending the move, which keeps the embedder at this end of it, the active one: the other one is not served any
     /// more from the first call on, and its vectors are removed. Complete when there is no move any more.
@@ -42,7 +41,9 @@ impl Cache {
             }
             // Where entries came in meanwhile, these have to be gone through as well.
             if self.change_embedders(&counter, &Change::Ended).await? {
-                for key in [RowKey::reembedding(other.era), RowKey::reembedding(counter.era), RowKey::catalog(other.era)] {
+                for key in
+                    [RowKey::reembedding(other.era), RowKey::reembedding(counter.era), RowKey::catalog(other.era)]
+                {
                     self.table.drop_derived(key).await?;
                 }
             }
@@ -91,8 +92,7 @@ impl Cache {
         let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
         for _ in 0..LOOKS {
             let rows = self.table.batch_get(pending.drain(..).map(RowKey::from), Projection::Whole).await?;
-            let entries: Vec<Box<Entry>> =
-                rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?)).map(Box::new).collect();
+            let entries: Vec<Entry> = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?)).collect();
             let active = counter.fingerprint.as_deref();
             let lacks = |entry: &Entry| {
                 let held = Vectors::of_row(entry, counter);
@@ -126,12 +126,7 @@ impl Cache {
 
     /// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one; `None`: it was written to
     /// meanwhile.
-    async fn settle(
-        &self,
-        counter: &Counter,
-        entry: &Entry,
-        vector: Option<Vec<u8>>,
-    ) -> Result<Option<Passed>, Error> {
+    async fn settle(&self, counter: &Counter, entry: &Entry, vector: Option<Vec<u8>>) -> Result<Option<Passed>, Error> {
         if let Some(vector) = vector {
             let given = Vectors { active: Some(vector), other: None };
             // It comes by again, at its new id.

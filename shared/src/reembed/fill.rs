@@ -35,8 +35,7 @@ enum Found {
     Gone,
 }
 
-const READY: Passed =
-    Passed { ready: 1, without_query: 0, refused: 0, too_large: 0, without_vector: 0 };
+const READY: Passed = Passed { ready: 1, without_query: 0, refused: 0, too_large: 0, without_vector: 0 };
 
 impl Cache {
     /// Goes on adding the vectors that are missing of the embedder that is not active, and then packs them, so that new
@@ -60,12 +59,7 @@ impl Cache {
     }
 
     /// Adds what is missing of `other`'s vectors.
-    pub(super) async fn fill(
-        &self,
-        embedders: &impl Embed,
-        mut bounds: Bounds,
-        other: &Other,
-    ) -> Result<State, Error> {
+    pub(super) async fn fill(&self, embedders: &impl Embed, mut bounds: Bounds, other: &Other) -> Result<State, Error> {
         let mut progress = self.table.progress(other.era, Phase::Adding).await?;
         // Where these vectors have been packed, none may be added to a row.
         let packed = self.table.catalog(other.era).await?.map_or(1, |catalog| catalog.next_id());
@@ -105,12 +99,12 @@ impl Cache {
         let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
         for _ in 0..LOOKS {
             let rows = self.table.batch_get(pending.drain(..).map(RowKey::from), Projection::Whole).await?;
-            let mut lacking: [Vec<Box<Entry>>; 2] = Default::default();
+            let mut lacking: [Vec<Entry>; 2] = Default::default();
             for id in rows.iter().filter_map(|(key, _)| key.entry()) {
                 match self.look_at(rows.entry(id), counter, embedders) {
                     Found::Passed(one) => passed.add(&one),
-                    Found::Lacking(entry, Lack::Other) => lacking[0].push(entry),
-                    Found::Lacking(entry, Lack::Active) => lacking[1].push(entry),
+                    Found::Lacking(entry, Lack::Other) => lacking[0].push(*entry),
+                    Found::Lacking(entry, Lack::Active) => lacking[1].push(*entry),
                     Found::Gone => {}
                 }
             }
@@ -140,9 +134,7 @@ impl Cache {
         match (held.active.is_some(), held.other.is_some()) {
             (false, false) => Found::Passed(Passed { without_vector: 1, ..Passed::default() }),
             (true, true) => Found::Passed(READY),
-            (true, false) if entry.query.is_none() => {
-                Found::Passed(Passed { without_query: 1, ..Passed::default() })
-            }
+            (true, false) if entry.query.is_none() => Found::Passed(Passed { without_query: 1, ..Passed::default() }),
             (true, false) => Found::Lacking(Box::new(entry), Lack::Other),
             (false, true) if entry.query.is_some() && active.is_some_and(|active| embedders.has(active)) => {
                 Found::Lacking(Box::new(entry), Lack::Active)
@@ -156,7 +148,7 @@ impl Cache {
         &self,
         embedders: &impl Embed,
         counter: &Counter,
-        entries: Vec<Box<Entry>>,
+        entries: Vec<Entry>,
         lack: Lack,
         packed: u64,
     ) -> Result<Vec<(EntryId, Option<Passed>)>, Error> {
@@ -179,7 +171,7 @@ impl Cache {
         &self,
         embedders: &impl Embed,
         counter: &Counter,
-        entries: &[Box<Entry>],
+        entries: &[Entry],
         lack: Lack,
     ) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let serving = match lack {

@@ -28,6 +28,7 @@ use crate::cache::Cache;
 use crate::embedders::{Other, Side};
 use crate::embedding::Embedding;
 use crate::error::{Error, ErrorKind};
+use crate::key::RowKey;
 use crate::table::counter::Counter;
 use crate::write::embedder::Change;
 
@@ -186,15 +187,15 @@ impl State {
 }
 
 impl Cache {
-    /// Item 0, whatever embedder is configured. Errors: `NotFound` where there is none yet.
+    /// Item 0, whatever embedder is configured. Errors: `NotFound` where there is none yet; `StoreBackendError`.
     async fn embedders(&self) -> Result<Counter, Error> {
-        let counter = self.table.read_counter().await?;
-        counter.ok_or_else(|| {
-            Error::not_found(
+        match self.table.get(RowKey::COUNTER, true).await? {
+            Some(item) => Counter::from_item(&item),
+            None => Err(Error::not_found(
                 "there is nothing to move: the cache has not been opened yet",
                 "configure the new embedder, and use it from the first entry on",
-            )
-        })
+            )),
+        }
     }
 
     /// How far the move has come. Reads: item 0, and a derived item. Errors: `StoreBackendError`, `NotFound`.

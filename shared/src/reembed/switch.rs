@@ -22,12 +22,7 @@ impl Cache {
     /// line before the counter.
     /// Errors: `InvalidRequest` without a move, or with more than 1,024 ids left to go through; as [`Cache::reembed_step`];
     /// `StoreBackendError` when entries came in each time.
-    pub async fn reembed_switch(
-        &self,
-        to: Side,
-        embedders: &impl Embed,
-        leave_behind: bool,
-    ) -> Result<State, Error> {
+    pub async fn reembed_switch(&self, to: Side, embedders: &impl Embed, leave_behind: bool) -> Result<State, Error> {
         let mut turn = None;
         let mut pace = self.pace();
         let switched = loop {

@@ -274,7 +274,10 @@ mod tests {
     #[test]
     fn only_the_vectors_of_the_embedder_served_are_taken_in() {
         let mut row = item(1, "a", &[1.0, 0.0], None);
-        let second = RowVectors { next: Some((Era::new(1), Embedding::normalized(vec![0.0, 1.0]).unwrap().to_bytes())), ..RowVectors::default() };
+        let second = RowVectors {
+            next: Some((Era::new(1), Embedding::normalized(vec![0.0, 1.0]).unwrap().to_bytes())),
+            ..RowVectors::default()
+        };
         second.put_into(&mut row);
         for (era, near, far) in [(0, [1.0, 0.0], [0.0, 1.0]), (1, [0.0, 1.0], [1.0, 0.0])] {
             let mut replica = Replica { serving: Some(serving(era)), ..empty() };

@@ -29,8 +29,7 @@ impl Table {
     ///
     /// Writes: one UpdateItem. Errors: `StoreBackendError`.
     pub(crate) async fn set_vectors(&self, seen: &Entry, wanted: &RowVectors) -> Result<bool, Error> {
-        let mut update =
-            self.client.update_item().table_name(&self.name).key("id", RowKey::from(seen.id).attribute());
+        let mut update = self.client.update_item().table_name(&self.name).key("id", RowKey::from(seen.id).attribute());
         let (mut sets, mut removes) = (Vec::new(), Vec::new());
         let mut conditions = vec!["attribute_exists(#id)".to_owned()];
         update = update.expression_attribute_names("#id", "id").expression_attribute_names("#query", "query");
@@ -67,11 +66,8 @@ impl Table {
         }
         let clauses = [("SET", sets), ("REMOVE", removes)].into_iter().filter(|(_, parts)| !parts.is_empty());
         let expression: Vec<String> = clauses.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect();
-        let sent = update
-            .update_expression(expression.join(" "))
-            .condition_expression(conditions.join(" AND "))
-            .send()
-            .await;
+        let sent =
+            update.update_expression(expression.join(" ")).condition_expression(conditions.join(" AND ")).send().await;
         applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception)
     }
 }

@@ -41,8 +41,7 @@ impl Change {
                     dim: seen.dim?,
                     ending: false,
                 });
-                (counter.era, counter.fingerprint, counter.dim) =
-                    (other.era, Some(other.fingerprint), Some(other.dim));
+                (counter.era, counter.fingerprint, counter.dim) = (other.era, Some(other.fingerprint), Some(other.dim));
                 counter.switches += 1;
             }
             (Self::End, Some(other)) if !other.ending => counter.other = Some(Other { ending: true, ..other }),

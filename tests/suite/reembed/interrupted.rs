@@ -22,7 +22,9 @@ async fn few(world: &World) {
     for (query, response) in [("Where is the key", "Under the mat."), ("Who has the other key", "The neighbour.")] {
         world.put(ALPHA, json!({"query": query, "response": response})).await;
     }
-    world.put(ALPHA, json!({"query": "Where do I find my last parcel", "response": "There.", "namespace": "other"})).await;
+    world
+        .put(ALPHA, json!({"query": "Where do I find my last parcel", "response": "There.", "namespace": "other"}))
+        .await;
 }
 
 /// Does what a move needs before `actions` end, and what it needs to end.

@@ -30,7 +30,11 @@ async fn assert_found(stack: &Stack, model: Model, numbers: &[u64]) {
     for number in numbers {
         let ask = json!({"query": format!("{} please", query(*number))});
         let answer = stack.lookup(with_vector(model, &ask)).await;
-        assert_eq!((&answer["layer"], &answer["response"]), (&json!("semantic"), &json!(number.to_string())), "{answer}");
+        assert_eq!(
+            (&answer["layer"], &answer["response"]),
+            (&json!("semantic"), &json!(number.to_string())),
+            "{answer}"
+        );
     }
     let none = with_vector(model, &json!({"query": "Something else entirely"}));
     assert_eq!(stack.lookup(none).await["reason"], "below_threshold");
@@ -54,7 +58,8 @@ async fn new_instances_read_segments_of_the_embedder_that_is_active() {
     let new = world.beside(&[]).await;
     assert_found(&new, ALPHA, &some).await;
     assert_eq!(scans(&new), 0);
-    world.act("step").await;
+    let reply = world.act("step").await;
+    eprintln!("RATE {reply}");
     assert_eq!((derived(&world.moving, SEGMENT).await, derived(&world.moving, CATALOG).await), (4, 2));
 
     for (action, model, other) in [("switch", BETA, ALPHA), ("switch_back", ALPHA, BETA), ("switch", BETA, ALPHA)] {

@@ -19,8 +19,12 @@ async fn refuses_action(stack: &Stack, request: Value, name: &str, status: u16, 
 async fn bad_requests_change_nothing() {
     let world = World::start().await;
     let act = |action: &str| json!({ "action": action });
-    refuses_action(&world.moving, act("start"), "NotFound", 404, "nothing to move").await;
+    refuses_action(&world.moving, act("start"), "StoreBackendError", 503, "does not exist").await;
     world.fill().await;
+    let counter = world.moving.rows().await[&0].clone();
+    world.moving.delete_item(0).await;
+    refuses_action(&world.moving, act("status"), "NotFound", 404, "nothing to move").await;
+    world.moving.put_item(counter).await;
     let before = world.moving.rows().await;
     for (request, says) in [
         (json!({}), "missing field `action`"),
@@ -309,7 +313,14 @@ async fn going_back_without_the_earlier_embedder_leaves_behind_what_came_in_sinc
     let back = json!({"action": "switch_back"});
     let stored = json!({"query": "Which bird sings at night", "response": "The owl."});
     target.put(with_vector(BETA, &stored)).await;
-    refuses_action(&target, back.clone(), "EmbedderMismatchError", 409, "1 entries lack a vector of \"openai:alpha/1\"").await;
+    refuses_action(
+        &target,
+        back.clone(),
+        "EmbedderMismatchError",
+        409,
+        "1 entries lack a vector of \"openai:alpha/1\"",
+    )
+    .await;
     let anyway = json!({"action": "switch_back", "leave_behind": true});
     assert_eq!(target.invoke("reembed", anyway).await.unwrap()["side"], "source");
     world.check(ALPHA).await;

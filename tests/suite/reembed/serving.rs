@@ -25,7 +25,9 @@ async fn change(world: &World, model: Model, round: usize) {
     world.put(model, json!({"query": again, "response": format!("In folder {round}.")})).await;
     // The same query to the exact layer, in other letters: another vector only in the eyes of a model that reads them.
     world.put(model, json!({"query": again.to_uppercase(), "response": format!("In FOLDER {round}.")})).await;
-    world.put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "gone"})).await;
+    world
+        .put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "gone"}))
+        .await;
     if round >= 2 {
         world.invoke("delete", json!({"query": format!("When is round {} over", round - 2)})).await;
     }
@@ -208,7 +210,9 @@ async fn a_switch_takes_along_what_came_in_before_it_or_is_refused() {
         let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
         let meanwhile = async {
             let leave = held.came().await;
-            writer.put(with_vector(ALPHA, &json!({"query": "Which bird sings at night", "response": "The owl."}))).await;
+            writer
+                .put(with_vector(ALPHA, &json!({"query": "Which bird sings at night", "response": "The owl."})))
+                .await;
             // What takes no id is no hindrance.
             writer.invoke("touch", json!({"id": 1})).await.unwrap();
             leave();
@@ -292,7 +296,11 @@ async fn writers_at_work_all_the_while() {
     for entry in last(one).chain(last(other)).collect::<std::collections::BTreeMap<_, _>>().into_values() {
         let alike = json!({"query": format!("so {}", entry["query"].as_str().unwrap()), "threshold": 0.5});
         let answer = world.moving.lookup(with_vector(BETA, &alike)).await;
-        assert_eq!((&answer["layer"], &answer["response"]), (&json!("semantic"), &entry["response"]), "{alike} {answer}");
+        assert_eq!(
+            (&answer["layer"], &answer["response"]),
+            (&json!("semantic"), &entry["response"]),
+            "{alike} {answer}"
+        );
         world.put_still(entry).await;
     }
     world.check(BETA).await;

@@ -65,7 +65,9 @@ impl State {
         Some(match (self.phase, self.side?, self.complete) {
             (Phase::None, ..) => return None,
             (Phase::Adding, _, false) => "run: gives the rest of the entries a vector of the other embedder",
-            (Phase::Adding, Side::Source, true) => "switch: lookups compare with the other embedder's vectors from then on",
+            (Phase::Adding, Side::Source, true) => {
+                "switch: lookups compare with the other embedder's vectors from then on"
+            }
             (Phase::Adding, Side::Target, true) => "finish: removes the other embedder's vectors; or switch-back",
             (Phase::Removing, Side::Source, _) => "abort: goes on removing the other embedder's vectors",
             (Phase::Removing, Side::Target, _) => "finish: goes on removing the other embedder's vectors",
@@ -121,7 +123,8 @@ mod tests {
              entries    7 ready, 2 without a stored query\n\
              next       mneme-local reembed switch: lookups compare with the other embedder's vectors from then on"
         );
-        let none = r#"{"phase":"none","active":{"fingerprint":null,"dim":null},"side":null,"other":null,"complete":true}"#;
+        let none =
+            r#"{"phase":"none","active":{"fingerprint":null,"dim":null},"side":null,"other":null,"complete":true}"#;
         let state: State = serde_json::from_str(none).unwrap();
         assert_eq!(state.to_string(), "active     an embedder without a name\nno move is under way");
     }

@@ -420,7 +420,11 @@ mod tests {
             query: None,
             response: String::new(),
             vectors: RowVectors {
-                embedding: if at == 0 { entry.vectors.first().map(|own| own.embedding.to_bytes()) } else { Some(vec![0; 8]) },
+                embedding: if at == 0 {
+                    entry.vectors.first().map(|own| own.embedding.to_bytes())
+                } else {
+                    Some(vec![0; 8])
+                },
                 ..RowVectors::default()
             },
             metadata: Map::new(),

@@ -24,8 +24,8 @@ fn attributes(vectors: &RowVectors) -> [(&'static str, Option<AttributeValue>); 
 }
 
 impl Table {
-    /// Makes `wanted` the vectors of the row, if it still has the query and the vectors of `seen`. False when it has not, or is
-    /// gone.
+    /// Makes `wanted` the vectors of the row, if it still has the query of `seen` and vectors of the same embedders. False when it has
+    /// not, or is gone.
     ///
     /// Writes: one UpdateItem. Errors: `StoreBackendError`.
     pub(crate) async fn set_vectors(&self, seen: &Entry, wanted: &RowVectors) -> Result<bool, Error> {
@@ -40,10 +40,21 @@ impl Table {
                 update = update.expression_attribute_values(":query", AttributeValue::S(query.clone()));
             }
         }
+        // A vector of an embedder does not change, so that whose they are tells what they are; but a first one that is added, or
+        // put in the place of zeros, may have been added by another.
+        let fills = seen.vectors.own == wanted.own;
         for ((name, before), (_, after)) in attributes(&seen.vectors).into_iter().zip(attributes(wanted)) {
-            update = update.expression_attribute_names(format!("#{name}"), name);
             let changes = before != after;
+            let is_told = match name {
+                NEXT => false,
+                "embedding" => changes && fills,
+                _ => true,
+            };
+            if changes || is_told {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+            }
             match before {
+                _ if !is_told => {}
                 // An empty one is as good as none.
                 None if name == "embedding" => {
                     conditions.push(format!("(attribute_not_exists(#{name}) OR size(#{name}) = :zero)"));

@@ -58,8 +58,7 @@ async fn new_instances_read_segments_of_the_embedder_that_is_active() {
     let new = world.beside(&[]).await;
     assert_found(&new, ALPHA, &some).await;
     assert_eq!(scans(&new), 0);
-    let reply = world.act("step").await;
-    eprintln!("RATE {reply}");
+    world.act("step").await;
     assert_eq!((derived(&world.moving, SEGMENT).await, derived(&world.moving, CATALOG).await), (4, 2));
 
     for (action, model, other) in [("switch", BETA, ALPHA), ("switch_back", ALPHA, BETA), ("switch", BETA, ALPHA)] {

@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) models: Models,
     pub(super) moving: Stack,
     still: [(Model, Stack); 2],
+    /// How many of the texts are asked for.
+    asked: usize,
     /// The answers of those, until something is stored or removed.
     expected: Mutex<HashMap<&'static str, Vec<(Value, Value)>>>,
 }
@@ -48,7 +50,17 @@ impl World {
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let moving = Stack::with(&[&own[..], &[THRESHOLD], variables].concat()).await;
         let still = [(ALPHA, Stack::with(&[THRESHOLD]).await), (BETA, Stack::with(&[THRESHOLD]).await)];
-        Self { models, moving, still, expected: Mutex::default() }
+        Self { models, moving, still, asked: usize::MAX, expected: Mutex::default() }
+    }
+
+    /// With few entries and few questions.
+    pub(super) async fn small() -> Self {
+        let world = Self { asked: 4, ..Self::start().await };
+        for (at, text) in texts().into_iter().take(4).enumerate() {
+            let namespace = if at == 0 { "other" } else { "default" };
+            world.put(ALPHA, json!({"query": text, "response": format!("Answer {at}."), "namespace": namespace})).await;
+        }
+        world
     }
 
     /// Another set of instances over the cache that is moved, with these variables alone.
@@ -126,7 +138,7 @@ impl World {
 
     async fn answers(&self, stack: &Stack, model: Model) -> Vec<(Value, Value)> {
         let mut questions = Vec::new();
-        for (at, text) in texts().into_iter().enumerate() {
+        for (at, text) in texts().into_iter().take(self.asked).enumerate() {
             // Some as stored, most in other words, each asked in both namespaces in turn.
             let query = if at % 4 == 0 { text } else { format!("please {text} now") };
             let namespace = if at % 3 == 0 { "other" } else { "default" };

@@ -2,9 +2,11 @@
 //!
 //! - [`look`]: what has to be known before.
 //! - [`plan`]: the transaction.
+//! - [`vectors`]: whose vectors a row has.
 
 mod look;
 mod plan;
+mod vectors;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -28,7 +30,7 @@ use crate::table::counter::Counter;
 use crate::table::fault::unreachable;
 use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
 use plan::Part;
-pub(crate) use plan::Vectors;
+pub(crate) use vectors::Vectors;
 
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
-//! The command line of the local server, its demo and its calibration.
+//! The command line of the local server, its demo, its calibration and its moves.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, Calibrate, Demo, Serve};
+use mneme_local::command::{self, Calibrate, Demo, Reembed, Serve};
 use tracing_subscriber::EnvFilter;
 
 /// mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
@@ -19,6 +19,7 @@ enum Command {
     Serve(Serve),
     Demo(Demo),
     Calibrate(Calibrate),
+    Reembed(Reembed),
 }
 
 #[tokio::main]
@@ -36,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Serve(arguments) => command::serve(arguments).await,
         Command::Demo(arguments) => command::demo(arguments).await,
         Command::Calibrate(arguments) => command::calibrate(arguments).await,
+        Command::Reembed(arguments) => command::reembed(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use mneme_embed::backend::Backend;
-use mneme_embed::embedder::Embedder;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::embed::Embedders;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::RowKey;
@@ -40,7 +39,7 @@ pub struct Shared {
     pub clock: Clock,
     /// What clients of AWS's services are made of.
     pub(crate) aws: SdkConfig,
-    pub(crate) embedder: OnceLock<Embedder<Backend>>,
+    pub(crate) embedders: Embedders,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
     pub(crate) turns: Turns,
@@ -70,7 +69,7 @@ impl Cache {
             table,
             clock,
             aws,
-            embedder: OnceLock::new(),
+            embedders: Embedders::default(),
             opened: AtomicBool::new(false),
             registered: Mutex::default(),
             turns: Turns::default(),
@@ -123,7 +122,7 @@ impl Cache {
         if let Some(item) = item {
             let counter = Counter::from_item(item)?;
             if !counter.lacks_stamp(&self.config) {
-                counter.check_embedder(&self.config)?;
+                counter.serving(&self.config)?;
                 self.opened.store(true, Ordering::Release);
                 return Ok(counter);
             }
@@ -145,7 +144,7 @@ impl Cache {
             created = self.table.create(&self.config, self.deadline).await?;
         }
         let counter = self.table.stamp(&self.config).await?;
-        counter.check_embedder(&self.config)?;
+        counter.serving(&self.config)?;
         if let (1, Some(tally)) = (counter.next_id, self.table_tally()) {
             // No id was ever given out, so the count is known to be 0.
             self.table.recount(tally, Tally::default(), 0, false).await?;

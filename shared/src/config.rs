@@ -32,6 +32,20 @@ pub enum IndexProjection {
 /// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
 const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
+/// An embedder as the configuration names it. Variables: with the suffix that each field has after `MNEME_EMBEDDER`, or
+/// `MNEME_EMBEDDER_NEXT`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbedderConfig {
+    /// No suffix: what embeds the texts that come without a vector.
+    pub spec: Spec,
+    /// `_API_KEY`: where its key is.
+    pub key: KeySource,
+    /// `_FINGERPRINT`, or else the embedder's own; `None`: whatever the table is stamped with.
+    pub fingerprint: Option<String>,
+    /// `_DIM`, or else the embedder's own; `None`: whatever the table is stamped with.
+    pub dim: Option<u32>,
+}
+
 /// The resolved configuration of one function. Defaults: the README's table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -43,14 +57,11 @@ pub struct Config {
     pub billing: Billing,
     /// `MNEME_GSI_PROJECTION`.
     pub projection: IndexProjection,
-    /// `MNEME_EMBEDDER`: what embeds the texts that come without a vector.
-    pub embedder: Spec,
-    /// `MNEME_EMBEDDER_API_KEY`: where its key is.
-    pub embedder_key: KeySource,
-    /// `MNEME_EMBEDDER_FINGERPRINT`, or else the embedder's own; `None`: whatever the table is stamped with.
-    pub fingerprint: Option<String>,
-    /// `MNEME_EMBEDDER_DIM`, or else the embedder's own; `None`: whatever the table is stamped with.
-    pub dim: Option<u32>,
+    /// `MNEME_EMBEDDER`, and what goes with it.
+    pub embedder: EmbedderConfig,
+    /// `MNEME_EMBEDDER_NEXT`, and what goes with it: a second embedder that the instance may serve, while the cache moves from
+    /// one to the other; `None` without a fingerprint.
+    pub next_embedder: Option<EmbedderConfig>,
     /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]; a semantic hit is at least this similar.
     pub similarity_threshold: f32,
     /// `MNEME_CONFIDENCE_CUTOFF`, in [0, 1]: semantic hits below it are misses.
@@ -138,40 +149,53 @@ impl RawEnv {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
-    fn embedder(&mut self) -> (Spec, KeySource) {
-        let embedder = self.take("MNEME_EMBEDDER").unwrap_or_default().parse::<Spec>();
-        if let Err(error) = &embedder {
-            self.complaints.push(format!("MNEME_EMBEDDER: {error}"));
+    /// The embedder of the variables that begin with `prefix`.
+    fn embedder(&mut self, prefix: &str) -> EmbedderConfig {
+        let spec = self.take(prefix).unwrap_or_default().parse::<Spec>();
+        if let Err(error) = &spec {
+            self.complaints.push(format!("{prefix}: {error}"));
         }
         // Neither the key nor what was taken for one is ever repeated.
-        let key = match KeySource::parse(&self.take("MNEME_EMBEDDER_API_KEY").unwrap_or_default()) {
+        let key = match KeySource::parse(&self.take(&format!("{prefix}_API_KEY")).unwrap_or_default()) {
             Ok(key) => key,
             Err(error) => {
-                self.complaints.push(format!("MNEME_EMBEDDER_API_KEY: {error}"));
+                self.complaints.push(format!("{prefix}_API_KEY: {error}"));
                 KeySource::None
             }
         };
-        if key != KeySource::None && embedder.as_ref().is_ok_and(|embedder| !matches!(embedder, Spec::OpenAi(_))) {
-            self.complaints.push(
-                "MNEME_EMBEDDER_API_KEY is only for MNEME_EMBEDDER=openai:<model>@<base URL>: drop it or set that"
-                    .to_owned(),
-            );
+        if key != KeySource::None && spec.as_ref().is_ok_and(|spec| !matches!(spec, Spec::OpenAi(_))) {
+            self.complaints
+                .push(format!("{prefix}_API_KEY is only for {prefix}=openai:<model>@<base URL>: drop it or set that"));
         }
-        (embedder.unwrap_or_default(), key)
+        let spec = spec.unwrap_or_default();
+        let fingerprint = self.take(&format!("{prefix}_FINGERPRINT")).or_else(|| spec.fingerprint());
+        let dim = self.dim(prefix, &spec);
+        EmbedderConfig { spec, key, fingerprint, dim }
     }
 
-    /// `MNEME_EMBEDDER_DIM`, which may say no other length than the embedder has, where that is known.
-    fn dim(&mut self, embedder: &Spec) -> Option<u32> {
+    /// `_DIM`, which may say no other length than the embedder has, where that is known.
+    fn dim(&mut self, prefix: &str, embedder: &Spec) -> Option<u32> {
         let own = embedder.dim().and_then(|dim| u32::try_from(dim).ok());
         let given =
-            self.optional("MNEME_EMBEDDER_DIM", "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
+            self.optional(&format!("{prefix}_DIM"), "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
         if let (Some(given), Some(own)) = (given, own)
             && given != own
         {
-            self.complaints
-                .push(format!("MNEME_EMBEDDER_DIM={given} is not the {own} of MNEME_EMBEDDER: drop one of the two"));
+            self.complaints.push(format!("{prefix}_DIM={given} is not the {own} of {prefix}: drop one of the two"));
         }
         given.or(own)
+    }
+
+    /// The embedder to move to, which has to have a name.
+    fn next_embedder(&mut self) -> Option<EmbedderConfig> {
+        let next = self.embedder("MNEME_EMBEDDER_NEXT");
+        if next.fingerprint.is_none() && next.dim.is_some() {
+            self.complaints.push(
+                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT where callers bring the vectors"
+                    .to_owned(),
+            );
+        }
+        next.fingerprint.is_some().then_some(next)
     }
 
     fn billing(&mut self) -> Billing {
@@ -233,8 +257,6 @@ impl Config {
             env.complaints
                 .push(format!("MNEME_TABLE_NAME={table_name:?} is not a table name: 3 to 255 of a-z A-Z 0-9 _ - ."));
         }
-        let (embedder, embedder_key) = env.embedder();
-        let dim = env.dim(&embedder);
         let positive = "a whole number from 1";
         let from_zero = "a whole number from 0";
         let config = Self {
@@ -246,10 +268,8 @@ impl Config {
                 IndexProjection::KeysOnly,
                 &[("KEYS_ONLY", IndexProjection::KeysOnly), ("ALL", IndexProjection::All)],
             ),
-            fingerprint: env.take("MNEME_EMBEDDER_FINGERPRINT").or_else(|| embedder.fingerprint()),
-            dim,
-            embedder,
-            embedder_key,
+            embedder: env.embedder("MNEME_EMBEDDER"),
+            next_embedder: env.next_embedder(),
             similarity_threshold: env
                 .parse("MNEME_SIMILARITY_THRESHOLD", 0.85, "a number from -1 to 1", |t| (-1.0..=1.0).contains(t)),
             confidence_cutoff: env
@@ -341,11 +361,20 @@ mod tests {
         let table = ("MNEME_TABLE_NAME", "cache");
         let titan = ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:512");
         let config = read(&[table, titan]).unwrap();
-        assert_eq!((config.fingerprint, config.dim), (config.embedder.fingerprint(), Some(512)));
-        let own = read(&[table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")]).unwrap();
+        assert_eq!(
+            (config.embedder.fingerprint.clone(), config.embedder.dim),
+            (config.embedder.spec.fingerprint(), Some(512))
+        );
+        assert_eq!(config.next_embedder, None);
+        let named = [table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")];
+        let own = read(&named).unwrap().embedder;
         assert_eq!((own.fingerprint.as_deref(), own.dim), (Some("ours"), Some(512)));
-        let minilm = read(&[table, ("MNEME_EMBEDDER", "minilm")]).unwrap();
-        assert_eq!((minilm.fingerprint.as_deref(), minilm.dim), (Some("minilm:all-MiniLM-L6-v2/1"), Some(384)));
+        let next = read(&[table, titan, ("MNEME_EMBEDDER_NEXT", "minilm")]).unwrap().next_embedder.unwrap();
+        assert_eq!((next.fingerprint.as_deref(), next.dim), (Some("minilm:all-MiniLM-L6-v2/1"), Some(384)));
+        let brought = read(&[table, ("MNEME_EMBEDDER_NEXT_FINGERPRINT", "theirs")]).unwrap().next_embedder.unwrap();
+        assert_eq!((brought.fingerprint.as_deref(), brought.spec), (Some("theirs"), Spec::None));
+        let ConfigError(complaints) = read(&[table, ("MNEME_EMBEDDER_NEXT_DIM", "4")]).unwrap_err();
+        assert!(complaints[0].contains("requires MNEME_EMBEDDER_NEXT"), "{complaints:?}");
 
         let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_DIM", "1024")]).unwrap_err();
         assert!(complaints[0].contains("MNEME_EMBEDDER_DIM=1024 is not the 512"), "{complaints:?}");

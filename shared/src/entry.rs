@@ -8,6 +8,7 @@ use mneme_guard::{ConversationSignature, Signature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::embedders::{RowVectors, Serving};
 use crate::embedding::{Embedding, encode_base64};
 use crate::error::{Error, ErrorKind};
 use crate::key::{EntryId, RowKey};
@@ -38,9 +39,9 @@ pub struct Entry {
     pub query: Option<String>,
     /// The answer.
     pub response: String,
-    /// Little-endian float32; `None` for an entry that only the exact layer finds. Base64 in JSON.
-    #[serde(serialize_with = "base64_or_null")]
-    pub embedding: Option<Vec<u8>>,
+    /// Little-endian float32; the first one is shown, in base64.
+    #[serde(rename = "embedding", serialize_with = "first_in_base64")]
+    pub vectors: RowVectors,
     /// What the caller keeps with it.
     pub metadata: Map<String, Value>,
     /// How far the caller trusts the answer, 0 to 1.
@@ -61,8 +62,8 @@ pub struct Entry {
     pub signature: Option<Vec<u8>>,
 }
 
-fn base64_or_null<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match bytes {
+fn first_in_base64<S: Serializer>(vectors: &RowVectors, serializer: S) -> Result<S::Ok, S::Error> {
+    match &vectors.embedding {
         Some(bytes) => serializer.serialize_str(&encode_base64(bytes)),
         None => serializer.serialize_none(),
     }
@@ -123,7 +124,7 @@ impl Entry {
             query_hash,
             query: text(item, "query").filter(|query| !query.is_empty()),
             response: text(item, "response").unwrap_or_default(),
-            embedding: bytes(item, "embedding").filter(|bytes| !bytes.is_empty()),
+            vectors: RowVectors::from_item(item),
             metadata: serde_json::from_str(&metadata).unwrap_or_default(),
             confidence_score: number(item, "confidence_score").unwrap_or(1.0),
             created_at: number(item, "created_at").unwrap_or(0),
@@ -154,9 +155,7 @@ impl Entry {
         if let Some(query) = &self.query {
             item.insert("query".to_owned(), AttributeValue::S(query.clone()));
         }
-        if let Some(embedding) = &self.embedding {
-            item.insert("embedding".to_owned(), AttributeValue::B(Blob::new(embedding.clone())));
-        }
+        self.vectors.put_into(&mut item);
         if let Some(partition) = &self.partition {
             item.insert("partition".to_owned(), partition.attribute());
         }
@@ -177,9 +176,9 @@ impl Entry {
         Ok(item)
     }
 
-    /// The vector, where the row has a usable one.
-    pub fn vector(&self) -> Option<Embedding> {
-        Embedding::from_row(self.embedding.as_deref()?)
+    /// The vector of the served embedder, where the row has a usable one.
+    pub fn vector(&self, serving: &Serving) -> Option<Embedding> {
+        Embedding::from_row(self.vectors.of(serving.era, serving.base)?)
     }
 
     /// What decides its answer, for the guard: as it was stored, or, where that is of no use to this version, derived from the
@@ -236,6 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::embedders::Era;
 
     fn entry() -> Entry {
         Entry {
@@ -244,7 +244,7 @@ mod tests {
             query_hash: QueryHash::of("q", true),
             query: Some("q".to_owned()),
             response: "r".to_owned(),
-            embedding: Some(vec![0, 0, 128, 63]),
+            vectors: RowVectors { embedding: Some(vec![0, 0, 128, 63]), ..RowVectors::default() },
             metadata: Map::new(),
             confidence_score: 0.5,
             created_at: 1_700_000_000,
@@ -291,6 +291,7 @@ mod tests {
             query in prop::option::of("\\PC{1,40}"),
             response in ".*",
             floats in prop::option::of(prop::collection::vec(any::<u8>(), 4..64)),
+            eras in (prop::option::of(any::<u64>()), prop::option::of(any::<u64>())),
             score in 0.0f64..=1.0,
             created_at in 1_000_000_000i64..4_000_000_000,
             lives in prop::option::of(1i64..1_000_000),
@@ -304,7 +305,11 @@ mod tests {
                 query_hash: QueryHash::of(query.as_deref().unwrap_or("x"), true),
                 query,
                 response,
-                embedding: floats,
+                vectors: RowVectors {
+                    embedding: floats.clone(),
+                    own: eras.0.map(Era::new),
+                    next: eras.1.map(Era::new).zip(floats),
+                },
                 metadata: Map::from_iter([("k".to_owned(), Value::from(score))]),
                 confidence_score: score,
                 created_at,

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::embedders::Era;
 use crate::error::Error;
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
@@ -65,6 +66,8 @@ pub enum DerivedKind {
     Basis = 8,
     /// The search codes of a range of ids.
     Segment = 9,
+    /// How far a move to another embedder has come.
+    Reembedding = 10,
 }
 
 /// Into how many items the names of the namespaces are spread: 64 × 400 KB hold over 100,000 of 200 bytes.
@@ -86,8 +89,22 @@ impl RowKey {
     /// How far `vacuum` has come.
     pub const SWEEP: Self = Self::derived(DerivedKind::Sweep, 0);
 
-    /// Which packed segments there are.
-    pub const CATALOG: Self = Self::derived(DerivedKind::Catalog, 0);
+    /// Which packed segments of `era`'s vectors there are.
+    pub const fn catalog(era: Era) -> Self {
+        Self::derived(DerivedKind::Catalog, era.get() as u128)
+    }
+
+    /// How far `era`'s vectors have been added, or removed.
+    pub const fn reembedding(era: Era) -> Self {
+        Self::derived(DerivedKind::Reembedding, era.get() as u128)
+    }
+
+    /// The era that a catalog, or the progress of a move, is of.
+    pub fn era(self) -> Option<Era> {
+        let kind = self.derived_kind()?;
+        let low = self.0.unsigned_abs() & ((1 << 120) - 1);
+        matches!(kind, DerivedKind::Catalog | DerivedKind::Reembedding).then_some(Era::new(low as u64))
+    }
 
     /// Part `part` of the basis of `generation`, which is below 2^56.
     pub const fn basis(generation: u64, part: u64) -> Self {
@@ -155,8 +172,8 @@ impl RowKey {
     /// The kind of derived item, where the key is one's.
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> 120;
-        use DerivedKind::{Basis, Catalog, Directory, Line, Pointer, Receipt, Segment, Sweep, Tally};
-        [Pointer, Tally, Receipt, Directory, Line, Sweep, Catalog, Basis, Segment]
+        use DerivedKind::{Basis, Catalog, Directory, Line, Pointer, Receipt, Reembedding, Segment, Sweep, Tally};
+        [Pointer, Tally, Receipt, Directory, Line, Sweep, Catalog, Basis, Segment, Reembedding]
             .into_iter()
             .find(|known| *known as i128 == kind)
     }
@@ -208,7 +225,9 @@ mod tests {
             (RowKey::directory(&namespace), DerivedKind::Directory),
             (RowKey::LINE, DerivedKind::Line),
             (RowKey::SWEEP, DerivedKind::Sweep),
-            (RowKey::CATALOG, DerivedKind::Catalog),
+            (RowKey::catalog(Era::default()), DerivedKind::Catalog),
+            (RowKey::catalog(Era::new(u64::MAX)), DerivedKind::Catalog),
+            (RowKey::reembedding(Era::new(u64::MAX)), DerivedKind::Reembedding),
             (RowKey::basis((1 << 56) - 1, 3), DerivedKind::Basis),
             (RowKey::segment((1 << 56) - 1, u64::MAX), DerivedKind::Segment),
         ] {
@@ -220,6 +239,8 @@ mod tests {
         }
         assert_eq!(RowKey::segment(77, u64::MAX).generation(), Some(77));
         assert_eq!(RowKey::SWEEP.generation(), None);
+        assert_eq!(RowKey::catalog(Era::new(u64::MAX)).era(), Some(Era::new(u64::MAX)));
+        assert_eq!((RowKey::SWEEP.era(), RowKey::segment(7, 7).era()), (None, None));
         assert_eq!(RowKey::COUNTER.entry(), None);
         assert_eq!(RowKey::COUNTER.derived_kind(), None);
         assert_eq!(RowKey::from(EntryId::new(7).unwrap()).derived_kind(), None);

@@ -2,12 +2,12 @@
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`namespace`], [`entry`], [`key`] |
+//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`embedders`], [`namespace`], [`entry`], [`key`] |
 //! | the table: reads, creation, transactions | [`table`] |
 //! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
-//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`] |
+//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`], [`reembed`] |
 //! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
-//! | vectors of texts | [`embedder`], `mneme_embed` |
+//! | vectors of texts | [`embed`], `mneme_embed` |
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`aws`], [`clock`], [`recorder`] |
 //! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
@@ -22,7 +22,8 @@ pub mod clock;
 pub mod confidence;
 pub mod config;
 pub mod directory;
-pub mod embedder;
+pub mod embed;
+pub mod embedders;
 pub mod embedding;
 pub mod entries;
 pub mod entry;
@@ -38,6 +39,7 @@ pub mod packed;
 pub mod page;
 pub mod question;
 pub mod recorder;
+pub mod reembed;
 pub mod repair;
 pub mod replica;
 pub mod report;

@@ -86,7 +86,7 @@ fn wire_bytes(entry: &Entry) -> usize {
     escaped_bytes(&entry.response)
         + entry.query.as_deref().map_or(0, escaped_bytes)
         + escaped_bytes(&serde_json::Value::Object(entry.metadata.clone()).to_string())
-        + entry.embedding.as_ref().map_or(0, |bytes| bytes.len() * 4 / 3)
+        + entry.vectors.embedding.as_ref().map_or(0, |bytes| bytes.len() * 4 / 3)
         + 1024
 }
 

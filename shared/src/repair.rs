@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::cache::Cache;
+use crate::embedders::Era;
 use crate::entry::{Item, number};
 use crate::error::Error;
 use crate::eviction::Evicted;
@@ -15,6 +16,7 @@ use crate::key::{DerivedKind, EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::packed::Catalog;
 use crate::packed::pack::Packed;
+use crate::table::counter::Counter;
 use crate::table::{Projection, pointed_entry};
 use crate::write::remove::{Reason, RowRef};
 
@@ -31,7 +33,8 @@ pub struct Repaired {
     pub examined: u64,
     /// Pointers made for entries that had none, or moved to them from entries that are gone.
     pub pointers_set: u64,
-    /// Pointers and receipts removed that led nowhere or were over, and segments of an earlier basis.
+    /// Pointers and receipts removed that led nowhere or were over, and what was packed on an earlier basis or for an earlier
+    /// embedder.
     pub derived_removed: u64,
     /// Entries removed because another one is the pair's.
     pub duplicates: u64,
@@ -102,13 +105,31 @@ struct Slice {
     over: Vec<RowKey>,
     /// Items of bases and segments, with their generations.
     packed: Vec<(RowKey, u64)>,
+    /// Items of one embedder alone, with its era.
+    of_era: Vec<(RowKey, Era)>,
 }
 
 /// What a pass knows of the table from its beginning on.
 struct Known {
     /// The counter's, which only grows: what is below it now is so for good.
     next_id: u64,
-    catalog: Option<Catalog>,
+    /// Of the embedders that the cache has, the newest generation of packed segments last.
+    catalogs: Vec<Catalog>,
+    eras: Vec<Era>,
+    last_era: Era,
+}
+
+impl Known {
+    /// Whether a segment, or a part of a basis, is of a generation that was given up. One above all others may be being written.
+    fn is_old(&self, generation: u64) -> bool {
+        self.catalogs.last().is_some_and(|newest| generation < newest.generation)
+            && self.catalogs.iter().all(|catalog| catalog.generation != generation)
+    }
+
+    /// Whether the embedder is one that the cache has no more.
+    fn is_over(&self, era: Era) -> bool {
+        era <= self.last_era && !self.eras.contains(&era)
+    }
 }
 
 impl Sweep {
@@ -133,7 +154,10 @@ impl Sweep {
                 Some(DerivedKind::Receipt) if number(item, "ttl").is_some_and(|until: i64| until <= now_secs) => {
                     slice.over.push(key);
                 }
-                _ => slice.packed.extend(key.generation().map(|generation| (key, generation))),
+                _ => {
+                    slice.packed.extend(key.generation().map(|generation| (key, generation)));
+                    slice.of_era.extend(key.era().map(|era| (key, era)));
+                }
             }
         }
         slice
@@ -161,7 +185,7 @@ impl Cache {
     /// Errors: `StoreBackendError`; what was set right until then stays so.
     pub async fn sweep(&self, sweep: &mut Sweep, at: Cursor) -> Result<Option<Cursor>, Error> {
         let mut at = at;
-        let known = Known { next_id: self.counter().await?.next_id, catalog: self.table.catalog().await? };
+        let known = self.known().await?;
         while !matches!(at, Cursor::Caps | Cursor::Pack) {
             let page = self.table.scan_page((0, 1), at.after(), Projection::Census).await?;
             let slice = sweep.slice(&page.items, self.now_secs());
@@ -185,6 +209,17 @@ impl Cache {
         }
         sweep.packed = self.pack(self.deadline.checked_sub(MARGIN).unwrap_or(self.deadline)).await?;
         Ok(sweep.packed.unfinished.then_some(Cursor::Pack))
+    }
+
+    async fn known(&self) -> Result<Known, Error> {
+        let Counter { next_id, era, last_era, other, .. } = self.counter().await?;
+        let eras: Vec<Era> = std::iter::once(era).chain(other.map(|other| other.era)).collect();
+        let mut catalogs = Vec::new();
+        for era in &eras {
+            catalogs.extend(self.table.catalog(*era).await?);
+        }
+        catalogs.sort_unstable_by_key(|catalog| catalog.generation);
+        Ok(Known { next_id, catalogs, eras, last_era })
     }
 
     /// False when the time was up before all of the slice was settled.
@@ -219,9 +254,9 @@ impl Cache {
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
             .await?;
-        let current = known.catalog.map_or(0, |catalog| catalog.generation);
-        let old: Vec<RowKey> =
-            slice.packed.into_iter().filter(|(_, generation)| *generation < current).map(|(key, _)| key).collect();
+        let packed = slice.packed.into_iter().filter(|(_, generation)| known.is_old(*generation)).map(|(key, _)| key);
+        let of_era = slice.of_era.into_iter().filter(|(_, era)| known.is_over(*era)).map(|(key, _)| key);
+        let old: Vec<RowKey> = packed.chain(of_era).collect();
         stream::iter(old.clone())
             .map(|key| self.table.drop_derived(key))
             .buffer_unordered(WRITES_AT_ONCE)

@@ -38,6 +38,7 @@ pub const FUNCTIONS: &[&str] = &[
     "provision",
     "put",
     "quota",
+    "reembed",
     "snapshot",
     "stats",
     "touch",
@@ -66,6 +67,7 @@ pub const ROUTES: &[Route] = &[
     Route::new("GET", "/v1/health", "health"),
     Route::new("POST", "/v1/vacuum", "vacuum"),
     Route::new("POST", "/v1/calibrate", "calibrate"),
+    Route::new("POST", "/v1/reembed", "reembed"),
     Route::new("POST", "/v1/snapshot", "snapshot"),
     Route::new("POST", "/v1/restore", "snapshot"),
 ];

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARIES, DYNAMODB = Path(sys.argv[1]), sys.argv[2]
 EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 ORDER = (
-    "provision put lookup get find list touch namespaces quota meta stats health vacuum calibrate snapshot delete clear"
+    "provision put lookup get find list touch namespaces quota meta stats health vacuum calibrate reembed snapshot delete clear"
 ).split()
 KINDS = ["direct", "http-api", "rest-api", "function-url", "scheduled"]
 # Beside each kind's own events, what they need to be there.

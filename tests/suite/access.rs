@@ -52,6 +52,7 @@ async fn every_operation_refuses_another_ones_namespace() {
         (Method::POST, "/v1/vacuum", Some(json!({"namespace": "theirs"}))),
         (Method::POST, "/v1/vacuum", Some(json!({"namespace": "ours"}))),
         (Method::POST, "/v1/vacuum", None),
+        (Method::POST, "/v1/reembed", Some(json!({"action": "status"}))),
         (Method::PUT, "/v1/namespaces/ours/quota", Some(json!({"max_entries": 1_000_000}))),
         (Method::DELETE, "/v1/namespaces/ours/quota", None),
     ] {

@@ -51,7 +51,7 @@ impl Timed {
             query_hash: QueryHash::of(query, true),
             query: Some(query.to_owned()),
             response: "A".to_owned(),
-            embedding: None,
+            vectors: Vec::new(),
             metadata: Fields::new(),
             ttl_secs,
             confidence_score: 1.0,

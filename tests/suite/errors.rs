@@ -135,6 +135,7 @@ async fn a_missing_table_names_the_remedy_and_is_found_when_it_comes() {
         ("meta", json!({"action": "get", "key": "k"})),
         ("stats", json!({})),
         ("vacuum", json!({})),
+        ("reembed", json!({"action": "status"})),
     ];
     for (function, request) in &requests {
         let error = stack.invoke(function, request.clone()).await.unwrap_err();

@@ -18,7 +18,7 @@ fn event(function: &str, shape: &str) -> Value {
 }
 
 /// In an order in which each finds what it needs.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "provision",
     "put",
     "lookup",
@@ -33,6 +33,7 @@ const ORDER: [&str; 17] = [
     "health",
     "vacuum",
     "calibrate",
+    "reembed",
     "snapshot",
     "delete",
     "clear",

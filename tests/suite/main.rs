@@ -35,6 +35,7 @@ mod python;
 mod queries;
 mod quota;
 mod races;
+mod reembed;
 mod replicas;
 mod snapshot;
 mod stats;

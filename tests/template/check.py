@@ -43,6 +43,7 @@ ALLOWED = {
     "meta": (OPEN | {"UpdateItem"}, set()),
     "namespaces": (OPEN | {"Scan", "Stamp"}, set()),
     "provision": ({"DescribeTable", "DescribeTimeToLive", "Stamp"}, set()),
+    "reembed": ({"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, set()),
     "put": (OPEN | {"BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, {HASH, LRU}),
     "quota": (OPEN | {"UpdateItem"}, set()),
     "snapshot": (set(), set()),
@@ -51,12 +52,14 @@ ALLOWED = {
     "vacuum": (OPEN | {"BatchGetItem", "Scan", "PutItem", "UpdateItem", "DeleteItem"}, {LRU}),
 }
 # Functions that embed, and what they may do for it, each where a parameter says so.
-EMBEDDING = {"calibrate", "lookup", "put"}
 EMBEDDER = {
     "OnBedrock": ({"bedrock:InvokeModel"}, "EmbedderModelArns"),
     "WithApiKey": ({"secretsmanager:GetSecretValue", "ssm:GetParameter"}, "EmbedderApiKeyArn"),
     "OwnApiKeyKey": ({"kms:Decrypt"}, "EmbedderApiKeyKeyArn"),
 }
+NEXT_EMBEDDER = {"WithNextApiKey": ({"secretsmanager:GetSecretValue", "ssm:GetParameter"}, "EmbedderNextApiKeyArn")}
+BOTH = EMBEDDER | NEXT_EMBEDDER
+EMBEDDING = {"calibrate": EMBEDDER, "lookup": BOTH, "put": BOTH, "reembed": BOTH}
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 # What SAM itself gives every function: its logs, and X-Ray, whose actions know no resources.
@@ -64,27 +67,30 @@ SAMS_OWN = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDae
 
 # Values that the functions take, and values that would stop each of them at start (shared/src/config.rs).
 WHOLE = ["", "1", "1000"], ["0", "-1", "1.5", "x"]
+EMBEDDERS = (
+    ["", "none", "minilm", "bedrock:amazon.titan-embed-text-v2:0:512", "openai:m@https://api.openai.com/v1"],
+    ["titan", "openai:m", "bedrock:", "minilm:7"],
+)
+KEY_ARNS = (
+    ["", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"],
+    ["sk-a-key-itself", "arn:aws:s3:::bucket"],
+)
 PATTERNS = [
     ("EmbedderDim", *WHOLE),
+    ("EmbedderNextDim", *WHOLE),
     ("DefaultTtlSecs", *WHOLE),
     ("MaxEntries", *WHOLE),
     ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),
     ("SimilarityThreshold", ["", "0.85", "-1", "1", "-0.5", "1.0"], ["2", "..", "-", "1.5", "85"]),
     ("ConfidenceCutoff", ["", "0", "0.7", "1"], ["7", "-0.1", ".", "1.1"]),
-    (
-        "Embedder",
-        ["", "none", "minilm", "bedrock:amazon.titan-embed-text-v2:0:512", "openai:m@https://api.openai.com/v1"],
-        ["titan", "openai:m", "bedrock:", "minilm:7"],
-    ),
-    (
-        "EmbedderApiKeyArn",
-        ["", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"],
-        ["sk-a-key-itself", "arn:aws:s3:::bucket"],
-    ),
+    ("Embedder", *EMBEDDERS),
+    ("EmbedderNext", *EMBEDDERS),
+    ("EmbedderApiKeyArn", *KEY_ARNS),
+    ("EmbedderNextApiKeyArn", *KEY_ARNS),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
 # Functions without an alarm on their time.
-UNTIMED = {"clear", "provision", "snapshot", "vacuum"}
+UNTIMED = {"clear", "provision", "reembed", "snapshot", "vacuum"}
 
 results = {"passed": 0, "failed": 0}
 
@@ -236,7 +242,7 @@ def check_permissions(template: dict, expanded: dict) -> None:
         for statement in (statement for policy in written_out for statement in policy["Statement"]):
             if "Fn::If" in statement:
                 condition, statement, otherwise = statement["Fn::If"]
-                if condition in EMBEDDER:
+                if condition in BOTH:
                     embedder[condition] = (set(as_list(statement["Action"])), statement["Resource"].get("Ref"))
                     continue
                 check(f"{function}: key", (condition, otherwise), ("OwnTableKey", {"Ref": "AWS::NoValue"}))
@@ -257,7 +263,7 @@ def check_permissions(template: dict, expanded: dict) -> None:
                 named = {"Stamp"}
             actions |= named
         check(f"{function}: actions on the table and indexes", (actions, indexes), ALLOWED[function])
-        check(f"{function}: what it embeds with", embedder, EMBEDDER if function in EMBEDDING else {})
+        check(f"{function}: what it embeds with", embedder, EMBEDDING.get(function, {}))
         writes = actions & {"PutItem", "UpdateItem", "DeleteItem"}
         check(f"{function}: actions on the key", key, (KEY_WRITE if writes else KEY_READ) if actions else set())
     elements = {"Action", "Resource", "NotAction", "NotResource"}

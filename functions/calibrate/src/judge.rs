@@ -3,6 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::confidence::{Guard, verdict};
 use mneme_core::config::Config;
+use mneme_core::embed::Slot;
 use mneme_core::embedding::Embedding;
 use mneme_core::error::Error;
 use mneme_core::question::Question;
@@ -71,7 +72,7 @@ impl Judge<'_> {
 ///
 /// Errors: those of [`Cache::embed`], and `InvalidRequest` and `EntryTooLarge` for a side that is no question, naming the side.
 pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error> {
-    if !cache.embeds() {
+    if Slot::Main.embedder(&cache.config).is_none() {
         return Ok(());
     }
     let mut sides = Vec::new();
@@ -85,7 +86,7 @@ pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error
         }
     }
     let texts: Vec<&str> = sides.iter().map(|(.., text)| text.as_str()).collect();
-    let embedded = cache.embed(&texts).await;
+    let embedded = cache.embed(Slot::Main, &texts).await;
     for ((at, name, side, _), vector) in sides.into_iter().zip(embedded) {
         side.embedding = Some(vector.map_err(|error| at_place(&format!("pairs[{at}].{name}"), error))?);
     }

@@ -2,6 +2,7 @@
 
 use mneme_core::confidence::{Guard, confidence, is_servable, verdict};
 use mneme_core::config::Config;
+use mneme_core::embedders::Serving;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::replica::similarity;
@@ -28,11 +29,11 @@ impl Judged {
     pub(crate) fn of(
         entry: Entry,
         asked: &Asked,
-        embedding: &Embedding,
+        (embedding, serving): (&Embedding, &Serving),
         guard: Guard,
         config: &Config,
     ) -> Option<Self> {
-        let vector = entry.vector().filter(|vector| vector.dim() == embedding.dim())?;
+        let vector = entry.vector(serving).filter(|vector| vector.dim() == embedding.dim())?;
         let similarity = similarity(embedding.as_slice(), vector.as_slice());
         let is_own = entry.namespace == asked.namespace && entry.partition == asked.question.partition;
         if !is_own || entry.is_expired(asked.now_secs) || similarity < asked.threshold {

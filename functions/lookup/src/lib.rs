@@ -5,7 +5,6 @@ mod judge;
 mod search;
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use mneme_core::cache::Cache;
@@ -31,7 +30,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use search::{Asked, Found, Miss, View};
+use search::{Asked, Embedded, Found, Miss, View};
 
 /// How long an answer that is there waits for its access to be written down.
 const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
@@ -291,7 +290,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
             question,
             namespace,
             embedding,
-            embedded: OnceLock::new(),
+            embedded: Embedded::default(),
             threshold,
             guard,
             now_secs: cache.now_secs(),

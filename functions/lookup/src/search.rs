@@ -8,6 +8,8 @@ use std::time::Duration;
 use mneme_core::cache::Cache;
 use mneme_core::confidence::{Guard, confidence, is_servable};
 use mneme_core::config::Config;
+use mneme_core::embed::Slot;
+use mneme_core::embedders::Serving;
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::Entry;
 use mneme_core::error::Error;
@@ -39,7 +41,7 @@ pub(crate) struct Asked {
     /// As it was sent.
     pub(crate) embedding: Option<Embedding>,
     /// What the embedder made of the message, once it was needed.
-    pub(crate) embedded: OnceLock<Result<Embedding, Error>>,
+    pub(crate) embedded: Embedded,
     pub(crate) threshold: f32,
     /// What the request says of the guard.
     pub(crate) guard: Option<Guard>,
@@ -47,24 +49,39 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What it is compared by, as far as that is known by now.
-    fn vector(&self) -> Option<&Embedding> {
-        self.embedding.as_ref().or_else(|| self.embedded.get()?.as_ref().ok())
+    /// What it is compared by with vectors of `embedder`, as far as that is known by now.
+    fn vector(&self, embedder: Option<Slot>) -> Option<&Embedding> {
+        self.embedding.as_ref().or_else(|| self.embedded.by(embedder?)?.as_ref().ok())
     }
 
-    /// Why the embedder has no vector of it.
+    /// Why an embedder has no vector of it.
     pub(crate) fn embed_error(&self) -> Option<&Error> {
-        self.embedded.get()?.as_ref().err()
+        Slot::ALL.iter().find_map(|slot| self.embedded.by(*slot)?.as_ref().err())
     }
 
-    /// Whether it is to be embedded, should the exact layer find nothing.
-    fn awaits_embedder(&self, cache: &Cache) -> bool {
-        self.embedding.is_none() && self.embedded.get().is_none() && cache.embeds()
+    /// The embedder that is to embed it, should the exact layer find nothing.
+    fn awaited(&self, embedder: Option<Slot>) -> Option<Slot> {
+        embedder.filter(|slot| self.embedding.is_none() && self.embedded.by(*slot).is_none())
     }
 
     /// The key of its pair's pointer.
     fn pointer(&self) -> RowKey {
         RowKey::pointer(&self.namespace, &self.question.hash)
+    }
+}
+
+/// What the embedders made of a message: the one that is served, and, if that is switched meanwhile, the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Embedded([OnceLock<Result<Embedding, Error>>; 2]);
+
+impl Embedded {
+    fn by(&self, embedder: Slot) -> Option<&Result<Embedding, Error>> {
+        self.0[embedder as usize].get()
+    }
+
+    fn set(&self, embedder: Slot, result: Result<Embedding, Error>) {
+        // It was empty a moment ago, and only this writes to it.
+        let _ = self.0[embedder as usize].set(result);
     }
 }
 
@@ -95,6 +112,8 @@ impl Miss {
 pub(crate) struct View {
     replica: Replica,
     seen: Option<(Counter, Instant)>,
+    /// The embedder whose vectors were served last.
+    embedder: Option<Slot>,
 }
 
 /// The exact layer's finding.
@@ -117,7 +136,7 @@ struct Pass {
 impl View {
     /// A view of nothing yet, in a function of this configuration.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { replica: Replica::new(config), seen: None }
+        Self { replica: Replica::new(config), seen: None, embedder: None }
     }
 
     /// Looks for answers to all of `asked`, in their order: exact first, then the nearest entries.
@@ -179,7 +198,10 @@ impl View {
                 (rows, counter, now)
             }
         };
-        let mut gathered = Gathered { rows, counter, caught_up: false, vanished: false };
+        let serving = counter.serving(&cache.config)?;
+        let embedder = cache.embedder_of(&serving);
+        self.embedder = embedder;
+        let mut gathered = Gathered { rows, counter, serving, embedder, caught_up: false, vanished: false };
         let found = self.layers(cache, asked, suggested, &mut gathered).await;
         let Gathered { rows, counter, mut vanished, .. } = gathered;
         self.seen = Some((counter, read_at));
@@ -222,13 +244,16 @@ impl View {
                 let ids = std::mem::take(&mut question.ids);
                 question.exact = self.exact(cache, question.asked, ids, gathered).await?;
             }
-            match open.iter().any(|question| question.awaits_embedder(cache)) {
+            match open.iter().any(|question| question.awaited(gathered.embedder).is_some()) {
                 true => awaiting.push(open),
                 false => self.semantic(cache, open, gathered, &mut found).await?,
             }
         }
-        let waiting = awaiting.iter().flatten().filter(|question| question.awaits_embedder(cache));
-        embed(cache, &waiting.map(|question| question.asked).collect::<Vec<_>>(), &gathered.counter).await;
+        if let Some(embedder) = gathered.embedder {
+            let waiting = awaiting.iter().flatten().filter(|question| question.awaited(Some(embedder)).is_some());
+            let waiting: Vec<&Asked> = waiting.map(|question| question.asked).collect();
+            embed(cache, embedder, &waiting, &gathered.serving).await;
+        }
         for open in awaiting {
             self.semantic(cache, open, gathered, &mut found).await?;
         }
@@ -244,19 +269,20 @@ impl View {
         gathered: &mut Gathered,
         found: &mut Vec<(usize, Result<Found, Error>)>,
     ) -> Result<(), Error> {
-        for question in open.iter().filter(|question| question.is_compared()) {
+        let embedder = gathered.embedder;
+        for question in open.iter().filter(|question| question.is_compared(embedder)) {
             self.catch_up(cache, question.asked, gathered).await?;
         }
         // What was suggested before is stale after a catching up, and nothing was for what had no vector yet.
-        for question in open.iter_mut().filter(|open| gathered.caught_up || open.asked.embedded.get().is_some()) {
+        for question in open.iter_mut().filter(|open| gathered.caught_up || open.asked.embedding.is_none()) {
             question.suggested = self.suggest(question.asked);
         }
-        let compared = open.iter().filter(|question| question.is_compared());
+        let compared = open.iter().filter(|question| question.is_compared(embedder));
         let keys: Vec<RowKey> =
             compared.flat_map(|question| question.suggested.first.iter().map(|id| RowKey::from(*id))).collect();
         cache.table.complete(&mut gathered.rows, keys).await?;
         for Open { place, asked, exact, suggested, .. } in open {
-            let fits = asked.vector().map(|vector| gathered.counter.check_dim(vector.dim()));
+            let fits = asked.vector(embedder).map(|vector| gathered.serving.check_dim(vector.dim()));
             let one = match fits {
                 Some(Err(error)) => Err(error),
                 _ => Ok(self.decide(cache, asked, exact, suggested, gathered).await?),
@@ -278,7 +304,8 @@ impl View {
         if !matches!(exact, Exact::Nothing) {
             return Ok(exact);
         }
-        if self.replica.holds(&asked.namespace) || asked.vector().is_some() || asked.awaits_embedder(cache) {
+        let is_compared = asked.vector(gathered.embedder).is_some() || asked.awaited(gathered.embedder).is_some();
+        if is_compared || self.replica.holds(&asked.namespace) {
             self.catch_up(cache, asked, gathered).await?;
             return judge_exact(cache, asked, self.known(asked), &mut gathered.rows).await;
         }
@@ -306,7 +333,7 @@ impl View {
             Exact::Unservable => Some(MissReason::Rejected),
             Exact::Nothing => None,
         };
-        match asked.vector() {
+        match asked.vector(gathered.embedder) {
             Some(vector) => self.nearest(cache, asked, vector, rejected, suggested, gathered).await,
             None if asked.embed_error().is_some() => Ok(Found::Miss(Miss::of(MissReason::EmbedderFailure))),
             None => Ok(Found::Miss(Miss::of(rejected.unwrap_or(MissReason::NoEmbedding)))),
@@ -315,8 +342,9 @@ impl View {
 
     /// Brings the replica up to the counter, where it is behind.
     async fn catch_up(&mut self, cache: &Cache, asked: &Asked, gathered: &mut Gathered) -> Result<(), Error> {
-        if self.replica.is_behind(&gathered.counter, &asked.namespace) {
-            gathered.vanished |= self.replica.catch_up(cache, &gathered.counter, &asked.namespace).await?;
+        let Gathered { counter, serving, .. } = &*gathered;
+        if self.replica.is_behind(counter, serving, &asked.namespace) {
+            gathered.vanished |= self.replica.catch_up(cache, counter, serving, &asked.namespace).await?;
             gathered.caught_up = true;
         }
         Ok(())
@@ -331,7 +359,7 @@ impl View {
 
     fn suggest(&mut self, asked: &Asked) -> Suggested {
         let candidates = asked
-            .vector()
+            .vector(self.embedder)
             .map(|vector| self.replica.candidates(&asked.namespace, asked.question.partition, vector, asked.threshold))
             .unwrap_or_default();
         let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable() };
@@ -350,7 +378,7 @@ impl View {
         mut suggested: Suggested,
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let Gathered { rows, counter, .. } = gathered;
+        let Gathered { rows, counter, serving, .. } = gathered;
         let configured = || Guard::from(counter.guard(&asked.namespace, &cache.config));
         let guard = asked.guard.unwrap_or_else(configured);
         let mut ids = std::mem::take(&mut suggested.first);
@@ -364,8 +392,8 @@ impl View {
                 let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
-                judged
-                    .extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, embedding, guard, &cache.config)));
+                let close = (embedding, &*serving);
+                judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, close, guard, &cache.config)));
             }
             count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
@@ -410,30 +438,28 @@ struct Open<'a> {
 
 impl Open<'_> {
     /// Whether the semantic layer is to answer it, and can.
-    fn is_compared(&self) -> bool {
-        self.asked.vector().is_some() && !matches!(self.exact, Exact::Hit(_))
+    fn is_compared(&self, embedder: Option<Slot>) -> bool {
+        self.asked.vector(embedder).is_some() && !matches!(self.exact, Exact::Hit(_))
     }
 
-    fn awaits_embedder(&self, cache: &Cache) -> bool {
-        self.asked.awaits_embedder(cache) && !matches!(self.exact, Exact::Hit(_))
+    fn awaited(&self, embedder: Option<Slot>) -> Option<Slot> {
+        self.asked.awaited(embedder).filter(|_| !matches!(self.exact, Exact::Hit(_)))
     }
 }
 
-/// Has `asked` embedded, all together. A vector that does not fit the cache is the embedder's
-/// failure, not the caller's.
-async fn embed(cache: &Cache, asked: &[&Asked], counter: &Counter) {
+/// Has `asked` embedded, all together. A vector that does not fit the cache is the embedder's failure, not the caller's.
+async fn embed(cache: &Cache, embedder: Slot, asked: &[&Asked], serving: &Serving) {
     if asked.is_empty() {
         return;
     }
     let texts: Vec<&str> = asked.iter().map(|asked| asked.question.message.as_str()).collect();
-    for (asked, embedded) in asked.iter().zip(cache.embed(&texts).await) {
-        let fitting = |vector: Embedding| counter.check_dim(vector.dim()).map(|()| vector);
+    for (asked, embedded) in asked.iter().zip(cache.embed(embedder, &texts).await) {
+        let fitting = |vector: Embedding| serving.check_dim(vector.dim()).map(|()| vector);
         let fits = embedded.and_then(fitting);
         if fits.is_err() {
             cache.forget_embedded(&asked.question.message);
         }
-        // It was empty a moment ago, and only this writes to it.
-        let _ = asked.embedded.set(fits);
+        asked.embedded.set(embedder, fits);
     }
 }
 
@@ -441,6 +467,10 @@ async fn embed(cache: &Cache, asked: &[&Asked], counter: &Counter) {
 struct Gathered {
     rows: Rows,
     counter: Counter,
+    /// Whose vectors the questions are compared with.
+    serving: Serving,
+    /// The configured embedder that makes such vectors.
+    embedder: Option<Slot>,
     /// Whether the replica caught up, so that what it had suggested is stale.
     caught_up: bool,
     /// Whether it caught up with rows that were gone.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mneme_core::cache::Cache;
+use mneme_core::embed::{Makers, Slot};
 use mneme_core::embedding::Embedding;
 use mneme_core::entry::MAX_TTL_SECS;
 use mneme_core::error::{Error, ErrorKind};
@@ -16,7 +17,7 @@ use mneme_core::packed::RANGE_IDS;
 use mneme_core::question::{Message, Question};
 use mneme_core::report::Metric;
 use mneme_core::runtime::Operation;
-use mneme_core::write::put::{self, NewEntry};
+use mneme_core::write::put::{self, NewEntry, NewVector};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -99,7 +100,7 @@ impl Operation for Put {
     ) -> Result<Reply<Response>, Error> {
         let Some(entries) = request.remove("entries") else {
             let mut entries = vec![check(cache, invocation, event::parse(request)?)];
-            embed(cache, &mut entries).await;
+            embed(cache, invocation, &mut entries).await;
             let stored = store_good(cache, invocation, entries).await.pop();
             let stored = stored.ok_or_else(|| Error::internal("nothing became of the entry"))??;
             let response = Response::One(stored);
@@ -109,7 +110,7 @@ impl Operation for Put {
         cache.open().await?;
         let checked = |entry| batch::parse_item(entry).and_then(|entry| check(cache, invocation, entry));
         let mut entries: Vec<_> = entries.into_iter().map(checked).collect();
-        embed(cache, &mut entries).await;
+        embed(cache, invocation, &mut entries).await;
         let result = |result: Result<Stored, Error>| match result {
             Ok(stored) => BatchResult::Done(stored),
             Err(error) => {
@@ -130,8 +131,9 @@ struct Checked {
     embedded: Option<String>,
 }
 
-/// Gives the entries that came without a vector the embedder's, all in one call; one that cannot be embedded fails alone.
-async fn embed(cache: &Cache, entries: &mut [Result<Checked, Error>]) {
+/// Gives the entries that came without a vector the embedder's, all in one call; one that cannot be embedded fails alone. During
+/// a move also the other embedder's, where that one is configured; what it fails to make, the move makes up for.
+async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<Checked, Error>]) {
     let mut waiting = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         waiting.extend(entry.as_ref().ok().and_then(|checked| checked.embedded.clone()).map(|text| (at, text)));
@@ -140,12 +142,28 @@ async fn embed(cache: &Cache, entries: &mut [Result<Checked, Error>]) {
         return;
     }
     let texts: Vec<&str> = waiting.iter().map(|(_, text)| text.as_str()).collect();
-    let embedded = cache.embed(&texts).await;
-    for ((at, _), vector) in waiting.iter().zip(embedded) {
-        match (vector, &mut entries[*at]) {
-            (Ok(vector), Ok(checked)) => checked.entry.embedding = Some(vector),
-            (Err(error), entry) => *entry = Err(error),
-            (Ok(_), Err(_)) => {}
+    let Makers { serving, other } = match cache.makers().await {
+        Ok(makers) => makers,
+        Err(error) => return waiting.iter().for_each(|(at, _)| entries[*at] = Err(error.for_caller())),
+    };
+    let by = async |slot: Option<Slot>| match slot {
+        Some(slot) => cache.embed(slot, &texts).await.into_iter().map(|result| Some((slot, result))).collect(),
+        None => waiting.iter().map(|_| None).collect::<Vec<_>>(),
+    };
+    let (served, others) = tokio::join!(by(serving), by(other));
+    let made_by = |slot: Slot| slot.embedder(&cache.config).and_then(|embedder| embedder.fingerprint.clone());
+    for ((at, _), (served, other)) in waiting.iter().zip(served.into_iter().zip(others)) {
+        match (served, &mut entries[*at]) {
+            (Some((_, Err(error))), entry) => *entry = Err(error),
+            (served, Ok(checked)) => {
+                for (slot, result) in served.into_iter().chain(other) {
+                    match result {
+                        Ok(embedding) => checked.entry.vectors.push(NewVector { made_by: made_by(slot), embedding }),
+                        Err(error) => invocation.fail("embedding by the other embedder of the move", &error),
+                    }
+                }
+            }
+            (_, Err(_)) => {}
         }
     }
 }
@@ -256,7 +274,7 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         namespace: entry.namespace,
         query: config.store_query.then_some(question.message),
         response: entry.response,
-        embedding: entry.embedding,
+        vectors: entry.embedding.map(NewVector::from).into_iter().collect(),
         metadata,
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
         // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.

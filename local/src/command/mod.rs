@@ -4,9 +4,11 @@ mod api;
 mod calibrate;
 mod demo;
 mod environment;
+mod reembed;
 mod serve;
 mod signals;
 
 pub use calibrate::{Calibrate, calibrate};
 pub use demo::{Demo, demo};
+pub use reembed::{Reembed, reembed};
 pub use serve::{Serve, serve};

@@ -1,7 +1,7 @@
 //! Packed segments: the search codes of full ranges of ids in derived items, so that a new instance of `lookup` reads
 //! 1,024 entries with one key, and no scan.
 //!
-//! Ids are a log and an id's vector does not change, so what was packed stays right for ever; an entry that was deleted
+//! Ids are a log and an embedder's vector of an id does not change, so what was packed stays right for ever; an entry that was deleted
 //! since is found gone when it is re-read before it is served. `vacuum` learns the basis that the codes stand on and packs
 //! what is not packed yet; a put that fills a range packs it. Whoever finds a segment missing or torn reads the rows.
 //!
@@ -11,15 +11,18 @@
 pub mod pack;
 pub(crate) mod segment;
 
+use crate::embedders::Era;
 use crate::entry::{Item, number};
 use crate::key::RowKey;
 
 /// How many ids a segment covers.
 pub const RANGE_IDS: u64 = 1024;
 
-/// Which segments there are: a derived item, without which there are none.
+/// Which segments of one embedder's vectors there are: a derived item, without which there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Catalog {
+    /// Whose vectors they are.
+    pub era: Era,
     /// Which of the bases that were learned one after the other; part of the keys of its segments.
     pub generation: u64,
     /// In how many items the basis stands.
@@ -31,6 +34,7 @@ pub struct Catalog {
 impl Catalog {
     pub(crate) fn from_item(item: &Item) -> Option<Self> {
         Some(Self {
+            era: item.get("id").and_then(RowKey::from_attribute)?.era()?,
             generation: number(item, "generation")?,
             basis_parts: number(item, "basis_parts")?,
             ranges: number(item, "ranges")?,

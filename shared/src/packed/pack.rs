@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::segment::{Fact, Segment};
 use super::{Catalog, RANGE_IDS, ids_of};
 use crate::cache::Cache;
+use crate::embedders::Serving;
 use crate::embedding::Embedding;
 use crate::entry::Item;
 use crate::error::Error;
@@ -40,7 +41,7 @@ pub struct Packed {
 }
 
 impl Cache {
-    /// Packs the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
+    /// Packs the active embedder's vectors of the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
     /// drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
     /// is done for a cache of few entries, or of a dimension that has no basis.
     ///
@@ -48,13 +49,18 @@ impl Cache {
     /// Writes: a segment for each range and the catalog. Errors: `StoreBackendError`; what was packed stays packed.
     pub async fn pack(&self, until: Instant) -> Result<Packed, Error> {
         let counter = self.counter().await?;
-        let full = counter.next_id.saturating_sub(1) / RANGE_IDS;
-        let dim = counter.dim.map_or(0, |dim| dim as usize);
+        self.pack_vectors(&counter.active(), counter.next_id, until).await
+    }
+
+    /// As [`Cache::pack`], of the vectors that `serving` is of, all of which stand in the rows below `next_id`.
+    pub(crate) async fn pack_vectors(&self, serving: &Serving, next_id: u64, until: Instant) -> Result<Packed, Error> {
+        let full = next_id.saturating_sub(1) / RANGE_IDS;
+        let dim = serving.dim.map_or(0, |dim| dim as usize);
         let mut packed = Packed::default();
         if full < LEAST_RANGES || !DIMS.contains(&dim) {
             return Ok(packed);
         }
-        let mut known = match self.table.catalog().await? {
+        let mut known = match self.table.catalog(serving.era).await? {
             Some(catalog) => self.basis(&catalog).await?.map(|basis| (catalog, basis)),
             None => None,
         };
@@ -65,7 +71,7 @@ impl Cache {
         }
         let (mut catalog, basis) = match known {
             Some(known) => known,
-            None => match self.learn(dim, counter.next_id).await? {
+            None => match self.learn(serving, dim, next_id).await? {
                 Some(learned) => learned,
                 None => return Ok(packed),
             },
@@ -76,7 +82,7 @@ impl Cache {
                 packed.unfinished = true;
                 break;
             }
-            if !self.pack_next(&mut catalog, &basis).await? {
+            if !self.pack_next(serving, &mut catalog, &basis).await? {
                 // Another instance packs, too.
                 break;
             }
@@ -85,14 +91,15 @@ impl Cache {
         Ok(packed)
     }
 
-    /// What the put does that filled range `number`: packs it, if it is the next one.
+    /// What the put does that filled range `number`: packs the active embedder's vectors, if it is the next one.
     ///
-    /// Reads: the catalog, the basis, the range's rows. Writes: as [`Cache::pack`].
+    /// Reads: the counter, the catalog, the basis, the range's rows. Writes: as [`Cache::pack`].
     pub async fn pack_range(&self, number: u64) -> Result<(), Error> {
-        if let Some(mut catalog) = self.table.catalog().await?.filter(|catalog| catalog.ranges == number)
+        let serving = self.counter().await?.active();
+        if let Some(mut catalog) = self.table.catalog(serving.era).await?.filter(|catalog| catalog.ranges == number)
             && let Some(basis) = self.basis(&catalog).await?
         {
-            self.pack_next(&mut catalog, &basis).await?;
+            self.pack_next(&serving, &mut catalog, &basis).await?;
         }
         Ok(())
     }
@@ -105,11 +112,11 @@ impl Cache {
     }
 
     /// Packs the range after those of `catalog`, and counts it. False when another instance has done so.
-    async fn pack_next(&self, catalog: &mut Catalog, basis: &Arc<Basis>) -> Result<bool, Error> {
+    async fn pack_next(&self, serving: &Serving, catalog: &mut Catalog, basis: &Arc<Basis>) -> Result<bool, Error> {
         let number = catalog.ranges;
         let ids = ids_of(number).filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(ids, Projection::Vectors).await?;
-        let segment = segment_of(&rows, number, basis)?;
+        let segment = segment_of(&rows, number, serving, basis)?;
         let key = RowKey::segment(catalog.generation, number);
         self.table.put_derived(segment.to_item(key, number)).await?;
         if !self.table.count_range(catalog).await? {
@@ -121,11 +128,11 @@ impl Cache {
 
     /// Learns a basis from a sample of the entries below `next_id`, and begins a catalog on it. `None` when there are too few
     /// vectors, or another instance has begun one.
-    async fn learn(&self, dim: usize, next_id: u64) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
+    async fn learn(&self, serving: &Serving, dim: usize, next_id: u64) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
         let sample = fastrand::choose_multiple(1..next_id, SAMPLE_ROWS);
         let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(keys, Projection::Vectors).await?;
-        let vectors: Vec<Embedding> = rows.iter().filter_map(|(_, item)| vector(item, dim)).collect();
+        let vectors: Vec<Embedding> = rows.iter().filter_map(|(_, item)| vector(item, serving, dim)).collect();
         if (vectors.len() as u64) < RANGE_IDS {
             return Ok(None);
         }
@@ -136,8 +143,8 @@ impl Cache {
         // Above every generation before, so that no key of theirs is ever used again.
         let generation = u64::try_from(self.clock.now_ms()).unwrap_or(0);
         let basis_parts = self.table.put_basis(generation, &basis.to_bytes()).await?;
-        let catalog = Catalog { generation, basis_parts, ranges: 0 };
-        let seen = self.table.catalog().await?;
+        let catalog = Catalog { era: serving.era, generation, basis_parts, ranges: 0 };
+        let seen = self.table.catalog(serving.era).await?;
         let replaced = self.table.replace_catalog(seen.as_ref(), &catalog).await?;
         Ok(replaced.then_some((catalog, basis)))
     }
@@ -159,13 +166,12 @@ impl Cache {
     }
 }
 
-fn vector(item: &Item, dim: usize) -> Option<Embedding> {
-    let bytes = item.get("embedding")?.as_b().ok()?;
-    Embedding::from_row(bytes.as_ref()).filter(|vector| vector.dim() == dim)
+fn vector(item: &Item, serving: &Serving, dim: usize) -> Option<Embedding> {
+    serving.vector(item).filter(|vector| vector.dim() == dim)
 }
 
 /// The segment of range `number`, whose entries are in `rows`.
-fn segment_of(rows: &Rows, number: u64, basis: &Arc<Basis>) -> Result<Segment, Error> {
+fn segment_of(rows: &Rows, number: u64, serving: &Serving, basis: &Arc<Basis>) -> Result<Segment, Error> {
     let mut index = Index::with_basis(basis.clone());
     let mut segment = Segment::default();
     let mut entries: Vec<(RowRef, &Item)> =
@@ -174,7 +180,7 @@ fn segment_of(rows: &Rows, number: u64, basis: &Arc<Basis>) -> Result<Segment, E
     for (row, item) in entries {
         let group = position(&mut segment.groups, (row.namespace, Partition::in_row(item)));
         segment.facts.push(Fact { id: row.id.get(), group, prefix: row.query_hash.prefix() });
-        if let Some(vector) = vector(item, basis.dim()) {
+        if let Some(vector) = vector(item, serving, basis.dim()) {
             index.insert(row.id.get(), vector.as_slice()).map_err(Error::internal)?;
         }
     }

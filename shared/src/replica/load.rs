@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::Replica;
 use super::space::Space;
 use crate::cache::Cache;
+use crate::embedders::Serving;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
@@ -46,7 +47,8 @@ impl Replica {
         // Not the range in which the last one seen stands: its first part is known.
         let ranges = from.saturating_sub(1).div_ceil(RANGE_IDS)..next_id.saturating_sub(1) / RANGE_IDS;
         if !ranges.is_empty()
-            && let Some(catalog) = cache.table.catalog().await?.filter(|catalog| self.knows(catalog))
+            && let Some(serving) = &self.serving
+            && let Some(catalog) = cache.table.catalog(serving.era).await?.filter(|catalog| self.knows(catalog))
         {
             let packed = ranges.start..ranges.end.min(catalog.ranges);
             let missing = self.load_segments(cache, &catalog, packed.clone(), None).await?;
@@ -84,10 +86,11 @@ impl Replica {
         counter: &Counter,
         namespace: &Namespace,
     ) -> Result<(), Error> {
-        let catalog = cache.table.catalog().await?;
+        let Some(Serving { era, dim, .. }) = self.serving else { return Ok(()) };
+        let catalog = cache.table.catalog(era).await?;
         if let Some(catalog) = catalog
             && counter.next_id.saturating_sub(catalog.next_id()) < SCAN_INSTEAD
-            && self.fetch_basis(cache, &catalog, counter.dim).await?
+            && self.fetch_basis(cache, &catalog, dim).await?
         {
             let read = self.read_packed(cache, counter, namespace, &catalog).await;
             if read.is_err() {
@@ -190,7 +193,13 @@ impl Replica {
 
     /// Reads the whole table: every namespace, or, where the memory does not suffice for all, `namespace`.
     async fn scan(&mut self, cache: &Cache, namespace: &Namespace) -> Result<(), Error> {
-        let mut fresh = Self { has_all: true, budget: self.budget, basis: self.basis.take(), ..Self::default() };
+        let mut fresh = Self {
+            serving: self.serving.clone(),
+            has_all: true,
+            budget: self.budget,
+            basis: self.basis.take(),
+            ..Self::default()
+        };
         let mut taken = 0;
         cache
             .table

@@ -1,6 +1,6 @@
 //! The replica: what a search needs of the namespaces that this instance serves, brought up to date by id range.
 //!
-//! It only suggests. Ids are a log and an id's vector does not change, so catching up is reading the ids since the last one
+//! It only suggests. It holds the vectors of one embedder. Ids are a log and an embedder's vector of an id does not change, so catching up is reading the ids since the last one
 //! seen; that a row was deleted or expired shows when it is re-read before it is served.
 //!
 //! - `space`: one namespace in memory.
@@ -18,6 +18,7 @@ use mneme_search::Basis;
 
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::embedders::Serving;
 use crate::embedding::Embedding;
 use crate::entry::{Item, expires_at, text};
 use crate::error::Error;
@@ -39,6 +40,8 @@ const LEAST_BYTES: u64 = 16 << 20;
 /// The namespaces of an instance, as of the last id seen.
 #[derive(Debug, Default)]
 pub struct Replica {
+    /// Whose vectors are in here; `None`: nothing was read.
+    serving: Option<Serving>,
     /// Every row with a lower id is in here that belongs to a namespace held, but for those deleted. 0: nothing was read.
     next_id: u64,
     spaces: HashMap<Namespace, Space>,
@@ -67,9 +70,14 @@ impl Replica {
         self.has_all || self.spaces.contains_key(namespace)
     }
 
-    /// Whether the namespace may have rows that the replica has not seen, `counter` being read after the request came in.
-    pub fn is_behind(&self, counter: &Counter, namespace: &Namespace) -> bool {
-        self.next_id != counter.next_id || !self.holds(namespace)
+    /// Whether the namespace may have rows, or vectors of the embedder `serving`, that the replica has not seen, `counter` being
+    /// read after the request came in.
+    pub fn is_behind(&self, counter: &Counter, serving: &Serving, namespace: &Namespace) -> bool {
+        self.next_id != counter.next_id || !self.holds(namespace) || self.serving.as_ref() != Some(serving)
+    }
+
+    fn is_of(&self, serving: &Serving) -> bool {
+        self.serving.as_ref().is_none_or(|own| own.is_same(serving))
     }
 
     /// Resident bytes, what indexes share left out.
@@ -77,7 +85,7 @@ impl Replica {
         self.spaces.values().map(Space::bytes).sum()
     }
 
-    /// Takes in every row of `namespace`, and of the other namespaces held, that was committed before `counter` was read, and
+    /// Takes in the `serving` embedder's vector of every row of `namespace`, and of the other namespaces held, that was committed before `counter` was read, and
     /// tells whether one of them may have been replaced meanwhile by a row that was committed after: a new id was gone
     /// already, or the namespace was read for the first time, which is no snapshot.
     ///
@@ -85,11 +93,18 @@ impl Replica {
     /// the whole table by one strongly consistent scan; then the ids since the last call, by BatchGetItem. Namespaces
     /// that were not used for long are dropped when the memory is used up.
     /// Errors: `StoreBackendError`; the replica is then as before, or holds nothing.
-    pub async fn catch_up(&mut self, cache: &Cache, counter: &Counter, namespace: &Namespace) -> Result<bool, Error> {
-        if counter.next_id < self.next_id {
-            // The table has been made anew.
+    pub async fn catch_up(
+        &mut self,
+        cache: &Cache,
+        counter: &Counter,
+        serving: &Serving,
+        namespace: &Namespace,
+    ) -> Result<bool, Error> {
+        // The table has been made anew, or another embedder's vectors are asked for.
+        if counter.next_id < self.next_id || !self.is_of(serving) {
             *self = Self { budget: self.budget, ..Self::default() };
         }
+        self.serving = Some(serving.clone());
         let mut incomplete = false;
         if !self.spaces.is_empty() || self.has_all {
             incomplete = self.read_on(cache, counter.next_id).await?;
@@ -130,8 +145,7 @@ impl Replica {
         if !self.holds(&namespace) {
             return;
         }
-        let vector =
-            item.get("embedding").and_then(|value| value.as_b().ok()).and_then(|b| Embedding::from_row(b.as_ref()));
+        let vector = self.serving.as_ref().and_then(|serving| serving.vector(item));
         let basis = self.basis.as_ref().map(|(_, basis)| basis);
         let space = self.spaces.entry(namespace).or_insert_with(|| Space::new(basis.cloned()));
         space.note(id.get(), hash.prefix());
@@ -187,6 +201,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::embedders::{Era, RowVectors};
     use crate::entry::Entry;
 
     fn item(id: u64, namespace: &str, vector: &[f32], expires_at: Option<i64>) -> Item {
@@ -196,7 +211,10 @@ mod tests {
             query_hash: QueryHash::of(&format!("{id}"), true),
             query: None,
             response: String::new(),
-            embedding: Some(Embedding::normalized(vector.to_vec()).unwrap().to_bytes()),
+            vectors: RowVectors {
+                embedding: Some(Embedding::normalized(vector.to_vec()).unwrap().to_bytes()),
+                ..RowVectors::default()
+            },
             metadata: Map::new(),
             confidence_score: 1.0,
             created_at: 1000,
@@ -210,13 +228,17 @@ mod tests {
         .unwrap()
     }
 
+    fn serving(era: u64) -> Serving {
+        Serving { era: Era::new(era), base: Era::new(0), switches: 0, dim: None, fingerprint: None }
+    }
+
     fn name(name: &str) -> Namespace {
         Namespace::try_from(name.to_owned()).unwrap()
     }
 
     /// A replica that holds every namespace, as after a scan of an empty table.
     fn empty() -> Replica {
-        Replica { has_all: true, ..Replica::default() }
+        Replica { has_all: true, serving: Some(serving(0)), ..Replica::default() }
     }
 
     fn ids(replica: &mut Replica, namespace: &str, query: &[f32], threshold: f32) -> Vec<u64> {
@@ -247,6 +269,26 @@ mod tests {
         replica.take_in(&item(2, "a", &[1.0, 1.0], None));
         replica.take_in(&item(1, "a", &[0.0, 1.0], None));
         assert_eq!(ids(&mut replica, "a", &[0.0, 1.0], 0.0), [1, 2]);
+    }
+
+    #[test]
+    fn only_the_vectors_of_the_embedder_served_are_taken_in() {
+        let mut row = item(1, "a", &[1.0, 0.0], None);
+        let second = RowVectors {
+            next: Some((Era::new(1), Embedding::normalized(vec![0.0, 1.0]).unwrap().to_bytes())),
+            ..RowVectors::default()
+        };
+        second.put_into(&mut row);
+        for (era, near, far) in [(0, [1.0, 0.0], [0.0, 1.0]), (1, [0.0, 1.0], [1.0, 0.0])] {
+            let mut replica = Replica { serving: Some(serving(era)), ..empty() };
+            replica.take_in(&row);
+            assert_eq!(ids(&mut replica, "a", &near, 0.9), [1]);
+            assert!(ids(&mut replica, "a", &far, 0.9).is_empty());
+        }
+        let mut replica = Replica { serving: Some(serving(2)), ..empty() };
+        replica.take_in(&row);
+        assert!(ids(&mut replica, "a", &[1.0, 1.0], -1.0).is_empty());
+        assert_eq!(replica.by_hash(&name("a"), &QueryHash::of("1", true)).len(), 1);
     }
 
     #[test]

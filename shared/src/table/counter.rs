@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{Table, fault};
-use crate::config::Config;
+use crate::config::{Config, EmbedderConfig};
+use crate::embedders::{Era, Other};
 use crate::entry::{Item, item_bytes, number, text};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::RowKey;
 use crate::namespace::Namespace;
 
@@ -24,10 +25,20 @@ pub struct Counter {
     pub next_id: u64,
     /// How many mutations were committed.
     pub version: u64,
-    /// The embedder that the table was stamped with.
+    /// The active embedder's fingerprint: what the table is stamped with.
     pub fingerprint: Option<String>,
-    /// The dimension that the table was stamped with.
+    /// The dimension of its vectors.
     pub dim: Option<u32>,
+    /// Its era.
+    pub era: Era,
+    /// The era of the `embedding` of rows that do not say whose it is. During a move: the source's.
+    pub base: Era,
+    /// The highest era that was given out.
+    pub last_era: Era,
+    /// How often the active embedder was switched.
+    pub switches: u64,
+    /// The other embedder, during a move.
+    pub other: Option<Other>,
     /// `max_entries` by namespace.
     pub quotas: BTreeMap<String, u64>,
     /// The `meta` map.
@@ -46,6 +57,19 @@ impl Counter {
             version: number(item, "version_counter").ok_or_else(|| broken("version_counter"))?,
             fingerprint: text(item, "embedder_fingerprint").filter(|fingerprint| !fingerprint.is_empty()),
             dim: number(item, "embedder_dim").filter(|dim| *dim >= 1),
+            era: Era::in_item(item, "embedder_era").unwrap_or_default(),
+            base: Era::in_item(item, "base_era").unwrap_or_default(),
+            last_era: Era::in_item(item, "last_era").unwrap_or_default(),
+            switches: number(item, "embedder_switches").unwrap_or(0),
+            other: match Era::in_item(item, "reembed_era") {
+                Some(era) => Some(Other {
+                    era,
+                    fingerprint: text(item, "reembed_fingerprint").ok_or_else(|| broken("reembed_fingerprint"))?,
+                    dim: number(item, "reembed_dim").ok_or_else(|| broken("reembed_dim"))?,
+                    ending: item.contains_key("reembed_ending"),
+                }),
+                None => None,
+            },
             quotas: map("quotas")
                 .into_iter()
                 .flatten()
@@ -69,10 +93,10 @@ impl Counter {
             ("meta".to_owned(), AttributeValue::M(Default::default())),
             ("quotas".to_owned(), AttributeValue::M(Default::default())),
         ]);
-        if let Some(fingerprint) = &config.fingerprint {
+        if let Some(fingerprint) = &config.embedder.fingerprint {
             item.insert("embedder_fingerprint".to_owned(), AttributeValue::S(fingerprint.clone()));
         }
-        if let Some(dim) = config.dim {
+        if let Some(dim) = config.embedder.dim {
             item.insert("embedder_dim".to_owned(), AttributeValue::N(dim.to_string()));
         }
         item
@@ -84,47 +108,10 @@ impl Counter {
         self.meta.get(&format!("{GUARD_KEY}{namespace}")).map_or(config.guard, |value| value != "off")
     }
 
-    /// Whether the configured embedder is the stamped one, as far as both are known.
-    ///
-    /// Errors: `EmbedderMismatchError`.
-    pub fn check_embedder(&self, config: &Config) -> Result<(), Error> {
-        let remedy = "configure the embedder that the cache was built with, or use another table";
-        if let (Some(stamped), Some(configured)) = (&self.fingerprint, &config.fingerprint)
-            && stamped != configured
-        {
-            return Err(Error::new(
-                ErrorKind::EmbedderMismatchError,
-                format!("the cache holds embeddings of {stamped:?}, and {configured:?} is configured"),
-                remedy,
-            ));
-        }
-        if let (Some(stamped), Some(configured)) = (self.dim, config.dim)
-            && stamped != configured
-        {
-            return Err(Error::new(
-                ErrorKind::EmbedderMismatchError,
-                format!("the cache holds embeddings of dimension {stamped}, and {configured} is configured"),
-                remedy,
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether a vector of `dim` components fits the cache. Errors: `EmbedderDimensionError`.
-    pub fn check_dim(&self, dim: usize) -> Result<(), Error> {
-        match self.dim {
-            Some(stamped) if stamped as usize != dim => Err(Error::new(
-                ErrorKind::EmbedderDimensionError,
-                format!("the embedding has {dim} numbers, and the cache's have {stamped}"),
-                "embed with the model that the cache was built with",
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Whether the configuration names an embedder that item 0 is not stamped with yet.
     pub fn lacks_stamp(&self, config: &Config) -> bool {
-        (self.fingerprint.is_none() && config.fingerprint.is_some()) || (self.dim.is_none() && config.dim.is_some())
+        let EmbedderConfig { fingerprint, dim, .. } = &config.embedder;
+        (self.fingerprint.is_none() && fingerprint.is_some()) || (self.dim.is_none() && dim.is_some())
     }
 
     /// The namespace's `max_entries`, where it has a quota.
@@ -175,6 +162,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn config(variables: &[(&str, &str)]) -> Config {
         let table = ("MNEME_TABLE_NAME", "cache");
@@ -190,9 +178,9 @@ mod tests {
         let counter = Counter::from_item(&Counter::first_item(&config)).unwrap();
         assert_eq!((counter.next_id, counter.version), (1, 0));
         assert_eq!((counter.fingerprint.as_deref(), counter.dim), (Some("f"), Some(3)));
-        counter.check_embedder(&config).unwrap();
-        counter.check_dim(3).unwrap();
-        assert_eq!(counter.check_dim(4).unwrap_err().kind, ErrorKind::EmbedderDimensionError);
+        counter.serving(&config).unwrap();
+        counter.active().check_dim(3).unwrap();
+        assert_eq!(counter.active().check_dim(4).unwrap_err().kind, ErrorKind::EmbedderDimensionError);
     }
 
     #[test]
@@ -200,10 +188,10 @@ mod tests {
         let stamped = config(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
         for other in [("MNEME_EMBEDDER_FINGERPRINT", "g"), ("MNEME_EMBEDDER_DIM", "4")] {
-            let error = counter.check_embedder(&config(&[other])).unwrap_err();
+            let error = counter.serving(&config(&[other])).unwrap_err();
             assert_eq!(error.kind, ErrorKind::EmbedderMismatchError);
         }
-        counter.check_embedder(&config(&[])).unwrap();
+        counter.serving(&config(&[])).unwrap();
     }
 
     #[test]

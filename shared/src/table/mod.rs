@@ -1,7 +1,8 @@
 //! The DynamoDB table: reading it, creating it, and the transactions that change it.
 //!
 //! [`Table`] reads; [`schema`] creates; [`transaction`] is the only caller of `TransactWriteItems`;
-//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place.
+//! [`fault`] gives the service's errors their names; [`meter`] adds up what calls cost; `sweep` keeps `vacuum`'s place,
+//! `reembedding` a move's.
 
 mod conflict;
 pub mod counter;
@@ -12,10 +13,12 @@ mod line;
 pub mod meter;
 mod packed;
 mod read;
+mod reembedding;
 pub mod schema;
 mod sweep;
 pub mod tally;
 pub mod transaction;
+mod vectors;
 
 use aws_sdk_dynamodb::Client;
 

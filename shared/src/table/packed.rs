@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::fault::{applied, named};
 use super::{Projection, Table};
+use crate::embedders::Era;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::RowKey;
@@ -23,9 +24,9 @@ fn n(value: u64) -> AttributeValue {
 }
 
 impl Table {
-    /// The catalog, where there is one. Reads: one key, strongly.
-    pub(crate) async fn catalog(&self) -> Result<Option<Catalog>, Error> {
-        Ok(self.get(RowKey::CATALOG, true).await?.as_ref().and_then(Catalog::from_item))
+    /// The catalog of `era`'s vectors, where there is one. Reads: one key, strongly.
+    pub(crate) async fn catalog(&self, era: Era) -> Result<Option<Catalog>, Error> {
+        Ok(self.get(RowKey::catalog(era), true).await?.as_ref().and_then(Catalog::from_item))
     }
 
     /// The bytes of the catalog's basis; `None` where a part of it is missing. Reads: its parts.
@@ -53,13 +54,13 @@ impl Table {
         sent.map(|_| ()).map_err(|error| named("PutItem", error))
     }
 
-    /// Makes `catalog` the table's, if that is still `seen`, or none where that is `None`. False when it is not.
+    /// Makes `catalog` its era's, if that is still `seen`, or none where that is `None`. False when it is not.
     pub(crate) async fn replace_catalog(&self, seen: Option<&Catalog>, catalog: &Catalog) -> Result<bool, Error> {
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
-            .item("id", RowKey::CATALOG.attribute())
+            .item("id", RowKey::catalog(catalog.era).attribute())
             .item("generation", n(catalog.generation))
             .item("basis_parts", n(catalog.basis_parts))
             .item("ranges", n(catalog.ranges));
@@ -79,7 +80,7 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .key("id", RowKey::CATALOG.attribute())
+            .key("id", RowKey::catalog(seen.era).attribute())
             .update_expression("SET #ranges = :next")
             .condition_expression("#generation = :generation AND #ranges = :seen")
             .expression_attribute_names("#ranges", "ranges")

@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::Table;
 use super::fault::{self, Fault};
+use crate::embedders::{NEXT, NEXT_ERA, OWN_ERA};
 use crate::entry::{Entry, Item, number};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
@@ -29,7 +30,7 @@ pub(crate) const ENTRY_ID: &str = "entry_id";
 pub enum Projection {
     /// All.
     Whole,
-    /// What a replica holds: id, namespace, query_hash, partition, embedding, ttl, created_at.
+    /// What a replica holds: id, namespace, query_hash, partition, the vectors and whose they are, ttl, created_at.
     Vectors,
     /// What a count needs: everything small.
     Census,
@@ -42,7 +43,18 @@ impl Projection {
     fn expression(self) -> Option<(String, HashMap<String, String>)> {
         let names: &[&str] = match self {
             Self::Whole => return None,
-            Self::Vectors => &["id", "namespace", "query_hash", "partition", "embedding", "ttl", "created_at"],
+            Self::Vectors => &[
+                "id",
+                "namespace",
+                "query_hash",
+                "partition",
+                "embedding",
+                OWN_ERA,
+                NEXT,
+                NEXT_ERA,
+                "ttl",
+                "created_at",
+            ],
             Self::Ages => &["id", "namespace", "query_hash", "ttl", "created_at", "last_accessed_at"],
             Self::Census => &[
                 "id",

@@ -51,7 +51,7 @@ impl TallyChange {
 }
 
 impl Cache {
-    fn counter_update(&self) -> UpdateBuilder {
+    pub(super) fn counter_update(&self) -> UpdateBuilder {
         Update::builder()
             .table_name(self.table.name())
             .key("id", RowKey::COUNTER.attribute())

@@ -2,9 +2,11 @@
 //!
 //! - [`look`]: what has to be known before.
 //! - [`plan`]: the transaction.
+//! - [`vectors`]: whose vectors a row has.
 
 mod look;
 mod plan;
+mod vectors;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::turn::Turn;
 use crate::cache::Cache;
+use crate::embedders::{NEXT, NEXT_ERA};
 use crate::embedding::Embedding;
 use crate::entry::Item;
 use crate::error::{Error, ErrorKind};
@@ -27,6 +30,7 @@ use crate::table::counter::Counter;
 use crate::table::fault::unreachable;
 use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
 use plan::Part;
+pub(crate) use vectors::Vectors;
 
 /// How long before the deadline no further transaction of a batch is begun.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -52,8 +56,8 @@ pub struct NewEntry {
     pub query: Option<String>,
     /// The answer.
     pub response: String,
-    /// Unit norm; `None`: only the exact layer finds the entry.
-    pub embedding: Option<Embedding>,
+    /// One, or during a move to another embedder one of each; none: only the exact layer finds the entry.
+    pub vectors: Vec<NewVector>,
     /// What the caller keeps with it.
     pub metadata: Map<String, Value>,
     /// Seconds to live; `None`: for ever.
@@ -62,6 +66,22 @@ pub struct NewEntry {
     pub confidence_score: f64,
     /// With a key, the same put within 24 hours answers as the first time and stores nothing.
     pub idempotency_key: Option<String>,
+}
+
+/// The vector of an entry to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewVector {
+    /// The fingerprint of the embedder that made it; `None`: the one that this instance serves (see
+    /// [`crate::table::counter::Counter::serving`]).
+    pub made_by: Option<String>,
+    /// The vector.
+    pub embedding: Embedding,
+}
+
+impl From<Embedding> for NewVector {
+    fn from(embedding: Embedding) -> Self {
+        Self { made_by: None, embedding }
+    }
 }
 
 /// A stored entry.
@@ -81,14 +101,15 @@ impl Cache {
     /// Stores each of `entries`, replacing the live entry for the same query in the same namespace, if there is one.
     /// Returns what became of each, in their order.
     ///
-    /// A replaced entry whose embedding is the same keeps its id; with another one it takes a new id and the old row
-    /// goes in the same transaction. Either way it is one mutation. Of several entries for one query the last stays.
+    /// A replaced entry whose vectors stay the same keeps its id; with another one it takes a new id and the old row
+    /// goes in the same transaction. Either way it is one mutation. Of several entries for one query the last stays. During a
+    /// move, a vector of the embedder that none is given of is kept: it is of the same text.
     ///
     /// Reads, at once: the counter, the pointers and `gsi_hash`; then the rows these name, if any. Writes: as few
     /// transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and the
     /// tallies. After a lost race also the line before the counter.
     /// Errors, of each entry alone: `EmbedderDimensionError`, `EntryTooLarge`, `InvalidRequest`; of all entries of a
-    /// transaction: `EmbedderMismatchError`, `StoreBackendError`. What has an error is not stored.
+    /// transaction: `StoreBackendError`; `EmbedderMismatchError` of either. What has an error is not stored.
     pub async fn put_all(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
         let mut results = Vec::with_capacity(entries.len());
         while results.len() < entries.len() {
@@ -213,12 +234,16 @@ impl Cache {
     /// Reads: the rows, strongly.
     async fn any_stored(&self, rows: &[(RowKey, Item)]) -> Result<bool, Error> {
         let found = self.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::Whole).await?;
-        let unused = |item: &Item| {
+        // A move may have added a vector since, and no writer takes one away.
+        let unused = |item: &Item, planned: &Item| {
             let mut item = item.clone();
-            item.retain(|name, _| name != "last_accessed_at" && name != "access_count");
+            item.retain(|name, _| {
+                let added = [NEXT, NEXT_ERA].contains(&name.as_str()) && !planned.contains_key(name);
+                name != "last_accessed_at" && name != "access_count" && !added
+            });
             item
         };
-        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item) == unused(row))))
+        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item, row) == unused(row, row))))
     }
 
     /// Waits in line, unless the counter is ours but for newcomers.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 
 use super::look::{Pair, Seen};
+use super::vectors::Vectors;
 use super::{NewEntry, Stored};
 use crate::cache::Cache;
-use crate::config::IndexProjection;
+use crate::embedders::{NEXT_ERA, OWN_ERA, RowVectors};
 use crate::entry::{Entry, Item, item_bytes};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
@@ -48,6 +50,8 @@ struct Addition {
     stored: Stored,
     is_new: bool,
     row_bytes: usize,
+    /// The dimension of its vector of the active embedder, where it has one.
+    dim: Option<u32>,
     actions: Vec<(Part, TransactWriteItem)>,
     change: TallyChange,
 }
@@ -83,7 +87,7 @@ impl Cache {
             }
             counter.next_id += u64::from(addition.is_new);
             counter.version += 1;
-            counter.dim = counter.dim.or(new.embedding.as_ref().and_then(|embedding| embedding.dim().try_into().ok()));
+            counter.dim = counter.dim.or(addition.dim);
             let change = changes.entry(&new.namespace).or_default();
             change.entries += addition.change.entries;
             change.has_ttl |= addition.change.has_ttl;
@@ -110,18 +114,24 @@ impl Cache {
 
     /// What `new` adds, with the counter as it stands before it.
     fn add(&self, new: &NewEntry, pair: &Pair, counter: &Counter) -> Result<Addition, Error> {
-        if let Some(embedding) = &new.embedding {
-            counter.check_dim(embedding.dim())?;
-        }
+        let given = self.given(new, counter)?;
         let now = self.now_secs();
         let live = |entry: &&Entry| !entry.is_expired(now);
         let pointed = pair.rows.iter().find(|entry| Some(entry.id) == pair.pointer && live(entry));
         let replaced = pointed.or_else(|| pair.rows.iter().rfind(live));
-        let bytes = match &new.embedding {
-            Some(embedding) => Some(embedding.to_bytes()),
-            None => self.absent_vector(counter)?,
+        let of_row = |row: &Entry| Vectors::of_row(row, counter);
+        let vectors = match replaced.filter(|_| !given.is_empty()) {
+            Some(row) => given.or(of_row(row)),
+            None => given,
         };
-        let in_place = replaced.filter(|entry| entry.embedding == bytes);
+        // What could not be moved for want of its query, and now can, has to stand where a move comes by.
+        let is_movable = |row: &Entry| {
+            counter.other.is_some() && vectors.other.is_none() && row.query.is_none() && new.query.is_some()
+        };
+        let in_place = replaced.filter(|row| of_row(row) == vectors && !is_movable(row));
+        let dim = vectors.active.as_ref().and_then(|bytes| (bytes.len() / size_of::<f32>()).try_into().ok());
+        let own = in_place.and_then(|row| row.vectors.own);
+        let vectors = self.laid_out(vectors, own, counter)?;
         let id = match in_place {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
@@ -133,7 +143,7 @@ impl Cache {
             query_hash: new.query_hash.clone(),
             query: new.query.clone(),
             response: new.response.clone(),
-            embedding: bytes,
+            vectors,
             metadata: new.metadata.clone(),
             confidence_score: new.confidence_score,
             created_at: now,
@@ -147,7 +157,7 @@ impl Cache {
         let row_bytes = item_bytes(&item);
         let stored = Stored { id, created: replaced.is_none(), quota: counter.quota(&new.namespace), replayed: false };
         let part = if in_place.is_some() { Part::Rest } else { Part::NewRow };
-        let mut actions = vec![(part, self.put_row(&row, item, in_place.is_some())?)];
+        let mut actions = vec![(part, self.put_row(&row, item, in_place)?)];
         if pair.pointer != Some(id) {
             actions.push((Part::Rest, self.point(new.pointer(), pair.pointer, id)?));
         }
@@ -161,52 +171,49 @@ impl Cache {
         if let Some(key) = new.receipt() {
             actions.push((Part::Rest, self.put_receipt(key, stored, now)?));
         }
-        Ok(Addition { stored, is_new: in_place.is_none(), row_bytes, actions, change })
+        Ok(Addition { stored, is_new: in_place.is_none(), row_bytes, dim, actions, change })
     }
 
-    /// What stands for a vector that was not given: nothing, or, in a table shared with the Python library, which
-    /// opens no table with a row without a vector, zeros, which are near nothing.
-    fn absent_vector(&self, counter: &Counter) -> Result<Option<Vec<u8>>, Error> {
-        if self.config.projection != IndexProjection::All {
-            return Ok(None);
-        }
-        match counter.dim {
-            Some(dim) => Ok(Some(vec![0; dim as usize * size_of::<f32>()])),
-            None => Err(Error::invalid(
-                "embedding: a table shared with the Python library needs one until its dimension is known",
-                "send an embedding, or set MNEME_EMBEDDER_DIM",
-            )),
-        }
-    }
-
-    /// The row, over the one it replaces if that is still the pair's and has this very vector, else over nothing.
-    fn put_row(&self, row: &Entry, item: Item, in_place: bool) -> Result<TransactWriteItem, Error> {
-        let builder = Put::builder().table_name(self.table.name());
-        if !in_place {
+    /// The row, over nothing, or over `seen`, if that is still the pair's and has these very vectors.
+    fn put_row(&self, row: &Entry, item: Item, seen: Option<&Entry>) -> Result<TransactWriteItem, Error> {
+        let builder = Put::builder().table_name(self.table.name()).set_item(Some(item));
+        let Some(seen) = seen else {
             return put(builder
-                .set_item(Some(item))
                 .condition_expression("attribute_not_exists(#id)")
                 .expression_attribute_names("#id", "id"));
-        }
-        let same_vector = match item.get("embedding").cloned() {
-            Some(embedding) => ("#embedding = :embedding", Some(embedding)),
-            None => ("(attribute_not_exists(#embedding) OR size(#embedding) = :none)", None),
         };
+        let mut terms = vec!["#namespace = :namespace".to_owned(), "#query_hash = :query_hash".to_owned()];
         let mut builder = builder
-            .condition_expression(format!(
-                "#namespace = :namespace AND #query_hash = :query_hash AND {}",
-                same_vector.0
-            ))
             .expression_attribute_names("#namespace", "namespace")
             .expression_attribute_names("#query_hash", "query_hash")
             .expression_attribute_names("#embedding", "embedding")
             .expression_attribute_values(":namespace", AttributeValue::S(row.namespace.to_string()))
             .expression_attribute_values(":query_hash", AttributeValue::S(row.query_hash.to_string()));
-        builder = match same_vector.1 {
-            Some(embedding) => builder.expression_attribute_values(":embedding", embedding),
-            None => builder.expression_attribute_values(":none", n(0)),
+        let RowVectors { embedding, own, next } = &seen.vectors;
+        builder = match embedding {
+            Some(embedding) => {
+                terms.push("#embedding = :embedding".to_owned());
+                builder.expression_attribute_values(":embedding", AttributeValue::B(Blob::new(embedding.clone())))
+            }
+            None => {
+                terms.push("(attribute_not_exists(#embedding) OR size(#embedding) = :none)".to_owned());
+                builder.expression_attribute_values(":none", n(0))
+            }
         };
-        put(builder.set_item(Some(item)))
+        for (name, era) in [(OWN_ERA, *own), (NEXT_ERA, next.as_ref().map(|(era, _)| *era))] {
+            builder = builder.expression_attribute_names(format!("#{name}"), name);
+            builder = match era {
+                Some(era) => {
+                    terms.push(format!("#{name} = :{name}"));
+                    builder.expression_attribute_values(format!(":{name}"), era.attribute())
+                }
+                None => {
+                    terms.push(format!("attribute_not_exists(#{name})"));
+                    builder
+                }
+            };
+        }
+        put(builder.condition_expression(terms.join(" AND ")))
     }
 
     /// Removes a row that is still there.
@@ -322,7 +329,7 @@ mod tests {
                 partition: None,
                 signature: ConversationSignature::from(Signature::of("")),
                 response: "r".repeat(response),
-                embedding: (vector > 0).then(|| embedding(vector)),
+                vectors: (vector > 0).then(|| embedding(vector).into()).into_iter().collect(),
                 metadata: Map::new(),
                 ttl_secs: ttl,
                 confidence_score: 1.0,
@@ -339,7 +346,14 @@ mod tests {
             query_hash: entry.query_hash.clone(),
             query: None,
             response: String::new(),
-            embedding: if at == 0 { entry.embedding.as_ref().map(Embedding::to_bytes) } else { Some(vec![0; 8]) },
+            vectors: RowVectors {
+                embedding: if at == 0 {
+                    entry.vectors.first().map(|own| own.embedding.to_bytes())
+                } else {
+                    Some(vec![0; 8])
+                },
+                ..RowVectors::default()
+            },
             metadata: Map::new(),
             confidence_score: 1.0,
             created_at: 1,

@@ -1,0 +1,308 @@
+//! Serving goes on while the cache is moved.
+
+use mneme_core::embedding::Embedding;
+use mneme_tests::Stack;
+use mneme_tests::models::{ALPHA, BETA, Model};
+use serde_json::{Value, json};
+
+use super::world::{End, World, with_vector};
+
+/// What an instance is configured with that serves one embedder alone.
+fn only(model: Model) -> [(&'static str, String); 2] {
+    [("MNEME_EMBEDDER_FINGERPRINT", model.fingerprint()), ("MNEME_EMBEDDER_DIM", model.dim.to_string())]
+}
+
+async fn only_beside(world: &World, model: Model) -> Stack {
+    let variables = only(model);
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    world.beside(&variables).await
+}
+
+/// New entries, entries replaced with the same vector and with another one, and some removed.
+async fn change(world: &World, model: Model, round: usize) {
+    world.put(model, json!({"query": format!("When is round {round} over"), "response": "Soon."})).await;
+    let again = "Where do I find my last invoice";
+    world.put(model, json!({"query": again, "response": format!("In folder {round}.")})).await;
+    // The same query to the exact layer, in other letters: another vector only in the eyes of a model that reads them.
+    world.put(model, json!({"query": again.to_uppercase(), "response": format!("In FOLDER {round}.")})).await;
+    world
+        .put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "gone"}))
+        .await;
+    if round >= 2 {
+        world.invoke("delete", json!({"query": format!("When is round {} over", round - 2)})).await;
+    }
+    if round % 2 == 1 {
+        world.invoke("clear", json!({"namespace": "gone"})).await;
+    }
+}
+
+#[tokio::test]
+async fn entries_that_are_stored_replaced_and_removed_meanwhile() {
+    let world = World::start().await;
+    world.fill().await;
+    let mut round = 0;
+    let mut changed = async |model| {
+        change(&world, model, round).await;
+        world.check(model).await;
+        round += 1;
+    };
+    world.act("start").await;
+    changed(ALPHA).await;
+    for _ in 0..4 {
+        world.moving.invoke("reembed", json!({"action": "step", "ids": 8})).await.unwrap();
+        changed(ALPHA).await;
+    }
+    world.act("step").await;
+    changed(ALPHA).await;
+    // What came in since is the switch's.
+    world.act("switch").await;
+    changed(BETA).await;
+    world.act("switch_back").await;
+    changed(ALPHA).await;
+    world.act("switch").await;
+    changed(BETA).await;
+    loop {
+        let reply = world.moving.invoke("reembed", json!({"action": "finish", "ids": 8})).await.unwrap();
+        changed(BETA).await;
+        if reply["complete"] == true {
+            break;
+        }
+        assert_eq!(reply["phase"], "removing");
+    }
+    world.assert_ended(End::Finished).await;
+    changed(BETA).await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_replaced_in_place_keeps_both_vectors() {
+    let world = World::start().await;
+    let entry = |response: &str| json!({"query": "Where is it", "response": response});
+    let id = world.put(ALPHA, entry("Here.")).await;
+    world.act("start").await;
+    world.act("step").await;
+    assert_eq!(world.put(ALPHA, entry("There.")).await, id);
+    let vector = |model: Model| Embedding::normalized(model.vector("Where is it")).unwrap().to_bytes();
+    let row = &world.entries().await[&i128::from(id)];
+    assert_eq!(row["embedding"].as_b().unwrap().as_ref(), vector(ALPHA));
+    assert_eq!(row["embedding_next"].as_b().unwrap().as_ref(), vector(BETA));
+    assert_eq!(row["response"].as_s().unwrap(), "There.");
+    world.act("switch").await;
+    assert_eq!(world.put(BETA, entry("Nowhere.")).await, id);
+    world.check(BETA).await;
+    world.act("switch_back").await;
+    world.check(ALPHA).await;
+}
+
+#[tokio::test]
+async fn an_instance_for_one_embedder_alone_serves_it_from_start_to_end() {
+    let world = World::start().await;
+    world.fill().await;
+    let early = only_beside(&world, BETA).await;
+    let question = with_vector(BETA, &json!({"query": "please Where do I find my last parcel now"}));
+    let error = early.invoke("lookup", question.clone()).await.unwrap_err();
+    assert_eq!(error.name, "EmbedderMismatchError");
+
+    world.act("start").await;
+    let source = only_beside(&world, ALPHA).await;
+    world.check_of(&source, ALPHA).await;
+    // Nothing has been moved: what is equal is found, and nothing else.
+    assert_eq!(early.lookup(question.clone()).await["reason"], "no_entry");
+    let same = json!({"query": "Where do I find my last parcel"});
+    assert_eq!(early.lookup(with_vector(BETA, &same)).await["layer"], "exact");
+
+    world.moving.invoke("reembed", json!({"action": "step", "ids": 12})).await.unwrap();
+    let answer = early.lookup(question.clone()).await;
+    assert!(answer["outcome"] == "hit" || answer["similarity"].is_null(), "{answer}");
+    world.check_of(&source, ALPHA).await;
+    world.act("step").await;
+    // One that has not looked yet sees all that is there.
+    world.check_of(&only_beside(&world, BETA).await, BETA).await;
+
+    // The switch is when it is sure to be all for those that have looked before, too.
+    world.act("switch").await;
+    world.check_of(&early, BETA).await;
+    world.check_of(&source, ALPHA).await;
+
+    // What each stores is its own until a step gives it the other's.
+    let stored = json!({"query": "Which bird sings at night", "response": "The nightingale."});
+    source.put(with_vector(ALPHA, &stored)).await;
+    let alike = json!({"query": "please Which bird sings at night"});
+    assert_eq!(source.lookup(with_vector(ALPHA, &alike)).await["layer"], "semantic");
+    assert_eq!(early.lookup(with_vector(BETA, &alike)).await["outcome"], "miss");
+    assert_eq!(early.lookup(with_vector(BETA, &json!({"query": "which bird SINGS at night"}))).await["layer"], "exact");
+    world.act("step").await;
+    for (stack, model) in [(&source, ALPHA), (&early, BETA), (&world.moving, BETA)] {
+        assert_eq!(stack.lookup(with_vector(model, &alike)).await["layer"], "semantic", "{}", model.name);
+    }
+
+    world.act("finish").await;
+    let error = source.invoke("lookup", with_vector(ALPHA, &alike)).await.unwrap_err();
+    assert_eq!(error.name, "EmbedderMismatchError");
+    let error = source.invoke("put", with_vector(ALPHA, &stored)).await.unwrap_err();
+    assert_eq!(error.name, "EmbedderMismatchError");
+    assert_eq!(early.lookup(with_vector(BETA, &alike)).await["layer"], "semantic");
+}
+
+#[tokio::test]
+async fn entries_with_a_vector_of_the_embedder_that_goes_get_one_of_the_one_that_stays() {
+    let world = World::start().await;
+    world.fill().await;
+    world.act("start").await;
+    let stored = json!({"query": "Which bird sings at night", "response": "The nightingale."});
+    let alike = json!({"query": "please Which bird sings at night"});
+    let target = only_beside(&world, BETA).await;
+    target.put(with_vector(BETA, &stored)).await;
+    assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["outcome"], "miss");
+    world.act("abort").await;
+    assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["layer"], "semantic");
+    world.assert_ended(End::Aborted).await;
+
+    world.act("start").await;
+    world.act("step").await;
+    world.act("switch").await;
+    let source = only_beside(&world, ALPHA).await;
+    let late = json!({"query": "Which bird sings in the morning", "response": "The lark."});
+    source.put(with_vector(ALPHA, &late)).await;
+    world.act("finish").await;
+    let alike = json!({"query": "please Which bird sings in the morning"});
+    assert_eq!(world.moving.lookup(with_vector(BETA, &alike)).await["response"], "The lark.");
+    world.assert_ended(End::Finished).await;
+}
+
+#[tokio::test]
+async fn a_put_that_was_planned_before_the_move_came_by_keeps_what_the_move_brought() {
+    let world = World::start().await;
+    let entry = |response: &str| json!({"query": "Where is it", "response": response});
+    let id = world.put(ALPHA, entry("Here.")).await;
+    // Before the start, and between start and step.
+    for started in [false, true] {
+        if started {
+            world.act("abort").await;
+            world.act("start").await;
+        }
+        let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
+        let response = format!("There, {started}.");
+        let put = world.moving.invoke("put", with_vector(ALPHA, &entry(&response)));
+        let moved = async {
+            let leave = held.came().await;
+            let reembed = world.beside(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(BETA))]).await;
+            for action in ["start", "step"] {
+                reembed.invoke("reembed", json!({ "action": action })).await.unwrap();
+            }
+            leave();
+        };
+        let (reply, ()) = tokio::join!(put, moved);
+        assert_eq!(reply.unwrap(), json!({"id": id, "created": false}));
+        let row = &world.entries().await[&i128::from(id)];
+        assert_eq!(row["response"].as_s().unwrap(), &response);
+        assert!(row.contains_key("embedding_next"), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_switch_takes_along_what_came_in_before_it_or_is_refused() {
+    for retries in ["5", "0"] {
+        let world = World::with(&[("MNEME_TXN_RETRIES", retries)]).await;
+        world.fill().await;
+        world.act("start").await;
+        world.act("step").await;
+        let writer = only_beside(&world, ALPHA).await;
+        let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
+        let meanwhile = async {
+            let leave = held.came().await;
+            writer
+                .put(with_vector(ALPHA, &json!({"query": "Which bird sings at night", "response": "The owl."})))
+                .await;
+            // What takes no id is no hindrance.
+            writer.invoke("touch", json!({"id": 1})).await.unwrap();
+            leave();
+        };
+        let (reply, ()) = tokio::join!(world.moving.invoke("reembed", json!({"action": "switch"})), meanwhile);
+        if retries == "0" {
+            let error = reply.unwrap_err();
+            assert_eq!(error.name, "StoreBackendError");
+            assert!(error.message.contains("entries came in each time"), "{}", error.message);
+            assert_eq!(world.act("status").await["side"], "source");
+            world.check(ALPHA).await;
+            world.act("switch").await;
+        } else {
+            assert_eq!(reply.unwrap()["side"], "target");
+        }
+        let alike = json!({"query": "please Which bird sings at night"});
+        assert_eq!(world.moving.lookup(with_vector(BETA, &alike)).await["response"], "The owl.");
+    }
+}
+
+#[tokio::test]
+async fn the_end_waits_for_what_came_in_before_it() {
+    let world = World::start().await;
+    world.fill().await;
+    world.act("start").await;
+    world.act("step").await;
+    world.act("switch").await;
+    // The first transaction says that the end has begun, the second one that it is over.
+    let held = world.moving.proxy.hold_nth("TransactWriteItems", 1);
+    let writer = only_beside(&world, BETA).await;
+    let meanwhile = async {
+        let leave = held.came().await;
+        writer.put(with_vector(BETA, &json!({"query": "Which bird sings at night", "response": "The owl."}))).await;
+        leave();
+    };
+    let (reply, ()) = tokio::join!(world.moving.invoke("reembed", json!({"action": "finish"})), meanwhile);
+    assert_eq!(reply.unwrap()["phase"], "none");
+    world.assert_ended(End::Finished).await;
+    let alike = json!({"query": "please Which bird sings at night"});
+    assert_eq!(world.moving.lookup(with_vector(BETA, &alike)).await["response"], "The owl.");
+}
+
+#[tokio::test]
+async fn writers_at_work_all_the_while() {
+    let world = World::start().await;
+    world.fill().await;
+    let done = std::cell::Cell::new(false);
+    let writer = |name: &'static str| {
+        let (world, done) = (&world, &done);
+        async move {
+            let mut stored = Vec::new();
+            for round in 0.. {
+                if done.get() {
+                    break;
+                }
+                let query = format!("Question {} by {name}", round % 7);
+                let entry = json!({"query": query, "response": format!("{name} {round}")});
+                // The vectors have another dimension after the switch, which may come at any time.
+                for model in [ALPHA, BETA, ALPHA, BETA] {
+                    match world.moving.invoke("put", with_vector(model, &entry)).await {
+                        Ok(_) => {
+                            stored.push(entry);
+                            break;
+                        }
+                        Err(error) => assert_eq!(error.name, "EmbedderDimensionError", "{error:?}"),
+                    }
+                }
+            }
+            stored
+        }
+    };
+    let mover = async {
+        for action in ["start", "step", "switch", "step", "switch_back", "step", "switch", "step", "finish"] {
+            let reply = world.act(action).await;
+            assert_ne!(reply["phase"], json!(null));
+        }
+        done.set(true);
+    };
+    let ((), one, other) = tokio::join!(mover, writer("Ann"), writer("Bob"));
+    let last = |stored: Vec<Value>| stored.into_iter().map(|entry| (entry["query"].to_string(), entry));
+    for entry in last(one).chain(last(other)).collect::<std::collections::BTreeMap<_, _>>().into_values() {
+        let alike = json!({"query": format!("so {}", entry["query"].as_str().unwrap()), "threshold": 0.5});
+        let answer = world.moving.lookup(with_vector(BETA, &alike)).await;
+        assert_eq!(
+            (&answer["layer"], &answer["response"]),
+            (&json!("semantic"), &entry["response"]),
+            "{alike} {answer}"
+        );
+        world.put_still(entry).await;
+    }
+    world.check(BETA).await;
+    world.assert_ended(End::Finished).await;
+}

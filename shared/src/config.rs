@@ -32,17 +32,39 @@ pub enum IndexProjection {
 /// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
 const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// An embedder as the configuration names it. Variables: with the suffix that each field has after `MNEME_EMBEDDER`, or
-/// `MNEME_EMBEDDER_NEXT`.
+/// The variables of one embedder.
+struct EmbedderVariables {
+    spec: &'static str,
+    key: &'static str,
+    fingerprint: &'static str,
+    dim: &'static str,
+}
+
+/// Those of the embedder that the cache has.
+const MAIN: EmbedderVariables = EmbedderVariables {
+    spec: "MNEME_EMBEDDER",
+    key: "MNEME_EMBEDDER_API_KEY",
+    fingerprint: "MNEME_EMBEDDER_FINGERPRINT",
+    dim: "MNEME_EMBEDDER_DIM",
+};
+/// Those of the one that it moves to.
+const NEXT: EmbedderVariables = EmbedderVariables {
+    spec: "MNEME_EMBEDDER_NEXT",
+    key: "MNEME_EMBEDDER_NEXT_API_KEY",
+    fingerprint: "MNEME_EMBEDDER_NEXT_FINGERPRINT",
+    dim: "MNEME_EMBEDDER_NEXT_DIM",
+};
+
+/// An embedder as the configuration names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbedderConfig {
-    /// No suffix: what embeds the texts that come without a vector.
+    /// What embeds the texts that come without a vector.
     pub spec: Spec,
-    /// `_API_KEY`: where its key is.
+    /// Where its key is.
     pub key: KeySource,
-    /// `_FINGERPRINT`, or else the embedder's own; `None`: whatever the table is stamped with.
+    /// As given, or else the embedder's own; `None`: whatever the table is stamped with.
     pub fingerprint: Option<String>,
-    /// `_DIM`, or else the embedder's own; `None`: whatever the table is stamped with.
+    /// As given, or else the embedder's own; `None`: whatever the table is stamped with.
     pub dim: Option<u32>,
 }
 
@@ -149,46 +171,44 @@ impl RawEnv {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
-    /// The embedder of the variables that begin with `prefix`.
-    fn embedder(&mut self, prefix: &str) -> EmbedderConfig {
-        let spec = self.take(prefix).unwrap_or_default().parse::<Spec>();
+    fn embedder(&mut self, of: &EmbedderVariables) -> EmbedderConfig {
+        let spec = self.take(of.spec).unwrap_or_default().parse::<Spec>();
         if let Err(error) = &spec {
-            self.complaints.push(format!("{prefix}: {error}"));
+            self.complaints.push(format!("{}: {error}", of.spec));
         }
         // Neither the key nor what was taken for one is ever repeated.
-        let key = match KeySource::parse(&self.take(&format!("{prefix}_API_KEY")).unwrap_or_default()) {
+        let key = match KeySource::parse(&self.take(of.key).unwrap_or_default()) {
             Ok(key) => key,
             Err(error) => {
-                self.complaints.push(format!("{prefix}_API_KEY: {error}"));
+                self.complaints.push(format!("{}: {error}", of.key));
                 KeySource::None
             }
         };
         if key != KeySource::None && spec.as_ref().is_ok_and(|spec| !matches!(spec, Spec::OpenAi(_))) {
             self.complaints
-                .push(format!("{prefix}_API_KEY is only for {prefix}=openai:<model>@<base URL>: drop it or set that"));
+                .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
         }
         let spec = spec.unwrap_or_default();
-        let fingerprint = self.take(&format!("{prefix}_FINGERPRINT")).or_else(|| spec.fingerprint());
-        let dim = self.dim(prefix, &spec);
+        let fingerprint = self.take(of.fingerprint).or_else(|| spec.fingerprint());
+        let dim = self.dim(of, &spec);
         EmbedderConfig { spec, key, fingerprint, dim }
     }
 
-    /// `_DIM`, which may say no other length than the embedder has, where that is known.
-    fn dim(&mut self, prefix: &str, embedder: &Spec) -> Option<u32> {
+    /// The dimension, which may be no other than the embedder has, where that is known.
+    fn dim(&mut self, of: &EmbedderVariables, embedder: &Spec) -> Option<u32> {
         let own = embedder.dim().and_then(|dim| u32::try_from(dim).ok());
-        let given =
-            self.optional(&format!("{prefix}_DIM"), "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
+        let given = self.optional(of.dim, "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
         if let (Some(given), Some(own)) = (given, own)
             && given != own
         {
-            self.complaints.push(format!("{prefix}_DIM={given} is not the {own} of {prefix}: drop one of the two"));
+            self.complaints.push(format!("{}={given} is not the {own} of {}: drop one of the two", of.dim, of.spec));
         }
         given.or(own)
     }
 
     /// The embedder to move to, which has to have a name.
     fn next_embedder(&mut self) -> Option<EmbedderConfig> {
-        let next = self.embedder("MNEME_EMBEDDER_NEXT");
+        let next = self.embedder(&NEXT);
         if next.fingerprint.is_none() && next.dim.is_some() {
             self.complaints.push(
                 "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT where callers bring the vectors"
@@ -268,7 +288,7 @@ impl Config {
                 IndexProjection::KeysOnly,
                 &[("KEYS_ONLY", IndexProjection::KeysOnly), ("ALL", IndexProjection::All)],
             ),
-            embedder: env.embedder("MNEME_EMBEDDER"),
+            embedder: env.embedder(&MAIN),
             next_embedder: env.next_embedder(),
             similarity_threshold: env
                 .parse("MNEME_SIMILARITY_THRESHOLD", 0.85, "a number from -1 to 1", |t| (-1.0..=1.0).contains(t)),

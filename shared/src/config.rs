@@ -331,6 +331,16 @@ impl Config {
 }
 
 #[cfg(test)]
+impl Config {
+    /// With a table's name and these variables.
+    pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
+        let all = [("MNEME_TABLE_NAME", "cache")].into_iter().chain(variables.iter().copied());
+        Self::from_variables(all.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .expect("variables as they should be")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

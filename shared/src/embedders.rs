@@ -267,17 +267,9 @@ impl RowVectors {
 mod tests {
     use super::*;
 
-    fn config(variables: &[(&str, &str)]) -> Config {
-        let table = ("MNEME_TABLE_NAME", "cache");
-        Config::from_variables(
-            variables.iter().copied().chain([table]).map(|(name, value)| (name.to_owned(), value.to_owned())),
-        )
-        .unwrap()
-    }
-
     /// Stamped with `a` of 3 dimensions, moving to `b` of 4.
     fn moving() -> Counter {
-        let stamped = config(&[("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let stamped = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")]);
         let mut counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
         counter.other = Some(Other { era: Era(1), fingerprint: "b".to_owned(), dim: 4, ending: false });
         counter
@@ -305,7 +297,7 @@ mod tests {
             (&[B][..], 1, 1),
             (&[A, NEXT_B][..], 0, 1),
         ] {
-            let config = config(variables);
+            let config = Config::with(variables);
             let era = |counter: &Counter| counter.serving(&config).unwrap().era;
             assert_eq!((era(&moving()), era(&switched())), (Era(before), Era(after)), "{variables:?}");
         }
@@ -313,7 +305,7 @@ mod tests {
             [&[("MNEME_EMBEDDER_FINGERPRINT", "c")][..], &[B, DIM_3][..], &[("MNEME_EMBEDDER_DIM", "5")][..]]
         {
             for counter in [moving(), switched()] {
-                let error = counter.serving(&config(variables)).unwrap_err();
+                let error = counter.serving(&Config::with(variables)).unwrap_err();
                 assert_eq!(error.kind, ErrorKind::EmbedderMismatchError, "{variables:?}");
             }
         }
@@ -323,14 +315,14 @@ mod tests {
     fn one_whose_vectors_are_being_removed_is_not_served() {
         let mut counter = switched();
         counter.other.as_mut().unwrap().ending = true;
-        assert_eq!(counter.serving(&config(&[A])).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
-        assert_eq!(counter.serving(&config(&[A, NEXT_B])).unwrap().era, Era(1));
-        assert_eq!(counter.maker(Some("a"), &config(&[])).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
+        assert_eq!(counter.serving(&Config::with(&[A])).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
+        assert_eq!(counter.serving(&Config::with(&[A, NEXT_B])).unwrap().era, Era(1));
+        assert_eq!(counter.maker(Some("a"), &Config::with(&[])).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
     }
 
     #[test]
     fn a_vector_has_the_era_of_its_maker() {
-        let (any, only_a) = (config(&[]), config(&[A]));
+        let (any, only_a) = (Config::with(&[]), Config::with(&[A]));
         let era = |counter: &Counter, fingerprint, config| counter.maker(fingerprint, config).unwrap().era;
         assert_eq!(era(&moving(), Some("a"), &any), Era(0));
         assert_eq!(era(&moving(), Some("b"), &any), Era(1));

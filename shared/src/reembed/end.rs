@@ -4,13 +4,12 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
 use super::fill::Lack;
-use super::{Bounds, IDS_AT_ONCE, LOOKS, Passed, Phase, Progress, State, WRITES_AT_ONCE};
+use super::{Bounds, IDS_AT_ONCE, Passed, Phase, Progress, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embedders::{Other, RowVectors, Side};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
-use crate::key::{EntryId, RowKey};
-use crate::table::Projection;
+use crate::key::RowKey;
 use crate::table::counter::Counter;
 use crate::write::embedder::Change;
 use crate::write::put::Vectors;
@@ -82,18 +81,15 @@ impl Cache {
     }
 
     async fn settle_ids(&self, counter: &Counter, ids: std::ops::Range<u64>) -> Result<Passed, Error> {
-        let mut passed = Passed::default();
-        let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
-        for _ in 0..LOOKS {
-            let rows = self.table.batch_get(pending.drain(..).map(RowKey::from), Projection::Whole).await?;
-            let entries: Vec<Entry> = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?)).collect();
-            let has_embedder = self.embedder_of(&counter.active()).is_some();
-            let lacks = |entry: &Entry| {
-                let held = Vectors::of_row(entry, counter);
-                let can_have = entry.query.is_some() && has_embedder;
-                held.active.is_none() && held.other.is_some() && can_have && !entry.is_expired(self.now_secs())
-            };
-            let (lacking, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| lacks(entry));
+        let has_embedder = self.embedder_of(&counter.active()).is_some();
+        let lacks = |entry: &Entry| {
+            let held = Vectors::of_row(entry, counter);
+            let can_have = entry.query.is_some() && has_embedder;
+            held.active.is_none() && held.other.is_some() && can_have && !entry.is_expired(self.now_secs())
+        };
+        self.go_through(ids, async |rows| {
+            let entries = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?));
+            let (lacking, rest): (Vec<_>, Vec<_>) = entries.partition(|entry| lacks(entry));
             let vectors = self.vectors_for(counter, &lacking, Lack::Active).await?;
             let all = lacking.into_iter().zip(vectors).chain(rest.into_iter().map(|entry| (entry, None)));
             let settled = all.map(async |(entry, vector)| {
@@ -101,21 +97,9 @@ impl Cache {
                 Ok::<_, Error>((entry.id, one))
             });
             // Boxed by the collection: the futures of the writes are large.
-            let mut settled = stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE);
-            while let Some((id, one)) = settled.try_next().await? {
-                match one {
-                    Some(one) => passed.add(&one),
-                    None => pending.push(id),
-                }
-            }
-            if pending.is_empty() {
-                return Ok(passed);
-            }
-        }
-        Err(Error::backend(
-            format!("{} entries were written to again and again while they were gone through", pending.len()),
-            "go on with another call",
-        ))
+            stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE).try_collect().await
+        })
+        .await
     }
 
     /// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one; `None`: it was written to

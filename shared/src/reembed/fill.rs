@@ -3,15 +3,14 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
-use super::{Bounds, IDS_AT_ONCE, LOOKS, Passed, Phase, State, WRITES_AT_ONCE};
+use super::{Bounds, IDS_AT_ONCE, Passed, Phase, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embed::Slot;
 use crate::embedders::Other;
 use crate::embedding::Embedding;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
-use crate::key::{EntryId, RowKey};
-use crate::table::Projection;
+use crate::key::EntryId;
 use crate::table::counter::Counter;
 use crate::write::put::Vectors;
 
@@ -89,36 +88,23 @@ impl Cache {
     }
 
     async fn fill_ids(&self, counter: &Counter, ids: std::ops::Range<u64>, packed: u64) -> Result<Passed, Error> {
-        let mut passed = Passed::default();
-        let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
-        for _ in 0..LOOKS {
-            let rows = self.table.batch_get(pending.drain(..).map(RowKey::from), Projection::Whole).await?;
+        self.go_through(ids, async |rows| {
             let mut lacking: [Vec<Entry>; 2] = Default::default();
+            let mut became = Vec::new();
             for id in rows.iter().filter_map(|(key, _)| key.entry()) {
                 match self.look_at(rows.entry(id), counter) {
-                    Found::Passed(one) => passed.add(&one),
+                    Found::Passed(one) => became.push((id, Some(one))),
                     Found::Lacking(entry, Lack::Other) => lacking[0].push(*entry),
                     Found::Lacking(entry, Lack::Active) => lacking[1].push(*entry),
                     Found::Gone => {}
                 }
             }
             for (entries, lack) in lacking.into_iter().zip([Lack::Other, Lack::Active]) {
-                let filled = self.fill_entries(counter, entries, lack, packed).await?;
-                for (id, one) in filled {
-                    match one {
-                        Some(one) => passed.add(&one),
-                        None => pending.push(id),
-                    }
-                }
+                became.extend(self.fill_entries(counter, entries, lack, packed).await?);
             }
-            if pending.is_empty() {
-                return Ok(passed);
-            }
-        }
-        Err(Error::backend(
-            format!("{} entries were written to again and again while they were moved", pending.len()),
-            "go on with another step",
-        ))
+            Ok(became)
+        })
+        .await
     }
 
     fn look_at(&self, entry: Option<Entry>, counter: &Counter) -> Found {

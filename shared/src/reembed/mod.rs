@@ -18,6 +18,7 @@ pub mod end;
 pub mod fill;
 pub mod switch;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,8 +27,9 @@ use tokio::time::Instant;
 use crate::cache::Cache;
 use crate::embedders::{Other, Side};
 use crate::error::{Error, ErrorKind};
-use crate::key::RowKey;
+use crate::key::{EntryId, RowKey};
 use crate::table::counter::Counter;
+use crate::table::{Projection, Rows};
 use crate::write::embedder::Change;
 
 /// How long before the end of its time a step begins nothing further.
@@ -178,6 +180,35 @@ impl Cache {
                 "configure the new embedder, and use it from the first entry on",
             )),
         }
+    }
+
+    /// Goes through the entries of `ids`. `visit` gets the rows that are there, and tells what became of each; of an entry that
+    /// was written to meanwhile, `None`: it gets that one again.
+    ///
+    /// Reads: the rows, strongly. Errors: those of `visit`; `StoreBackendError`, also where one is written to all the time.
+    async fn go_through(
+        &self,
+        ids: Range<u64>,
+        visit: impl AsyncFn(Rows) -> Result<Vec<(EntryId, Option<Passed>)>, Error>,
+    ) -> Result<Passed, Error> {
+        let mut passed = Passed::default();
+        let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
+        for _ in 0..LOOKS {
+            let rows = self.table.batch_get(pending.drain(..).map(RowKey::from), Projection::Whole).await?;
+            for (id, became) in visit(rows).await? {
+                match became {
+                    Some(one) => passed.add(&one),
+                    None => pending.push(id),
+                }
+            }
+            if pending.is_empty() {
+                return Ok(passed);
+            }
+        }
+        Err(Error::backend(
+            format!("{} entries were written to again and again while they were gone through", pending.len()),
+            "go on with another call",
+        ))
     }
 
     /// How far the move has come. Reads: item 0, and a derived item. Errors: `StoreBackendError`, `NotFound`.

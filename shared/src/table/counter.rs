@@ -164,17 +164,9 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn config(variables: &[(&str, &str)]) -> Config {
-        let table = ("MNEME_TABLE_NAME", "cache");
-        Config::from_variables(
-            variables.iter().copied().chain([table]).map(|(name, value)| (name.to_owned(), value.to_owned())),
-        )
-        .unwrap()
-    }
-
     #[test]
     fn a_new_counter_reads_back() {
-        let config = config(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let counter = Counter::from_item(&Counter::first_item(&config)).unwrap();
         assert_eq!((counter.next_id, counter.version), (1, 0));
         assert_eq!((counter.fingerprint.as_deref(), counter.dim), (Some("f"), Some(3)));
@@ -185,18 +177,18 @@ mod tests {
 
     #[test]
     fn another_embedder_is_refused_and_an_unknown_one_is_not() {
-        let stamped = config(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let stamped = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
         for other in [("MNEME_EMBEDDER_FINGERPRINT", "g"), ("MNEME_EMBEDDER_DIM", "4")] {
-            let error = counter.serving(&config(&[other])).unwrap_err();
+            let error = counter.serving(&Config::with(&[other])).unwrap_err();
             assert_eq!(error.kind, ErrorKind::EmbedderMismatchError);
         }
-        counter.serving(&config(&[])).unwrap();
+        counter.serving(&Config::with(&[])).unwrap();
     }
 
     #[test]
     fn an_item_without_its_numbers_is_refused() {
-        let mut item = Counter::first_item(&config(&[]));
+        let mut item = Counter::first_item(&Config::with(&[]));
         item.remove("next_id");
         assert_eq!(Counter::from_item(&item).unwrap_err().kind, ErrorKind::Internal);
     }

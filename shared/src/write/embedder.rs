@@ -167,10 +167,8 @@ mod tests {
     use crate::config::Config;
 
     fn counter() -> Counter {
-        let variables =
-            [("MNEME_TABLE_NAME", "cache"), ("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")];
-        let config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Counter::from_item(&Counter::first_item(&config.unwrap())).unwrap()
+        let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")]);
+        Counter::from_item(&Counter::first_item(&config)).unwrap()
     }
 
     fn start(fingerprint: &str) -> Change {

@@ -295,10 +295,9 @@ mod tests {
     fn cache() -> Cache {
         let client =
             Client::from_conf(aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build());
-        let variables = [("MNEME_TABLE_NAME", "cache"), ("MNEME_MAX_ENTRIES", "9")];
-        let config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let config = Config::with(&[("MNEME_MAX_ENTRIES", "9")]);
         let aws = SdkConfig::builder().build();
-        Cache::new(config.unwrap(), Table::over(&client, "cache"), aws, Clock::System)
+        Cache::new(config, Table::over(&client, "cache"), aws, Clock::System)
     }
 
     fn key_of(action: &TransactWriteItem) -> String {

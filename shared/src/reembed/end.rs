@@ -4,12 +4,13 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
 use super::fill::Lack;
-use super::{Bounds, IDS_AT_ONCE, Passed, Phase, Progress, State, WRITES_AT_ONCE};
+use super::{Became, Bounds, IDS_AT_ONCE, Passed, Phase, Progress, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embedders::{Other, RowVectors, Side};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::key::RowKey;
+use crate::table::Rows;
 use crate::table::counter::Counter;
 use crate::write::embedder::Change;
 use crate::write::put::Vectors;
@@ -62,7 +63,7 @@ impl Cache {
         while progress.next_id < counter.next_id && bounds.are_left() {
             let began = Instant::now();
             let ids = progress.next_id..counter.next_id.min(progress.next_id + IDS_AT_ONCE.min(bounds.ids));
-            let passed = self.settle_ids(&counter, ids.clone()).await?;
+            let passed = self.go_through(ids.clone(), |rows| Box::pin(self.settle_rows(&counter, rows))).await?;
             progress.passed.add(&passed);
             progress.ids += ids.end - ids.start;
             progress.next_id = ids.end;
@@ -80,26 +81,24 @@ impl Cache {
         Ok((counter, progress))
     }
 
-    async fn settle_ids(&self, counter: &Counter, ids: std::ops::Range<u64>) -> Result<Passed, Error> {
+    /// Leaves `rows` the active embedder's vectors; what became of each entry.
+    async fn settle_rows(&self, counter: &Counter, rows: Rows) -> Result<Vec<Became>, Error> {
         let has_embedder = self.embedder_of(&counter.active()).is_some();
         let lacks = |entry: &Entry| {
             let held = Vectors::of_row(entry, counter);
             let can_have = entry.query.is_some() && has_embedder;
             held.active.is_none() && held.other.is_some() && can_have && !entry.is_expired(self.now_secs())
         };
-        self.go_through(ids, async |rows| {
-            let entries = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?));
-            let (lacking, rest): (Vec<_>, Vec<_>) = entries.partition(|entry| lacks(entry));
-            let vectors = self.vectors_for(counter, &lacking, Lack::Active).await?;
-            let all = lacking.into_iter().zip(vectors).chain(rest.into_iter().map(|entry| (entry, None)));
-            let settled = all.map(async |(entry, vector)| {
-                let one = self.settle(counter, &entry, vector).await?;
-                Ok::<_, Error>((entry.id, one))
-            });
-            // Boxed by the collection: the futures of the writes are large.
-            stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE).try_collect().await
-        })
-        .await
+        let entries = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?));
+        let (lacking, rest): (Vec<_>, Vec<_>) = entries.partition(lacks);
+        let vectors = self.vectors_for(counter, &lacking, Lack::Active).await?;
+        let all = lacking.into_iter().zip(vectors).chain(rest.into_iter().map(|entry| (entry, None)));
+        let settled = all.map(async |(entry, vector)| {
+            let one = self.settle(counter, &entry, vector).await?;
+            Ok::<_, Error>((entry.id, one))
+        });
+        // Boxed by the collection: the futures of the writes are large.
+        stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE).try_collect().await
     }
 
     /// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one; `None`: it was written to

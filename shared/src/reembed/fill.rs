@@ -3,14 +3,14 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
-use super::{Bounds, IDS_AT_ONCE, Passed, Phase, State, WRITES_AT_ONCE};
+use super::{Became, Bounds, IDS_AT_ONCE, Passed, Phase, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embed::Slot;
 use crate::embedders::Other;
 use crate::embedding::Embedding;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
-use crate::key::EntryId;
+use crate::table::Rows;
 use crate::table::counter::Counter;
 use crate::write::put::Vectors;
 
@@ -77,7 +77,7 @@ impl Cache {
             }
             let began = Instant::now();
             let ids = progress.next_id..counter.next_id.min(progress.next_id + IDS_AT_ONCE.min(bounds.ids));
-            let passed = self.fill_ids(&counter, ids.clone(), packed).await?;
+            let passed = self.go_through(ids.clone(), |rows| Box::pin(self.fill_rows(&counter, rows, packed))).await?;
             progress.passed.add(&passed);
             progress.ids += ids.end - ids.start;
             progress.next_id = ids.end;
@@ -87,24 +87,22 @@ impl Cache {
         }
     }
 
-    async fn fill_ids(&self, counter: &Counter, ids: std::ops::Range<u64>, packed: u64) -> Result<Passed, Error> {
-        self.go_through(ids, async |rows| {
-            let mut lacking: [Vec<Entry>; 2] = Default::default();
-            let mut became = Vec::new();
-            for id in rows.iter().filter_map(|(key, _)| key.entry()) {
-                match self.look_at(rows.entry(id), counter) {
-                    Found::Passed(one) => became.push((id, Some(one))),
-                    Found::Lacking(entry, Lack::Other) => lacking[0].push(*entry),
-                    Found::Lacking(entry, Lack::Active) => lacking[1].push(*entry),
-                    Found::Gone => {}
-                }
+    /// Adds what is missing to `rows`; what became of each entry.
+    async fn fill_rows(&self, counter: &Counter, rows: Rows, packed: u64) -> Result<Vec<Became>, Error> {
+        let mut lacking: [Vec<Entry>; 2] = Default::default();
+        let mut became = Vec::new();
+        for id in rows.iter().filter_map(|(key, _)| key.entry()) {
+            match self.look_at(rows.entry(id), counter) {
+                Found::Passed(one) => became.push((id, Some(one))),
+                Found::Lacking(entry, Lack::Other) => lacking[0].push(*entry),
+                Found::Lacking(entry, Lack::Active) => lacking[1].push(*entry),
+                Found::Gone => {}
             }
-            for (entries, lack) in lacking.into_iter().zip([Lack::Other, Lack::Active]) {
-                became.extend(self.fill_entries(counter, entries, lack, packed).await?);
-            }
-            Ok(became)
-        })
-        .await
+        }
+        for (entries, lack) in lacking.into_iter().zip([Lack::Other, Lack::Active]) {
+            became.extend(self.fill_entries(counter, entries, lack, packed).await?);
+        }
+        Ok(became)
     }
 
     fn look_at(&self, entry: Option<Entry>, counter: &Counter) -> Found {
@@ -122,14 +120,14 @@ impl Cache {
         }
     }
 
-    /// Makes the vectors that `entries` lack and writes them. What became of each; `None`: it was written to meanwhile.
+    /// Makes the vectors that `entries` lack and writes them; what became of each.
     async fn fill_entries(
         &self,
         counter: &Counter,
         entries: Vec<Entry>,
         lack: Lack,
         packed: u64,
-    ) -> Result<Vec<(EntryId, Option<Passed>)>, Error> {
+    ) -> Result<Vec<Became>, Error> {
         let vectors = self.vectors_for(counter, &entries, lack).await?;
         let written = entries.into_iter().zip(vectors).map(async |(entry, vector)| {
             let one = match vector {

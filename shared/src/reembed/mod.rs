@@ -21,6 +21,7 @@ pub mod switch;
 use std::ops::Range;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -170,6 +171,9 @@ impl State {
     }
 }
 
+/// An entry that was gone through, and what became of it; `None`: it was written to meanwhile.
+type Became = (EntryId, Option<Passed>);
+
 impl Cache {
     /// Item 0, whatever embedder is configured. Errors: `NotFound` where there is none yet; `StoreBackendError`.
     async fn embedders(&self) -> Result<Counter, Error> {
@@ -182,14 +186,13 @@ impl Cache {
         }
     }
 
-    /// Goes through the entries of `ids`. `visit` gets the rows that are there, and tells what became of each; of an entry that
-    /// was written to meanwhile, `None`: it gets that one again.
+    /// Goes through the entries of `ids`. `visit` gets the rows that are there, and those again that were written to meanwhile.
     ///
     /// Reads: the rows, strongly. Errors: those of `visit`; `StoreBackendError`, also where one is written to all the time.
-    async fn go_through(
+    async fn go_through<'a>(
         &self,
         ids: Range<u64>,
-        visit: impl AsyncFn(Rows) -> Result<Vec<(EntryId, Option<Passed>)>, Error>,
+        visit: impl Fn(Rows) -> BoxFuture<'a, Result<Vec<Became>, Error>> + Sync,
     ) -> Result<Passed, Error> {
         let mut passed = Passed::default();
         let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();

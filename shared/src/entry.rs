@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_guard::{ConversationSignature, Signature};
+use mneme_guard::{ConversationSignature, ExactDigest, Signature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -94,6 +94,13 @@ pub(crate) fn text(item: &Item, name: &str) -> Option<String> {
 
 fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
     Some(item.get(name)?.as_b().ok()?.as_ref().to_vec())
+}
+
+/// What numbers the question of the row `item` has, where its signature is kept. A put in place does not change it: the text of
+/// an id stays the same but for case and white space.
+pub(crate) fn exact_digest(item: &Item) -> Option<ExactDigest> {
+    let signature = item.get("signature")?.as_b().ok()?;
+    ConversationSignature::from_bytes(signature.as_ref()).ok()?.exact_digest()
 }
 
 /// The moment of expiry that a row's `ttl` and `created_at` mean.

@@ -54,6 +54,39 @@ async fn a_contradiction_is_vetoed_and_the_next_candidate_is_tried() {
 }
 
 #[tokio::test]
+async fn contradictions_in_numbers_are_passed_over_without_reading_them() {
+    let stack = guarded().await;
+    let entry = |order: u64, angle: f64| {
+        let query = format!("Track order {order}");
+        json!({"query": query, "response": query, "embedding": vector(8, angle)})
+    };
+    for some in (50_000..50_500).collect::<Vec<u64>>().chunks(100) {
+        let entries: Vec<Value> = some.iter().map(|order| entry(*order, 0.01)).collect();
+        stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    }
+    let right = put(&stack, "Track my order 48231", 0.1).await;
+    let asked = question("Track order 48231", 0.0);
+    stack.lookup(asked.clone()).await;
+    stack.proxy.take_calls();
+    let hit = stack.lookup(asked.clone()).await;
+    assert_eq!(hit["id"], right, "behind more than are ever read");
+    assert_eq!(stack.proxy.take_operations(), ["BatchGetItem"], "with the counter");
+
+    // The closest says why nothing is found.
+    let miss = stack.lookup(question("Track order 48232", 0.0)).await;
+    assert_eq!((&miss["reason"], &miss["veto"]), (&json!("vetoed"), &json!("number")));
+    let calls = stack.proxy.take_operations();
+    assert!(calls.len() <= 2, "{calls:?}");
+
+    // Where the guard is off, whoever switched it off, the closest is the answer.
+    let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
+    assert_eq!(off.lookup(asked.clone()).await["response"], "Track order 50000");
+    let set = json!({"action": "set", "key": "guard:default", "value": "off"});
+    stack.invoke("meta", set).await.expect("set");
+    assert_eq!(stack.lookup(asked).await["response"], "Track order 50000");
+}
+
+#[tokio::test]
 async fn confidence_is_the_guards_probability_times_the_entrys_score() {
     let stack = guarded().await;
     put(&stack, STORED, 0.0).await;

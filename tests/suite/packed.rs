@@ -24,6 +24,31 @@ fn vector(number: u64) -> Vec<f32> {
     (0..DIM).map(|at| rng.f32() - 0.5 + if near { 4.0 * ((at % 7) as f32 - 3.0) } else { 0.0 }).collect()
 }
 
+#[tokio::test]
+async fn segments_tell_numbers_apart() {
+    let stack = Stack::with(&[("MNEME_GUARD", "on")]).await;
+    let vector = |number: u64| {
+        let mut rng = fastrand::Rng::with_seed(number);
+        (0..DIM).map(|at| (at % 7) as f32 - 3.0 + 0.1 * rng.f32()).collect::<Vec<f32>>()
+    };
+    let entry = |number: u64| {
+        let query = format!("Track order {number}");
+        json!({"query": query, "response": query, "embedding": vector(number)})
+    };
+    for some in (1..2100).collect::<Vec<u64>>().chunks(100) {
+        let entries: Vec<Value> = some.iter().map(|number| entry(*number)).collect();
+        stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    }
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(reply["ranges_packed"], 2, "{reply}");
+    let new = Stack::beside(&stack, &[("MNEME_GUARD", "on")]).await;
+    for number in [3, 1500, 2090] {
+        let asked = json!({"query": format!("Where is order {number}?"), "embedding": vector(7000 + number)});
+        let hit = new.lookup(asked).await;
+        assert_eq!(hit["response"], format!("Track order {number}"), "{hit}");
+    }
+}
+
 /// What parts the cache for every fifth number.
 fn context(number: u64) -> Value {
     if number.is_multiple_of(5) { json!({"model": "m"}) } else { json!({}) }

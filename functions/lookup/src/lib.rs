@@ -284,6 +284,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
         ));
     }
     invocation.enter(&namespace)?;
+    let digest = question.signature.exact_digest();
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     Ok(Checked {
         asked: Asked {
@@ -293,6 +294,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
             embedded: Embedded::default(),
             threshold,
             guard,
+            digest,
             now_secs: cache.now_secs(),
         },
         bypass,

@@ -19,7 +19,7 @@ use mneme_core::question::Question;
 use mneme_core::replica::{Candidate, Candidates, Nearest, Replica};
 use mneme_core::table::counter::Counter;
 use mneme_core::table::{Projection, Rows, pointed_entry};
-use mneme_guard::VetoKind;
+use mneme_guard::{ExactDigest, VetoKind};
 use tokio::time::Instant;
 
 use crate::judge::Judged;
@@ -30,7 +30,8 @@ const CANDIDATES: usize = 3;
 /// The most candidates that one round reads.
 const MOST_CANDIDATES: usize = 96;
 /// The most candidates that a question reads. Where codes tell so little that more may be close enough, or where more than these
-/// are close and contradict the question, the best of these answers, so that no question costs much more than others.
+/// are close and contradict the question in what only their rows show, the best of these answers, so that no question costs
+/// much more than others.
 const MOST_READ: usize = 300;
 
 /// A question, ready to be looked for.
@@ -45,6 +46,8 @@ pub(crate) struct Asked {
     pub(crate) threshold: f32,
     /// What the request says of the guard.
     pub(crate) guard: Option<Guard>,
+    /// Its numbers and identifiers.
+    pub(crate) digest: Option<ExactDigest>,
     pub(crate) now_secs: i64,
 }
 
@@ -114,6 +117,8 @@ pub(crate) struct View {
     seen: Option<(Counter, Instant)>,
     /// The embedder whose vectors were served last.
     embedder: Option<Slot>,
+    /// What the configuration says of the guard.
+    guard: Guard,
 }
 
 /// The exact layer's finding.
@@ -136,7 +141,7 @@ struct Pass {
 impl View {
     /// A view of nothing yet, in a function of this configuration.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { replica: Replica::new(config), seen: None, embedder: None }
+        Self { replica: Replica::new(config), seen: None, embedder: None, guard: config.guard.into() }
     }
 
     /// Looks for answers to all of `asked`, in their order: exact first, then the nearest entries.
@@ -358,13 +363,26 @@ impl View {
     }
 
     fn suggest(&mut self, asked: &Asked) -> Suggested {
+        self.suggest_with(asked, asked.guard.unwrap_or(self.guard))
+    }
+
+    /// With the guard on: the closest one, which says why a question is not answered; and the closest that do not contradict it
+    /// as far as that is known without their rows.
+    fn suggest_with(&mut self, asked: &Asked, guard: Guard) -> Suggested {
         let candidates = asked
             .vector(self.embedder)
             .map(|vector| self.replica.candidates(&asked.namespace, asked.question.partition, vector, asked.threshold))
             .unwrap_or_default();
-        let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable() };
-        suggested.first = suggested.next(CANDIDATES, None);
+        let is_guarded = guard == Guard::On;
+        let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable(), is_guarded };
+        suggested.first = suggested.next(1, None, |_| true);
+        let others = suggested.next(CANDIDATES - 1, None, |candidate| !is_guarded || self.may_answer(asked, candidate));
+        suggested.first.extend(others);
         suggested
+    }
+
+    fn may_answer(&self, asked: &Asked, candidate: &Candidate) -> bool {
+        asked.digest.is_none_or(|digest| !self.replica.contradicts(&asked.namespace, candidate.id, digest))
     }
 
     /// The semantic layer: rows in order of the highest similarity they may have, each judged by what it holds, until no
@@ -381,6 +399,10 @@ impl View {
         let Gathered { rows, counter, serving, .. } = gathered;
         let configured = || Guard::from(counter.guard(&asked.namespace, &cache.config));
         let guard = asked.guard.unwrap_or_else(configured);
+        // Where the namespace has switched the guard off, what was left out for it counts.
+        if guard == Guard::Off && suggested.is_guarded && asked.digest.is_some() {
+            suggested = self.suggest_with(asked, guard);
+        }
         let mut ids = std::mem::take(&mut suggested.first);
         let mut judged: Vec<Judged> = Vec::new();
         let mut seen = HashSet::new();
@@ -397,7 +419,7 @@ impl View {
             }
             count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
-            ids = suggested.next(count, best);
+            ids = suggested.next(count, best, |candidate| guard == Guard::Off || self.may_answer(asked, candidate));
         }
         judged.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
         let best_similarity = judged.first().map(|judged| judged.similarity);
@@ -482,13 +504,16 @@ struct Suggested {
     /// The few that are read with the counter.
     first: Vec<EntryId>,
     rest: Peekable<Candidates>,
+    /// Whether `first` lacks some that the guard alone has something against.
+    is_guarded: bool,
 }
 
 impl Suggested {
-    /// The next ids, `count` at most, of those that may be as close as `best`; all may where there is none.
-    fn next(&mut self, count: usize, best: Option<f32>) -> Vec<EntryId> {
+    /// The next ids, `count` at most, of those that `wanted` wants and that may be as close as `best`; all may where there is none.
+    fn next(&mut self, count: usize, best: Option<f32>, wanted: impl Fn(&Candidate) -> bool) -> Vec<EntryId> {
         let near = |candidate: &Candidate| best.is_none_or(|best| candidate.bound >= best);
         std::iter::from_fn(|| self.rest.next_if(near))
+            .filter(wanted)
             .filter_map(|candidate| EntryId::new(candidate.id))
             .take(count)
             .collect()

@@ -7,6 +7,7 @@
 
 use crate::codec::SignatureError;
 use crate::conversation::Speaker;
+use crate::digest::ExactDigest;
 use crate::signature::Signature;
 use crate::verdict::{Verdict, compare, lexical};
 use crate::veto::VetoKind;
@@ -101,6 +102,11 @@ impl ConversationSignature {
     /// Whether the last message leans on what was said before it.
     pub fn leans(&self) -> bool {
         self.before.is_some()
+    }
+
+    /// That of the last message. Conversations whose digests contradict each other do so, whatever was said before.
+    pub fn exact_digest(&self) -> Option<ExactDigest> {
+        self.last.exact_digest()
     }
 
     /// The most bytes the signature of a conversation takes.

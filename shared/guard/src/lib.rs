@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | `language` | the word lists under `languages/`, one folder per language |
 //! | `token`, `number` | a text cut into tokens, each with what it does in the question |
-//! | `signature`, `codec` | what is kept of a question, and its bytes |
+//! | `signature`, `codec`, `digest` | what is kept of a question, its bytes, and four that tell most |
 //! | `alignment`, `features` | two signatures side by side, and the numbers the model sees |
 //! | `conversation` | what of a conversation is matched exactly, and what by meaning |
 //! | `before` | what was said before a message, and whether two conversations agree in it |
@@ -22,6 +22,7 @@ mod before;
 mod calibration;
 mod codec;
 mod conversation;
+mod digest;
 mod features;
 mod hash;
 mod language;
@@ -41,6 +42,7 @@ pub use calibration::{
 };
 pub use codec::SignatureError;
 pub use conversation::{Conversation, ConversationError, Speaker, stands_alone};
+pub use digest::ExactDigest;
 pub use features::{FEATURE_NAMES, Features};
 pub use model::probability_of_similarity;
 pub use signature::Signature;

@@ -1,5 +1,6 @@
 //! What is kept of a question: what decides its answer.
 
+use crate::digest::ExactDigest;
 use crate::token::{Kind, Token, tokens};
 
 /// What decides the answer to a question, as hashes: its words' stems in order, each with what it does in the question,
@@ -25,6 +26,11 @@ pub struct Signature {
 impl Signature {
     /// The most tokens a signature keeps.
     pub const MAX_TOKENS: usize = 112;
+
+    /// Which numbers and identifiers it has, in four bytes.
+    pub fn exact_digest(&self) -> Option<ExactDigest> {
+        ExactDigest::of(self)
+    }
 
     /// The signature of `query`. Any text has one; linear in the text's length, but for the sorting of long texts' tokens.
     pub fn of(query: &str) -> Self {

@@ -1,6 +1,8 @@
 //! The signature's promises, for any text and any bytes.
 
-use mneme_guard::{Conversation, ConversationSignature, Signature, SignatureError, Verdict, compare, features};
+use mneme_guard::{
+    Conversation, ConversationSignature, ExactDigest, Signature, SignatureError, Verdict, VetoKind, compare, features,
+};
 use proptest::prelude::*;
 
 /// Texts as people and attackers write them: words of several scripts, digits, quotation marks, anything.
@@ -19,6 +21,39 @@ fn text() -> impl Strategy<Value = String> {
         "\\PC{0,6}",
     ];
     prop::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
+}
+
+/// Texts with few different numbers and identifiers, so that two often share some.
+fn exact_text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        "[1-3]",
+        "[1-2]k",
+        "AB-[1-3]",
+        "[1-2]kg",
+        Just("two".to_owned()),
+        Just("\"3\"".to_owned()),
+        Just("order".to_owned()),
+        Just("2nd".to_owned()),
+        Just("12:30".to_owned()),
+        Just("May".to_owned()),
+        text(),
+    ];
+    prop::collection::vec(word, 0..8).prop_map(|words| words.join(" "))
+}
+
+#[test]
+fn a_digest_tells_numbers_apart_and_nothing_else() {
+    let contradict = |a: &str, b: &str| {
+        let digest = |text: &str| Signature::of(text).exact_digest();
+        digest(a).zip(digest(b)).is_some_and(|(a, b)| a.contradicts(b))
+    };
+    assert!(contradict("Track order 48213", "Where is order 48231?"));
+    assert!(contradict("Flights from 3 to 5 pounds", "Flights from 3 to 6 pounds"));
+    assert!(contradict("Is the X200 waterproof?", "Is the X300 waterproof?"));
+    assert!(!contradict("Track order 48213", "Where is order 48,213?"), "the same number");
+    assert!(!contradict("2 adults and 1 child", "1 child and 2 adults"), "whatever the order");
+    assert!(!contradict("Track order 48213", "Track order 48213 of 2024"), "one may only say more");
+    assert!(!contradict("Track my order", "Track order 48231"), "none at all");
 }
 
 proptest! {
@@ -48,6 +83,19 @@ proptest! {
             && let Verdict::Probability(p) = compare(&signature, &broken, 0.9)
         {
             prop_assert!(p > 0.0 && p < 1.0);
+        }
+    }
+
+    #[test]
+    fn digests_that_contradict_each_other_are_of_questions_that_do(a in exact_text(), b in exact_text()) {
+        let (a, b) = (Signature::of(&a), Signature::of(&b));
+        if let (Some(x), Some(y)) = (a.exact_digest(), b.exact_digest()) {
+            prop_assert_eq!(x.contradicts(y), y.contradicts(x));
+            prop_assert_eq!(ExactDigest::from_bits(x.to_bits()), Some(x));
+            if x.contradicts(y) {
+                let verdict = compare(&a, &b, 0.99);
+                prop_assert!(matches!(verdict, Verdict::Vetoed(VetoKind::Number | VetoKind::Identifier)), "{verdict:?}");
+            }
         }
     }
 

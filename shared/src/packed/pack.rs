@@ -11,7 +11,7 @@ use super::{Catalog, RANGE_IDS, ids_of};
 use crate::cache::Cache;
 use crate::embedders::Serving;
 use crate::embedding::Embedding;
-use crate::entry::Item;
+use crate::entry::{Item, exact_digest};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
@@ -179,7 +179,8 @@ fn segment_of(rows: &Rows, number: u64, serving: &Serving, basis: &Arc<Basis>) -
     entries.sort_unstable_by_key(|(row, _)| row.id);
     for (row, item) in entries {
         let group = position(&mut segment.groups, (row.namespace, Partition::in_row(item)));
-        segment.facts.push(Fact { id: row.id.get(), group, prefix: row.query_hash.prefix() });
+        let digest = exact_digest(item);
+        segment.facts.push(Fact { id: row.id.get(), group, prefix: row.query_hash.prefix(), digest });
         if let Some(vector) = vector(item, serving, basis.dim()) {
             index.insert(row.id.get(), vector.as_slice()).map_err(Error::internal)?;
         }

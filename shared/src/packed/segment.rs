@@ -3,6 +3,8 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use mneme_guard::ExactDigest;
+
 use super::ids_of;
 use crate::entry::Item;
 use crate::key::RowKey;
@@ -11,6 +13,9 @@ use crate::question::Partition;
 
 /// Bytes of one entry's facts: its place in the range, its group's place in the lists, its query hash's first 32 bits.
 const FACT_BYTES: usize = 2 + 2 + 4;
+
+/// Bytes of one entry's digest; 0: it has none.
+const DIGEST_BYTES: usize = 4;
 
 /// Bytes of one group: its namespace's place in the list, whether it has a partition, and which.
 const GROUP_BYTES: usize = 2 + 1 + 32;
@@ -23,6 +28,8 @@ pub(crate) struct Fact {
     pub(crate) group: u16,
     /// See [`crate::normalize::QueryHash::prefix`].
     pub(crate) prefix: u32,
+    /// Of its message, where the guard has kept what decides its answer.
+    pub(crate) digest: Option<ExactDigest>,
 }
 
 /// One range of ids. At 1,024 ids an item of up to 190 KB, and each namespace's name once. Where the names are so many and so long
@@ -42,10 +49,12 @@ impl Segment {
     pub(crate) fn to_item(&self, key: RowKey, number: u64) -> Item {
         let first = *ids_of(number).start();
         let mut facts = Vec::with_capacity(self.facts.len() * FACT_BYTES);
+        let mut digests = Vec::with_capacity(self.facts.len() * DIGEST_BYTES);
         for fact in &self.facts {
             facts.extend_from_slice(&((fact.id - first) as u16).to_le_bytes());
             facts.extend_from_slice(&fact.group.to_le_bytes());
             facts.extend_from_slice(&fact.prefix.to_le_bytes());
+            digests.extend_from_slice(&fact.digest.map_or(0, ExactDigest::to_bits).to_le_bytes());
         }
         let mut names: Vec<&Namespace> = self.groups.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -63,6 +72,7 @@ impl Segment {
             ("namespaces".to_owned(), AttributeValue::L(names)),
             ("groups".to_owned(), AttributeValue::B(Blob::new(groups))),
             ("facts".to_owned(), AttributeValue::B(Blob::new(facts))),
+            ("digests".to_owned(), AttributeValue::B(Blob::new(digests))),
         ]);
         if let Some(codes) = &self.codes {
             item.insert("codes".to_owned(), AttributeValue::B(Blob::new(codes.clone())));
@@ -84,14 +94,19 @@ impl Segment {
         };
         let groups: Vec<_> = groups.iter().map(group).collect::<Option<_>>()?;
         let (facts, rest) = item.get("facts")?.as_b().ok()?.as_ref().as_chunks::<FACT_BYTES>();
-        let fact = |bytes: &[u8; FACT_BYTES]| {
+        let (digests, odd) = item.get("digests")?.as_b().ok()?.as_ref().as_chunks::<DIGEST_BYTES>();
+        if digests.len() != facts.len() || !odd.is_empty() {
+            return None;
+        }
+        let fact = |(bytes, digest): (&[u8; FACT_BYTES], &[u8; DIGEST_BYTES])| {
             let [a, b, c, d, prefix @ ..] = *bytes;
+            let digest = ExactDigest::from_bits(u32::from_le_bytes(*digest));
             let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
             let group = u16::from_le_bytes([c, d]);
             let known = ids.contains(&id) && usize::from(group) < groups.len();
-            known.then(|| Fact { id, group, prefix: u32::from_le_bytes(prefix) })
+            known.then(|| Fact { id, group, prefix: u32::from_le_bytes(prefix), digest })
         };
-        let facts: Vec<Fact> = facts.iter().map(fact).collect::<Option<_>>()?;
+        let facts: Vec<Fact> = facts.iter().zip(digests).map(fact).collect::<Option<_>>()?;
         let codes = match item.get("codes") {
             Some(codes) => Some(codes.as_b().ok()?.as_ref().to_vec()),
             None => None,
@@ -111,12 +126,13 @@ mod tests {
         fn any_segment_reads_back(
             number in 0u64..1 << 40,
             groups in prop::collection::vec(("[a-z]{1,9}", prop::option::of(any::<[u8; 32]>())), 1..5),
-            rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32)>(), 0..50),
+            rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32, u32)>(), 0..50),
             codes in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
         ) {
             let first = *ids_of(number).start();
-            let fact = |(offset, (group, prefix)): (u64, (u16, u32))| {
-                Fact { id: first + offset, group: group % groups.len() as u16, prefix }
+            let fact = |(offset, (group, prefix, digest)): (u64, (u16, u32, u32))| {
+                let digest = ExactDigest::from_bits(digest);
+                Fact { id: first + offset, group: group % groups.len() as u16, prefix, digest }
             };
             let group = |(name, partition): &(String, Option<[u8; 32]>)| {
                 (Namespace::from_row(name.clone()), partition.and_then(|bytes| Partition::from_bytes(&bytes)))
@@ -128,7 +144,11 @@ mod tests {
             };
             let mut item = segment.to_item(RowKey::segment(7, number), number);
             prop_assert_eq!(Segment::from_item(&item, number), Some(segment));
+            let whole = item.clone();
             item.insert("facts".to_owned(), AttributeValue::B(Blob::new([255; FACT_BYTES])));
+            prop_assert_eq!(Segment::from_item(&item, number), None);
+            item = whole;
+            item.insert("digests".to_owned(), AttributeValue::B(Blob::new([0; 51 * DIGEST_BYTES])));
             prop_assert_eq!(Segment::from_item(&item, number), None);
         }
     }

@@ -186,7 +186,7 @@ impl Replica {
                 tracing::debug!(%error, "the rows of a segment are read one by one");
                 return false;
             }
-            facts().for_each(|fact| space.note(fact.id, fact.prefix));
+            facts().for_each(|fact| space.note(fact.id, fact.prefix, fact.digest));
         }
         true
     }

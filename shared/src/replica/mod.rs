@@ -14,13 +14,14 @@ mod space;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use mneme_guard::ExactDigest;
 use mneme_search::Basis;
 
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::embedders::Serving;
 use crate::embedding::Embedding;
-use crate::entry::{Item, expires_at, text};
+use crate::entry::{Item, exact_digest, expires_at, text};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
@@ -148,7 +149,7 @@ impl Replica {
         let vector = self.serving.as_ref().and_then(|serving| serving.vector(item));
         let basis = self.basis.as_ref().map(|(_, basis)| basis);
         let space = self.spaces.entry(namespace).or_insert_with(|| Space::new(basis.cloned()));
-        space.note(id.get(), hash.prefix());
+        space.note(id.get(), hash.prefix(), exact_digest(item));
         space.take_in(id, Partition::in_row(item), vector.as_ref(), expires_at(item));
     }
 
@@ -177,6 +178,12 @@ impl Replica {
         threshold: f32,
     ) -> Candidates {
         self.spaces.get_mut(namespace).map(|space| space.candidates(partition, query, threshold)).unwrap_or_default()
+    }
+
+    /// Whether the entry `id` of the namespace is known to contradict a question of `digest` in a number or an identifier, so that
+    /// with the guard on its answer is none for it. Reads: memory only.
+    pub fn contradicts(&self, namespace: &Namespace, id: u64, digest: ExactDigest) -> bool {
+        self.spaces.get(namespace).is_some_and(|space| space.contradicts(id, digest))
     }
 
     /// What is known of the entry of the namespace's partition nearest to `query` that is not known to have expired at `now_secs` and that

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use mneme_guard::ExactDigest;
 use mneme_search::{Basis, Candidates};
 
 use super::group::{Group, Nearest};
@@ -23,6 +24,8 @@ pub(super) struct Space {
     /// Further ids of a prefix: replaced rows whose absence is not known yet, duplicates of the Python library's, those that
     /// share 32 bits by chance, and those from 2^32 on.
     others: BTreeMap<u32, Vec<u64>>,
+    /// What numbers the entries' questions have, of ids below 2^32 and where there are some.
+    digests: HashMap<u32, ExactDigest>,
     /// When it was last asked for, by the replica's count.
     pub(super) used: u64,
 }
@@ -38,7 +41,8 @@ impl Space {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let keys = self.groups.capacity() * 8 / 7 * (size_of::<Option<Partition>>() + 1);
-        size_of::<Self>() + self.groups.values().map(Group::bytes).sum::<usize>() + keys + by_hash
+        let digests = self.digests.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<ExactDigest>() + 1);
+        size_of::<Self>() + digests + self.groups.values().map(Group::bytes).sum::<usize>() + keys + by_hash
     }
 
     /// The entries known for `hash`, ascending.
@@ -51,8 +55,11 @@ impl Space {
         ids.into_iter().filter_map(EntryId::new).collect()
     }
 
-    /// Notes that the entry `id` has the query of `prefix`.
-    pub(super) fn note(&mut self, id: u64, prefix: u32) {
+    /// Notes that the entry `id` has the query of `prefix`, and the numbers of `digest`.
+    pub(super) fn note(&mut self, id: u64, prefix: u32, digest: Option<ExactDigest>) {
+        if let (Ok(small), Some(digest)) = (u32::try_from(id), digest) {
+            self.digests.insert(small, digest);
+        }
         if let Ok(small) = u32::try_from(id)
             && *self.by_hash.entry(prefix).or_insert(small) == small
         {
@@ -104,6 +111,9 @@ impl Space {
             group.remove(id);
             !group.is_empty()
         });
+        if let Ok(small) = u32::try_from(id) {
+            self.digests.remove(&small);
+        }
         let Some(prefix) = hash.map(QueryHash::prefix) else { return };
         if self.by_hash.get(&prefix).is_some_and(|first| u64::from(*first) == id) {
             self.by_hash.remove(&prefix);
@@ -114,6 +124,12 @@ impl Space {
                 self.others.remove(&prefix);
             }
         }
+    }
+
+    /// Whether the entry `id` is known to contradict a question of `digest`.
+    pub(super) fn contradicts(&self, id: u64, digest: ExactDigest) -> bool {
+        let own = u32::try_from(id).ok().and_then(|small| self.digests.get(&small));
+        own.is_some_and(|own| own.contradicts(digest))
     }
 
     /// As [`Group::candidates`], of one partition.
@@ -153,7 +169,7 @@ mod tests {
         let mut space = Space::new(Some(Arc::new(basis)));
         for id in 1..=ROWS {
             space.take_in(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));
-            space.note(id, fastrand::u32(..));
+            space.note(id, fastrand::u32(..), ExactDigest::from_bits(fastrand::u32(..)));
         }
         let bytes = space.bytes() as f64 / ROWS as f64;
         assert!((100.0..200.0).contains(&bytes), "{bytes} bytes a row");
@@ -165,7 +181,7 @@ mod tests {
         let hash = QueryHash::of("q", true);
         let ids = [3, 1 << 40, 9, 1 << 41];
         for id in ids.into_iter().chain(ids) {
-            space.note(id, hash.prefix());
+            space.note(id, hash.prefix(), None);
         }
         let known = |space: &Space| space.by_hash(&hash).iter().map(|id| id.get()).collect::<Vec<_>>();
         assert_eq!(known(&space), [3, 9, 1 << 40, 1 << 41]);

@@ -30,7 +30,7 @@ pub(crate) const ENTRY_ID: &str = "entry_id";
 pub enum Projection {
     /// All.
     Whole,
-    /// What a replica holds: id, namespace, query_hash, partition, the vectors and whose they are, ttl, created_at.
+    /// What a replica holds: id, namespace, query_hash, partition, the vectors and whose they are, signature, ttl, created_at.
     Vectors,
     /// What a count needs: everything small.
     Census,
@@ -52,6 +52,7 @@ impl Projection {
                 OWN_ERA,
                 NEXT,
                 NEXT_ERA,
+                "signature",
                 "ttl",
                 "created_at",
             ],

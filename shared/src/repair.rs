@@ -117,12 +117,19 @@ struct Known {
     catalogs: Vec<Catalog>,
     eras: Vec<Era>,
     last_era: Era,
+    /// Whoever began a generation before this one, by its epoch milliseconds, is not writing it any more.
+    begun_before: u64,
 }
 
+/// Four times the longest invocation (AWS Lambda Developer Guide, "Lambda quotas").
+const LONGEST_PACKING_MS: u64 = 3_600_000;
+
 impl Known {
-    /// Whether a segment, or a part of a basis, is of a generation that was given up. One above all others may be being written.
+    /// Whether a segment, or a part of a basis, is of a generation that was given up. A young one above all others may be being
+    /// written.
     fn is_old(&self, generation: u64) -> bool {
-        self.catalogs.last().is_some_and(|newest| generation < newest.generation)
+        let newest = self.catalogs.last().map_or(0, |newest| newest.generation);
+        generation < newest.max(self.begun_before)
             && self.catalogs.iter().all(|catalog| catalog.generation != generation)
     }
 
@@ -219,7 +226,8 @@ impl Cache {
             catalogs.extend(self.table.catalog(*era).await?);
         }
         catalogs.sort_unstable_by_key(|catalog| catalog.generation);
-        Ok(Known { next_id, catalogs, eras, last_era })
+        let begun_before = u64::try_from(self.clock.now_ms()).unwrap_or(0).saturating_sub(LONGEST_PACKING_MS);
+        Ok(Known { next_id, catalogs, eras, last_era, begun_before })
     }
 
     /// False when the time was up before all of the slice was settled.

@@ -396,7 +396,7 @@ impl View {
         mut suggested: Suggested,
         gathered: &mut Gathered,
     ) -> Result<Found, Error> {
-        let Gathered { rows, counter, serving, .. } = gathered;
+        let Gathered { rows, counter, serving, vanished, .. } = gathered;
         let configured = || Guard::from(counter.guard(&asked.namespace, &cache.config));
         let guard = asked.guard.unwrap_or_else(configured);
         // Where the namespace has switched the guard off, what was left out for it counts.
@@ -414,8 +414,10 @@ impl View {
                 let Some(item) = rows.get(id.into()) else { continue };
                 // Another library may have written another vector or lifetime under this id.
                 self.replica.take_in(item);
-                let close = (embedding, &*serving);
-                judged.extend(rows.entry(id).and_then(|entry| Judged::of(entry, asked, close, guard, &cache.config)));
+                let Some(entry) = rows.entry(id) else { continue };
+                // Its vector is of another embedder, which may have become the active one since the counter was read.
+                *vanished |= entry.vector(serving).is_none();
+                judged.extend(Judged::of(entry, asked, (embedding, &*serving), guard, &cache.config));
             }
             count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);

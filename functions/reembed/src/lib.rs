@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 /// The seconds that a step takes at most, where the request does not say: HTTP APIs wait for 30 (API Gateway Developer Guide,
 /// "Quotas for configuring and running an HTTP API").
 const STEP_SECS: u64 = 20;
+/// How long a call goes on with what it has begun.
+const IN_FLIGHT: Duration = Duration::from_secs(6);
 /// The most that it may say: a function's longest time.
 const MOST_SECS: u64 = 900;
 
@@ -132,18 +134,16 @@ async fn start(cache: &Cache) -> Result<State, Error> {
         None => None,
     };
     let named = |slot: Slot| Some((slot, slot.embedder(&cache.config)?.fingerprint.as_deref()?));
-    // The one to move to is looked at first.
-    let configured: Vec<(Slot, &str)> = [Slot::Next, Slot::Main].into_iter().filter_map(named).collect();
-    // The move that is under way, where its target is configured here; else what the cache does not have.
-    let known = configured.iter().find(|(_, own)| Some(*own) == target);
-    let known = known.or_else(|| configured.iter().find(|(_, own)| counter.fingerprint.as_deref() != Some(*own)));
-    let Some((slot, fingerprint)) = known else {
+    // The move that is under way, where its target is configured here; a new one to the next embedder alone.
+    let known = Slot::ALL.into_iter().filter_map(named).find(|(_, own)| Some(*own) == target);
+    let next = named(Slot::Next).filter(|(_, own)| counter.fingerprint.as_deref() != Some(*own));
+    let Some((slot, fingerprint)) = known.or(next) else {
         return Err(Error::invalid(
             "there is no embedder to move to",
             "set MNEME_EMBEDDER_NEXT to one that the cache does not have",
         ));
     };
-    let dim = cache.embedder_dim(*slot).await?;
+    let dim = cache.embedder_dim(slot).await?;
     cache.reembed_start(fingerprint, dim).await
 }
 
@@ -168,7 +168,10 @@ impl Operation for Reembed {
             return Err(Error::invalid("leave_behind: it is for `switch` and `switch_back`", "leave the field out"));
         }
         invocation.enter_all("`reembed`")?;
-        let bounds = Bounds::new(cache, Duration::from_secs(secs), ids.unwrap_or(u64::MAX));
+        let limit = Duration::from_secs(secs);
+        // What was begun by then has as long as that again, within reason.
+        let cache = &cache.within(limit + limit.min(IN_FLIGHT));
+        let bounds = Bounds::new(cache, limit, ids.unwrap_or(u64::MAX));
         let state = match action {
             Action::Status => cache.reembed_status().await?,
             Action::Start => start(cache).await?,

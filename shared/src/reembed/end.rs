@@ -4,7 +4,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
 use super::fill::Lack;
-use super::{Became, Bounds, IDS_AT_ONCE, Passed, Phase, Progress, State, WRITES_AT_ONCE};
+use super::{Became, Bounds, Passed, Phase, Progress, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embedders::{Other, RowVectors, Side};
 use crate::entry::Entry;
@@ -35,7 +35,7 @@ impl Cache {
                 self.change_embedders(&counter, &Change::End).await?;
                 continue;
             }
-            let (counter, progress) = self.remove_vectors(&mut bounds, &counter, &other).await?;
+            let Some((counter, progress)) = self.remove_vectors(&mut bounds, &counter, &other).await? else { continue };
             if progress.next_id < counter.next_id {
                 return Ok(State { counter, progress: Some(progress), complete: false });
             }
@@ -51,34 +51,29 @@ impl Cache {
     }
 
     /// Removes `other`'s vectors from the rows that were not gone through, within `bounds`. Returns the counter that the last
-    /// rows were gone through by.
+    /// rows were gone through by; `None` when the move was ended meanwhile, by another call.
     async fn remove_vectors(
         &self,
         bounds: &mut Bounds,
         counter: &Counter,
         other: &Other,
-    ) -> Result<(Counter, Progress), Error> {
+    ) -> Result<Option<(Counter, Progress)>, Error> {
         let mut counter = counter.clone();
         let mut progress = self.table.progress(other.era, Phase::Removing).await?;
         while progress.next_id < counter.next_id && bounds.are_left() {
             let began = Instant::now();
-            let ids = progress.next_id..counter.next_id.min(progress.next_id + IDS_AT_ONCE.min(bounds.ids));
+            let ids = bounds.block(progress.next_id, counter.next_id);
             let passed = self.go_through(ids.clone(), |rows| Box::pin(self.settle_rows(&counter, rows))).await?;
-            progress.passed.add(&passed);
-            progress.ids += ids.end - ids.start;
-            progress.next_id = ids.end;
-            progress.worked_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
-            bounds.ids -= ids.end - ids.start;
+            progress.advance(&ids, &passed, began.elapsed());
+            bounds.spend(&ids, began.elapsed());
             self.table.keep_progress(other.era, Phase::Removing, &progress).await?;
             // An entry that got a new id, or came in, is gone through as well.
-            if progress.next_id >= counter.next_id {
-                let now = self.embedders().await?;
-                if now.other.as_ref() == Some(other) {
-                    counter = now;
-                }
+            counter = self.embedders().await?;
+            if counter.other.as_ref() != Some(other) {
+                return Ok(None);
             }
         }
-        Ok((counter, progress))
+        Ok(Some((counter, progress)))
     }
 
     /// Leaves `rows` the active embedder's vectors; what became of each entry.
@@ -92,33 +87,45 @@ impl Cache {
         let entries = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?));
         let (lacking, rest): (Vec<_>, Vec<_>) = entries.partition(lacks);
         let vectors = self.vectors_for(counter, &lacking, Lack::Active).await?;
-        let all = lacking.into_iter().zip(vectors).chain(rest.into_iter().map(|entry| (entry, None)));
-        let settled = all.map(async |(entry, vector)| {
-            let one = self.settle(counter, &entry, vector).await?;
+        let mut became = Vec::new();
+        // New ids are given out one after the other.
+        for (entry, vector) in lacking.into_iter().zip(vectors) {
+            became.push((entry.id, self.settle(counter, &entry, vector).await?));
+        }
+        let settled = rest.into_iter().map(async |entry| {
+            let one = self.settle(counter, &entry, None).await?;
             Ok::<_, Error>((entry.id, one))
         });
         // Boxed by the collection: the futures of the writes are large.
-        stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE).try_collect().await
+        let settled = stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE);
+        became.extend(settled.try_collect::<Vec<_>>().await?);
+        Ok(became)
     }
 
-    /// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one; `None`: it was written to
-    /// meanwhile.
+    /// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one, where that fits its item; `None`:
+    /// it was written to meanwhile.
     async fn settle(&self, counter: &Counter, entry: &Entry, vector: Option<Vec<u8>>) -> Result<Option<Passed>, Error> {
-        if let Some(vector) = vector {
-            let given = Vectors { active: Some(vector), other: None };
-            // It comes by again, at its new id.
-            return Ok(self.relocate(entry, &given, counter).await?.then(Passed::default));
-        }
         let held = Vectors::of_row(entry, counter);
+        let has_vector = vector.is_some();
+        if vector.is_some() {
+            let given = Vectors { active: vector, other: None };
+            let row = Entry { vectors: self.laid_out(given.clone(), None, counter)?, ..entry.clone() };
+            if row.to_item().is_ok() {
+                // It comes by again, at its new id.
+                return Ok(self.relocate(entry, &given, counter).await?.then(Passed::default));
+            }
+        }
         let passed = match (&held.active, &held.other, &entry.query) {
             (Some(_), ..) => Passed { ready: 1, ..Passed::default() },
             (None, None, _) => Passed { without_vector: 1, ..Passed::default() },
             (None, Some(_), None) => Passed { without_query: 1, ..Passed::default() },
+            (None, Some(_), Some(_)) if has_vector => Passed { too_large: 1, ..Passed::default() },
             (None, Some(_), Some(_)) => Passed { refused: 1, ..Passed::default() },
         };
         let wanted = self.laid_out(Vectors { other: None, ..held }, entry.vectors.own, counter)?;
-        // A row without any vector says nothing of whose it is.
-        let wanted = if wanted.embedding.is_none() { RowVectors::default() } else { wanted };
+        // A row without any vector says nothing of whose it is; nor does one that has no room for what stands for none.
+        let fits = || Entry { vectors: wanted.clone(), ..entry.clone() }.to_item().is_ok();
+        let wanted = if wanted.embedding.is_some() && fits() { wanted } else { RowVectors::default() };
         if wanted == entry.vectors {
             return Ok(Some(passed));
         }

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
-use super::{Became, Bounds, IDS_AT_ONCE, Passed, Phase, State, WRITES_AT_ONCE};
+use super::{Became, Bounds, Passed, Phase, State, WRITES_AT_ONCE};
 use crate::cache::Cache;
 use crate::embed::Slot;
 use crate::embedders::Other;
@@ -42,7 +42,7 @@ impl Cache {
     ///
     /// An entry that lacks the active embedder's vector gets it, too, if that one is configured here, and with it a new id.
     /// Reads: item 0, the rows. Writes: each row that lacks something, by an UpdateItem that is conditional on the row; how far
-    /// it has come, after every 256 ids.
+    /// it has come, after every some ids.
     /// Errors: `InvalidRequest` without a move; `EmbedderMismatchError` without the embedder, or when the move was ended
     /// meanwhile; the embedder's own; `StoreBackendError`. What was added stays, and the next call goes on there.
     pub async fn reembed_step(&self, bounds: Bounds) -> Result<State, Error> {
@@ -76,13 +76,10 @@ impl Cache {
                 return Ok(State { counter, progress: Some(progress), complete });
             }
             let began = Instant::now();
-            let ids = progress.next_id..counter.next_id.min(progress.next_id + IDS_AT_ONCE.min(bounds.ids));
+            let ids = bounds.block(progress.next_id, counter.next_id);
             let passed = self.go_through(ids.clone(), |rows| Box::pin(self.fill_rows(&counter, rows, packed))).await?;
-            progress.passed.add(&passed);
-            progress.ids += ids.end - ids.start;
-            progress.next_id = ids.end;
-            progress.worked_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
-            bounds.ids -= ids.end - ids.start;
+            progress.advance(&ids, &passed, began.elapsed());
+            bounds.spend(&ids, began.elapsed());
             self.table.keep_progress(other.era, Phase::Adding, &progress).await?;
         }
     }
@@ -129,6 +126,9 @@ impl Cache {
         packed: u64,
     ) -> Result<Vec<Became>, Error> {
         let vectors = self.vectors_for(counter, &entries, lack).await?;
+        // New ids are given out one after the other.
+        let takes_ids = lack == Lack::Active || entries.iter().any(|entry| entry.id.get() < packed);
+        let at_once = if takes_ids { 1 } else { WRITES_AT_ONCE };
         let written = entries.into_iter().zip(vectors).map(async |(entry, vector)| {
             let one = match vector {
                 // It stays the other embedder's, where it is that one's already.
@@ -139,7 +139,7 @@ impl Cache {
             Ok::<_, Error>((entry.id, one))
         });
         // Boxed by the collection: the futures of the writes are large.
-        stream::iter(written.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE).try_collect().await
+        stream::iter(written.collect::<Vec<_>>()).buffer_unordered(at_once).try_collect().await
     }
 
     /// The vectors that `entries`, which have queries, lack, in their order; `None` for a text that the embedder refuses.

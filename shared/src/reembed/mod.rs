@@ -36,8 +36,11 @@ use crate::write::embedder::Change;
 /// How long before the end of its time a step begins nothing further.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// How many ids are gone through at a time.
-const IDS_AT_ONCE: u64 = 256;
+/// How many ids are gone through at a time, at most, and before it is known how long that takes.
+const MOST_AT_ONCE: u64 = 256;
+const FIRST_AT_ONCE: u64 = 32;
+/// How long that should take: a quick embedder gets more of them, a slow one fewer.
+const BLOCK: Duration = Duration::from_secs(2);
 /// How many rows are written at once.
 const WRITES_AT_ONCE: usize = 16;
 /// How often rows that were written to meanwhile are looked at again.
@@ -50,13 +53,30 @@ pub struct Bounds {
     pub until: Instant,
     /// How many ids it goes through.
     pub ids: u64,
+    /// Of these, how many at a time.
+    at_once: u64,
 }
 
 impl Bounds {
     /// For a call of `cache` that may take `limit`, and no longer than its deadline.
     pub fn new(cache: &Cache, limit: Duration, ids: u64) -> Self {
         let end = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
-        Self { until: end.min(Instant::now() + limit), ids }
+        Self { until: end.min(Instant::now() + limit), ids, at_once: FIRST_AT_ONCE }
+    }
+
+    /// The next ids from `from` on, of those below `end`.
+    fn block(&self, from: u64, end: u64) -> Range<u64> {
+        from..end.min(from + self.at_once.min(self.ids))
+    }
+
+    /// Notes that `ids` were gone through in that time.
+    fn spend(&mut self, ids: &Range<u64>, took: Duration) {
+        self.ids -= ids.end - ids.start;
+        self.at_once = match took {
+            took if took > BLOCK => (self.at_once / 2).max(1),
+            took if took < BLOCK / 4 => (self.at_once * 2).min(MOST_AT_ONCE),
+            _ => self.at_once,
+        };
     }
 
     fn are_left(&self) -> bool {
@@ -102,6 +122,14 @@ impl Default for Progress {
 }
 
 impl Progress {
+    /// Notes that `ids` were gone through in that time, and what became of their entries.
+    fn advance(&mut self, ids: &Range<u64>, passed: &Passed, took: Duration) {
+        self.passed.add(passed);
+        self.ids += ids.end - ids.start;
+        self.next_id = ids.end;
+        self.worked_ms += u64::try_from(took.as_millis()).unwrap_or(0);
+    }
+
     /// Ids per second; `None` before the first.
     pub fn rate(&self) -> Option<f64> {
         (self.ids > 0).then(|| self.ids as f64 * 1000.0 / self.worked_ms.max(1) as f64)
@@ -160,7 +188,7 @@ pub struct State {
     pub counter: Counter,
     /// How far vectors of the other embedder have been added, or removed; `None` without a move.
     pub progress: Option<Progress>,
-    /// Whether there is nothing left to do in this phase: no step would find anything.
+    /// Whether there is nothing left to do in this phase. While vectors are added: of a step's own reply also that they are packed.
     pub complete: bool,
 }
 

@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{Bounds, State};
+use super::{Bounds, FIRST_AT_ONCE, State};
 use crate::cache::Cache;
 use crate::embedders::Side;
 use crate::error::{Error, ErrorKind};
+use crate::key::RowKey;
 use crate::write::embedder::Change;
 
 /// The most ids that a switch goes through itself; more are a step's.
@@ -31,7 +32,7 @@ impl Cache {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            match self.change_embedders(&state.counter, &Change::Switch).await {
+            match self.change_embedders(&state.counter, &Change::Switch { leave_behind }).await {
                 Ok(true) => break Ok(()),
                 Ok(false) => {}
                 Err(error) => break Err(error),
@@ -73,6 +74,8 @@ impl Cache {
             ));
         }
         if leave_behind {
+            // The steps after it find what is left behind from the first entry on.
+            self.table.drop_derived(RowKey::reembedding(state.counter.era)).await?;
             return Ok(Some(state));
         }
         if state.ids_left() > MOST_IDS_LEFT {
@@ -81,7 +84,7 @@ impl Cache {
                 "go on with `step` until it is complete, then switch",
             ));
         }
-        let bounds = Bounds { until: self.deadline, ids: u64::MAX };
+        let bounds = Bounds { until: self.deadline, ids: u64::MAX, at_once: FIRST_AT_ONCE };
         let began = Instant::now();
         let state = self.fill(bounds, &other).await?;
         tracing::debug!(took_ms = began.elapsed().as_millis(), "gone through before the switch");

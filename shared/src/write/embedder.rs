@@ -15,8 +15,9 @@ use crate::table::transaction::Outcome;
 pub(crate) enum Change {
     /// A move to this embedder begins.
     Start { fingerprint: String, dim: u32 },
-    /// The active embedder and the other one change places. Holds only as long as no further entry came in.
-    Switch,
+    /// The active embedder and the other one change places. Unless entries may be left behind, it holds only as long as no further
+    /// one came in.
+    Switch { leave_behind: bool },
     /// The other one is given up: it is not served any more.
     End,
     /// None of its vectors is left. Holds only as long as no further entry came in.
@@ -34,7 +35,7 @@ impl Change {
                 let (era, fingerprint) = (counter.last_era, fingerprint.clone());
                 counter.other = Some(Other { era, fingerprint, dim: *dim, ending: false });
             }
-            (Self::Switch, Some(other)) if !other.ending => {
+            (Self::Switch { .. }, Some(other)) if !other.ending => {
                 counter.other = Some(Other {
                     era: seen.era,
                     fingerprint: seen.fingerprint.clone()?,
@@ -53,7 +54,8 @@ impl Change {
 
     fn needs_every_entry(&self) -> bool {
         match self {
-            Self::Switch | Self::Ended => true,
+            Self::Switch { leave_behind } => !leave_behind,
+            Self::Ended => true,
             Self::Start { .. } | Self::End => false,
         }
     }
@@ -178,9 +180,9 @@ mod tests {
     #[test]
     fn a_move_there_and_back_leaves_the_cache_as_it_was_but_for_the_numbers_given_out() {
         let moving = start("b").of(&counter()).unwrap();
-        let switched = Change::Switch.of(&moving).unwrap();
+        let switched = Change::Switch { leave_behind: false }.of(&moving).unwrap();
         assert_eq!((switched.fingerprint.as_deref(), switched.dim, switched.era), (Some("b"), Some(4), Era::new(1)));
-        let back = Change::Switch.of(&switched).unwrap();
+        let back = Change::Switch { leave_behind: false }.of(&switched).unwrap();
         assert_eq!(Counter { switches: 0, ..back.clone() }, moving);
         let left = Change::Ended.of(&Change::End.of(&back).unwrap()).unwrap();
         assert_eq!(Counter { switches: 0, last_era: Era::new(0), ..left.clone() }, counter());
@@ -195,9 +197,9 @@ mod tests {
         let moving = start("b").of(&counter()).unwrap();
         let ending = Change::End.of(&moving).unwrap();
         for (seen, changes) in [
-            (&counter(), &[Change::Switch, Change::End, Change::Ended][..]),
+            (&counter(), &[Change::Switch { leave_behind: false }, Change::End, Change::Ended][..]),
             (&moving, &[start("c"), Change::Ended][..]),
-            (&ending, &[start("c"), Change::Switch, Change::End][..]),
+            (&ending, &[start("c"), Change::Switch { leave_behind: false }, Change::End][..]),
         ] {
             for change in changes {
                 assert_eq!(change.of(seen), None, "{change:?}");

@@ -8,7 +8,7 @@ use mneme_tests::models::{ALPHA, BETA, GAMMA, Model};
 use mneme_tests::stack::Item;
 use serde_json::{Value, json};
 
-use super::world::{End, World, variables_of, with_vector};
+use super::world::{End, World, with_vector};
 use crate::errors::refuses;
 
 async fn refuses_action(stack: &Stack, request: Value, name: &str, status: u16, says: &str) {
@@ -115,7 +115,7 @@ async fn an_embedder_that_fails_midway_loses_nothing() {
     world.models.lengthen(true);
     refuses_once(&world.moving, step.clone(), "EmbedderDimensionError", "").await;
     // An instance that has not seen its vectors before.
-    let new = new_instance(&world).await;
+    let new = world.both_beside(&[]).await;
     refuses_once(&new, step.clone(), "EmbedderDimensionError", "97 numbers, and 96 are configured").await;
     world.models.lengthen(false);
     assert_eq!(world.act("status").await["done"], 9);
@@ -132,12 +132,6 @@ async fn an_embedder_that_fails_midway_loses_nothing() {
     assert_eq!(world.act("status").await["phase"], "none");
 }
 
-async fn new_instance(world: &World) -> Stack {
-    let variables = variables_of(&world.models);
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    world.beside(&variables).await
-}
-
 async fn refuses_once(stack: &Stack, request: Value, name: &str, says: &str) {
     let error = stack.invoke("reembed", request).await.unwrap_err();
     assert_eq!(error.name, name, "{error:?}");
@@ -149,7 +143,7 @@ async fn an_embedder_that_refuses_everything_makes_no_entry_one_that_cannot_be_m
     let world = World::start().await;
     world.fill().await;
     world.act("start").await;
-    let new = new_instance(&world).await;
+    let new = world.both_beside(&[]).await;
     world.models.fail([400; 100]);
     refuses_once(&new, json!({"action": "step"}), "EmbedderError", "refuses every text").await;
     assert_eq!(world.act("status").await["done"], 0);
@@ -198,12 +192,14 @@ async fn what_cannot_be_moved_is_told_and_is_found_exactly() {
         world.models.refuse("What nobody may say");
         let large = json!({"query": "What is a long story", "response": "x".repeat(408_900)});
         world.moving.put(with_vector(ALPHA, &large)).await;
+        let longest = put_longest(&world.moving, "What is the longest story").await;
+        assert!(longest > 408_900, "{longest}");
         let without_embedder = world.beside(&[("MNEME_GSI_PROJECTION", projection)]).await;
         without_embedder.put(json!({"query": "What has no vector", "response": "This."})).await;
         world.act("start").await;
         put_as_python(&world.moving, "what python asked since", ALPHA).await;
         let reply = world.act("step").await;
-        let entries = json!({"ready": 24, "without_query": 2, "refused": 1, "too_large": 1, "without_vector": 1});
+        let entries = json!({"ready": 24, "without_query": 2, "refused": 1, "too_large": 2, "without_vector": 1});
         assert_eq!(reply["entries"], entries);
         let near = async |model: Model, query: &str| {
             let ask = json!({"query": format!("oh {query}"), "threshold": 0.7});
@@ -229,9 +225,9 @@ async fn what_cannot_be_moved_is_told_and_is_found_exactly() {
         }
         world.act("switch").await;
         world.act("finish").await;
-        for query in moved.into_iter().chain(["What has no vector"]) {
+        for query in moved.into_iter().chain(["What has no vector", "What is the longest story"]) {
             exact(BETA, query).await;
-            // Where there was no room for two vectors, there is for one.
+            // Where there was no room for two vectors, there is for one, if it is not too long itself.
             let expected = if query == "What is a long story" { "hit" } else { "miss" };
             assert_eq!(near(BETA, query).await, expected, "{query}");
         }
@@ -239,6 +235,8 @@ async fn what_cannot_be_moved_is_told_and_is_found_exactly() {
         for (id, row) in world.entries().await {
             match row.get("embedding") {
                 Some(vector) => assert_eq!(vector.as_b().unwrap().as_ref().len(), BETA.dim * 4, "{id}"),
+                // In an item that is full there is no room for zeros either.
+                None if row["response"].as_s().is_ok_and(|response| response.len() == longest) => {}
                 None => assert_eq!(projection, "KEYS_ONLY", "{id}"),
             }
         }
@@ -333,4 +331,50 @@ async fn going_back_without_the_earlier_embedder_leaves_behind_what_came_in_sinc
     // A step with the embedder makes up for it.
     world.act("step").await;
     assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["response"], "The owl.");
+}
+
+/// Stores the longest response that an item with a vector of the source takes, but for some bytes, and tells its length.
+async fn put_longest(stack: &Stack, query: &str) -> usize {
+    for length in (408_000..409_600).rev().step_by(32) {
+        let entry = with_vector(ALPHA, &json!({"query": query, "response": "x".repeat(length)}));
+        match stack.invoke("put", entry).await {
+            Ok(_) => return length,
+            Err(error) => assert_eq!(error.name, "EntryTooLarge"),
+        }
+    }
+    panic!("no length fits");
+}
+
+#[tokio::test]
+async fn what_has_no_room_for_two_vectors_is_stored_with_one() {
+    let world = World::start().await;
+    world.fill().await;
+    world.act("start").await;
+    // A text: both embedders make a vector of it.
+    let query = "What is a long story";
+    world.moving.put(json!({"query": query, "response": "x".repeat(408_900)})).await;
+    assert_eq!(world.act("step").await["entries"]["too_large"], 1);
+    let asked = json!({"query": format!("oh {query}"), "threshold": 0.7});
+    assert_eq!(world.moving.lookup(asked.clone()).await["outcome"], "hit");
+    // Shorter, there is room again, and a step comes by.
+    world.moving.put(with_vector(ALPHA, &json!({"query": query, "response": "Short."}))).await;
+    world.act("step").await;
+    world.act("switch").await;
+    assert_eq!(world.moving.lookup(asked).await["response"], "Short.");
+}
+
+#[tokio::test]
+async fn what_a_switch_leaves_behind_is_found_again_after_a_step() {
+    let world = World::start().await;
+    world.fill().await;
+    world.act("start").await;
+    let reply = world.moving.invoke("reembed", json!({"action": "switch", "leave_behind": true})).await.unwrap();
+    assert_eq!((&reply["side"], &reply["complete"]), (&json!("target"), &json!(false)));
+    world.act("step").await;
+    world.check(BETA).await;
+    world.act("finish").await;
+    world.assert_ended(End::Finished).await;
+    // The embedder to move to is the cache's by now.
+    let again = json!({"action": "start"});
+    refuses_action(&world.moving, again, "InvalidRequest", 400, "there is no embedder to move to").await;
 }

@@ -306,3 +306,45 @@ async fn writers_at_work_all_the_while() {
     world.check(BETA).await;
     world.assert_ended(End::Finished).await;
 }
+
+#[tokio::test]
+async fn a_clear_removes_what_gets_a_new_id_meanwhile() {
+    let world = World::start().await;
+    world.fill().await;
+    world.act("start").await;
+    // It lacks the active embedder's vector, and gets a new id with it.
+    let target = only_beside(&world, BETA).await;
+    let secret = json!({"query": "Which bird sings at night", "response": "The owl.", "namespace": "gone"});
+    let old = target.put(with_vector(BETA, &secret)).await;
+    let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
+    let clear = world.moving.invoke("clear", json!({"namespace": "gone"}));
+    let others = world.both_beside(&[]).await;
+    let meanwhile = async {
+        let leave = held.came().await;
+        others.invoke("reembed", json!({"action": "step"})).await.unwrap();
+        assert!(!world.entries().await.contains_key(&i128::from(old)));
+        leave();
+    };
+    let (reply, ()) = tokio::join!(clear, meanwhile);
+    assert_eq!(reply.unwrap()["deleted"], 1);
+    let left =
+        world.entries().await.into_values().filter(|row| row["namespace"].as_s().is_ok_and(|name| name == "gone"));
+    assert_eq!(left.count(), 0);
+    world.check(ALPHA).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_trusts_its_reading_finds_what_has_the_next_vector_alone() {
+    let world = World::start().await;
+    world.fill().await;
+    let trusting = world.both_beside(&[("MNEME_STALE_CHECK_INTERVAL_MS", "600000")]).await;
+    world.act("start").await;
+    world.act("step").await;
+    let question = json!({"query": "please Where do I find my last parcel now"});
+    let before = trusting.lookup(question.clone()).await;
+    assert_eq!(before["layer"], "semantic");
+    world.act("switch").await;
+    world.act("finish").await;
+    let after = trusting.lookup(question).await;
+    assert_eq!((&after["layer"], &after["response"]), (&before["layer"], &before["response"]));
+}

@@ -68,6 +68,13 @@ impl World {
         Stack::beside(&self.moving, &[&[THRESHOLD], variables].concat()).await
     }
 
+    /// The same with both embedders, as those that it has.
+    pub(super) async fn both_beside(&self, more: &[(&str, &str)]) -> Stack {
+        let own = variables_of(&self.models);
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.beside(&[&own[..], more].concat()).await
+    }
+
     /// Stores entries everywhere, in two namespaces, some of them with a context.
     pub(super) async fn fill(&self) {
         for (at, text) in texts().into_iter().enumerate() {

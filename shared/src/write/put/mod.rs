@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::turn::Turn;
 use crate::cache::Cache;
-use crate::embedders::{NEXT, NEXT_ERA};
+use crate::embedders::{NEXT, NEXT_ERA, OWN_ERA};
 use crate::embedding::Embedding;
 use crate::entry::Item;
 use crate::error::{Error, ErrorKind};
@@ -40,6 +40,9 @@ const SETTLE: Duration = Duration::from_millis(400);
 
 /// The most entries that one transaction could take: two actions each, the counter and a tally.
 const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
+
+/// What changes in a row that was stored, while it stays what was stored.
+const SINCE: [&str; 6] = ["last_accessed_at", "access_count", "embedding", OWN_ERA, NEXT, NEXT_ERA];
 
 /// An entry to be stored.
 #[derive(Debug, Clone)]
@@ -234,16 +237,13 @@ impl Cache {
     /// Reads: the rows, strongly.
     async fn any_stored(&self, rows: &[(RowKey, Item)]) -> Result<bool, Error> {
         let found = self.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::Whole).await?;
-        // A move may have added a vector since, and no writer takes one away.
-        let unused = |item: &Item, planned: &Item| {
+        // What a use or a move may have changed since does not count.
+        let unused = |item: &Item| {
             let mut item = item.clone();
-            item.retain(|name, _| {
-                let added = [NEXT, NEXT_ERA].contains(&name.as_str()) && !planned.contains_key(name);
-                name != "last_accessed_at" && name != "access_count" && !added
-            });
+            item.retain(|name, _| !SINCE.contains(&name.as_str()));
             item
         };
-        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item, row) == unused(row, row))))
+        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item) == unused(row))))
     }
 
     /// Waits in line, unless the counter is ours but for newcomers.

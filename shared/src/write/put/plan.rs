@@ -11,7 +11,7 @@ use super::{NewEntry, Stored};
 use crate::cache::Cache;
 use crate::embedders::{NEXT_ERA, OWN_ERA, RowVectors};
 use crate::entry::{Entry, Item, item_bytes};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::table::ENTRY_ID;
@@ -119,16 +119,33 @@ impl Cache {
         let live = |entry: &&Entry| !entry.is_expired(now);
         let pointed = pair.rows.iter().find(|entry| Some(entry.id) == pair.pointer && live(entry));
         let replaced = pointed.or_else(|| pair.rows.iter().rfind(live));
-        let of_row = |row: &Entry| Vectors::of_row(row, counter);
         let vectors = match replaced.filter(|_| !given.is_empty()) {
-            Some(row) => given.or(of_row(row)),
+            Some(row) => given.or(Vectors::of_row(row, counter)),
             None => given,
         };
-        // What could not be moved for want of its query, and now can, has to stand where a move comes by.
-        let is_movable = |row: &Entry| {
-            counter.other.is_some() && vectors.other.is_none() && row.query.is_none() && new.query.is_some()
-        };
-        let in_place = replaced.filter(|row| of_row(row) == vectors && !is_movable(row));
+        match self.add_with(new, pair, counter, replaced, vectors.clone()) {
+            // It may fit without the other embedder's vector, as an entry of before the move does.
+            Err(error)
+                if error.kind == ErrorKind::EntryTooLarge && vectors.active.is_some() && vectors.other.is_some() =>
+            {
+                self.add_with(new, pair, counter, replaced, Vectors { other: None, ..vectors })
+            }
+            addition => addition,
+        }
+    }
+
+    /// What `new` adds with these vectors, in place of `replaced`.
+    fn add_with(
+        &self,
+        new: &NewEntry,
+        pair: &Pair,
+        counter: &Counter,
+        replaced: Option<&Entry>,
+        vectors: Vectors,
+    ) -> Result<Addition, Error> {
+        let now = self.now_secs();
+        let in_place =
+            replaced.filter(|row| Vectors::of_row(row, counter) == vectors && !self.becomes_movable(row, new, counter));
         let dim = vectors.active.as_ref().and_then(|bytes| (bytes.len() / size_of::<f32>()).try_into().ok());
         let own = in_place.and_then(|row| row.vectors.own);
         let vectors = self.laid_out(vectors, own, counter)?;
@@ -172,6 +189,19 @@ impl Cache {
             actions.push((Part::Rest, self.put_receipt(key, stored, now)?));
         }
         Ok(Addition { stored, is_new: in_place.is_none(), row_bytes, dim, actions, change })
+    }
+
+    /// Whether a move may have passed over `row`, which lacks a vector, for a reason that `new` does not have: then the entry has to
+    /// stand where the move comes by.
+    fn becomes_movable(&self, row: &Entry, new: &NewEntry, counter: &Counter) -> bool {
+        let held = Vectors::of_row(row, counter);
+        let Some(other) = counter.other.as_ref().filter(|other| !other.ending && held.other.is_none()) else {
+            return false;
+        };
+        let both = Vectors { other: Some(vec![1; other.dim as usize * size_of::<f32>()]), ..held };
+        let whole = self.laid_out(both, row.vectors.own, counter).map(|vectors| Entry { vectors, ..row.clone() });
+        let had_room = whole.is_ok_and(|whole| whole.to_item().is_ok());
+        new.query.is_some() && (new.query != row.query || !had_room)
     }
 
     /// The row, over nothing, or over `seen`, if that is still the pair's and has these very vectors.

@@ -1,11 +1,15 @@
-"""Times functions from exec to the first `GET …/invocation/next`, with warm files.
+"""Times functions from exec to the first `GET …/invocation/next`, and to their first reply with and without a model to load, with
+warm files.
 
-usage: startup.py FOLDER FUNCTION...
+usage: startup.py FOLDER WEIGHTS FUNCTION...
 
-Each function is started with the few roots that sign AWS's endpoints, which is the default, and with the system's certificates
-(SSL_CERT_DIR is set), in turns, in one run. Nothing is asked of the network but a Runtime API that this script plays.
+FOLDER: of the functions' binaries. WEIGHTS: the folder of minilm's. Each function is started with the few roots that sign AWS's
+endpoints, which is the default, and with the system's certificates (SSL_CERT_DIR is set), in turns, in one run. The first reply is
+`calibrate`'s, which reads no table: to pairs with similarities, and to pairs of one text of 16 word pieces, which it embeds with
+minilm inside. Nothing is asked of the network but a Runtime API that this script plays.
 """
 
+import json
 import os
 import selectors
 import socket
@@ -17,15 +21,35 @@ from pathlib import Path
 
 ROUNDS = 40
 NEXT = b"/runtime/invocation/next"
+RESPONSE = b"/runtime/invocation/1/response"
+ERROR = b"/runtime/invocation/1/error"
 REGISTER = b"/extension/register"
 REGISTERED = (
     b"HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 00000000-0000-0000-0000-000000000000\r\n"
     b'Content-Type: application/json\r\nContent-Length: 66\r\n\r\n{"functionName":"f","functionVersion":"$LATEST","handler":"h"}    '
 )
 
+TEXT = "How do I change the address that my next parcel goes to?"
 
-def started(program, environment):
-    """Seconds until `program` asks for work."""
+
+def pairs(**fields):
+    """A request to `calibrate`, of as few pairs as it takes."""
+    return json.dumps({"pairs": [{"same": at % 2 == 0, **fields} for at in range(20)]}).encode()
+
+
+def invocation(event):
+    """What the Runtime API answers to a function that asks for work."""
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: 1\r\n"
+        f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1e3) + 20_000}\r\n"
+        "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:f\r\n"
+        f"Content-Length: {len(event)}\r\n\r\n"
+    )
+    return head.encode() + event
+
+
+def started(program, environment, event=None):
+    """Seconds until `program` asks for work; with an `event`, until it has replied to that."""
     with socket.create_server(("127.0.0.1", 0)) as server, selectors.DefaultSelector() as ready:
         server.setblocking(False)
         ready.register(server, selectors.EVENT_READ)
@@ -45,8 +69,12 @@ def started(program, environment):
                         ready.register(connection, selectors.EVENT_READ)
                         continue
                     request = key.fileobj.recv(65536)
-                    if NEXT in request:
+                    if RESPONSE in request or NEXT in request and event is None:
                         return time.perf_counter() - begin
+                    if ERROR in request:
+                        raise SystemExit(f"{program} failed: {request.decode(errors='replace')}")
+                    if NEXT in request:
+                        key.fileobj.sendall(invocation(event))
                     if REGISTER in request:
                         key.fileobj.sendall(REGISTERED)
                     elif not request:
@@ -59,7 +87,11 @@ def started(program, environment):
                 connection.close()
 
 
-def main(folder, *functions):
+def shown(seconds):
+    return f"{statistics.median(seconds) * 1e3:.1f} ({min(seconds) * 1e3:.1f})"
+
+
+def main(folder, weights, *functions):
     environment = {
         "MNEME_TABLE_NAME": "mneme",
         "AWS_REGION": "us-east-1",
@@ -83,8 +115,23 @@ def main(folder, *functions):
             begin = time.perf_counter()
             subprocess.run(["/bin/true"], check=True)
             times["nothing"].append(time.perf_counter() - begin)
-        shown = [f"{statistics.median(part) * 1e3:.1f} ({min(part) * 1e3:.1f})" for part in times.values()]
-        print(f"| {function} | {program.stat().st_size / 1e6:.1f} | " + " | ".join(shown) + " |")
+        row = " | ".join(shown(part) for part in times.values())
+        print(f"| {function} | {program.stat().st_size / 1e6:.1f} | {row} |")
+
+    program = Path(folder) / "mneme-calibrate"
+    model = {**environment, "MNEME_EMBEDDER": "minilm", "MNEME_MINILM_PATH": weights}
+    kinds = {
+        "no embedder": (environment, pairs(a=TEXT, b=TEXT, similarity=0.9)),
+        "minilm, and no text to embed": (model, pairs(a=TEXT, b=TEXT, similarity=0.9)),
+        "minilm, and one text": (model, pairs(a=TEXT, b=TEXT)),
+    }
+    times = {kind: [] for kind in kinds}
+    for _ in range(ROUNDS):
+        for kind, (variables, event) in kinds.items():
+            times[kind].append(started(program, variables, event))
+    print("\n| calibrate's first reply | ms, median (least) |\n| --- | --- |")
+    for kind, seconds in times.items():
+        print(f"| {kind} | {shown(seconds)} |")
 
 
 if __name__ == "__main__":

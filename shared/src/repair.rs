@@ -319,3 +319,27 @@ impl Cache {
         self.keep_caps(&quotas, self.config.max_entries.filter(|_| only.is_none())).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_is_told_from_what_is_being_written() {
+        let known = |generations: &[u64]| Known {
+            next_id: 1,
+            catalogs: generations
+                .iter()
+                .map(|generation| Catalog { era: Era::default(), generation: *generation, basis_parts: 1, ranges: 2 })
+                .collect(),
+            eras: vec![Era::default()],
+            last_era: Era::default(),
+            begun_before: 100,
+        };
+        assert!(!known(&[50, 200]).is_old(50), "of one of the cache's embedders");
+        assert!(known(&[200]).is_old(150), "before the newest");
+        assert!(!known(&[50]).is_old(150), "being written");
+        assert!(known(&[50]).is_old(99), "given up with its embedder");
+        assert!(known(&[]).is_old(99) && !known(&[]).is_old(100));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mneme_embed::error::chain;
 use serde::Serialize;
 
 /// What went wrong, by what the caller does next.
@@ -174,13 +175,6 @@ impl Error {
     pub fn causes(&self) -> String {
         std::error::Error::source(self).map(chain).unwrap_or_default()
     }
-}
-
-/// `error` and its causes, outermost first, in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 impl fmt::Display for Error {

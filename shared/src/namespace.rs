@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// DynamoDB's limit for a partition key, which a namespace is in both GSIs
 /// (DynamoDB Developer Guide, "Service, account, and table quotas").
@@ -13,7 +14,15 @@ const MAX_NAMESPACE_BYTES: usize = 2048;
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(String);
 
+/// The first 128 bits of a name's SHA-256: for lists of many names, which may be long.
+pub(crate) type NamespaceHash = [u8; 16];
+
 impl Namespace {
+    pub(crate) fn hash(&self) -> NamespaceHash {
+        let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
+        std::array::from_fn(|at| digest[at])
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -16,6 +16,8 @@ use crate::key::{DerivedKind, EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::packed::Catalog;
 use crate::packed::pack::Packed;
+use crate::packed::segment::ENTRIES;
+use crate::packed::thin::Ranges;
 use crate::table::counter::Counter;
 use crate::table::{Projection, pointed_entry};
 use crate::write::remove::{Reason, RowRef};
@@ -94,6 +96,8 @@ pub struct Sweep {
     pub repaired: Repaired,
     /// What was packed.
     pub packed: Packed,
+    /// What this pass has found of the ranges of ids; `None` where it did not see the whole table.
+    ranges: Option<Ranges>,
 }
 
 /// What one page of the table holds that matters here.
@@ -105,6 +109,8 @@ struct Slice {
     over: Vec<RowKey>,
     /// Items of bases and segments, with their generations.
     packed: Vec<(RowKey, u64)>,
+    /// Segments, and how many entries they have.
+    segments: Vec<(RowKey, u64)>,
     /// Items of one embedder alone, with its era.
     of_era: Vec<(RowKey, Era)>,
 }
@@ -163,6 +169,7 @@ impl Sweep {
                 }
                 _ => {
                     slice.packed.extend(key.generation().map(|generation| (key, generation)));
+                    slice.segments.extend(number(item, ENTRIES).map(|entries| (key, entries)));
                     slice.of_era.extend(key.era().map(|era| (key, era)));
                 }
             }
@@ -186,13 +193,14 @@ impl Cache {
     /// Goes through the table from `at` on, then to the caps, then to what can be packed, until the end or until the
     /// deadline is near, and returns where to go on: removes expired entries, gives every live entry its pointer, removes
     /// duplicates and what leads nowhere, and moves the counter past every id in use. A pass over one namespace packs
-    /// nothing.
+    /// nothing, and only one that goes through the whole table in one call thins out what is packed.
     ///
-    /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers; as [`Cache::pack`].
+    /// Reads: Scan pages and, for each, the pointers of its entries and the entries of its pointers; as [`Cache::thin`] and [`Cache::pack`].
     /// Errors: `StoreBackendError`; what was set right until then stays so.
     pub async fn sweep(&self, sweep: &mut Sweep, at: Cursor) -> Result<Option<Cursor>, Error> {
         let mut at = at;
         let known = self.known().await?;
+        sweep.ranges = (at == Cursor::Start && sweep.only.is_none()).then(Ranges::default);
         while !matches!(at, Cursor::Caps | Cursor::Pack) {
             let page = self.table.scan_page((0, 1), at.after(), Projection::Census).await?;
             let slice = sweep.slice(&page.items, self.now_secs());
@@ -214,7 +222,14 @@ impl Cache {
         if sweep.only.is_some() {
             return Ok(None);
         }
-        sweep.packed = self.pack(self.deadline.checked_sub(MARGIN).unwrap_or(self.deadline)).await?;
+        let until = self.deadline.checked_sub(MARGIN).unwrap_or(self.deadline);
+        let serving = self.counter().await?.active();
+        let catalog = known.catalogs.iter().find(|catalog| catalog.era == serving.era);
+        let ranges_thinned = match (sweep.ranges.take(), catalog) {
+            (Some(ranges), Some(catalog)) => self.thin(&serving, catalog, &ranges, until).await?,
+            _ => 0,
+        };
+        sweep.packed = Packed { ranges_thinned, ..self.pack(until).await? };
         Ok(sweep.packed.unfinished.then_some(Cursor::Pack))
     }
 
@@ -244,6 +259,10 @@ impl Cache {
             sweep.repaired.counter_moved |= self.table.move_counter_past(slice.highest).await?;
         }
         self.set_pointers(sweep, &live).await?;
+        if let Some(ranges) = &mut sweep.ranges {
+            live.iter().for_each(|row| ranges.add_entry(row.id));
+            slice.segments.iter().for_each(|(key, entries)| ranges.add_segment(*key, *entries));
+        }
         if self.config.max_entries.is_some() {
             for namespace in live.iter().map(|row| &row.namespace).collect::<BTreeSet<_>>() {
                 self.enter(namespace).await?;
@@ -323,6 +342,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::emptied::Emptied;
 
     #[test]
     fn what_was_given_up_is_told_from_what_is_being_written() {
@@ -330,7 +350,13 @@ mod tests {
             next_id: 1,
             catalogs: generations
                 .iter()
-                .map(|generation| Catalog { era: Era::default(), generation: *generation, basis_parts: 1, ranges: 2 })
+                .map(|generation| Catalog {
+                    era: Era::default(),
+                    generation: *generation,
+                    basis_parts: 1,
+                    ranges: 2,
+                    emptied: Emptied::default(),
+                })
                 .collect(),
             eras: vec![Era::default()],
             last_era: Era::default(),

@@ -1,8 +1,13 @@
 //! Packed segments: what a new instance of `lookup` reads, and that they change no answer.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_tests::Stack;
+use mneme_tests::proxy::Call;
+use mneme_tests::stack::Item;
+use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
 /// Of the vectors, enough for codes.
@@ -24,6 +29,14 @@ fn vector(number: u64) -> Vec<f32> {
     (0..DIM).map(|at| rng.f32() - 0.5 + if near { 4.0 * ((at % 7) as f32 - 3.0) } else { 0.0 }).collect()
 }
 
+/// Stores what `entry` makes of each of `numbers`.
+async fn put_all(stack: &Stack, numbers: std::ops::Range<u64>, entry: impl Fn(u64) -> Value) {
+    for some in numbers.collect::<Vec<u64>>().chunks(100) {
+        let entries: Vec<Value> = some.iter().map(|number| entry(*number)).collect();
+        stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn segments_tell_numbers_apart() {
     let stack = Stack::with(&[("MNEME_GUARD", "on")]).await;
@@ -35,10 +48,7 @@ async fn segments_tell_numbers_apart() {
         let query = format!("Track order {number}");
         json!({"query": query, "response": query, "embedding": vector(number)})
     };
-    for some in (1..2100).collect::<Vec<u64>>().chunks(100) {
-        let entries: Vec<Value> = some.iter().map(|number| entry(*number)).collect();
-        stack.invoke("put", json!({"entries": entries})).await.unwrap();
-    }
+    put_all(&stack, 1..2100, entry).await;
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!(reply["ranges_packed"], 2, "{reply}");
     let new = Stack::beside(&stack, &[("MNEME_GUARD", "on")]).await;
@@ -47,6 +57,26 @@ async fn segments_tell_numbers_apart() {
         let hit = new.lookup(asked).await;
         assert_eq!(hit["response"], format!("Track order {number}"), "{hit}");
     }
+}
+
+#[tokio::test]
+async fn many_long_names_are_packed_too() {
+    let stack = Stack::start().await;
+    let namespace = |number: u64| format!("{number}{}", "n".repeat(1500));
+    let entry = |number: u64| {
+        json!({
+            "query": number.to_string(), "response": number.to_string(), "namespace": namespace(number),
+            "embedding": vector(number),
+        })
+    };
+    put_all(&stack, 1..2100, entry).await;
+    assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["ranges_packed"], 2);
+    let new = Stack::beside(&stack, &[]).await;
+    for number in [3, 1500, 2090] {
+        let asked = json!({"query": "another", "namespace": namespace(number), "embedding": vector(number)});
+        assert_eq!(new.lookup(asked).await["response"], number.to_string());
+    }
+    assert_eq!(scans(&new), 0);
 }
 
 /// What parts the cache for every fifth number.
@@ -63,10 +93,7 @@ async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
             "embedding": vector(number), "context": context(number),
         })
     };
-    for some in numbers.collect::<Vec<u64>>().chunks(100) {
-        let entries: Vec<Value> = some.iter().map(|number| entry(*number)).collect();
-        stack.invoke("put", json!({"entries": entries})).await.unwrap();
-    }
+    put_all(stack, numbers, entry).await;
 }
 
 /// Answers to questions near the stored ones, in both namespaces, with the context that they were stored with, and with another.
@@ -181,8 +208,141 @@ async fn an_instance_that_lags_far_behind_catches_up_by_segments() {
     new.proxy.take_calls();
     let expected = answers(&stack).await;
     assert_eq!(answers(&new).await, expected);
-    let keys =
-        |call: &mneme_tests::proxy::Call| call.request["RequestItems"]["mneme"]["Keys"].as_array().map_or(0, Vec::len);
-    let read: usize = new.proxy.take_calls().iter().map(keys).sum();
+    let read = keys_read(&new);
     assert!(read < 1200, "{read} keys, of 2000 entries");
+}
+
+/// The response to a question near `number`'s entry.
+async fn answer(stack: &Stack, number: u64) -> Value {
+    let mut near = vector(number);
+    near[0] += 0.01;
+    let namespace = if number.is_multiple_of(3) { "other" } else { "default" };
+    let question = json!({
+        "query": format!("like {number}"), "namespace": namespace, "context": context(number), "embedding": near,
+        "threshold": 0.99,
+    });
+    stack.lookup(question).await["response"].take()
+}
+
+/// How many keys an instance asked for.
+fn keys_read(stack: &Stack) -> usize {
+    let keys = |call: &Call| call.request["RequestItems"]["mneme"]["Keys"].as_array().map_or(0, Vec::len);
+    stack.proxy.take_calls().iter().map(keys).sum()
+}
+
+#[tokio::test]
+async fn what_is_packed_shrinks_with_the_entries() {
+    let stack = Stack::start().await;
+    store(&stack, 1..4101).await;
+    assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["ranges_packed"], 4);
+    let segments = derived(&stack, SEGMENT).await;
+    // Nothing is left of the first range, little of the second, most of the third; the fourth's segment is lost.
+    let is_gone = |id: u64| id <= 1024 || (id <= 2048 && id % 10 != 1) || (id <= 3072 && id % 10 == 2);
+    for id in (1..=3072).filter(|id| is_gone(*id)) {
+        stack.delete_item(id.into()).await;
+    }
+    // The highest generation and number has the lowest key.
+    stack.delete_item(*segments.first().unwrap()).await;
+    let vacuum = async || stack.invoke("vacuum", json!({})).await.unwrap();
+    // Segments of the first range, removed, of the second, packed anew, and of the fourth, made.
+    assert_eq!(vacuum().await["ranges_thinned"], 3);
+    assert_eq!(vacuum().await["ranges_thinned"], 0);
+    assert_eq!(derived(&stack, SEGMENT).await, segments[..3]);
+    let entries =
+        |rows: &BTreeMap<i128, Item>, key: i128| rows[&key]["entries"].as_n().unwrap().parse::<usize>().unwrap();
+    let rows = stack.rows().await;
+    assert_eq!([0, 1, 2].map(|at| entries(&rows, segments[at])), [1024, 1024, 102]);
+
+    let new = Stack::beside(&stack, &[]).await;
+    for number in [10, 1101, 1102, 2051, 2052, 3100, 4000] {
+        let expected = if is_gone(number) { Value::Null } else { json!(number.to_string()) };
+        assert_eq!(answer(&new, number).await, expected, "{number}");
+    }
+    let operations = new.proxy.take_calls();
+    assert!(!operations.iter().any(|call| call.operation == "Scan"));
+    let asked: Vec<_> =
+        operations.iter().map(|call| call.request["RequestItems"]["mneme"]["Keys"].to_string()).collect();
+    assert!(
+        !asked.iter().any(|keys| keys.contains(&format!("\"{}\"", segments[3]))),
+        "the first segment was asked for"
+    );
+
+    // A basis that is learned anew packs what there is, and none of what is not.
+    for key in derived(&stack, BASIS).await {
+        stack.delete_item(key).await;
+    }
+    let reply = vacuum().await;
+    assert_eq!((&reply["ranges_packed"], &reply["basis_learned"]), (&json!(3), &json!(true)), "{reply}");
+    vacuum().await;
+    assert_eq!(derived(&stack, SEGMENT).await.len(), 3);
+    let new = Stack::beside(&stack, &[]).await;
+    for number in [1101, 2051, 3100, 4000] {
+        assert_eq!(answer(&new, number).await, number.to_string());
+    }
+    // Entries that come back under their old ids, as from a backup, are packed again.
+    let mut back = rows[&3100].clone();
+    back.insert("id".to_owned(), AttributeValue::N("10".to_owned()));
+    stack.delete_item(3100).await;
+    stack.put_item(back).await;
+    assert_eq!(vacuum().await["ranges_thinned"], 1);
+    let new = Stack::beside(&stack, &[]).await;
+    assert_eq!(answer(&new, 3100).await, "3100");
+}
+
+#[tokio::test]
+async fn a_put_packs_what_another_one_missed() {
+    let stack = Stack::start().await;
+    store(&stack, 1..2101).await;
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    // The put that fills the third range does not come to pack it.
+    store(&stack, 2101..3072).await;
+    stack.proxy.spoil_nth("GetItem", 1, Fault::Refused("AccessDeniedException"));
+    store(&stack, 3072..3073).await;
+    assert_eq!(derived(&stack, SEGMENT).await.len(), 2);
+    store(&stack, 3073..4097).await;
+    assert_eq!(derived(&stack, SEGMENT).await.len(), 4);
+}
+
+#[tokio::test]
+async fn entries_that_are_gone_hide_none_behind_them() {
+    let stack = Stack::start().await;
+    let alike: Vec<f32> = (0..DIM).map(|at| (at % 5) as f32 - 2.0).collect();
+    let mut less = alike.clone();
+    less[0] += 0.5;
+    let entry = |number: u64| {
+        let embedding = match number {
+            1..=900 => alike.clone(),
+            901 => less.clone(),
+            _ => vector(number),
+        };
+        json!({"query": number.to_string(), "response": number.to_string(), "embedding": embedding})
+    };
+    put_all(&stack, 1..2101, entry).await;
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    for id in 1..=900 {
+        stack.delete_item(id).await;
+    }
+    let new = Stack::beside(&stack, &[]).await;
+    let question = json!({"query": "another", "embedding": alike});
+    assert_eq!(new.lookup(question.clone()).await["response"], "901");
+    new.proxy.take_calls();
+    assert_eq!(new.lookup(question).await["response"], "901");
+    assert!(keys_read(&new) < 10, "what is gone is asked for once");
+}
+
+#[tokio::test]
+async fn a_first_reading_that_is_cut_off_leaves_nothing_half_read() {
+    let stack = Stack::start().await;
+    store(&stack, 1..2101).await;
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    let hasty = Stack::hasty(&stack, Duration::from_secs(4)).await;
+    // One namespace is held, and so is the basis.
+    assert_eq!(answer(&hasty, 3).await, "3");
+    // The counter comes, and the segments of the other one do not.
+    (1..8).for_each(|nth| hasty.proxy.spoil_nth("BatchGetItem", nth, Fault::Late(Duration::from_secs(9))));
+    let question = json!({"query": "like 10", "embedding": vector(10), "context": context(10), "threshold": 0.99});
+    let cut = hasty.invoke("lookup", question).await;
+    assert!(cut.is_err(), "{cut:?}");
+    hasty.proxy.spoil_nothing();
+    assert_eq!(answer(&hasty, 10).await, "10");
 }

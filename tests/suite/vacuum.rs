@@ -17,7 +17,7 @@ async fn a_table_in_order_is_left_alone() {
     let before = stack.rows().await;
     let expected = json!({
         "expired": 0, "evicted": 0, "examined": 2, "pointers_set": 0, "derived_removed": 0, "duplicates": 0,
-        "counter_moved": false, "ranges_packed": 0, "basis_learned": false, "cursor": null,
+        "counter_moved": false, "ranges_packed": 0, "ranges_thinned": 0, "basis_learned": false, "cursor": null,
     });
     let (status, reply) = stack.http(reqwest::Method::POST, "/v1/vacuum", None).await;
     assert_eq!((status, &reply), (200, &expected));
@@ -62,7 +62,7 @@ async fn dangling_pointers_duplicates_and_a_counter_left_behind_are_mended() {
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     let expected = json!({
         "expired": 0, "evicted": 0, "examined": 4, "pointers_set": 0, "derived_removed": 1, "duplicates": 3,
-        "counter_moved": true, "ranges_packed": 0, "basis_learned": false, "cursor": null,
+        "counter_moved": true, "ranges_packed": 0, "ranges_thinned": 0, "basis_learned": false, "cursor": null,
     });
     assert_eq!(reply, expected);
     assert_eq!(stack.entry_ids().await, [1]);

@@ -29,10 +29,13 @@ use crate::{Layer, MissReason};
 const CANDIDATES: usize = 3;
 /// The most candidates that one round reads.
 const MOST_CANDIDATES: usize = 96;
-/// The most candidates that a question reads. Where codes tell so little that more may be close enough, or where more than these
-/// are close and contradict the question in what only their rows show, the best of these answers, so that no question costs
+/// The most entries that a question is compared with. Where codes tell so little that more may be close enough, or where more than
+/// these are close and contradict the question in what only their rows show, the best of these answers, so that no question costs
 /// much more than others.
 const MOST_READ: usize = 300;
+/// The most candidates that it asks for, with those that turn out to be gone or expired: so many may stand before one that lives.
+/// What is gone is forgotten, and asked for by no other question to this instance.
+const MOST_ASKED_FOR: usize = 1000;
 
 /// A question, ready to be looked for.
 #[derive(Debug)]
@@ -405,6 +408,7 @@ impl View {
         }
         let mut ids = std::mem::take(&mut suggested.first);
         let mut judged: Vec<Judged> = Vec::new();
+        let mut compared = 0;
         let mut seen = HashSet::new();
         let mut count = CANDIDATES;
         while !ids.is_empty() {
@@ -417,9 +421,13 @@ impl View {
                 let Some(entry) = rows.entry(id) else { continue };
                 // Its vector is of another embedder, which may have become the active one since the counter was read.
                 *vanished |= entry.vector(serving).is_none();
+                compared += usize::from(!entry.is_expired(asked.now_secs));
                 judged.extend(Judged::of(entry, asked, (embedding, &*serving), guard, &cache.config));
             }
-            count = (count * 2).min(MOST_CANDIDATES).min(MOST_READ - seen.len().min(MOST_READ));
+            count = (count * 2)
+                .min(MOST_CANDIDATES)
+                .min(MOST_READ.saturating_sub(compared))
+                .min(MOST_ASKED_FOR.saturating_sub(seen.len()));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
             ids = suggested.next(count, best, |candidate| guard == Guard::Off || self.may_answer(asked, candidate));
         }

@@ -19,12 +19,13 @@ pub(super) fn passed_on() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Sees to it that the functions find the weights, where their embedder is `minilm` and nothing says where they are.
+/// Sees to it that the functions find the weights, where `minilm` is an embedder of theirs and nothing says where they are.
 ///
 /// # Errors
 /// They are not there and cannot be fetched.
 pub(super) fn provide_weights(env: &mut BTreeMap<String, String>) -> Result<(), WeightsError> {
-    if env.get("MNEME_EMBEDDER").is_some_and(|embedder| embedder == "minilm") && !env.contains_key(WEIGHTS) {
+    let embedders = ["MNEME_EMBEDDER", "MNEME_EMBEDDER_NEXT"].map(|name| env.get(name));
+    if embedders.into_iter().flatten().any(|embedder| embedder == "minilm") && !env.contains_key(WEIGHTS) {
         env.insert(WEIGHTS.to_owned(), fetch_weights()?.display().to_string());
     }
     Ok(())

@@ -156,7 +156,7 @@ impl EmbedError {
 }
 
 /// `error` and its causes, outermost first, in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let texts: Vec<String> =
         std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
     texts.join(": ")

@@ -10,7 +10,7 @@ use crate::signature::Signature;
 use crate::token::{Kind, Role, Token};
 
 /// The version of the format and of what the tokens mean: raised when the same text would give other tokens.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 10;
 const TOKEN_BYTES: usize = 9;
 

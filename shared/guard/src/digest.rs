@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use crate::codec;
 use crate::signature::Signature;
 use crate::token::{Kind, Token};
 
@@ -15,6 +16,9 @@ const HASH_BITS: u32 = 28;
 impl ExactDigest {
     /// The most numbers and identifiers that are counted.
     const MOST: usize = (1 << (u32::BITS - HASH_BITS)) - 1;
+
+    /// Changes with what a question's numbers and identifiers are: digests of another version are not to be compared with these.
+    pub const VERSION: u8 = codec::VERSION;
 
     /// The digest of a question; `None` without a number or an identifier, and for one with too many.
     pub(crate) fn of(signature: &Signature) -> Option<Self> {

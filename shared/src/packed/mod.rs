@@ -2,24 +2,33 @@
 //! 1,024 entries with one key, and no scan.
 //!
 //! Ids are a log and an embedder's vector of an id does not change, so what was packed stays right for ever; an entry that was deleted
-//! since is found gone when it is re-read before it is served. `vacuum` learns the basis that the codes stand on and packs
-//! what is not packed yet; a put that fills a range packs it. Whoever finds a segment missing or torn reads the rows.
+//! since is found gone when it is re-read before it is served. `vacuum` learns the basis that the codes stand on, packs
+//! what is not packed yet and what much is gone of, and removes what all is gone of; a put that fills a range packs it. Whoever
+//! finds a segment missing or torn reads the rows.
 //!
 //! - `segment`: what a segment's item holds.
+//! - [`emptied`]: which ranges hold nothing any more.
 //! - [`pack`]: learning and writing.
+//! - `thin`: packing anew, and removing.
 
+pub mod emptied;
 pub mod pack;
 pub(crate) mod segment;
+pub(crate) mod thin;
 
 use crate::embedders::Era;
 use crate::entry::{Item, number};
 use crate::key::RowKey;
+use emptied::Emptied;
+
+/// The attribute of a catalog that holds [`Catalog::emptied`]; absent where that is none.
+pub(crate) const EMPTIED: &str = "emptied";
 
 /// How many ids a segment covers.
 pub const RANGE_IDS: u64 = 1024;
 
 /// Which segments of one embedder's vectors there are: a derived item, without which there are none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
     /// Whose vectors they are.
     pub era: Era,
@@ -29,6 +38,8 @@ pub struct Catalog {
     pub basis_parts: u64,
     /// How many ranges are packed, from the first on: the ids up to `ranges × RANGE_IDS`.
     pub ranges: u64,
+    /// Which of them have no segment, for they hold no entry.
+    pub emptied: Emptied,
 }
 
 impl Catalog {
@@ -38,6 +49,11 @@ impl Catalog {
             generation: number(item, "generation")?,
             basis_parts: number(item, "basis_parts")?,
             ranges: number(item, "ranges")?,
+            emptied: item
+                .get(EMPTIED)
+                .and_then(|bytes| bytes.as_b().ok())
+                .map(|bytes| Emptied::from_bytes(bytes.as_ref()))
+                .unwrap_or_default(),
         })
     }
 

@@ -6,6 +6,7 @@ use mneme_search::{Basis, DIMS, Index};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::emptied::Emptied;
 use super::segment::{Fact, Segment};
 use super::{Catalog, RANGE_IDS, ids_of};
 use crate::cache::Cache;
@@ -14,7 +15,7 @@ use crate::embedding::Embedding;
 use crate::entry::{Item, exact_digest};
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
+use crate::namespace::NamespaceHash;
 use crate::question::Partition;
 use crate::table::{Projection, Rows};
 use crate::write::remove::RowRef;
@@ -33,6 +34,8 @@ const DRIFT_RANGES: u64 = 4;
 pub struct Packed {
     /// Ranges packed by this call.
     pub ranges_packed: u64,
+    /// Segments of ranges packed before that were removed, for nothing is left of them, or packed anew, for much is gone.
+    pub ranges_thinned: u64,
     /// Whether a basis was learned.
     pub basis_learned: bool,
     /// Whether there is more to pack.
@@ -82,22 +85,26 @@ impl Cache {
                 packed.unfinished = true;
                 break;
             }
+            let is_empty = catalog.emptied.contains(catalog.ranges);
             if !self.pack_next(serving, &mut catalog, &basis).await? {
                 // Another instance packs, too.
                 break;
             }
-            packed.ranges_packed += 1;
+            packed.ranges_packed += u64::from(!is_empty);
         }
         Ok(packed)
     }
 
-    /// What the put does that filled range `number`: packs the active embedder's vectors, if it is the next one.
+    /// What the put does that filled range `number`: packs the active embedder's vectors of it. Where earlier ranges were missed, of
+    /// the first two that are not packed, so that each put that fills one makes up for another.
     ///
-    /// Reads: the counter, the catalog, the basis, the range's rows. Writes: as [`Cache::pack`].
+    /// Reads: the counter, the catalog, the basis, the ranges' rows. Writes: as [`Cache::pack`].
     pub async fn pack_range(&self, number: u64) -> Result<(), Error> {
         let serving = self.counter().await?.active();
-        if let Some(mut catalog) = self.table.catalog(serving.era).await?.filter(|catalog| catalog.ranges == number)
+        if let Some(mut catalog) = self.table.catalog(serving.era).await?.filter(|catalog| catalog.ranges <= number)
             && let Some(basis) = self.basis(&catalog).await?
+            && self.pack_next(&serving, &mut catalog, &basis).await?
+            && catalog.ranges <= number
         {
             self.pack_next(&serving, &mut catalog, &basis).await?;
         }
@@ -111,25 +118,41 @@ impl Cache {
         Ok(basis.inspect_err(|error| tracing::warn!(%error, "the basis in the table is of no use")).ok().map(Arc::new))
     }
 
-    /// Packs the range after those of `catalog`, and counts it. False when another instance has done so.
+    /// Packs the range after those of `catalog`, unless it is one that holds nothing, and counts it and those after it that hold
+    /// nothing. False when another instance has done so.
     async fn pack_next(&self, serving: &Serving, catalog: &mut Catalog, basis: &Arc<Basis>) -> Result<bool, Error> {
         let number = catalog.ranges;
+        if !catalog.emptied.contains(number) {
+            self.put_segment(serving, catalog.generation, number, basis).await?;
+        }
+        let next = catalog.emptied.first_outside(number + 1);
+        if !self.table.count_ranges(catalog, next).await? {
+            return Ok(false);
+        }
+        catalog.ranges = next;
+        Ok(true)
+    }
+
+    /// Packs range `number` on the `basis` of `generation`. Reads: its rows. Writes: its segment, over the one that is there.
+    pub(super) async fn put_segment(
+        &self,
+        serving: &Serving,
+        generation: u64,
+        number: u64,
+        basis: &Arc<Basis>,
+    ) -> Result<(), Error> {
         let ids = ids_of(number).filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(ids, Projection::Vectors).await?;
         let segment = segment_of(&rows, number, serving, basis)?;
-        let key = RowKey::segment(catalog.generation, number);
-        self.table.put_derived(segment.to_item(key, number)).await?;
-        if !self.table.count_range(catalog).await? {
-            return Ok(false);
-        }
-        catalog.ranges += 1;
-        Ok(true)
+        self.table.put_derived(segment.to_item(RowKey::segment(generation, number), number)).await
     }
 
     /// Learns a basis from a sample of the entries below `next_id`, and begins a catalog on it. `None` when there are too few
     /// vectors, or another instance has begun one.
     async fn learn(&self, serving: &Serving, dim: usize, next_id: u64) -> Result<Option<(Catalog, Arc<Basis>)>, Error> {
-        let sample = fastrand::choose_multiple(1..next_id, SAMPLE_ROWS);
+        let emptied = self.emptied_ranges(serving).await?;
+        let ids = (1..next_id).filter(|id| !emptied.contains((id - 1) / RANGE_IDS));
+        let sample = fastrand::choose_multiple(ids, SAMPLE_ROWS);
         let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
         let rows = self.table.batch_get(keys, Projection::Vectors).await?;
         let vectors: Vec<Embedding> = rows.iter().filter_map(|(_, item)| vector(item, serving, dim)).collect();
@@ -143,10 +166,21 @@ impl Cache {
         // Above every generation before, so that no key of theirs is ever used again.
         let generation = u64::try_from(self.clock.now_ms()).unwrap_or(0);
         let basis_parts = self.table.put_basis(generation, &basis.to_bytes()).await?;
-        let catalog = Catalog { era: serving.era, generation, basis_parts, ranges: 0 };
+        let catalog = Catalog { era: serving.era, generation, basis_parts, ranges: 0, emptied };
         let seen = self.table.catalog(serving.era).await?;
         let replaced = self.table.replace_catalog(seen.as_ref(), &catalog).await?;
         Ok(replaced.then_some((catalog, basis)))
+    }
+
+    /// The ranges that hold nothing, as far as is known: what embedder a catalog is of makes no difference to that.
+    /// Reads: the counter and up to two catalogs.
+    async fn emptied_ranges(&self, serving: &Serving) -> Result<Emptied, Error> {
+        for era in [serving.era, self.counter().await?.active().era] {
+            if let Some(catalog) = self.table.catalog(era).await? {
+                return Ok(catalog.emptied);
+            }
+        }
+        Ok(Emptied::default())
     }
 
     /// Whether the entries packed last fit the basis so badly that another one would be better. Reads: some segments.
@@ -178,7 +212,7 @@ fn segment_of(rows: &Rows, number: u64, serving: &Serving, basis: &Arc<Basis>) -
         rows.iter().filter_map(|(_, item)| Some((RowRef::from_item(item)?, item))).collect();
     entries.sort_unstable_by_key(|(row, _)| row.id);
     for (row, item) in entries {
-        let group = position(&mut segment.groups, (row.namespace, Partition::in_row(item)));
+        let group = position(&mut segment.groups, (row.namespace.hash(), Partition::in_row(item)));
         let digest = exact_digest(item);
         segment.facts.push(Fact { id: row.id.get(), group, prefix: row.query_hash.prefix(), digest });
         if let Some(vector) = vector(item, serving, basis.dim()) {
@@ -190,7 +224,7 @@ fn segment_of(rows: &Rows, number: u64, serving: &Serving, basis: &Arc<Basis>) -
 }
 
 /// Where `group` stands in `groups`, which get it if they lack it. A range has fewer groups than a u16 has values.
-fn position(groups: &mut Vec<(Namespace, Option<Partition>)>, group: (Namespace, Option<Partition>)) -> u16 {
+fn position(groups: &mut Vec<(NamespaceHash, Option<Partition>)>, group: (NamespaceHash, Option<Partition>)) -> u16 {
     let at = groups.iter().position(|other| *other == group).unwrap_or_else(|| {
         groups.push(group);
         groups.len() - 1

@@ -6,19 +6,25 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_guard::ExactDigest;
 
 use super::ids_of;
-use crate::entry::Item;
+use crate::entry::{self, Item};
 use crate::key::RowKey;
-use crate::namespace::Namespace;
+use crate::namespace::NamespaceHash;
 use crate::question::Partition;
 
 /// Bytes of one entry's facts: its place in the range, its group's place in the lists, its query hash's first 32 bits.
 const FACT_BYTES: usize = 2 + 2 + 4;
 
+/// The attribute that says how many entries a segment has, so that a pass through the table need not read the rest of it.
+pub(crate) const ENTRIES: &str = "entries";
+
+/// The attribute that says which version the digests are of; those of another one are passed over.
+const DIGESTS_VERSION: &str = "digests_version";
+
 /// Bytes of one entry's digest; 0: it has none.
 const DIGEST_BYTES: usize = 4;
 
-/// Bytes of one group: its namespace's place in the list, whether it has a partition, and which.
-const GROUP_BYTES: usize = 2 + 1 + 32;
+/// Bytes of one group: its namespace's hash, whether it has a partition, and which.
+const GROUP_BYTES: usize = 16 + 1 + 32;
 
 /// What is known of an entry beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +38,11 @@ pub(crate) struct Fact {
     pub(crate) digest: Option<ExactDigest>,
 }
 
-/// One range of ids. At 1,024 ids an item of up to 190 KB, and each namespace's name once. Where the names are so many and so long
-/// that they pass DynamoDB's 400 KB, the range cannot be packed, and no later one is.
+/// One range of ids. At 1,024 ids an item of up to 190 KB, and 49 bytes for each group: at most 240 KB.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Segment {
     /// Whose entries are in it.
-    pub(crate) groups: Vec<(Namespace, Option<Partition>)>,
+    pub(crate) groups: Vec<(NamespaceHash, Option<Partition>)>,
     /// Of every entry, ascending by id.
     pub(crate) facts: Vec<Fact>,
     /// The codes, as `mneme_search` packs them; `None` where no entry has a vector.
@@ -56,23 +61,19 @@ impl Segment {
             facts.extend_from_slice(&fact.prefix.to_le_bytes());
             digests.extend_from_slice(&fact.digest.map_or(0, ExactDigest::to_bits).to_le_bytes());
         }
-        let mut names: Vec<&Namespace> = self.groups.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.dedup();
         let mut groups = Vec::with_capacity(self.groups.len() * GROUP_BYTES);
-        for (name, partition) in &self.groups {
-            let name = names.binary_search(&name).unwrap_or_default() as u16;
-            groups.extend_from_slice(&name.to_le_bytes());
+        for (namespace, partition) in &self.groups {
+            groups.extend_from_slice(namespace);
             groups.push(u8::from(partition.is_some()));
             groups.extend_from_slice(&partition.map_or([0; 32], |partition| *partition.as_bytes()));
         }
-        let names = names.into_iter().map(|name| AttributeValue::S(name.to_string())).collect();
         let mut item = Item::from([
             ("id".to_owned(), key.attribute()),
-            ("namespaces".to_owned(), AttributeValue::L(names)),
+            (ENTRIES.to_owned(), AttributeValue::N(self.facts.len().to_string())),
             ("groups".to_owned(), AttributeValue::B(Blob::new(groups))),
             ("facts".to_owned(), AttributeValue::B(Blob::new(facts))),
             ("digests".to_owned(), AttributeValue::B(Blob::new(digests))),
+            (DIGESTS_VERSION.to_owned(), AttributeValue::N(ExactDigest::VERSION.to_string())),
         ]);
         if let Some(codes) = &self.codes {
             item.insert("codes".to_owned(), AttributeValue::B(Blob::new(codes.clone())));
@@ -83,14 +84,11 @@ impl Segment {
     /// The segment in `item`, of range `number`; `None` where it is none that was packed.
     pub(crate) fn from_item(item: &Item, number: u64) -> Option<Self> {
         let ids = ids_of(number);
-        let names = item.get("namespaces")?.as_l().ok()?;
-        let names: Vec<Namespace> =
-            names.iter().map(|name| name.as_s().ok().cloned().map(Namespace::from_row)).collect::<Option<_>>()?;
         let (groups, none) = item.get("groups")?.as_b().ok()?.as_ref().as_chunks::<GROUP_BYTES>();
         let group = |bytes: &[u8; GROUP_BYTES]| {
-            let [a, b, is_some, partition @ ..] = bytes;
-            let name = names.get(usize::from(u16::from_le_bytes([*a, *b])))?.clone();
-            Some((name, Partition::from_bytes(partition).filter(|_| *is_some != 0)))
+            let (namespace, rest) = bytes.split_first_chunk::<16>()?;
+            let (is_some, partition) = rest.split_first()?;
+            Some((*namespace, Partition::from_bytes(partition).filter(|_| *is_some != 0)))
         };
         let groups: Vec<_> = groups.iter().map(group).collect::<Option<_>>()?;
         let (facts, rest) = item.get("facts")?.as_b().ok()?.as_ref().as_chunks::<FACT_BYTES>();
@@ -98,9 +96,10 @@ impl Segment {
         if digests.len() != facts.len() || !odd.is_empty() {
             return None;
         }
+        let knows_digests = entry::number(item, DIGESTS_VERSION) == Some(ExactDigest::VERSION);
         let fact = |(bytes, digest): (&[u8; FACT_BYTES], &[u8; DIGEST_BYTES])| {
             let [a, b, c, d, prefix @ ..] = *bytes;
-            let digest = ExactDigest::from_bits(u32::from_le_bytes(*digest));
+            let digest = ExactDigest::from_bits(u32::from_le_bytes(*digest)).filter(|_| knows_digests);
             let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
             let group = u16::from_le_bytes([c, d]);
             let known = ids.contains(&id) && usize::from(group) < groups.len();
@@ -125,7 +124,7 @@ mod tests {
         #[test]
         fn any_segment_reads_back(
             number in 0u64..1 << 40,
-            groups in prop::collection::vec(("[a-z]{1,9}", prop::option::of(any::<[u8; 32]>())), 1..5),
+            groups in prop::collection::vec((any::<[u8; 16]>(), prop::option::of(any::<[u8; 32]>())), 1..5),
             rows in prop::collection::btree_map(0u64..1024, any::<(u16, u32, u32)>(), 0..50),
             codes in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
         ) {
@@ -134,8 +133,8 @@ mod tests {
                 let digest = ExactDigest::from_bits(digest);
                 Fact { id: first + offset, group: group % groups.len() as u16, prefix, digest }
             };
-            let group = |(name, partition): &(String, Option<[u8; 32]>)| {
-                (Namespace::from_row(name.clone()), partition.and_then(|bytes| Partition::from_bytes(&bytes)))
+            let group = |(namespace, partition): &([u8; 16], Option<[u8; 32]>)| {
+                (*namespace, partition.and_then(|bytes| Partition::from_bytes(&bytes)))
             };
             let segment = Segment {
                 groups: groups.iter().map(group).collect(),
@@ -143,10 +142,15 @@ mod tests {
                 codes,
             };
             let mut item = segment.to_item(RowKey::segment(7, number), number);
-            prop_assert_eq!(Segment::from_item(&item, number), Some(segment));
+            prop_assert_eq!(Segment::from_item(&item, number), Some(segment.clone()));
             let whole = item.clone();
             item.insert("facts".to_owned(), AttributeValue::B(Blob::new([255; FACT_BYTES])));
             prop_assert_eq!(Segment::from_item(&item, number), None);
+            item = whole.clone();
+            item.insert(DIGESTS_VERSION.to_owned(), AttributeValue::N("0".to_owned()));
+            let read = Segment::from_item(&item, number).unwrap();
+            prop_assert!(read.facts.iter().all(|fact| fact.digest.is_none()));
+            prop_assert_eq!(read.codes, segment.codes);
             item = whole;
             item.insert("digests".to_owned(), AttributeValue::B(Blob::new([0; 51 * DIGEST_BYTES])));
             prop_assert_eq!(Segment::from_item(&item, number), None);

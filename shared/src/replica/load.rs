@@ -1,6 +1,6 @@
 //! Reading what the replica lacks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -11,7 +11,7 @@ use crate::embedders::Serving;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, NamespaceHash};
 use crate::packed::segment::Segment;
 use crate::packed::{Catalog, RANGE_IDS, ids_of};
 use crate::table::Projection;
@@ -51,7 +51,7 @@ impl Replica {
             && let Some(catalog) = cache.table.catalog(serving.era).await?.filter(|catalog| self.knows(catalog))
         {
             let packed = ranges.start..ranges.end.min(catalog.ranges);
-            let missing = self.load_segments(cache, &catalog, packed.clone(), None).await?;
+            let missing = self.load_segments(cache, &catalog, packed.clone()).await?;
             ids.retain(|id| !packed.contains(&((id - 1) / RANGE_IDS)) || missing.contains(&((id - 1) / RANGE_IDS)));
         }
         let mut incomplete = false;
@@ -61,6 +61,8 @@ impl Replica {
             rows.iter().for_each(|(_, item)| self.take_in(item));
             incomplete |= rows.missing_entries().next().is_some();
             self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
+            // What is in stays in, should the time be up before the rest is.
+            self.next_id = some.last().map_or(self.next_id, |last| last + 1);
         }
         Ok(incomplete)
     }
@@ -92,11 +94,11 @@ impl Replica {
             && counter.next_id.saturating_sub(catalog.next_id()) < SCAN_INSTEAD
             && self.fetch_basis(cache, &catalog, dim).await?
         {
-            let read = self.read_packed(cache, counter, namespace, &catalog).await;
-            if read.is_err() {
-                self.spaces.remove(namespace);
-            }
-            return read;
+            // Beside what is held, so that no half of it is held should the time be up.
+            let mut fresh = Self { serving: self.serving.clone(), basis: self.basis.clone(), ..Self::default() };
+            fresh.read_packed(cache, counter, namespace, &catalog).await?;
+            self.spaces.extend(fresh.spaces);
+            return Ok(());
         }
         self.scan(cache, namespace).await
     }
@@ -113,6 +115,7 @@ impl Replica {
         self.basis.as_ref().is_some_and(|(generation, _)| *generation == catalog.generation)
     }
 
+    /// Reads `namespace` into a replica that holds no other one.
     async fn read_packed(
         &mut self,
         cache: &Cache,
@@ -122,25 +125,24 @@ impl Replica {
     ) -> Result<(), Error> {
         let Some((_, basis)) = &self.basis else { return Ok(()) };
         self.spaces.insert(namespace.clone(), Space::new(Some(basis.clone())));
-        let own = |item: &&Item| RowRef::from_item(item).is_some_and(|row| row.namespace == *namespace);
         let rows = async |ids: &[u64]| {
             let keys = ids.iter().copied().filter_map(EntryId::new).map(RowKey::from);
             cache.table.batch_get(keys, Projection::Vectors).await
         };
         let (tail, ids) =
             (catalog.next_id()..counter.next_id).partition::<Vec<u64>, _>(|id| counter.next_id - id <= TAIL);
-        let segments = self.load_segments(cache, catalog, 0..catalog.ranges, Some(namespace));
+        let segments = self.load_segments(cache, catalog, 0..catalog.ranges);
         let (tail, missing) = tokio::try_join!(rows(&tail), segments)?;
-        tail.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+        tail.iter().for_each(|(_, item)| self.take_in(item));
         let ids: Vec<u64> = missing.into_iter().flat_map(ids_of).chain(ids).collect();
         for some in ids.chunks(ROWS_AT_ONCE) {
-            rows(some).await?.iter().map(|(_, item)| item).filter(own).for_each(|item| self.take_in(item));
+            rows(some).await?.iter().for_each(|(_, item)| self.take_in(item));
         }
         Ok(())
     }
 
-    /// Loads the segments of `ranges` into the namespaces held, or into `only` one, and returns the ranges whose segments are
-    /// missing, torn, or of no use to a namespace held.
+    /// Loads the segments of `ranges` into the namespaces held, and returns the ranges whose segments are missing, torn, or of no use to
+    /// a namespace held; ranges that hold nothing are neither.
     ///
     /// Reads: the segments, eventually consistent: they never change, and one that does not show yet is missing.
     async fn load_segments(
@@ -148,10 +150,11 @@ impl Replica {
         cache: &Cache,
         catalog: &Catalog,
         ranges: std::ops::Range<u64>,
-        only: Option<&Namespace>,
     ) -> Result<HashSet<u64>, Error> {
         let mut missing = HashSet::new();
-        let numbers: Vec<u64> = ranges.collect();
+        let held: HashMap<NamespaceHash, Namespace> =
+            self.spaces.keys().map(|namespace| (namespace.hash(), namespace.clone())).collect();
+        let numbers: Vec<u64> = ranges.filter(|number| !catalog.emptied.contains(*number)).collect();
         let key = |number: u64| RowKey::segment(catalog.generation, number);
         let batches: Vec<Vec<u64>> = numbers.chunks(SEGMENTS_AT_ONCE).map(<[u64]>::to_vec).collect();
         let mut read = stream::iter(batches)
@@ -163,7 +166,7 @@ impl Replica {
         while let Some((some, items)) = read.try_next().await? {
             for number in some {
                 let segment = items.get(key(number)).and_then(|item| Segment::from_item(item, number));
-                if !segment.is_some_and(|segment| self.load_segment(&segment, only)) {
+                if !segment.is_some_and(|segment| self.load_segment(&segment, &held)) {
                     missing.insert(number);
                 }
             }
@@ -171,13 +174,18 @@ impl Replica {
         Ok(missing)
     }
 
-    /// False where it cannot be loaded into one of the namespaces that it is for.
-    fn load_segment(&mut self, segment: &Segment, only: Option<&Namespace>) -> bool {
+    /// False where it cannot be loaded into one of the namespaces that it is for: those `held`, and, where all are, those that are
+    /// not known yet.
+    fn load_segment(&mut self, segment: &Segment, held: &HashMap<NamespaceHash, Namespace>) -> bool {
         for (at, (namespace, partition)) in segment.groups.iter().enumerate() {
-            if only.is_some_and(|only| only != namespace) || !self.holds(namespace) {
+            let space = held.get(namespace).and_then(|namespace| self.spaces.get_mut(namespace));
+            let Some(space) = space else {
+                // Its name stands in the rows alone.
+                if self.has_all {
+                    return false;
+                }
                 continue;
-            }
-            let Some(space) = self.spaces.get_mut(namespace) else { return false };
+            };
             let facts = || segment.facts.iter().filter(|fact| usize::from(fact.group) == at);
             let own: HashSet<u64> = facts().map(|fact| fact.id).collect();
             if let Some(codes) = &segment.codes

@@ -1,10 +1,12 @@
 //! What DynamoDB's errors mean to a caller.
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::RequestId as _;
 use std::error::Error as StdError;
 
-use crate::error::{Error, ErrorKind, chain};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId as _;
+use mneme_embed::error::chain;
+
+use crate::error::{Error, ErrorKind};
 
 /// How an error of the service is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

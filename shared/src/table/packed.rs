@@ -11,7 +11,7 @@ use crate::embedders::Era;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::RowKey;
-use crate::packed::Catalog;
+use crate::packed::{Catalog, EMPTIED};
 
 /// The most bytes of the basis in one item, of DynamoDB's 400 KB.
 const PART_BYTES: usize = 390_000;
@@ -64,6 +64,10 @@ impl Table {
             .item("generation", n(catalog.generation))
             .item("basis_parts", n(catalog.basis_parts))
             .item("ranges", n(catalog.ranges));
+        let put = match catalog.emptied.as_bytes() {
+            [] => put,
+            bytes => put.item(EMPTIED, AttributeValue::B(Blob::new(bytes))),
+        };
         let put = match seen {
             None => put.condition_expression("attribute_not_exists(#id)").expression_attribute_names("#id", "id"),
             Some(seen) => put
@@ -74,8 +78,8 @@ impl Table {
         applied("PutItem", put.send().await, PutItemError::is_conditional_check_failed_exception)
     }
 
-    /// Notes in the catalog that the range after those of `seen` is packed. False when the catalog has moved on.
-    pub(crate) async fn count_range(&self, seen: &Catalog) -> Result<bool, Error> {
+    /// Notes in the catalog that the ranges up to `next` are packed. False when the catalog is not as in `seen` any more.
+    pub(crate) async fn count_ranges(&self, seen: &Catalog, next: u64) -> Result<bool, Error> {
         let sent = self
             .client
             .update_item()
@@ -85,9 +89,27 @@ impl Table {
             .condition_expression("#generation = :generation AND #ranges = :seen")
             .expression_attribute_names("#ranges", "ranges")
             .expression_attribute_names("#generation", "generation")
-            .expression_attribute_values(":next", n(seen.ranges + 1))
+            .expression_attribute_values(":next", n(next))
             .expression_attribute_values(":seen", n(seen.ranges))
             .expression_attribute_values(":generation", n(seen.generation))
+            .send()
+            .await;
+        applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception)
+    }
+
+    /// Notes which ranges hold nothing, as in `catalog`. False when the catalog is of another generation by now.
+    pub(crate) async fn note_emptied(&self, catalog: &Catalog) -> Result<bool, Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("id", RowKey::catalog(catalog.era).attribute())
+            .update_expression("SET #emptied = :emptied")
+            .condition_expression("#generation = :generation")
+            .expression_attribute_names("#emptied", EMPTIED)
+            .expression_attribute_names("#generation", "generation")
+            .expression_attribute_values(":emptied", AttributeValue::B(Blob::new(catalog.emptied.as_bytes())))
+            .expression_attribute_values(":generation", n(catalog.generation))
             .send()
             .await;
         applied("UpdateItem", sent, UpdateItemError::is_conditional_check_failed_exception)

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
+use crate::packed::segment::ENTRIES;
 
 /// The most keys that one BatchGetItem takes (API reference, `BatchGetItem`).
 const BATCH_KEYS: usize = 100;
@@ -66,6 +67,7 @@ impl Projection {
                 "last_accessed_at",
                 ENTRY_ID,
                 "name",
+                ENTRIES,
                 "hits_exact",
                 "hits_semantic",
                 "misses",

@@ -1,11 +1,12 @@
 //! Serving goes on while the cache is moved.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_core::embedding::Embedding;
 use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA, Model};
 use serde_json::{Value, json};
 
-use super::world::{End, World, with_vector};
+use super::world::{End, World, goes_on, with_vector};
 
 /// What an instance is configured with that serves one embedder alone.
 fn only(model: Model) -> [(&'static str, String); 2] {
@@ -347,4 +348,80 @@ async fn an_instance_that_trusts_its_reading_finds_what_has_the_next_vector_alon
     world.act("finish").await;
     let after = trusting.lookup(question).await;
     assert_eq!((&after["layer"], &after["response"]), (&before["layer"], &before["response"]));
+}
+
+/// Has `reembed` do it until it is complete, and again where another one has done it meanwhile.
+async fn act_beside_another(stack: &Stack, action: &str) {
+    for _ in 0..20 {
+        match stack.invoke("reembed", json!({ "action": action })).await {
+            Ok(reply) if reply["complete"] == true || !goes_on(action) => return,
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.name, "EmbedderMismatchError", "{error:?}");
+                assert!(error.message.contains("meanwhile"), "{error:?}");
+            }
+        }
+    }
+    panic!("`{action}` does not come to an end");
+}
+
+#[tokio::test]
+async fn two_that_move_the_same_cache_at_once() {
+    let world = World::start().await;
+    world.fill().await;
+    let other = world.both_beside(&[]).await;
+    for (action, active) in [
+        ("start", ALPHA),
+        ("step", ALPHA),
+        ("switch", BETA),
+        ("switch_back", ALPHA),
+        ("abort", ALPHA),
+        ("start", ALPHA),
+        ("step", ALPHA),
+        ("switch", BETA),
+        ("step", BETA),
+        ("finish", BETA),
+    ] {
+        tokio::join!(act_beside_another(&world.moving, action), act_beside_another(&other, action));
+        world.check(active).await;
+    }
+    world.assert_ended(End::Finished).await;
+}
+
+#[tokio::test]
+async fn what_is_evicted_while_it_gets_a_new_id_stays_away() {
+    let world = World::start().await;
+    world.put(ALPHA, json!({"query": "Where is it", "response": "Here."})).await;
+    world.act("start").await;
+    // It lacks the active embedder's vector, and is to get a new id with it.
+    let target = only_beside(&world, BETA).await;
+    let old = json!({"query": "Which bird sings at night", "response": "The owl."});
+    target.put(with_vector(BETA, &old)).await;
+    let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
+    let meanwhile = async {
+        let leave = held.came().await;
+        let capped = world.both_beside(&[("MNEME_MAX_ENTRIES", "1")]).await;
+        capped.put(json!({"query": "Who is there", "response": "Nobody."})).await;
+        assert_eq!(capped.invoke("vacuum", json!({})).await.unwrap()["evicted"], 2);
+        leave();
+    };
+    tokio::join!(world.act("step"), meanwhile);
+    let queries: Vec<_> = world.entries().await.into_values().map(|row| row["query"].clone()).collect();
+    assert_eq!(queries, [AttributeValue::S("Who is there".into())]);
+}
+
+#[tokio::test]
+async fn a_receipt_outlives_the_id_it_names() {
+    let world = World::start().await;
+    world.put(ALPHA, json!({"query": "Where is it", "response": "Here."})).await;
+    world.act("start").await;
+    let target = only_beside(&world, BETA).await;
+    let entry = json!({"query": "Which bird sings at night", "response": "The owl.", "idempotency_key": "k"});
+    let first = target.invoke("put", with_vector(BETA, &entry)).await.unwrap();
+    world.act("step").await;
+    let rows = world.entries().await;
+    assert!(!rows.contains_key(&i128::from(first["id"].as_u64().unwrap())), "it has no new id: {rows:?}");
+    // Sent once more, it is answered as the first time, and not stored once more.
+    assert_eq!(target.invoke("put", with_vector(BETA, &entry)).await.unwrap(), first);
+    assert_eq!(world.entries().await, rows);
 }

@@ -228,11 +228,15 @@ pub(super) fn variables_of(models: &Models) -> Vec<(&'static str, String)> {
 pub(super) async fn act(stack: &Stack, action: &str) -> Value {
     loop {
         let reply = stack.invoke("reembed", json!({ "action": action })).await.unwrap();
-        let goes_on = ["step", "finish", "abort"].contains(&action);
-        if !goes_on || reply["complete"] == true {
+        if !goes_on(action) || reply["complete"] == true {
             return reply;
         }
     }
+}
+
+/// Whether the action may take more than one call.
+pub(super) fn goes_on(action: &str) -> bool {
+    ["step", "finish", "abort"].contains(&action)
 }
 
 /// With the vector of its query.

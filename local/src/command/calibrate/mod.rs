@@ -87,6 +87,7 @@ pub async fn calibrate(arguments: Calibrate) -> Result<(), Box<dyn Error>> {
     let binaries = arguments.binaries.map_or_else(build_functions, Ok)?;
     let mut signals = Signals::catch()?;
     let mut env = environment::passed_on();
+    environment::provide_weights(&mut env)?;
     // A line for each request says nothing here.
     env.entry("AWS_LAMBDA_LOG_LEVEL".to_owned()).or_insert_with(|| "WARN".to_owned());
     let server = Server::start(Options { binaries, env, ..Options::default() }).await?;

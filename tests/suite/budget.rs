@@ -266,23 +266,42 @@ async fn anew_of(stack: &Stack, n: u32) {
     stack.put(entry(&format!("of {n}"), 0.0)).await;
 }
 
-#[tokio::test]
-async fn requests_keep_to_their_budgets_and_cost_no_more_in_a_table_ten_times_as_large() {
-    let (small, large) = futures::join!(measure(30), measure(300));
-    let mut complaints = Vec::new();
+/// What in a small table and one ten times as large is over its budget, or dearer in the larger: by name.
+fn complaints(
+    small: &BTreeMap<&'static str, Cost>,
+    large: &BTreeMap<&'static str, Cost>,
+) -> BTreeMap<&'static str, String> {
+    assert_eq!(small.len(), DESIGNED.len() + BOUNDED.len(), "{:?}", small.keys());
+    let mut complaints = BTreeMap::new();
     for (name, rounds, read, write) in DESIGNED.into_iter().chain(BOUNDED) {
-        let cost = &small[name];
-        if cost.rounds > rounds || cost.read > read || cost.write > write || cost.operations.is_empty() {
-            complaints.push(format!("{name}: {rounds} rounds, {read} read and {write} written are allowed: {cost:?}"));
+        let (less, more) = (&small[name], &large[name]);
+        if less.rounds > rounds || less.read > read || less.write > write || less.operations.is_empty() {
+            complaints.insert(name, format!("{rounds} rounds, {read} read and {write} written are allowed: {less:?}"));
         }
         // Whether an access is of another second than the one before, and so moves in the index, is chance.
-        let (more, moved) = (&large[name], (cost.write - large[name].write).abs() <= 2.0);
-        if (&cost.operations, cost.read) != (&more.operations, more.read) || !moved {
-            complaints.push(format!("{name} grows: {cost:?}, {:?}", large[name]));
+        let moved = (less.write - more.write).abs() <= 2.0;
+        if (&less.operations, less.read) != (&more.operations, more.read) || !moved {
+            complaints.insert(name, format!("grows: {less:?}, {more:?}"));
         }
     }
-    assert_eq!(small.len(), DESIGNED.len() + BOUNDED.len(), "{:?}", small.keys());
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    complaints
+}
+
+/// A machine that halts a function for long makes it repeat a call or send two that belong together one after another. So
+/// what is complained of is measured again: what really costs more does so each time.
+#[tokio::test]
+async fn requests_keep_to_their_budgets_and_cost_no_more_in_a_table_ten_times_as_large() {
+    let mut always: Option<BTreeMap<&str, String>> = None;
+    for _ in 0..3 {
+        let (small, large) = futures::join!(measure(30), measure(300));
+        let mut found = complaints(&small, &large);
+        found.retain(|name, _| always.as_ref().is_none_or(|always| always.contains_key(name)));
+        if found.is_empty() {
+            return;
+        }
+        always = Some(found);
+    }
+    panic!("{always:#?}");
 }
 
 /// What goes through the whole table says so, and costs what its bytes cost.

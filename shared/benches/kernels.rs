@@ -40,6 +40,18 @@ fn level1<const DIM: usize>(bencher: Bencher<'_, '_>, name: &str) {
         .bench_local(|| index.candidates(black_box(query), 1.0).expect("a unit vector").len());
 }
 
+/// The form of a namespace that has no codes yet.
+#[divan::bench(consts = DIMS)]
+fn float32_form<const DIM: usize>(bencher: Bencher<'_, '_>) {
+    let data = Data::new(Shape::Topics, DIM, ROWS);
+    let mut index = Index::new(DIM);
+    (0..).zip(data.rows()).for_each(|(id, row)| index.insert(id, row).expect("a unit vector"));
+    let query = &data.queries(2)[1];
+    bencher
+        .counter(BytesCount::new(ROWS * DIM * 4))
+        .bench_local(|| index.candidates(black_box(query), 1.0).expect("a unit vector").len());
+}
+
 #[divan::bench(consts = DIMS)]
 fn simsimd_float32<const DIM: usize>(bencher: Bencher<'_, '_>) {
     let data = Data::new(Shape::Topics, DIM, ROWS);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use data::{Data, Shape};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use mneme_search::segment::Segment;
 use mneme_search::{Basis, Index, Match, similarity};
 
 const THRESHOLD: f32 = 0.85;
@@ -105,7 +106,10 @@ fn load_segments(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(100_000usize)).bench_local(|| {
         let mut index = Index::with_basis(Arc::clone(&basis));
         index.reserve(100_000);
-        segments.iter().for_each(|segment| assert!(index.load(segment).is_ok()));
+        for bytes in &segments {
+            let segment = Segment::read(bytes).expect("whole");
+            assert!(index.load(&segment).is_ok());
+        }
         index
     });
 }

@@ -87,6 +87,22 @@ async fn contradictions_in_numbers_are_passed_over_without_reading_them() {
 }
 
 #[tokio::test]
+async fn contradictions_say_why_nothing_is_found_where_the_closest_is_dead() {
+    let stack = guarded().await;
+    stack.provision_without_ttl().await;
+    let mut mortal = question("Track order 48213", 0.0);
+    (mortal["response"], mortal["ttl_seconds"]) = (json!("A"), json!(1));
+    stack.put(mortal).await;
+    for order in 0..10 {
+        put(&stack, &format!("Track order 77{order:03}"), 0.1).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let miss = stack.lookup(question("Track order 48231", 0.0)).await;
+    assert_eq!((&miss["reason"], &miss["veto"]), (&json!("vetoed"), &json!("number")));
+    assert_near(&miss["best_similarity"], 0.1f64.cos());
+}
+
+#[tokio::test]
 async fn confidence_is_the_guards_probability_times_the_entrys_score() {
     let stack = guarded().await;
     put(&stack, STORED, 0.0).await;

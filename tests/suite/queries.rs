@@ -143,20 +143,20 @@ async fn answers_that_one_reply_cannot_hold_are_to_be_asked_for_again() {
 
 #[tokio::test]
 async fn namespaces_that_memory_does_not_hold_together_are_all_answered() {
-    // The least memory that Lambda gives: 16 MB for vectors, of which each namespace takes 9.
+    // The least memory that Lambda gives: 16 MB for vectors, of which each of the large namespaces takes 12.
     let stack = Stack::small(128).await;
     let base64 = |angle: f64| {
         let floats = vector(4096, angle).into_iter().flat_map(|float| (float as f32).to_le_bytes());
         encode_base64(&floats.collect::<Vec<u8>>())
     };
-    for namespace in ["a", "b", "c"] {
+    for (namespace, entries) in [("a", 700), ("b", 700), ("c", 700), ("d", 1), ("e", 1)] {
         let entry = |number: u64| {
             json!({
                 "query": number.to_string(), "response": format!("{namespace}{number}"), "namespace": namespace,
                 "embedding": base64(number as f64 / 1000.0),
             })
         };
-        for numbers in (0..550).collect::<Vec<u64>>().chunks(110) {
+        for numbers in (0..entries).collect::<Vec<u64>>().chunks(110) {
             let entries: Vec<Value> = numbers.iter().map(|number| entry(*number)).collect();
             stack.invoke("put", json!({"entries": entries})).await.unwrap();
         }
@@ -167,5 +167,14 @@ async fn namespaces_that_memory_does_not_hold_together_are_all_answered() {
         let results = ask(&stack, ["a", "b", "c", "a"].map(question).to_vec()).await;
         let responses: Vec<&Value> = results.iter().map(|result| &result["response"]).collect();
         assert_eq!(responses, ["a300", "b300", "c300", "a300"]);
+    }
+    // Small ones stay beside each other.
+    let small = |namespace: &str| json!({"query": "x", "namespace": namespace, "embedding": base64(0.0)});
+    for is_first in [true, false] {
+        stack.proxy.take_calls();
+        for namespace in ["d", "e"] {
+            assert_eq!(stack.lookup(small(namespace)).await["response"], format!("{namespace}0"));
+        }
+        assert_eq!(stack.proxy.take_operations().contains(&"Scan".to_owned()), is_first);
     }
 }

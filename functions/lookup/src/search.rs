@@ -1,6 +1,6 @@
 //! The two layers over one instance's view of the table.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::iter::Peekable;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -377,7 +377,8 @@ impl View {
             .map(|vector| self.replica.candidates(&asked.namespace, asked.question.partition, vector, asked.threshold))
             .unwrap_or_default();
         let is_guarded = guard == Guard::On;
-        let mut suggested = Suggested { first: Vec::new(), rest: candidates.peekable(), is_guarded };
+        let mut suggested =
+            Suggested { first: Vec::new(), rest: candidates.peekable(), passed_over: VecDeque::new(), is_guarded };
         suggested.first = suggested.next(1, None, |_| true);
         let others = suggested.next(CANDIDATES - 1, None, |candidate| !is_guarded || self.may_answer(asked, candidate));
         suggested.first.extend(others);
@@ -430,6 +431,10 @@ impl View {
                 .min(MOST_ASKED_FOR.saturating_sub(seen.len()));
             let best = judged.iter().filter(|judged| judged.is_good()).map(|judged| judged.similarity).reduce(f32::max);
             ids = suggested.next(count, best, |candidate| guard == Guard::Off || self.may_answer(asked, candidate));
+            // Where nothing that lives was close enough, what was passed over says why there is no answer.
+            if ids.is_empty() && judged.is_empty() {
+                ids = suggested.passed_over.drain(..count.min(suggested.passed_over.len())).collect();
+            }
         }
         judged.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
         let best_similarity = judged.first().map(|judged| judged.similarity);
@@ -514,6 +519,8 @@ struct Suggested {
     /// The few that are read with the counter.
     first: Vec<EntryId>,
     rest: Peekable<Candidates>,
+    /// Those that were not wanted.
+    passed_over: VecDeque<EntryId>,
     /// Whether `first` lacks some that the guard alone has something against.
     is_guarded: bool,
 }
@@ -522,11 +529,18 @@ impl Suggested {
     /// The next ids, `count` at most, of those that `wanted` wants and that may be as close as `best`; all may where there is none.
     fn next(&mut self, count: usize, best: Option<f32>, wanted: impl Fn(&Candidate) -> bool) -> Vec<EntryId> {
         let near = |candidate: &Candidate| best.is_none_or(|best| candidate.bound >= best);
-        std::iter::from_fn(|| self.rest.next_if(near))
-            .filter(wanted)
-            .filter_map(|candidate| EntryId::new(candidate.id))
-            .take(count)
-            .collect()
+        let mut next = Vec::new();
+        while next.len() < count
+            && let Some(candidate) = self.rest.next_if(near)
+        {
+            let Some(id) = EntryId::new(candidate.id) else { continue };
+            if wanted(&candidate) {
+                next.push(id);
+            } else {
+                self.passed_over.push_back(id);
+            }
+        }
+        next
     }
 }
 

@@ -31,14 +31,18 @@ impl Basis {
     }
 }
 
-/// A segment's parts, in the bytes it was read from.
-struct Parts<'a> {
+/// A segment that was read and checked once, to be loaded into one index or, a part of its rows each, into several.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    basis: BasisId,
+    /// Ascending.
     ids: Vec<u64>,
     /// Groups of level 1, bytes a row of level 2.
     shape: (usize, usize),
     /// Whole blocks.
     level1: &'a [u8],
     level2: &'a [u8],
+    /// Ascending.
     wild: Vec<u32>,
 }
 
@@ -81,37 +85,39 @@ impl Index {
     /// Appends a segment's rows, but those whose id is held already, by copying; returns how many.
     ///
     /// Errors: as [`Self::load_some`].
-    pub fn load(&mut self, segment: &[u8]) -> Result<usize, Error> {
-        self.load_some(segment, |_| true)
+    pub fn load(&mut self, segment: &Segment<'_>) -> Result<usize, Error> {
+        self.load_some(segment, &segment.ids)
     }
 
-    /// Appends those of a segment's rows whose id `keep` wants and that are not held already; returns how many.
+    /// Appends those of a segment's rows that `ids` names and that are not held already; returns how many. Ids that the segment does
+    /// not have are passed over.
     ///
-    /// Errors: `Torn`, for bytes that are cut, changed or none of ours; `ForeignBasis`, for codes of another basis, or where
-    /// float32 is held.
-    pub fn load_some(&mut self, segment: &[u8], keep: impl Fn(u64) -> bool) -> Result<usize, Error> {
-        let (basis_id, parts) = read(segment)?;
+    /// `ids`: ascending, for the sake of speed. Time: that of `ids`, whatever else the segment holds.
+    ///
+    /// Errors: `ForeignBasis`, for codes of another basis, or where float32 is held; then nothing has changed.
+    pub fn load_some(&mut self, segment: &Segment<'_>, ids: &[u64]) -> Result<usize, Error> {
         let Form::Codes(basis, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
-        if basis.id() != basis_id || (basis.groups, basis.level2_bytes()) != parts.shape {
+        if basis.id() != segment.basis || (basis.groups, basis.level2_bytes()) != segment.shape {
             return Err(Error::ForeignBasis);
         }
-        let Parts { ids, shape: (groups, level2_bytes), level1, level2, wild } = parts;
-        if ids.iter().all(|id| keep(*id)) && !self.ids.holds_any(&ids) {
-            codes.extend(level1, level2, wild.into_iter());
-            self.ids.reserve(ids.len());
-            ids.iter().for_each(|id| self.ids.push(*id));
-            ids.iter().for_each(|id| self.note_change(*id));
-            return Ok(ids.len());
+        let all = &segment.ids;
+        let is_whole = ids.len() >= all.len() && all.iter().all(|id| ids.binary_search(id).is_ok());
+        if is_whole && !self.ids.holds_any(all) {
+            codes.extend(segment.level1, segment.level2, segment.wild.iter().copied());
+            self.ids.reserve(all.len());
+            all.iter().for_each(|id| self.ids.push(*id));
+            all.iter().for_each(|id| self.note_change(*id));
+            return Ok(all.len());
         }
         let mut loaded = 0;
-        for (row, id) in ids.into_iter().enumerate() {
-            if keep(id) && self.ids.slot(id).is_none() {
-                let Form::Codes(_, codes) = &mut self.form else { return Err(Error::ForeignBasis) };
-                let line = &level2[row * level2_bytes..][..level2_bytes];
-                let is_wild = wild.contains(&(row as u32));
-                codes.push(&gathered(level1_codes(level1, groups, row), line, is_wild));
-                self.ids.push(id);
-                self.note_change(id);
+        for id in ids {
+            if self.ids.slot(*id).is_none()
+                && let Form::Codes(_, codes) = &mut self.form
+                && let Ok(row) = segment.ids.binary_search(id)
+            {
+                codes.push(&segment.row(row));
+                self.ids.push(*id);
+                self.note_change(*id);
                 loaded += 1;
             }
         }
@@ -131,46 +137,58 @@ fn gathered(level1: impl Iterator<Item = u8>, line: &[u8], is_wild: bool) -> Row
     row
 }
 
-/// The basis that a segment's codes belong to, for a caller that has yet to choose the index's.
-///
-/// Errors: `Torn`.
-pub fn basis_of(segment: &[u8]) -> Result<BasisId, Error> {
-    read(segment).map(|(basis, _)| basis)
-}
+impl<'a> Segment<'a> {
+    /// The segment that [`Index::pack`] made `bytes` of.
+    ///
+    /// Errors: `Torn`, for bytes that are cut, changed or none of ours.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Error> {
+        let torn = |fact| Error::Torn { what: "segment", fact };
+        if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES || &bytes[..4] != MAGIC {
+            return Err(torn("it does not begin as one"));
+        }
+        if bytes[4] != VERSION {
+            return Err(torn("it is of another version"));
+        }
+        let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
+        if crc32fast::hash(body).to_le_bytes() != checksum {
+            return Err(torn("its checksum differs"));
+        }
+        let groups = usize::from(body[5]);
+        let level2_bytes = usize::from(body[6]) * LINE_BYTES;
+        let wild_rows = usize::from(u16::from_le_bytes([body[7], body[8]]));
+        let rows = u32::from_le_bytes([body[9], body[10], body[11], body[12]]) as usize;
+        if !GROUPS.contains(&groups) || !(LINE_BYTES..=LEVEL2_BYTES_MAX).contains(&level2_bytes) || wild_rows > rows {
+            return Err(torn("its shape is none that a segment has"));
+        }
+        let level1_bytes = rows.next_multiple_of(BLOCK_ROWS) * 4 * groups;
+        if body.len() != HEADER_BYTES + ID_BYTES * rows + level1_bytes + level2_bytes * rows + WILD_BYTES * wild_rows {
+            return Err(torn("its length does not fit its shape"));
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&body[13..HEADER_BYTES]);
+        let (ids, rest) = body[HEADER_BYTES..].split_at(ID_BYTES * rows);
+        let (level1, rest) = rest.split_at(level1_bytes);
+        let (level2, wild) = rest.split_at(level2_bytes * rows);
+        let ids: Vec<u64> = ids.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let wild: Vec<u32> =
+            wild.as_chunks::<2>().0.iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes))).collect();
+        // Codes past 127 would saturate one kernel and not another.
+        let are_in_order = ids.is_sorted_by(|a, b| a < b) && wild.is_sorted_by(|a, b| a < b);
+        if !are_in_order || wild.last().is_some_and(|row| *row as usize >= rows) || !level1.is_ascii() {
+            return Err(torn("its content is none that was packed"));
+        }
+        Ok(Self { basis: BasisId(id), ids, shape: (groups, level2_bytes), level1, level2, wild })
+    }
 
-fn read(segment: &[u8]) -> Result<(BasisId, Parts<'_>), Error> {
-    let torn = |fact| Error::Torn { what: "segment", fact };
-    if segment.len() < HEADER_BYTES + CHECKSUM_BYTES || &segment[..4] != MAGIC {
-        return Err(torn("it does not begin as one"));
+    /// The basis that the codes belong to, for a caller that has yet to choose the index's.
+    pub fn basis(&self) -> BasisId {
+        self.basis
     }
-    if segment[4] != VERSION {
-        return Err(torn("it is of another version"));
+
+    fn row(&self, row: usize) -> RowCodes {
+        let (groups, level2_bytes) = self.shape;
+        let line = &self.level2[row * level2_bytes..][..level2_bytes];
+        let is_wild = self.wild.binary_search(&(row as u32)).is_ok();
+        gathered(level1_codes(self.level1, groups, row), line, is_wild)
     }
-    let (body, checksum) = segment.split_at(segment.len() - CHECKSUM_BYTES);
-    if crc32fast::hash(body).to_le_bytes() != checksum {
-        return Err(torn("its checksum differs"));
-    }
-    let groups = usize::from(body[5]);
-    let level2_bytes = usize::from(body[6]) * LINE_BYTES;
-    let wild_rows = usize::from(u16::from_le_bytes([body[7], body[8]]));
-    let rows = u32::from_le_bytes([body[9], body[10], body[11], body[12]]) as usize;
-    if !GROUPS.contains(&groups) || !(LINE_BYTES..=LEVEL2_BYTES_MAX).contains(&level2_bytes) || wild_rows > rows {
-        return Err(torn("its shape is none that a segment has"));
-    }
-    let level1_bytes = rows.next_multiple_of(BLOCK_ROWS) * 4 * groups;
-    if body.len() != HEADER_BYTES + ID_BYTES * rows + level1_bytes + level2_bytes * rows + WILD_BYTES * wild_rows {
-        return Err(torn("its length does not fit its shape"));
-    }
-    let mut id = [0; 16];
-    id.copy_from_slice(&body[13..HEADER_BYTES]);
-    let (ids, rest) = body[HEADER_BYTES..].split_at(ID_BYTES * rows);
-    let (level1, rest) = rest.split_at(level1_bytes);
-    let (level2, wild) = rest.split_at(level2_bytes * rows);
-    let ids: Vec<u64> = ids.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
-    let wild: Vec<u32> = wild.as_chunks::<2>().0.iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes))).collect();
-    // Codes past 127 would saturate one kernel and not another.
-    if !ids.is_sorted_by(|a, b| a < b) || wild.iter().any(|row| *row as usize >= rows) || !level1.is_ascii() {
-        return Err(torn("its content is none that was packed"));
-    }
-    Ok((BasisId(id), Parts { ids, shape: (groups, level2_bytes), level1, level2, wild }))
 }

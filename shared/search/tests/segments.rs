@@ -6,7 +6,8 @@ mod support;
 
 use std::sync::Arc;
 
-use mneme_search::{Basis, Error, Index, RIPE_ROWS, segment};
+use mneme_search::segment::{MAX_BYTES, Segment};
+use mneme_search::{Basis, Error, Index, RIPE_ROWS};
 use proptest::prelude::*;
 use support::{Rows, SHAPES, Shape, Source, check};
 
@@ -56,12 +57,21 @@ proptest! {
         if source.rng.bool() {
             index.reserve(rows.len());
         }
-        for segment in &segments {
-            prop_assert_eq!(segment::basis_of(segment).unwrap(), basis.id());
-            loaded += index.load(segment).unwrap();
+        for bytes in &segments {
+            let segment = Segment::read(bytes).unwrap();
+            prop_assert_eq!(segment.basis(), basis.id());
+            // All at once, or first some, of which the segment may not have each.
+            if source.rng.bool() {
+                let some: Vec<u64> = rows.keys().copied().filter(|_| source.rng.bool()).collect();
+                let before = index.len();
+                loaded += index.load_some(&segment, &some).unwrap();
+                prop_assert_eq!(index.len(), loaded);
+                prop_assert!(index.ids().skip(before).all(|id| some.contains(&id)));
+            }
+            loaded += index.load(&segment).unwrap();
         }
         prop_assert_eq!((loaded, index.len()), (rows.len(), rows.len()));
-        prop_assert_eq!(index.load(&segments[0]).unwrap(), 0);
+        prop_assert_eq!(index.load(&Segment::read(&segments[0]).unwrap()).unwrap(), 0);
         for _ in 0..20 {
             let id = 3 * count + source.rng.u64(1..1000);
             let row = source.row();
@@ -80,21 +90,19 @@ proptest! {
     }
 
     #[test]
-    fn torn_segments_are_refused_and_change_nothing(cut in any::<prop::sample::Index>(), seed in any::<u64>()) {
+    fn torn_segments_are_refused(cut in any::<prop::sample::Index>(), seed in any::<u64>()) {
         let mut source = Source::new(Shape::PowerLaw, 64, seed);
         let (basis, rows) = (basis(&mut source), rows(&mut source, 30));
         let whole = filled(&basis, &rows).pack(0..=u64::MAX).unwrap().unwrap();
-        let mut index = Index::with_basis(basis);
         let at = cut.index(whole.len());
         let mut changed = whole.clone();
         changed[at] ^= 1 << source.rng.u8(..8);
         for bytes in [&whole[..at], &changed] {
-            let torn = |error: &Error| matches!(error, Error::Torn { what: "segment", .. });
-            prop_assert!(index.load(bytes).is_err_and(|error| torn(&error)));
-            prop_assert!(segment::basis_of(bytes).is_err_and(|error| torn(&error)));
-            prop_assert!(index.is_empty());
+            let is_torn = |error| matches!(error, Error::Torn { what: "segment", .. });
+            prop_assert!(Segment::read(bytes).is_err_and(is_torn));
         }
-        prop_assert_eq!(index.load(&whole).unwrap(), rows.len());
+        let mut index = Index::with_basis(basis);
+        prop_assert_eq!(index.load(&Segment::read(&whole).unwrap()).unwrap(), rows.len());
     }
 }
 
@@ -103,6 +111,7 @@ fn segments_of_another_basis_are_refused() {
     let mut source = Source::new(Shape::PowerLaw, 64, 1);
     let (one, other) = (basis(&mut source), basis(&mut source));
     let segment = filled(&one, &rows(&mut source, 20)).pack(0..=u64::MAX).unwrap().unwrap();
+    let segment = Segment::read(&segment).unwrap();
     let mut index = Index::with_basis(other);
     assert_eq!(index.load(&segment), Err(Error::ForeignBasis));
     let mut floats = Index::new(64);
@@ -122,7 +131,7 @@ fn a_full_segment_fits_an_item_and_a_fuller_one_is_refused() {
         let all: Rows = (0..=limit as u64).map(|id| (id, row.clone())).collect();
         let index = filled(&basis, &all);
         let segment = index.pack(1..=limit as u64).unwrap().unwrap();
-        assert!(segment.len() <= segment::MAX_BYTES, "{} bytes", segment.len());
+        assert!(segment.len() <= MAX_BYTES, "{} bytes", segment.len());
         assert_eq!(index.pack(0..=limit as u64), Err(Error::TooManyRows { rows: limit + 1, limit }));
     }
 }

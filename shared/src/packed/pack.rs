@@ -193,7 +193,7 @@ impl Cache {
             let segment = items.get(key).and_then(|item| Segment::from_item(item, number));
             if let Some(codes) = segment.and_then(|segment| segment.codes) {
                 // One that is torn is no evidence.
-                index.load(&codes).ok();
+                mneme_search::segment::Segment::read(&codes).and_then(|codes| index.load(&codes)).ok();
             }
         }
         Ok(index.drifted())

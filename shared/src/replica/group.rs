@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use mneme_search::segment::Segment as Codes;
 use mneme_search::{Basis, Candidates, Index, Learned};
 use tokio::task::JoinHandle;
 
@@ -59,9 +60,9 @@ impl Group {
         }
     }
 
-    /// Appends the rows of a packed segment that `keep` wants. Errors: as [`Index::load_some`].
-    pub(super) fn load(&mut self, segment: &[u8], keep: impl Fn(u64) -> bool) -> Result<usize, mneme_search::Error> {
-        self.index.load_some(segment, keep)
+    /// Appends the rows `ids` of a packed segment. Errors: as [`Index::load_some`].
+    pub(super) fn load(&mut self, codes: &Codes<'_>, ids: &[u64]) -> Result<usize, mneme_search::Error> {
+        self.index.load_some(codes, ids)
     }
 
     /// Whether there is no vector.

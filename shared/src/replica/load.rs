@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mneme_search::segment::Segment as Codes;
 
-use super::Replica;
 use super::space::Space;
+use super::{Replica, drop_least_used};
 use crate::cache::Cache;
 use crate::embedders::Serving;
 use crate::entry::Item;
 use crate::error::Error;
 use crate::key::{EntryId, RowKey};
 use crate::namespace::{Namespace, NamespaceHash};
-use crate::packed::segment::Segment;
+use crate::packed::segment::{Fact, Segment};
 use crate::packed::{Catalog, RANGE_IDS, ids_of};
 use crate::table::Projection;
 use crate::table::counter::Counter;
@@ -177,7 +178,10 @@ impl Replica {
     /// False where it cannot be loaded into one of the namespaces that it is for: those `held`, and, where all are, those that are
     /// not known yet.
     fn load_segment(&mut self, segment: &Segment, held: &HashMap<NamespaceHash, Namespace>) -> bool {
-        for (at, (namespace, partition)) in segment.groups.iter().enumerate() {
+        let mut facts: Vec<Vec<&Fact>> = vec![Vec::new(); segment.groups.len()];
+        segment.facts.iter().for_each(|fact| facts[usize::from(fact.group)].push(fact));
+        let mut codes = None;
+        for ((namespace, partition), facts) in segment.groups.iter().zip(facts) {
             let space = held.get(namespace).and_then(|namespace| self.spaces.get_mut(namespace));
             let Some(space) = space else {
                 // Its name stands in the rows alone.
@@ -186,21 +190,24 @@ impl Replica {
                 }
                 continue;
             };
-            let facts = || segment.facts.iter().filter(|fact| usize::from(fact.group) == at);
-            let own: HashSet<u64> = facts().map(|fact| fact.id).collect();
-            if let Some(codes) = &segment.codes
-                && let Err(error) = space.load(*partition, codes, |id| own.contains(&id))
-            {
-                tracing::debug!(%error, "the rows of a segment are read one by one");
-                return false;
+            if let Some(bytes) = &segment.codes {
+                let ids: Vec<u64> = facts.iter().map(|fact| fact.id).collect();
+                let codes = codes.get_or_insert_with(|| Codes::read(bytes));
+                let loaded = codes.as_ref().map_err(Clone::clone).and_then(|codes| space.load(*partition, codes, &ids));
+                if let Err(error) = loaded {
+                    tracing::debug!(%error, "the rows of a segment are read one by one");
+                    return false;
+                }
             }
-            facts().for_each(|fact| space.note(fact.id, fact.prefix, fact.digest));
+            facts.iter().for_each(|fact| space.note(fact.id, fact.prefix, fact.digest));
         }
         true
     }
 
-    /// Reads the whole table: every namespace, or, where the memory does not suffice for all, `namespace`.
+    /// Reads the whole table: every namespace, or, where the memory does not suffice for all, `namespace` to stand beside as many of
+    /// those held as it suffices for.
     async fn scan(&mut self, cache: &Cache, namespace: &Namespace) -> Result<(), Error> {
+        let mut held = std::mem::take(&mut self.spaces);
         let mut fresh = Self {
             serving: self.serving.clone(),
             has_all: true,
@@ -214,14 +221,18 @@ impl Replica {
             .scan(SCAN_SEGMENTS, Projection::Vectors, |item| {
                 fresh.take_in(&item);
                 taken += 1;
-                if taken % ROWS_BETWEEN_LOOKS == 0 && fresh.budget.is_some_and(|budget| fresh.bytes() > budget) {
+                if taken % ROWS_BETWEEN_LOOKS == 0 && !fresh.fits_beside(&held) {
                     fresh.spaces.entry(namespace.clone()).or_default();
                     fresh.spaces.retain(|name, _| name == namespace);
                     fresh.has_all = false;
+                    while !fresh.fits_beside(&held) && drop_least_used(&mut held, namespace) {}
                 }
             })
             .await?;
         fresh.spaces.entry(namespace.clone()).or_default();
+        if !fresh.has_all {
+            fresh.spaces.extend(held);
+        }
         fresh.questions = self.questions;
         *self = fresh;
         Ok(())

@@ -11,6 +11,7 @@ mod group;
 mod load;
 mod space;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -126,14 +127,15 @@ impl Replica {
 
     /// Drops the namespaces that were not used for longest, but for `asked`, until the rest keeps to the budget.
     fn keep_within(&mut self, asked: &Namespace) {
-        let Some(budget) = self.budget else { return };
-        while self.bytes() > budget {
-            let others = self.spaces.iter().filter(|(name, _)| *name != asked);
-            let Some(name) = others.min_by_key(|(_, space)| space.used).map(|(name, _)| name.clone()) else { break };
-            tracing::info!(namespace = %name, "dropped from memory");
-            self.spaces.remove(&name);
+        while !self.fits_beside(&HashMap::new()) && drop_least_used(&mut self.spaces, asked) {
             self.has_all = false;
         }
+    }
+
+    /// Whether it keeps to the budget together with `others`.
+    fn fits_beside(&self, others: &HashMap<Namespace, Space>) -> bool {
+        let others: usize = others.values().map(Space::bytes).sum();
+        self.budget.is_none_or(|budget| self.bytes() + others <= budget)
     }
 
     /// Adds the entry in `item`, or brings its vector and expiry up to date; other items, and those of namespaces that are
@@ -199,6 +201,18 @@ impl Replica {
         let space = self.spaces.get(namespace);
         space.map_or(Nearest::Nothing, |space| space.nearest(partition, query, now_secs, keep))
     }
+}
+
+/// Drops the namespace that was not used for longest, the largest of several, but for `asked`. False where there is none.
+fn drop_least_used(spaces: &mut HashMap<Namespace, Space>, asked: &Namespace) -> bool {
+    let others = spaces.iter().filter(|(name, _)| *name != asked);
+    let Some(name) = others.min_by_key(|(_, space)| (space.used, Reverse(space.bytes()))).map(|(name, _)| name.clone())
+    else {
+        return false;
+    };
+    tracing::info!(namespace = %name, "dropped from memory");
+    spaces.remove(&name);
+    true
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mneme_guard::ExactDigest;
+use mneme_search::segment::Segment as Codes;
 use mneme_search::{Basis, Candidates};
 
 use super::group::{Group, Nearest};
@@ -91,17 +92,16 @@ impl Space {
         }
     }
 
-    /// Appends the rows of a packed segment that `keep` wants to the vectors of `partition`. Errors: as
-    /// [`mneme_search::Index::load_some`].
+    /// Appends the rows `ids` of a packed segment to the vectors of `partition`. Errors: as [`mneme_search::Index::load_some`].
     pub(super) fn load(
         &mut self,
         partition: Option<Partition>,
-        segment: &[u8],
-        keep: impl Fn(u64) -> bool,
+        codes: &Codes<'_>,
+        ids: &[u64],
     ) -> Result<usize, mneme_search::Error> {
         let Some(basis) = &self.basis else { return Err(mneme_search::Error::ForeignBasis) };
         let group = self.groups.entry(partition).or_insert_with(|| Group::new(basis.dim(), Some(basis)));
-        group.load(segment, keep)
+        group.load(codes, ids)
     }
 
     /// Forgets the entry `id`, which is gone for good; `hash`: of its query, where it is known.

@@ -32,6 +32,8 @@ pub struct Call {
     pub capacity: Value,
     /// What was done to it.
     pub fault: Option<Fault>,
+    /// Whether the SDK says that it had sent it before, and got no answer of use.
+    pub is_repeat: bool,
     /// When it came.
     pub began: Instant,
     /// When it was answered.
@@ -345,8 +347,9 @@ impl Forwarder {
     }
 
     fn note(&self, passing: Passing, capacity: Value) {
-        let Passing { operation, request, began, fault, .. } = passing;
-        let call = Call { operation, request, capacity, fault, began, ended: Instant::now() };
+        let Passing { headers, operation, request, began, fault, .. } = passing;
+        let is_repeat = attempt(&headers) > 1;
+        let call = Call { operation, request, capacity, fault, is_repeat, began, ended: Instant::now() };
         lock(&self.shared).calls.push(call);
     }
 
@@ -487,4 +490,11 @@ fn leave_half(request: &mut Value) -> Value {
         ask["Keys"] = only(stay);
     }
     left
+}
+
+/// Which of its attempts at a call the client says this one is, from 1; 0 where it does not say. The SDK's header is
+/// `amz-sdk-request: ttl=…; attempt=1; max=3` (crate `aws-runtime`, `request_info`).
+fn attempt(headers: &HeaderMap) -> u32 {
+    let said = headers.get("amz-sdk-request").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split("; ").find_map(|part| part.strip_prefix("attempt=")?.parse().ok()).unwrap_or_default()
 }

@@ -50,6 +50,22 @@ async fn is_stored(stack: &Stack, id: u64) -> bool {
 }
 
 #[tokio::test]
+async fn a_call_that_is_sent_again_is_told_from_another_one() {
+    let stack = stack().await;
+    let id = stack.put(json!({"query": "q", "response": "A"})).await;
+    let repeats = async || {
+        stack.proxy.take_calls();
+        stack.invoke("get", json!({"id": id})).await.unwrap();
+        stack.proxy.take_calls().iter().map(|call| call.is_repeat).collect::<Vec<_>>()
+    };
+    // An instance's first call may be preceded by others.
+    assert!(!repeats().await.contains(&true));
+    assert_eq!(repeats().await, [false]);
+    stack.proxy.spoil("GetItem", Fault::NotCarriedOut);
+    assert_eq!(repeats().await, [false, true]);
+}
+
+#[tokio::test]
 async fn faults_are_worded_as_dynamodb_words_them_and_applied_or_not() {
     let stack = stack().await;
     let client = stack.spoilt_dynamodb();

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use mneme_core::routes::FUNCTIONS;
+use mneme_api::routes::FUNCTIONS;
 use serde::Deserialize;
 
 /// Why the function binaries could not be built.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use std::{fs, iter};
 
 use clap::{Parser, ValueEnum};
-use mneme_core::embedding::Embedding;
+use mneme_model::embedding::Embedding;
 use mneme_search::{Basis, Index, Kernel, Match, RIPE_ROWS, similarity};
 use serde_json::{Value, json};
 

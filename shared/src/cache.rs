@@ -1,4 +1,4 @@
-//! What a function works with: its configuration, its table, its clock, and the invocation's deadline.
+//! What every operation works with: the configuration, the table, the clock and the invocation's deadline.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -7,28 +7,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use mneme_model::clock::Clock;
+use mneme_model::config::Config;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_store::backend_error::table_missing;
+use mneme_store::counter::Counter;
+use mneme_store::item::Item;
+use mneme_store::key::RowKey;
+use mneme_store::namespace_stats::NamespaceStats;
+use mneme_store::table::Table;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::embed::Embedders;
-use crate::entry::Item;
-use crate::error::Error;
-use crate::key::RowKey;
-use crate::namespace::Namespace;
-use crate::table::Table;
-use crate::table::counter::Counter;
-use crate::table::tally::Tally;
-use crate::write::pace::Pace;
-use crate::write::turn::Turns;
+use crate::embedders::{EmbedderPool, Embedders};
+use crate::retry_budget::RetryBudget;
+use crate::writer_queue::{QueueMemory, WriterQueue};
 
-/// What is kept back from an invocation's time, for the reply.
-const RESERVE: Duration = Duration::from_millis(250);
+/// The part of an invocation's time that is kept for the reply.
+const REPLY_RESERVE: Duration = Duration::from_millis(250);
 
-/// How long before the deadline a reply is given, whatever else there is to do.
-const REPLY: Duration = Duration::from_millis(100);
+/// How long before the deadline a reply is given, even if there is more to do.
+const REPLY_MARGIN: Duration = Duration::from_millis(100);
 
-/// The instance's share: made once, at start.
+/// What one instance shares between its invocations. It is made once, at start.
 #[derive(Debug)]
 pub struct Shared {
     /// The configuration.
@@ -37,15 +38,14 @@ pub struct Shared {
     pub table: Table,
     /// The time.
     pub clock: Clock,
-    /// What clients of AWS's services are made of.
-    pub(crate) aws: SdkConfig,
-    pub(crate) embedders: Embedders,
+    aws: SdkConfig,
+    embedders: EmbedderPool,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
-    pub(crate) turns: Turns,
+    queue: QueueMemory,
 }
 
-/// The cache as one invocation sees it.
+/// The cache as one invocation sees it. Clones are cheap and share everything but the deadline.
 #[derive(Debug, Clone)]
 pub struct Cache {
     shared: Arc<Shared>,
@@ -62,44 +62,69 @@ impl Deref for Cache {
 }
 
 impl Cache {
-    /// A cache over `table`, with a deadline far off. `aws`: what an embedder's clients are made of.
+    /// A cache over `table` with a deadline 15 minutes away. `aws`: the configuration of the embedders' clients.
     pub fn new(config: Config, table: Table, aws: SdkConfig, clock: Clock) -> Self {
         let shared = Shared {
             config,
             table,
             clock,
             aws,
-            embedders: Embedders::default(),
+            embedders: EmbedderPool::default(),
             opened: AtomicBool::new(false),
             registered: Mutex::default(),
-            turns: Turns::default(),
+            queue: QueueMemory::default(),
         };
         Self { shared: Arc::new(shared), deadline: Instant::now() + Duration::from_secs(900) }
     }
 
-    /// The same cache for an invocation that has `remaining` left, less a reserve for the reply.
+    /// The same cache for an invocation that has `remaining` time left, less a reserve for the reply.
     pub fn for_invocation(&self, remaining: Duration) -> Self {
-        Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(RESERVE) }
+        Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(REPLY_RESERVE) }
     }
 
-    /// The same cache for a piece of work that may take `limit`, and no longer than this one's deadline.
+    /// The same cache for a piece of work that may take `limit`, and not past this one's deadline.
     pub fn within(&self, limit: Duration) -> Self {
         Self { shared: self.shared.clone(), deadline: self.deadline.min(Instant::now() + limit) }
     }
 
-    /// When to reply with what is known: a little before the deadline, at which all of it would be lost.
+    /// When to reply with what is known so far: shortly before the deadline, at which all of it would be lost.
     pub fn reply_by(&self) -> Instant {
-        self.deadline.checked_sub(REPLY).unwrap_or(self.deadline)
+        self.deadline.checked_sub(REPLY_MARGIN).unwrap_or(self.deadline)
     }
 
-    /// Whether the table is known to be there and to belong to the configured embedder.
+    /// Epoch seconds.
+    pub fn now_secs(&self) -> i64 {
+        self.clock.now_secs()
+    }
+
+    /// The configured embedders.
+    pub fn embedders(&self) -> Embedders<'_> {
+        Embedders::new(&self.shared.embedders, &self.config, &self.shared.aws, self.deadline)
+    }
+
+    /// The queue of writers.
+    pub(crate) fn writer_queue(&self) -> WriterQueue<'_> {
+        WriterQueue::new(&self.shared.queue, &self.table, &self.clock, self.deadline)
+    }
+
+    /// A fresh budget for the attempts of one write.
+    pub(crate) fn retry_budget(&self) -> RetryBudget<'_> {
+        RetryBudget::new(self.table.capacity(), self.config.txn_retries, self.deadline)
+    }
+
+    /// The key of the whole table's statistics. They are kept only where `MNEME_MAX_ENTRIES` is set.
+    pub(crate) fn table_stats_key(&self) -> Option<RowKey> {
+        self.config.max_entries.map(|_| RowKey::TABLE_STATS)
+    }
+
+    /// Whether the table is known to exist and to belong to the configured embedder.
     pub fn is_open(&self) -> bool {
         self.opened.load(Ordering::Acquire)
     }
 
-    /// Makes sure, once per instance, that the table is there and belongs to the configured embedder.
+    /// Checks, once per instance, that the table exists and belongs to the configured embedder.
     ///
-    /// Reads: item 0, on the first call. Writes: see [`Cache::counter`].
+    /// Reads: item 0, on the first call. Writes and errors: as [`Cache::counter`].
     pub async fn open(&self) -> Result<(), Error> {
         if !self.is_open() {
             self.counter().await?;
@@ -107,22 +132,23 @@ impl Cache {
         Ok(())
     }
 
-    /// Item 0, strongly, made and stamped if need be.
+    /// Item 0, strongly consistent. It is made and stamped if need be.
     ///
-    /// Writes: the table, when it is missing and `MNEME_CREATE_TABLE` allows; item 0, when it is missing; the
-    /// configured fingerprint and dimension, where item 0 has none.
+    /// Writes: the table, when it is missing and `MNEME_CREATE_TABLE` allows it; item 0, when it is missing; the configured
+    /// fingerprint and dimension, where item 0 has none.
     /// Errors: `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn counter(&self) -> Result<Counter, Error> {
         let item = self.table.try_get(RowKey::COUNTER).await?;
         self.counter_from(item.as_ref()).await
     }
 
-    /// Item 0 as a read brought it: checked, or made and stamped if need be. Writes and errors: as [`Cache::counter`].
+    /// Item 0 from a read that the caller has done: checked, or made and stamped if need be. Writes and errors: as
+    /// [`Cache::counter`].
     pub async fn counter_from(&self, item: Option<&Item>) -> Result<Counter, Error> {
         if let Some(item) = item {
             let counter = Counter::from_item(item)?;
             if !counter.lacks_stamp(&self.config) {
-                counter.serving(&self.config)?;
+                counter.served_embedder(&self.config)?;
                 self.opened.store(true, Ordering::Release);
                 return Ok(counter);
             }
@@ -130,7 +156,7 @@ impl Cache {
         self.provision().await.map(|provisioned| provisioned.counter)
     }
 
-    /// Creates and stamps what is missing, and checks what is there.
+    /// Creates and stamps what is missing, and checks what exists.
     ///
     /// Reads: DescribeTable, item 0. Writes: as [`Cache::counter`]. Errors: `StoreBackendError` when the table is
     /// missing and may not be created; `EmbedderMismatchError`.
@@ -139,43 +165,28 @@ impl Cache {
         if !self.table.exists().await? {
             if !self.config.create_table {
                 let table = &self.config.table_name;
-                return Err(crate::table::table_missing().caused_by(format!("DescribeTable knows no table {table}")));
+                return Err(table_missing().caused_by(format!("DescribeTable knows no table {table}")));
             }
             created = self.table.create(&self.config, self.deadline).await?;
         }
         let counter = self.table.stamp(&self.config).await?;
-        counter.serving(&self.config)?;
-        if let (1, Some(tally)) = (counter.next_id, self.table_tally()) {
+        counter.served_embedder(&self.config)?;
+        if let (1, Some(key)) = (counter.next_id, self.table_stats_key()) {
             // No id was ever given out, so the count is known to be 0.
-            self.table.recount(tally, Tally::default(), 0, false).await?;
+            self.table.recount(key, NamespaceStats::default(), 0, false).await?;
         }
         self.opened.store(true, Ordering::Release);
         Ok(Provisioned { created, counter })
     }
 
-    /// The attempts of one write.
-    pub(crate) fn pace(&self) -> Pace<'_> {
-        Pace::new(&self.table.meter, self.config.txn_retries, self.deadline)
-    }
-
-    /// Epoch seconds.
-    pub fn now_secs(&self) -> i64 {
-        self.clock.now_secs()
-    }
-
-    /// Whether this instance has entered the namespace into the directory.
+    /// Whether this instance has added the namespace to the directory.
     pub(crate) fn is_registered(&self, namespace: &Namespace) -> bool {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
-    /// Remembers that the namespace stands in the directory.
+    /// Remembers that the namespace is in the directory.
     pub(crate) fn set_registered(&self, namespace: &Namespace) {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.clone());
-    }
-
-    /// The tally of the whole table, which is kept where there is a cap on it.
-    pub(crate) fn table_tally(&self) -> Option<RowKey> {
-        self.config.max_entries.map(|_| RowKey::TABLE_TALLY)
     }
 }
 

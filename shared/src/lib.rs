@@ -1,49 +1,26 @@
-//! The mechanism of mneme-lambda, a semantic cache on AWS Lambda and DynamoDB. The functions hold the policy.
+//! The features of mneme-lambda, a semantic cache on AWS Lambda and DynamoDB. The functions hold the policy, this crate the
+//! mechanism. What things are is in `mneme_model`, the table in `mneme_store`, events and routes in `mneme_api`.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a query, a vector, an entry is | [`question`], [`normalize`], [`embedding`], [`embedders`], [`namespace`], [`entry`], [`key`] |
-//! | the table: reads, creation, transactions | [`table`] |
-//! | single entries, pages, totals | [`entries`], [`page`], [`census`] |
-//! | changes to the table | [`write`], [`eviction`], [`directory`], [`repair`], [`reembed`] |
-//! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
-//! | vectors of texts | [`embed`], `mneme_embed` |
-//! | whether an answer may be served | [`confidence`] |
-//! | what a function works with | [`cache`], [`config`], [`aws`], [`clock`], [`recorder`] |
-//! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
-//! | what a caller may do, what the log says of it | [`access`], [`invocation`], [`report`] |
-//! | a function's main loop | [`runtime`] |
+//! | what a function works with | [`cache`] |
+//! | a lookup | [`lookup`], [`replica`], `mneme_search`, `mneme_guard` |
+//! | changes to the table | [`write`](mod@write), `writer_queue`, `retry_budget` |
+//! | single entries and pages | [`entries`] |
+//! | caps, counts, `vacuum`, segments | [`maintain`], [`segments`] |
+//! | embedders, and moving to another one | [`embedders`], [`reembed`], `mneme_embed` |
+//! | a function's main loop, its log line and metrics | [`runtime`] |
 
-pub mod access;
-pub mod aws;
+mod aws;
 pub mod cache;
-pub mod census;
-pub mod clock;
-pub mod confidence;
-pub mod config;
-pub mod directory;
-pub mod embed;
 pub mod embedders;
-pub mod embedding;
 pub mod entries;
-pub mod entry;
-pub mod error;
-pub mod event;
-pub mod eviction;
-pub mod invocation;
-pub mod key;
-pub mod limits;
-pub mod namespace;
-pub mod normalize;
-pub mod packed;
-pub mod page;
-pub mod question;
-pub mod recorder;
+pub mod lookup;
+pub mod maintain;
 pub mod reembed;
-pub mod repair;
 pub mod replica;
-pub mod report;
-pub mod routes;
+mod retry_budget;
 pub mod runtime;
-pub mod table;
+pub mod segments;
 pub mod write;
+mod writer_queue;

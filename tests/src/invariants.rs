@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_core::key::{DerivedKind, RowKey};
-use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_store::key::{DerivedKind, RowKey};
 
 use crate::stack::{Item, Stack};
 
@@ -111,16 +111,16 @@ impl Snapshot {
     /// the table's, where it has one.
     pub fn check_tallies(&self, excepted: impl Fn(&str) -> bool) {
         let counts = self.counts();
-        let others = [RowKey::TABLE_TALLY, RowKey::STRANGERS_TALLY].map(id_of);
+        let others = [RowKey::TABLE_STATS, RowKey::UNKNOWN_NAMESPACE_STATS].map(id_of);
         let mut tallied = BTreeSet::new();
-        for (id, row) in self.derived(DerivedKind::Tally).filter(|(id, _)| !others.contains(id)) {
+        for (id, row) in self.derived(DerivedKind::NamespaceStats).filter(|(id, _)| !others.contains(id)) {
             if !row.contains_key("name") {
                 // `vacuum` counted a namespace that has a quota, and no entry was ever put there.
                 assert_eq!(number(row, "entries"), 0, "a tally of no name");
                 continue;
             }
             let name = text(row, "name");
-            assert_eq!(id, id_of(RowKey::tally(&namespace(&name))), "where the tally of {name} stands");
+            assert_eq!(id, id_of(RowKey::namespace_stats(&namespace(&name))), "where the tally of {name} stands");
             if !excepted(&name) {
                 assert_eq!(number(row, "entries"), counts.get(&name).copied().unwrap_or(0), "the tally of {name}");
             }
@@ -129,7 +129,7 @@ impl Snapshot {
         for name in counts.keys() {
             assert!(tallied.contains(name), "{name} has no tally");
         }
-        if let Some(row) = self.rows.get(&id_of(RowKey::TABLE_TALLY)) {
+        if let Some(row) = self.rows.get(&id_of(RowKey::TABLE_STATS)) {
             assert_eq!(number(row, "entries"), self.entries.len() as i128, "the tally of the table");
         }
     }
@@ -141,12 +141,12 @@ impl Snapshot {
             assert!(kind.is_some(), "{id} is no derived item");
             assert!(!row.contains_key("namespace") && !row.contains_key("query_hash"), "{id} stands in the indexes");
         }
-        for (id, row) in self.derived(DerivedKind::Receipt) {
+        for (id, row) in self.derived(DerivedKind::IdempotencyRecord) {
             let entry = number(row, "entry_id");
             assert!((1..self.next_id).contains(&entry), "receipt {id} is for {entry}");
             assert!(row["created"].as_bool().is_ok() && number(row, "ttl") > 0, "receipt {id}: {row:?}");
         }
-        for (_, row) in self.derived(DerivedKind::Line) {
+        for (_, row) in self.derived(DerivedKind::WriterQueue) {
             let served = row.get("served").map_or(0, |_| number(row, "served"));
             assert!(served <= number(row, "issued"), "{row:?}");
         }
@@ -168,7 +168,7 @@ impl Snapshot {
 
     /// The sum of a count over all namespaces: `evictions`, `misses`, …
     pub fn counted(&self, count: &str) -> i128 {
-        self.derived(DerivedKind::Tally).map(|(_, row)| row.get(count).map_or(0, |_| number(row, count))).sum()
+        self.derived(DerivedKind::NamespaceStats).map(|(_, row)| row.get(count).map_or(0, |_| number(row, count))).sum()
     }
 }
 

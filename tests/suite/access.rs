@@ -23,7 +23,7 @@ async fn ask(stack: &Stack, method: Method, path: &str, body: Option<Value>) -> 
 #[tokio::test]
 async fn every_operation_refuses_another_ones_namespace() {
     let stack = stack().await;
-    let hash = mneme_core::normalize::QueryHash::of("q", true);
+    let hash = mneme_model::normalize::QueryHash::of("q", true);
     let find = format!("/v1/namespaces/theirs/entries/{hash}");
     let theirs = json!({"query": "q", "namespace": "theirs"});
     let entry = json!({"query": "q", "response": "r", "namespace": "theirs"});

@@ -242,7 +242,7 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     on.measure("touch", 2, nothing, touch).await;
 
     on.stack.put(entry("known", 0.0)).await;
-    let hash = mneme_core::normalize::QueryHash::of("known", true);
+    let hash = mneme_model::normalize::QueryHash::of("known", true);
     let get = async |stack: &Stack, _: u32| drop(stack.invoke("get", json!({"id": 1})).await.unwrap());
     on.measure("get", 1, nothing, get).await;
     let find = async |stack: &Stack, _: u32| drop(stack.invoke("find", json!({"query_hash": hash})).await.unwrap());
@@ -361,7 +361,7 @@ async fn only_lookup_scans_and_only_once() {
     }
     stack.put(entry("question 1", 1.0)).await;
     stack.invoke("get", json!({"id": 1})).await.unwrap();
-    let hash = mneme_core::normalize::QueryHash::of("question 1", true);
+    let hash = mneme_model::normalize::QueryHash::of("question 1", true);
     stack.invoke("find", json!({"query_hash": hash})).await.unwrap();
     stack.invoke("touch", json!({"id": 1})).await.unwrap();
     stack.invoke("delete", json!({"id": 1})).await.unwrap();

@@ -4,8 +4,8 @@ mod shell;
 
 use std::path::Path;
 
-use mneme_core::embedding::encode_base64;
 use mneme_guard::{Signature, Verdict, compare};
+use mneme_model::embedding::encode_base64;
 use mneme_tests::Stack;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_config::SdkConfig;
+use mneme_api::event::Fields;
 use mneme_core::cache::Cache;
-use mneme_core::clock::Clock;
-use mneme_core::config::Config;
-use mneme_core::event::Fields;
-use mneme_core::key::EntryId;
-use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
-use mneme_core::table::Table;
-use mneme_core::write::put::{NewEntry, Stored};
+use mneme_core::entries::live_entry;
+use mneme_core::write::put::{NewEntry, StoredEntry, put_all};
+use mneme_model::clock::Clock;
+use mneme_model::config::Config;
+use mneme_model::entry_id::EntryId;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_store::table::Table;
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;
 use serde_json::json;
@@ -43,9 +44,9 @@ impl Timed {
         self.now.store(START + secs, Ordering::Relaxed);
     }
 
-    async fn put(&self, query: &str, ttl_secs: Option<u64>, idempotency_key: Option<&str>) -> Stored {
+    async fn put(&self, query: &str, ttl_secs: Option<u64>, idempotency_key: Option<&str>) -> StoredEntry {
         let new = NewEntry {
-            partition: None,
+            context_key: None,
             signature: mneme_guard::Signature::of("").into(),
             namespace: Namespace::default(),
             query_hash: QueryHash::of(query, true),
@@ -57,18 +58,18 @@ impl Timed {
             confidence_score: 1.0,
             idempotency_key: idempotency_key.map(str::to_owned),
         };
-        self.cache.put_all(&[new]).await.pop().unwrap().unwrap()
+        put_all(&self.cache, &[new]).await.pop().unwrap().unwrap()
     }
 
     async fn is_live(&self, id: EntryId) -> bool {
-        self.cache.live_entry(id).await.unwrap().is_some()
+        live_entry(&self.cache, id).await.unwrap().is_some()
     }
 }
 
 #[tokio::test]
 async fn an_entry_is_absent_from_its_second_of_expiry_on() {
     let timed = Timed::start(&[]).await;
-    let Stored { id, .. } = timed.put("q", Some(60), None).await;
+    let StoredEntry { id, .. } = timed.put("q", Some(60), None).await;
     timed.set(59);
     assert!(timed.is_live(id).await);
     timed.set(60);

@@ -1,6 +1,6 @@
 //! Bad input and bad tables: the named error with its remedy, nothing stored, the instance still serving.
 
-use mneme_core::embedding::encode_base64;
+use mneme_model::embedding::encode_base64;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use mneme_core::routes::{FUNCTIONS, ROUTES};
+use mneme_api::routes::{FUNCTIONS, ROUTES};
 use mneme_tests::{Stack, http_event};
 use serde_json::{Value, json};
 

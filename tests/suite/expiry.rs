@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_core::normalize::QueryHash;
+use mneme_model::normalize::QueryHash;
 use mneme_tests::{Stack, vector};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! `find`: by hash.
 
-use mneme_core::normalize::QueryHash;
+use mneme_model::normalize::QueryHash;
 use mneme_tests::Stack;
 use serde_json::json;
 

@@ -155,6 +155,6 @@ async fn base64_and_array_vectors_are_the_same() {
     let stack = Stack::start().await;
     put(&stack, "a", "A", 0.0).await;
     let bytes: Vec<u8> = vector(8, 0.0).iter().flat_map(|v| (*v as f32 * 7.5).to_le_bytes()).collect();
-    let question = json!({"query": "x", "embedding": mneme_core::embedding::encode_base64(&bytes)});
+    let question = json!({"query": "x", "embedding": mneme_model::embedding::encode_base64(&bytes)});
     assert_eq!(stack.lookup(question).await["similarity"], 1.0);
 }

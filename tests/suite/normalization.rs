@@ -1,6 +1,6 @@
 //! Normalisation and hashes against the Python library's, on a fixture that it made.
 
-use mneme_core::normalize::{QueryHash, normalize};
+use mneme_model::normalize::{QueryHash, normalize};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

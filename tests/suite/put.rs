@@ -71,7 +71,7 @@ async fn an_entry_keeps_all_that_came_with_it() {
     assert_eq!(read["expires_at"].as_i64().unwrap(), read["created_at"].as_i64().unwrap() + 60);
     assert_eq!(read["last_accessed_at"], read["created_at"]);
     let one: Vec<u8> = [1f32, 0.0, 0.0, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect();
-    assert_eq!(read["embedding"], json!(mneme_core::embedding::encode_base64(&one)));
+    assert_eq!(read["embedding"], json!(mneme_model::embedding::encode_base64(&one)));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Batches of questions: each its own answer, in order, and one round of reads for all.
 
-use mneme_core::embedding::encode_base64;
+use mneme_model::embedding::encode_base64;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 

@@ -120,7 +120,7 @@ async fn an_answer_that_moves_while_it_is_read_does_not_vanish() {
             assert_eq!(answer["outcome"], "hit", "{answer}");
         }
     };
-    let hash = mneme_core::normalize::QueryHash::of("q", true);
+    let hash = mneme_model::normalize::QueryHash::of("q", true);
     let finder = async {
         for _ in 0..25 {
             stack.invoke("find", json!({"query_hash": hash})).await.unwrap();

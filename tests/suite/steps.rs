@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use mneme_core::key::RowKey;
+use mneme_store::key::RowKey;
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack, vector};
@@ -355,7 +355,7 @@ async fn clear() {
 async fn the_line_of_writers() {
     // The race is lost, so that the put takes a ticket; it does so at once, when it lost the one before.
     let request = async |stack: &Stack, n: u64| {
-        stack.delete_item(RowKey::LINE.attribute().as_n().unwrap().parse().unwrap()).await;
+        stack.delete_item(RowKey::WRITER_QUEUE.attribute().as_n().unwrap().parse().unwrap()).await;
         entry(&format!("q{n}"), 0.1)
     };
     let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
-use mneme_core::key::RowKey;
+use mneme_store::key::RowKey;
 use mneme_tests::{Fault, Stack, invariants, vector};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn abandon_tickets(stack: &Stack, issued: u64, age: Duration) {
     let number = |number: u128| AttributeValue::N(number.to_string());
     let at = (SystemTime::now() - age).duration_since(UNIX_EPOCH).unwrap().as_millis();
     let issued = ("issued".to_owned(), number(issued.into()));
-    let line = [("id".to_owned(), RowKey::LINE.attribute()), issued, ("issued_at".to_owned(), number(at))];
+    let line = [("id".to_owned(), RowKey::WRITER_QUEUE.attribute()), issued, ("issued_at".to_owned(), number(at))];
     stack.put_item(line.into()).await;
 }
 

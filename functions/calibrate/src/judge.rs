@@ -1,14 +1,14 @@
 //! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
 
 use mneme_core::cache::Cache;
-use mneme_core::confidence::{Guard, verdict};
-use mneme_core::config::Config;
-use mneme_core::embed::Slot;
-use mneme_core::embedding::Embedding;
-use mneme_core::error::Error;
-use mneme_core::question::Question;
+use mneme_core::embedders::EmbedderSlot;
 use mneme_core::replica::similarity;
 use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, probability_of_similarity};
+use mneme_model::confidence::{Guard, verdict};
+use mneme_model::config::Config;
+use mneme_model::embedding::Embedding;
+use mneme_model::error::Error;
+use mneme_model::question::Question;
 
 use crate::pair::{Fields, Pair, Side};
 
@@ -72,7 +72,7 @@ impl Judge<'_> {
 ///
 /// Errors: those of [`Cache::embed`], and `InvalidRequest` and `EntryTooLarge` for a side that is no question, naming the side.
 pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error> {
-    if Slot::Main.embedder(&cache.config).is_none() {
+    if EmbedderSlot::Main.configured(&cache.config).is_none() {
         return Ok(());
     }
     let mut sides = Vec::new();
@@ -86,7 +86,7 @@ pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error
         }
     }
     let texts: Vec<&str> = sides.iter().map(|(.., text)| text.as_str()).collect();
-    let embedded = cache.embed(Slot::Main, &texts).await;
+    let embedded = cache.embedders().embed(EmbedderSlot::Main, &texts).await;
     for ((at, name, side, _), vector) in sides.into_iter().zip(embedded) {
         side.embedding = Some(vector.map_err(|error| at_place(&format!("pairs[{at}].{name}"), error))?);
     }

@@ -6,13 +6,13 @@ mod pair;
 
 use std::collections::BTreeMap;
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::confidence::Guard;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
 use mneme_guard::{CalibrationError, CurvePoint, LEAST_PAIRS, LabelledPair, Target};
+use mneme_model::confidence::Guard;
+use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
 
 use judge::{Judge, Seen};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use mneme_core::embedding::Embedding;
-use mneme_core::question::Message;
+use mneme_model::embedding::Embedding;
+use mneme_model::question::Message;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};

@@ -1,11 +1,12 @@
 //! `clear`: wipes one namespace, or all.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::write::clear::clear;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
 /// What to wipe: `namespace`, or everything with `confirm` = `all`.
@@ -37,11 +38,11 @@ impl Operation for Clear {
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let namespace = match (&request.namespace, request.confirm.as_deref()) {
             (Some(namespace), None) => {
-                invocation.enter(namespace)?;
+                invocation.authorize(namespace)?;
                 Some(namespace)
             }
             (None, Some("all")) => {
-                invocation.enter_all("clearing every namespace")?;
+                invocation.authorize_all("clearing every namespace")?;
                 None
             }
             _ => {
@@ -52,7 +53,7 @@ impl Operation for Clear {
             }
         };
         cache.open().await?;
-        let deleted = cache.clear(namespace).await?;
+        let deleted = clear(cache, namespace).await?;
         Ok(Reply::ok(Response { deleted }))
     }
 }

@@ -1,16 +1,17 @@
 //! `delete`: removes one entry, by id or by its query.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::entry::{Entry, no_such_entry};
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
-use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
-use mneme_core::question::{Message, Question};
+use mneme_core::entries::{entry_by_hash, indexed_rows, live_entry};
 use mneme_core::runtime::Operation;
-use mneme_core::write::remove::{Reason, RowRef};
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::write::{self, remove::Reason};
+use mneme_model::entry::{Entry, EntryHeader, no_such_entry};
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_model::question::{Message, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -54,14 +55,14 @@ impl Operation for Delete {
         let id = match id {
             Some(id) if namespace.is_none() && !is_asked && context.is_none() => {
                 cache.open().await?;
-                let row = cache.live_entry(id).await?.ok_or_else(no_such_entry)?;
-                invocation.enter(&row.namespace)?;
+                let row = live_entry(cache, id).await?.ok_or_else(no_such_entry)?;
+                invocation.authorize(&row.namespace)?;
                 remove(cache, &[row]).await?
             }
             None if is_asked => {
                 let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
                 let namespace = namespace.unwrap_or_default();
-                invocation.enter(&namespace)?;
+                invocation.authorize(&namespace)?;
                 cache.open().await?;
                 loop {
                     let rows = rows_of(cache, &namespace, &question.hash).await?;
@@ -85,16 +86,16 @@ impl Operation for Delete {
 
 /// Removes `rows` and returns the id of the last, if any was there.
 async fn remove(cache: &Cache, rows: &[Entry]) -> Result<Option<EntryId>, Error> {
-    let refs: Vec<RowRef> = rows.iter().map(RowRef::from).collect();
-    let removal = cache.remove(&refs, Reason::Asked).await?;
+    let refs: Vec<EntryHeader> = rows.iter().map(EntryHeader::from).collect();
+    let removal = write::remove::remove(cache, &refs, Reason::Requested).await?;
     Ok(rows.last().filter(|_| removal.removed > 0).map(|row| row.id))
 }
 
 /// The live entry of the pair, last, and the duplicates that the Python library may have left of it: were they to
 /// stay, they would answer in its place.
 async fn rows_of(cache: &Cache, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<Entry>, Error> {
-    let Some(entry) = cache.entry_by_hash(namespace, hash).await? else { return Ok(Vec::new()) };
-    let mut rows = cache.rows_of_pair(namespace, hash, Some(entry.id)).await?;
+    let Some(entry) = entry_by_hash(cache, namespace, hash).await? else { return Ok(Vec::new()) };
+    let mut rows = indexed_rows(cache, namespace, hash, Some(entry.id)).await?;
     rows.retain(|row| row.id != entry.id && !row.is_expired(cache.now_secs()));
     rows.push(entry);
     Ok(rows)

@@ -1,13 +1,14 @@
 //! `find`: one entry by the hash of its normalised query.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::entry::{Entry, no_such_entry};
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
-use mneme_core::normalize::QueryHash;
+use mneme_core::entries::entry_by_hash;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::entry::{Entry, no_such_entry};
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
 use serde::Deserialize;
 
 /// Which entry.
@@ -31,9 +32,9 @@ impl Operation for Find {
     type Response = Entry;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Entry>, Error> {
-        invocation.enter(&request.namespace)?;
+        invocation.authorize(&request.namespace)?;
         cache.open().await?;
-        let found = cache.entry_by_hash(&request.namespace, &request.query_hash).await?;
+        let found = entry_by_hash(cache, &request.namespace, &request.query_hash).await?;
         found.map(Reply::ok).ok_or_else(no_such_entry)
     }
 }

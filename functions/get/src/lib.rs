@@ -1,12 +1,13 @@
 //! `get`: one entry by id.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::entry::{Entry, no_such_entry};
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
+use mneme_core::entries::live_entry;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::entry::{Entry, no_such_entry};
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
 use serde::Deserialize;
 
 /// Which entry.
@@ -28,8 +29,8 @@ impl Operation for Get {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Entry>, Error> {
         cache.open().await?;
-        let entry = cache.live_entry(request.id).await?.ok_or_else(no_such_entry)?;
-        invocation.enter(&entry.namespace)?;
+        let entry = live_entry(cache, request.id).await?.ok_or_else(no_such_entry)?;
+        invocation.authorize(&entry.namespace)?;
         Ok(Reply::ok(entry))
     }
 }

@@ -1,10 +1,10 @@
 //! `health`: whether the table is reachable, has the schema it must have, and belongs to the configured embedder.
 
+use mneme_api::event::{NoFields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::error::{Error, ErrorKind};
-use mneme_core::event::{NoFields, Reply};
-use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::error::{Error, ErrorKind};
 use serde::Serialize;
 
 /// The state of the cache.
@@ -40,7 +40,7 @@ impl Operation for Health {
         match examine(cache, &mut response).await {
             Ok(()) => {}
             Err(error) => {
-                invocation.fail("the examination", &error);
+                invocation.record_failure("the examination", &error);
                 response.problems.push(error.to_string());
             }
         }

@@ -1,14 +1,14 @@
 //! `list`: pages of entries: all, since an id, or least recently used first.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::entry::Entry;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
-use mneme_core::namespace::Namespace;
-use mneme_core::page::{Order, Page, Position};
+use mneme_core::entries::page::{Order, Page, Position, page};
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
 /// The entries of a page when the caller does not say.
@@ -69,9 +69,9 @@ impl Operation for List {
             Some(cursor) => Position::from_cursor(&cursor, request.order)?,
             None => Position::start(request.order, request.after_id.and_then(EntryId::new)),
         };
-        let scope = invocation.scope(request.namespace.as_ref())?;
+        let scope = invocation.visible_namespaces(request.namespace.as_ref())?;
         cache.open().await?;
-        let Page { entries, next } = cache.page(&scope, after, limit).await?;
+        let Page { entries, next } = page(cache, &scope, after, limit).await?;
         Ok(Reply::ok(Response { entries, cursor: next.map(|position| position.to_cursor()) }))
     }
 }

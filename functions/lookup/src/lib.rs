@@ -1,36 +1,35 @@
 //! `lookup`: the cached answer to a question. First the exact normalised query, then the nearest stored embedding
 //! of the namespace, served when it reaches the threshold and is still good.
 
-mod judge;
-mod search;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use mneme_api::event::batch::{self, BatchResult};
+use mneme_api::event::{self, Fields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::confidence::Guard;
-use mneme_core::config::Config;
-use mneme_core::embedding::Embedding;
-use mneme_core::entry::Entry;
-use mneme_core::error::{Error, ErrorKind};
-use mneme_core::event::batch::{self, BatchResult};
-use mneme_core::event::{self, Fields, Reply};
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
-use mneme_core::limits::{MOST_REPLY_BYTES, escaped_bytes};
-use mneme_core::namespace::Namespace;
-use mneme_core::question::{Message, Question};
-use mneme_core::recorder::Recorder;
-use mneme_core::report::Metric;
+use mneme_core::lookup::engine::LookupEngine;
+use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
+use mneme_core::lookup::query::Query;
+use mneme_core::maintain::stats_buffer::StatsBuffer;
 use mneme_core::runtime::Operation;
-use mneme_core::table::tally::Counts;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::runtime::metrics::Metric;
+use mneme_core::write::touch::touch;
 use mneme_guard::VetoKind;
+use mneme_model::confidence::Guard;
+use mneme_model::config::Config;
+use mneme_model::embedding::Embedding;
+use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::limits::{MAX_REPLY_BYTES, escaped_bytes};
+use mneme_model::namespace::Namespace;
+use mneme_model::question::{Message, Question};
+use mneme_store::namespace_stats::EventCounts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-
-use search::{Asked, Embedded, Found, Miss, View};
 
 /// How long an answer that is there waits for its access to be written down.
 const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
@@ -61,38 +60,6 @@ pub struct Request {
     pub threshold: Option<f64>,
     /// `off`: similarity alone decides, where the configuration lets requests say so; `on`: the guard does in any case.
     pub guard: Option<Guard>,
-}
-
-/// Which layer answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layer {
-    /// The normalised queries are equal.
-    Exact,
-    /// The embeddings are close enough.
-    Semantic,
-}
-
-/// Why a question was not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MissReason {
-    /// Nothing live in the namespace to compare with.
-    NoEntry,
-    /// The closest entry is not close enough.
-    BelowThreshold,
-    /// The closest entry that is close enough is not trusted enough.
-    LowConfidence,
-    /// The closest entry that is close enough holds no answer but a stored failure.
-    Rejected,
-    /// The closest entry that is close enough contradicts the question.
-    Vetoed,
-    /// No exact match, and no vector to go on with.
-    NoEmbedding,
-    /// No exact match, and the embedder made no vector.
-    EmbedderFailure,
-    /// The caller asked for a miss.
-    Bypass,
 }
 
 /// The outcome. A miss is a result, never an error.
@@ -134,14 +101,14 @@ pub enum Answer {
 /// The operation, with this instance's view of the table.
 #[derive(Debug)]
 pub struct Lookup {
-    view: Mutex<View>,
-    recorder: Recorder,
+    engine: Mutex<LookupEngine>,
+    stats: StatsBuffer,
 }
 
 impl Lookup {
-    /// An instance in a function of this configuration, which counts its outcomes with `recorder`.
-    pub fn new(config: &Config, recorder: Recorder) -> Self {
-        Self { view: Mutex::new(View::new(config)), recorder }
+    /// An instance in a function of this configuration, which counts its outcomes with `stats_buffer`.
+    pub fn new(config: &Config, stats: StatsBuffer) -> Self {
+        Self { engine: Mutex::new(LookupEngine::new(config)), stats }
     }
 }
 
@@ -180,7 +147,7 @@ impl Operation for Lookup {
         let checked = |question| batch::parse_item(question).and_then(|question| check(cache, invocation, question));
         let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
         let mut bytes = 0;
-        let mut fitting = |answer: Answer| match bytes > MOST_REPLY_BYTES {
+        let mut fitting = |answer: Answer| match bytes > MAX_REPLY_BYTES {
             true => Err(too_much()),
             false => {
                 bytes += answer.bytes();
@@ -190,7 +157,7 @@ impl Operation for Lookup {
         let result = |answer: Result<Answer, Error>| match answer.and_then(&mut fitting) {
             Ok(answer) => BatchResult::Done(answer),
             Err(error) => {
-                invocation.fail("a question of the batch", &error);
+                invocation.record_failure("a question of the batch", &error);
                 BatchResult::Failed { error }
             }
         };
@@ -203,7 +170,7 @@ fn too_much() -> Error {
     Error::new(
         ErrorKind::EntryTooLarge,
         format!(
-            "the answers to the questions before have more than {MOST_REPLY_BYTES} bytes, and one reply takes no more"
+            "the answers to the questions before have more than {MAX_REPLY_BYTES} bytes, and one reply takes no more"
         ),
         "ask this question again, in another request",
     )
@@ -230,30 +197,30 @@ impl Lookup {
         questions: Vec<Result<Checked, Error>>,
     ) -> Result<Vec<Result<Answer, Error>>, Error> {
         let looked_for = questions.iter().flatten().filter(|question| !question.bypass);
-        let asked: Vec<&Asked> = looked_for.map(|question| &question.asked).collect();
-        let found = match asked.is_empty() {
+        let queries: Vec<&Query> = looked_for.map(|question| &question.query).collect();
+        let found = match queries.is_empty() {
             true => Vec::new(),
-            false => self.view.lock().await.search(cache, &asked).await?,
+            false => self.engine.lock().await.search(cache, &queries).await?,
         };
         let mut found = found.into_iter();
         let mut used = Vec::new();
         let answers = questions.into_iter().map(|question| {
-            let Checked { asked, bypass } = question?;
+            let Checked { query, bypass } = question?;
             let found = match bypass {
-                true => Found::Miss(Miss::of(MissReason::Bypass)),
+                true => LookupOutcome::Miss(Miss::without_comparison(MissReason::Bypass)),
                 false => found.next().ok_or_else(|| Error::internal("a question was not looked for"))??,
             };
-            if let Some(error) = asked.embed_error() {
-                invocation.fail("embedding the query", error);
+            if let Some(error) = query.embedding_error() {
+                invocation.record_failure("embedding the query", error);
             }
-            self.recorder.record(&asked.namespace, counts(&found));
+            self.stats.record(&query.namespace, counts(&found));
             observe(invocation, &found);
-            if let Found::Hit { entry, .. } = &found
+            if let LookupOutcome::Hit { entry, .. } = &found
                 && is_due(cache, entry)
             {
                 used.push(entry.id);
             }
-            Ok(answer(found, asked.now_secs))
+            Ok(answer(found, query.now_secs))
         });
         let answers = answers.collect();
         record_accesses(cache, invocation, used).await;
@@ -263,7 +230,7 @@ impl Lookup {
 
 /// A question that can be asked.
 struct Checked {
-    asked: Asked,
+    query: Query,
     bypass: bool,
 }
 
@@ -283,37 +250,25 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
             "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
         ));
     }
-    invocation.enter(&namespace)?;
-    let digest = question.signature.exact_digest();
+    invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
-    Ok(Checked {
-        asked: Asked {
-            question,
-            namespace,
-            embedding,
-            embedded: Embedded::default(),
-            threshold,
-            guard,
-            digest,
-            now_secs: cache.now_secs(),
-        },
-        bypass,
-    })
+    let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
+    Ok(Checked { query, bypass })
 }
 
-fn counts(found: &Found) -> Counts {
+fn counts(found: &LookupOutcome) -> EventCounts {
     match found {
-        Found::Hit { layer: Layer::Exact, .. } => Counts { hits_exact: 1, ..Counts::default() },
-        Found::Hit { layer: Layer::Semantic, .. } => Counts { hits_semantic: 1, ..Counts::default() },
-        Found::Miss(_) => Counts { misses: 1, ..Counts::default() },
+        LookupOutcome::Hit { layer: Layer::Exact, .. } => EventCounts { hits_exact: 1, ..EventCounts::default() },
+        LookupOutcome::Hit { layer: Layer::Semantic, .. } => EventCounts { hits_semantic: 1, ..EventCounts::default() },
+        LookupOutcome::Miss(_) => EventCounts { misses: 1, ..EventCounts::default() },
     }
 }
 
-fn observe(invocation: &Invocation, found: &Found) {
+fn observe(invocation: &Invocation, found: &LookupOutcome) {
     let (metrics, similarity): (&[Metric], _) = match found {
-        Found::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
-        Found::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
-        Found::Miss(Miss { reason, best_similarity, .. }) => (
+        LookupOutcome::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
+        LookupOutcome::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
+        LookupOutcome::Miss(Miss { reason, best_similarity, .. }) => (
             match reason {
                 MissReason::NoEntry => &[Metric::Misses, Metric::MissesNoEntry],
                 MissReason::BelowThreshold => &[Metric::Misses, Metric::MissesBelowThreshold],
@@ -327,9 +282,9 @@ fn observe(invocation: &Invocation, found: &Found) {
             *best_similarity,
         ),
     };
-    metrics.iter().for_each(|metric| invocation.observe(*metric, 1.0));
+    metrics.iter().for_each(|metric| invocation.record(*metric, 1.0));
     if let Some(similarity) = similarity {
-        invocation.observe(Metric::Similarity, similarity.into());
+        invocation.record(Metric::Similarity, similarity.into());
     }
 }
 
@@ -349,15 +304,15 @@ async fn record_accesses(cache: &Cache, invocation: &Invocation, used: Vec<Entry
         if left.is_zero() {
             break;
         }
-        if let Err(error) = cache.within(left).touch(id).await {
-            invocation.fail("recording the access", &error);
+        if let Err(error) = touch(&cache.within(left), id).await {
+            invocation.record_failure("recording the access", &error);
         }
     }
 }
 
-fn answer(found: Found, now_secs: i64) -> Answer {
+fn answer(found: LookupOutcome, now_secs: i64) -> Answer {
     match found {
-        Found::Hit { layer, entry, similarity, confidence } => Answer::Hit {
+        LookupOutcome::Hit { layer, entry, similarity, confidence } => Answer::Hit {
             layer,
             id: entry.id,
             namespace: entry.namespace,
@@ -367,6 +322,6 @@ fn answer(found: Found, now_secs: i64) -> Answer {
             age_seconds: now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
         },
-        Found::Miss(Miss { reason, best_similarity, veto }) => Answer::Miss { reason, best_similarity, veto },
+        LookupOutcome::Miss(Miss { reason, best_similarity, veto }) => Answer::Miss { reason, best_similarity, veto },
     }
 }

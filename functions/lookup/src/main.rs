@@ -2,20 +2,20 @@
 
 use std::process::ExitCode;
 
-use mneme_core::recorder::Recorder;
+use mneme_core::maintain::stats_buffer::StatsBuffer;
 use mneme_core::runtime;
 use mneme_lookup::Lookup;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Some(cache) = runtime::start().await else { return ExitCode::FAILURE };
-    let recorder = Recorder::default();
+    let stats_buffer = StatsBuffer::default();
     runtime::on_shutdown({
-        let (recorder, cache) = (recorder.clone(), cache.clone());
-        async move { recorder.flush(&cache).await }
+        let (stats_buffer, cache) = (stats_buffer.clone(), cache.clone());
+        async move { stats_buffer.flush(&cache).await }
     })
     .await;
-    tokio::spawn(recorder.clone().run(cache.clone()));
-    let lookup = Lookup::new(&cache.config, recorder);
+    tokio::spawn(stats_buffer.clone().run(cache.clone()));
+    let lookup = Lookup::new(&cache.config, stats_buffer);
     runtime::serve(cache, lookup).await
 }

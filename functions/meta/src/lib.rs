@@ -1,12 +1,13 @@
 //! `meta`: small values that the cache's users keep in the table's item 0. A key `guard:<namespace>` switches that
 //! namespace's guard.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
-use mneme_core::table::counter::GUARD_KEY;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::write::settings::Settings;
+use mneme_model::error::Error;
+use mneme_store::counter::GUARD_KEY;
 use serde::{Deserialize, Serialize};
 
 /// What to do.
@@ -50,7 +51,7 @@ impl Operation for Meta {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        invocation.enter_all("`meta`")?;
+        invocation.authorize_all("`meta`")?;
         let Request { action, key, value } = request;
         let value = match (action, value) {
             (Action::Get, None) => {
@@ -70,7 +71,7 @@ impl Operation for Meta {
                 ));
             }
             (Action::Set, Some(value)) => {
-                cache.set_meta(&key, &value).await?;
+                Settings::new(cache).set_meta(&key, &value).await?;
                 value
             }
         };

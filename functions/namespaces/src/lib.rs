@@ -1,12 +1,12 @@
 //! `namespaces`: the names in use, sorted, with their live entry counts.
 
+use mneme_api::event::{NoFields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::census::Census;
-use mneme_core::error::Error;
-use mneme_core::event::{NoFields, Reply};
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
+use mneme_core::maintain::totals::{TableTotals, table_totals};
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use serde::Serialize;
 
 /// One namespace.
@@ -35,9 +35,9 @@ impl Operation for Namespaces {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, _: NoFields) -> Result<Reply<Response>, Error> {
-        let scope = invocation.scope(None)?;
+        let scope = invocation.visible_namespaces(None)?;
         cache.open().await?;
-        let Census { live, .. } = cache.census().await?;
+        let TableTotals { live, .. } = table_totals(cache).await?;
         let own = live.into_iter().filter(|(namespace, _)| scope.includes(namespace));
         let namespaces = own.map(|(namespace, entries)| NamespaceCount { namespace, entries }).collect();
         Ok(Reply::ok(Response { namespaces }))

@@ -1,10 +1,10 @@
 //! `provision`: creates the table if allowed, switches its TTL on, and stamps the embedder. Invoked directly only.
 
+use mneme_api::event::{NoFields, Reply};
 use mneme_core::cache::{Cache, Provisioned};
-use mneme_core::error::Error;
-use mneme_core::event::{NoFields, Reply};
-use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::error::Error;
 use serde::Serialize;
 
 /// What there is now.

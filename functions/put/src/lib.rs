@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use mneme_api::event::batch::{self, BatchResult};
+use mneme_api::event::{self, Fields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::embed::{Makers, Slot};
-use mneme_core::embedding::Embedding;
-use mneme_core::entry::MAX_TTL_SECS;
-use mneme_core::error::{Error, ErrorKind};
-use mneme_core::event::batch::{self, BatchResult};
-use mneme_core::event::{self, Fields, Reply};
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
-use mneme_core::limits::within;
-use mneme_core::namespace::Namespace;
-use mneme_core::packed::RANGE_IDS;
-use mneme_core::question::{Message, Question};
-use mneme_core::report::Metric;
+use mneme_core::embedders::write::MadeVectors;
+use mneme_core::maintain::eviction::enforce_caps;
 use mneme_core::runtime::Operation;
-use mneme_core::write::put::{self, NewEntry, NewVector};
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::runtime::metrics::Metric;
+use mneme_core::segments::write::write_range;
+use mneme_core::write::put::{self, NewEntry};
+use mneme_model::embedding::Embedding;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::limits::MAX_TTL_SECS;
+use mneme_model::limits::within;
+use mneme_model::namespace::Namespace;
+use mneme_model::question::{Message, Question};
+use mneme_store::segments::RANGE_IDS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -114,8 +116,8 @@ impl Operation for Put {
         let result = |result: Result<Stored, Error>| match result {
             Ok(stored) => BatchResult::Done(stored),
             Err(error) => {
-                invocation.observe(Metric::EntriesFailed, 1.0);
-                invocation.fail("an entry of the batch", &error);
+                invocation.record(Metric::EntriesFailed, 1.0);
+                invocation.record_failure("an entry of the batch", &error);
                 BatchResult::Failed { error }
             }
         };
@@ -127,45 +129,44 @@ impl Operation for Put {
 /// An entry that can be stored, once it has its vector.
 struct Checked {
     entry: NewEntry,
-    /// The message, where the embedder is to embed it or has.
-    embedded: Option<String>,
+    /// The text to embed, where the entry came without a vector and an embedder is configured.
+    text: Option<String>,
 }
 
-/// Gives the entries that came without a vector the embedder's, all in one call; one that cannot be embedded fails alone. During
-/// a move also the other embedder's, where that one is configured; what it fails to make, the move makes up for.
+/// Gives the entries that came without a vector the configured embedder's, in one call. An entry that cannot be embedded fails
+/// alone. If the second embedder of a move fails, the move adds its vectors later.
 async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<Checked, Error>]) {
     let mut waiting = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        waiting.extend(entry.as_ref().ok().and_then(|checked| checked.embedded.clone()).map(|text| (at, text)));
+        waiting.extend(entry.as_ref().ok().and_then(|checked| checked.text.clone()).map(|text| (at, text)));
     }
     if waiting.is_empty() {
         return;
     }
     let texts: Vec<&str> = waiting.iter().map(|(_, text)| text.as_str()).collect();
-    let Makers { serving, other } = match cache.makers().await {
-        Ok(makers) => makers,
+    let made = match embed_texts(cache, &texts).await {
+        Ok(made) => made,
         Err(error) => return waiting.iter().for_each(|(at, _)| entries[*at] = Err(error.for_caller())),
     };
-    let by = async |slot: Option<Slot>| match slot {
-        Some(slot) => cache.embed(slot, &texts).await.into_iter().map(|result| Some((slot, result))).collect(),
-        None => waiting.iter().map(|_| None).collect::<Vec<_>>(),
-    };
-    let (served, others) = tokio::join!(by(serving), by(other));
-    let made_by = |slot: Slot| slot.embedder(&cache.config).and_then(|embedder| embedder.fingerprint.clone());
-    for ((at, _), (served, other)) in waiting.iter().zip(served.into_iter().zip(others)) {
-        match (served, &mut entries[*at]) {
-            (Some((_, Err(error))), entry) => *entry = Err(error),
-            (served, Ok(checked)) => {
-                for (slot, result) in served.into_iter().chain(other) {
-                    match result {
-                        Ok(embedding) => checked.entry.vectors.push(NewVector { made_by: made_by(slot), embedding }),
-                        Err(error) => invocation.fail("embedding by the other embedder of the move", &error),
-                    }
+    for ((at, _), made) in waiting.iter().zip(made) {
+        match (made, &mut entries[*at]) {
+            (Err(error), entry) => *entry = Err(error),
+            (Ok(MadeVectors { vectors, second_error }), Ok(checked)) => {
+                checked.entry.vectors.extend(vectors);
+                if let Some(error) = second_error {
+                    invocation.record_failure("embedding by the second embedder of the move", &error);
                 }
             }
-            (_, Err(_)) => {}
+            (Ok(_), Err(_)) => {}
         }
     }
+}
+
+/// Reads: item 0, where an embedder to move to is configured.
+async fn embed_texts(cache: &Cache, texts: &[&str]) -> Result<Vec<Result<MadeVectors, Error>>, Error> {
+    let embedders = cache.embedders();
+    let counter = if embedders.need_counter() { Some(cache.counter().await?) } else { None };
+    embedders.embed_entries(counter.as_ref(), texts).await
 }
 
 /// Stores the good ones of `entries`; what is wrong with another is what became of it.
@@ -177,9 +178,9 @@ async fn store_good(
     let mut good = Vec::new();
     let mut checked: Vec<Result<Option<String>, Error>> = Vec::new();
     for entry in entries {
-        checked.push(entry.map(|Checked { entry, embedded }| {
+        checked.push(entry.map(|Checked { entry, text }| {
             good.push(entry);
-            embedded
+            text
         }));
     }
     let mut stored = store(cache, invocation, &good).await.into_iter();
@@ -193,7 +194,7 @@ async fn store_good(
             stored.as_ref().is_err_and(|error| error.kind == ErrorKind::EmbedderDimensionError)
         };
         if let Some(text) = embedded.filter(|_| stored.as_ref().is_some_and(misfit)) {
-            cache.forget_embedded(&text);
+            cache.embedders().forget(&text);
         }
         stored
     };
@@ -201,7 +202,7 @@ async fn store_good(
 }
 
 /// The ranges whose last id one of the entries took.
-fn filled_ranges(results: &[Result<put::Stored, Error>]) -> impl Iterator<Item = u64> {
+fn filled_ranges(results: &[Result<put::StoredEntry, Error>]) -> impl Iterator<Item = u64> {
     let ids = results.iter().flatten().filter(|stored| !stored.replayed).map(|stored| stored.id.get());
     ids.filter(|id| id.is_multiple_of(RANGE_IDS)).map(|id| id / RANGE_IDS - 1)
 }
@@ -209,36 +210,37 @@ fn filled_ranges(results: &[Result<put::Stored, Error>]) -> impl Iterator<Item =
 /// Stores `entries`, then brings their namespaces, or the table, back under their caps, and packs a range that they
 /// filled.
 async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-    let results = cache.put_all(entries).await;
+    let results = put::put_all(cache, entries).await;
     let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
     for (entry, stored) in
         entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
     {
         if !stored.replayed {
-            invocation.observe(Metric::EntriesStored, 1.0);
+            invocation.record(Metric::EntriesStored, 1.0);
         }
         let quota = quotas.entry(&entry.namespace).or_default();
         *quota = quota.or(stored.quota);
     }
     for (namespace, quota) in quotas {
         // The entries are stored whatever comes of this; the next put, or `vacuum`, takes it up again.
-        if let Ok(Err(error)) = timeout_at(cache.reply_by(), cache.enforce_caps(namespace, quota)).await {
-            invocation.fail("enforcing the cap", &error);
+        if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota)).await {
+            invocation.record_failure("enforcing the cap", &error);
         }
     }
     // Likewise.
     for range in filled_ranges(&results) {
-        if let Ok(Err(error)) = timeout_at(cache.reply_by(), cache.pack_range(range)).await {
-            invocation.fail("packing a range", &error);
+        if let Ok(Err(error)) = timeout_at(cache.reply_by(), write_range(cache, range)).await {
+            invocation.record_failure("packing a range", &error);
         }
     }
-    let shown =
-        |result: Result<put::Stored, Error>| result.map(|put::Stored { id, created, .. }| Stored { id, created });
+    let shown = |result: Result<put::StoredEntry, Error>| {
+        result.map(|put::StoredEntry { id, created, .. }| Stored { id, created })
+    };
     results.into_iter().map(shown).collect()
 }
 
 fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Checked, Error> {
-    invocation.enter(&entry.namespace)?;
+    invocation.authorize(&entry.namespace)?;
     let config = &cache.config;
     let EntryRequest { query, messages, context, .. } = &entry;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), config)?;
@@ -266,20 +268,20 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
             format!("send a key of 1 to {MAX_KEY_BYTES} bytes, or none"),
         ));
     }
-    let embedded = (entry.embedding.is_none() && cache.embeds()).then(|| question.message.clone());
+    let text = (entry.embedding.is_none() && cache.embedders().are_configured()).then(|| question.message.clone());
     let entry = NewEntry {
         query_hash: question.hash,
-        partition: question.partition,
+        context_key: question.context_key,
         signature: question.signature,
         namespace: entry.namespace,
         query: config.store_query.then_some(question.message),
         response: entry.response,
-        vectors: entry.embedding.map(NewVector::from).into_iter().collect(),
+        vectors: entry.embedding.map(Into::into).into_iter().collect(),
         metadata,
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
         // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.
         confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
         idempotency_key: entry.idempotency_key,
     };
-    Ok(Checked { entry, embedded })
+    Ok(Checked { entry, text })
 }

@@ -1,11 +1,12 @@
 //! `quota`: how many entries a namespace may have.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::write::settings::Settings;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
 /// What to do.
@@ -52,14 +53,14 @@ impl Operation for Quota {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let Request { action, namespace, max_entries } = request;
-        invocation.enter(&namespace)?;
+        invocation.authorize(&namespace)?;
         if action != Action::Get {
             // A limit that those whom it limits could lift would be none.
-            invocation.enter_all("changing a quota")?;
+            invocation.authorize_all("changing a quota")?;
         }
         let max_entries = match (action, max_entries) {
             (Action::Set, Some(quota @ 1..)) => {
-                cache.set_quota(&namespace, quota).await?;
+                Settings::new(cache).set_quota(&namespace, quota).await?;
                 Some(quota)
             }
             (Action::Set, _) => {
@@ -72,7 +73,7 @@ impl Operation for Quota {
                 return Err(Error::invalid("max_entries: only `set` takes it", "drop it"));
             }
             (Action::Get, None) => Some(cache.counter().await?.quota(&namespace).ok_or_else(no_quota)?),
-            (Action::Delete, None) if cache.remove_quota(&namespace).await? => None,
+            (Action::Delete, None) if Settings::new(cache).remove_quota(&namespace).await? => None,
             (Action::Delete, None) => return Err(no_quota()),
         };
         Ok(Reply::ok(Response { namespace, max_entries }))

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::embed::Slot;
-use mneme_core::embedders::Side;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::reembed::{Bounds, Passed, State};
+use mneme_core::embedders::EmbedderSlot;
+use mneme_core::reembed;
+use mneme_core::reembed::fill::embedder_dim;
+use mneme_core::reembed::state::{State, status};
+use mneme_core::reembed::step_budget::StepBudget;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::embedder::MoveEnd;
+use mneme_model::error::Error;
+use mneme_store::move_progress::VisitedCounts;
 use serde::{Deserialize, Serialize};
 
 /// The seconds that a step takes at most, where the request does not say: HTTP APIs wait for 30 (API Gateway Developer Guide,
@@ -83,7 +87,7 @@ pub struct Response {
     /// The ids given out; null without a move.
     pub total: Option<u64>,
     /// What became of their entries; null without a move.
-    pub entries: Option<Passed>,
+    pub entries: Option<VisitedCounts>,
     /// Ids gone through in a second of work; null before the first.
     pub ids_per_second: Option<f64>,
     /// How long the rest takes at that rate.
@@ -96,13 +100,13 @@ impl From<State> for Response {
     fn from(state: State) -> Self {
         let (left, complete) = (state.ids_left(), state.complete);
         let State { counter, progress, .. } = state;
-        let side = counter.side().map(|side| match side {
-            Side::Source => "source",
-            Side::Target => "target",
+        let side = counter.active_end().map(|side| match side {
+            MoveEnd::Source => "source",
+            MoveEnd::Target => "target",
         });
         let rate = progress.and_then(|progress| progress.rate());
         Self {
-            phase: match &counter.other {
+            phase: match &counter.second {
                 None => "none",
                 Some(other) if other.ending => "removing",
                 Some(_) => "adding",
@@ -111,12 +115,12 @@ impl From<State> for Response {
             complete,
             done: progress.map(|progress| progress.next_id - 1),
             total: progress.map(|_| counter.next_id - 1),
-            entries: progress.map(|progress| progress.passed),
+            entries: progress.map(|progress| progress.visited),
             ids_per_second: rate,
             seconds_left: rate.map(|rate| left as f64 / rate),
             cursor: progress.map(|progress| progress.next_id).filter(|_| !complete),
             active: Stamp { fingerprint: counter.fingerprint, dim: counter.dim },
-            other: counter.other.map(|other| Stamp { fingerprint: Some(other.fingerprint), dim: Some(other.dim) }),
+            other: counter.second.map(|other| Stamp { fingerprint: Some(other.fingerprint), dim: Some(other.dim) }),
         }
     }
 }
@@ -127,24 +131,24 @@ pub struct Reembed;
 
 /// Begins the move that the configuration names, or finds it begun.
 async fn start(cache: &Cache) -> Result<State, Error> {
-    let State { counter, .. } = cache.reembed_status().await?;
-    let target = match counter.side() {
-        Some(Side::Target) => counter.fingerprint.as_deref(),
-        Some(Side::Source) => counter.other.as_ref().map(|other| other.fingerprint.as_str()),
+    let State { counter, .. } = status(cache).await?;
+    let target = match counter.active_end() {
+        Some(MoveEnd::Target) => counter.fingerprint.as_deref(),
+        Some(MoveEnd::Source) => counter.second.as_ref().map(|other| other.fingerprint.as_str()),
         None => None,
     };
-    let named = |slot: Slot| Some((slot, slot.embedder(&cache.config)?.fingerprint.as_deref()?));
+    let named = |slot: EmbedderSlot| Some((slot, slot.configured(&cache.config)?.fingerprint.as_deref()?));
     // The move that is under way, where its target is configured here; a new one to the next embedder alone.
-    let known = Slot::ALL.into_iter().filter_map(named).find(|(_, own)| Some(*own) == target);
-    let next = named(Slot::Next).filter(|(_, own)| counter.fingerprint.as_deref() != Some(*own));
+    let known = EmbedderSlot::ALL.into_iter().filter_map(named).find(|(_, own)| Some(*own) == target);
+    let next = named(EmbedderSlot::Next).filter(|(_, own)| counter.fingerprint.as_deref() != Some(*own));
     let Some((slot, fingerprint)) = known.or(next) else {
         return Err(Error::invalid(
             "there is no embedder to move to",
             "set MNEME_EMBEDDER_NEXT to one that the cache does not have",
         ));
     };
-    let dim = cache.embedder_dim(slot).await?;
-    cache.reembed_start(fingerprint, dim).await
+    let dim = embedder_dim(cache, slot).await?;
+    reembed::start::start(cache, fingerprint, dim).await
 }
 
 impl Operation for Reembed {
@@ -167,19 +171,19 @@ impl Operation for Reembed {
         if leave_behind && !matches!(action, Action::Switch | Action::SwitchBack) {
             return Err(Error::invalid("leave_behind: it is for `switch` and `switch_back`", "leave the field out"));
         }
-        invocation.enter_all("`reembed`")?;
+        invocation.authorize_all("`reembed`")?;
         let limit = Duration::from_secs(secs);
         // What was begun by then has as long as that again, within reason.
         let cache = &cache.within(limit + limit.min(IN_FLIGHT));
-        let bounds = Bounds::new(cache, limit, ids.unwrap_or(u64::MAX));
+        let budget = StepBudget::new(cache, limit, ids.unwrap_or(u64::MAX));
         let state = match action {
-            Action::Status => cache.reembed_status().await?,
+            Action::Status => status(cache).await?,
             Action::Start => start(cache).await?,
-            Action::Step => cache.reembed_step(bounds).await?,
-            Action::Switch => cache.reembed_switch(Side::Target, leave_behind).await?,
-            Action::SwitchBack => cache.reembed_switch(Side::Source, leave_behind).await?,
-            Action::Finish => cache.reembed_end(Side::Target, bounds).await?,
-            Action::Abort => cache.reembed_end(Side::Source, bounds).await?,
+            Action::Step => reembed::fill::step(cache, budget).await?,
+            Action::Switch => reembed::switch::switch(cache, MoveEnd::Target, leave_behind).await?,
+            Action::SwitchBack => reembed::switch::switch(cache, MoveEnd::Source, leave_behind).await?,
+            Action::Finish => reembed::end::end(cache, MoveEnd::Target, budget).await?,
+            Action::Abort => reembed::end::end(cache, MoveEnd::Source, budget).await?,
         };
         Ok(Reply::ok(Response::from(state)))
     }

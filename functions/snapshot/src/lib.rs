@@ -1,10 +1,10 @@
 //! `snapshot`: snapshot and restore are AWS's own tools' work; this says which.
 
+use mneme_api::event::{Fields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::error::{Error, ErrorKind};
-use mneme_core::event::{Fields, Reply};
-use mneme_core::invocation::Invocation;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::error::{Error, ErrorKind};
 use serde_json::Value;
 
 /// The operation. It reads and writes nothing, whatever the request.

@@ -1,12 +1,13 @@
 //! `stats`: how many entries there are and what happened.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
+use mneme_core::maintain::totals::table_totals;
 use mneme_core::runtime::Operation;
-use mneme_core::table::tally::Counts;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_store::namespace_stats::EventCounts;
 use serde::{Deserialize, Serialize};
 
 /// Of what.
@@ -30,7 +31,7 @@ pub struct Response {
     pub hits: u64,
     /// Hits of each layer, misses, evictions and expirations. They arrive up to a minute late.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// How many mutations were committed to the cache.
     pub version_counter: u64,
     /// The embedder that the table is stamped with.
@@ -49,17 +50,17 @@ impl Operation for Stats {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let scope = invocation.scope(request.namespace.as_ref())?;
+        let scope = invocation.visible_namespaces(request.namespace.as_ref())?;
         let counter = cache.counter().await?;
-        let mut census = cache.census().await?;
-        census.live.retain(|namespace, _| scope.includes(namespace));
-        census.counts.retain(|namespace, _| scope.includes(namespace));
-        let mut counts = Counts::default();
-        census.counts.values().for_each(|of_one| counts.add(of_one));
+        let mut totals = table_totals(cache).await?;
+        totals.live.retain(|namespace, _| scope.includes(namespace));
+        totals.counts.retain(|namespace, _| scope.includes(namespace));
+        let mut counts = EventCounts::default();
+        totals.counts.values().for_each(|of_one| counts.add(of_one));
         Ok(Reply::ok(Response {
             namespace: request.namespace,
-            entries: census.live.values().sum(),
-            namespaces: census.live.len() as u64,
+            entries: totals.live.values().sum(),
+            namespaces: totals.live.len() as u64,
             hits: counts.hits_exact + counts.hits_semantic,
             counts,
             version_counter: counter.version,

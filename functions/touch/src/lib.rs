@@ -1,12 +1,14 @@
 //! `touch`: records an access.
 
+use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::entry::no_such_entry;
-use mneme_core::error::Error;
-use mneme_core::event::Reply;
-use mneme_core::invocation::Invocation;
-use mneme_core::key::EntryId;
+use mneme_core::entries::live_entry;
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::write::touch::touch;
+use mneme_model::entry::no_such_entry;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
 
 /// Which entry.
@@ -37,9 +39,9 @@ impl Operation for Touch {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         cache.open().await?;
-        let entry = cache.live_entry(request.id).await?.ok_or_else(no_such_entry)?;
-        invocation.enter(&entry.namespace)?;
-        if cache.touch(entry.id).await? {
+        let entry = live_entry(cache, request.id).await?.ok_or_else(no_such_entry)?;
+        invocation.authorize(&entry.namespace)?;
+        if touch(cache, entry.id).await? {
             Ok(Reply::ok(Response { touched: true, id: entry.id }))
         } else {
             Err(no_such_entry())

@@ -1,13 +1,13 @@
 //! `vacuum`: removes expired entries, enforces quotas and `MNEME_MAX_ENTRIES`, repairs derived items.
 
+use mneme_api::event::{Fields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::error::Error;
-use mneme_core::event::{Fields, Reply};
-use mneme_core::invocation::Invocation;
-use mneme_core::namespace::Namespace;
-use mneme_core::packed::pack::Packed;
-use mneme_core::repair::{Cursor, Repaired, Sweep};
+use mneme_core::maintain::vacuum::{Repairs, VacuumCursor, VacuumPass, load_cursor, run_pass, save_cursor};
 use mneme_core::runtime::Operation;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::segments::write::SegmentsWritten;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
 /// How far to go.
@@ -33,10 +33,10 @@ pub struct Response {
     pub evicted: u64,
     /// What else was set right.
     #[serde(flatten)]
-    pub repaired: Repaired,
+    pub repaired: Repairs,
     /// What was packed for new instances of `lookup`.
     #[serde(flatten)]
-    pub packed: Packed,
+    pub packed: SegmentsWritten,
     /// What to send to go on, when the time did not suffice; null when everything was gone through.
     pub cursor: Option<String>,
 }
@@ -61,22 +61,22 @@ impl Operation for Vacuum {
                 "send `resume` alone, or `namespace` and `cursor` without it",
             ));
         }
-        let at = request.cursor.as_deref().map_or(Ok(Cursor::Start), Cursor::from_text)?;
+        let at = request.cursor.as_deref().map_or(Ok(VacuumCursor::Start), VacuumCursor::from_text)?;
         // Of one namespace, too, it goes through the whole table and repairs what it comes by.
-        invocation.enter_all("`vacuum`")?;
+        invocation.authorize_all("`vacuum`")?;
         cache.open().await?;
-        let at = if request.resume { cache.kept_place().await? } else { at };
-        let mut sweep = Sweep::new(request.namespace);
-        let next = cache.sweep(&mut sweep, at).await?;
+        let at = if request.resume { load_cursor(cache).await? } else { at };
+        let mut pass = VacuumPass::new(request.namespace);
+        let next = run_pass(cache, &mut pass, at).await?;
         if request.resume {
-            cache.keep_place(next).await?;
+            save_cursor(cache, next).await?;
         }
         Ok(Reply::ok(Response {
-            expired: sweep.removed.expired,
-            evicted: sweep.removed.evicted,
-            repaired: sweep.repaired,
-            packed: sweep.packed,
-            cursor: next.map(Cursor::to_text),
+            expired: pass.removed.expired,
+            evicted: pass.removed.evicted,
+            repaired: pass.repaired,
+            packed: pass.packed,
+            cursor: next.map(VacuumCursor::to_text),
         }))
     }
 }

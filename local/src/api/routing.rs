@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mneme_core::routes::{ROUTES, Route};
+use mneme_api::routes::{ROUTES, Route};
 use percent_encoding::percent_decode_str;
 
 /// The route of a request, and the values in its path.

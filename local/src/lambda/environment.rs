@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
-use mneme_core::routes::FUNCTIONS;
+use mneme_api::routes::FUNCTIONS;
 use reqwest::Url;
 
 use super::Settings;

@@ -18,7 +18,7 @@ mod runtime_api;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use mneme_core::routes::FUNCTIONS;
+use mneme_api::routes::FUNCTIONS;
 
 use crate::Log;
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mneme_core::routes::FUNCTIONS;
+use mneme_api::routes::FUNCTIONS;
 use mneme_local::{Options, Server};
 use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};

@@ -3,24 +3,24 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mneme_model::embedder::ServedEmbedder;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::{Namespace, NamespaceHash};
 use mneme_search::segment::Segment as Codes;
+use mneme_store::counter::Counter;
+use mneme_store::entry_row::header_from_item;
+use mneme_store::item::Item;
+use mneme_store::key::RowKey;
+use mneme_store::read::Projection;
+use mneme_store::segments::manifest::SegmentManifest;
+use mneme_store::segments::segment::{Segment, SegmentEntry};
+use mneme_store::segments::{RANGE_IDS, ids_of, range_of};
+use mneme_store::table::Table;
 
-use super::space::Space;
+use super::namespace_index::NamespaceIndex;
 use super::{Replica, drop_least_used};
-use crate::cache::Cache;
-use crate::embedders::Serving;
-use crate::entry::Item;
-use crate::error::Error;
-use crate::key::{EntryId, RowKey};
-use crate::namespace::{Namespace, NamespaceHash};
-use crate::packed::segment::{Fact, Segment};
-use crate::packed::{Catalog, RANGE_IDS, ids_of};
-use crate::table::Projection;
-use crate::table::counter::Counter;
-use crate::write::remove::RowRef;
-
-/// Into how many segments a scan of the table is split.
-const SCAN_SEGMENTS: u8 = 4;
+use crate::segments::write::basis;
 
 /// How many segments one call reads: 6 MB.
 const SEGMENTS_AT_ONCE: usize = 40;
@@ -40,28 +40,28 @@ const SCAN_INSTEAD: u64 = 20_000;
 const ROWS_BETWEEN_LOOKS: usize = 1000;
 
 impl Replica {
-    /// Takes in the rows from `self.next_id` up to `next_id` that belong to namespaces held, and tells whether one of them
+    /// Takes in the rows from `self.next_id` up to `next_id` that belong to namenamespaces held, and tells whether one of them
     /// was gone already.
-    pub(super) async fn read_on(&mut self, cache: &Cache, next_id: u64) -> Result<bool, Error> {
+    pub(super) async fn read_on(&mut self, table: &Table, next_id: u64) -> Result<bool, Error> {
         let from = self.next_id;
         let mut ids: Vec<u64> = (from..next_id).collect();
         // Not the range in which the last one seen stands: its first part is known.
         let ranges = from.saturating_sub(1).div_ceil(RANGE_IDS)..next_id.saturating_sub(1) / RANGE_IDS;
         if !ranges.is_empty()
-            && let Some(serving) = &self.serving
-            && let Some(catalog) = cache.table.catalog(serving.era).await?.filter(|catalog| self.knows(catalog))
+            && let Some(served) = &self.served
+            && let Some(manifest) = table.manifest(served.generation).await?.filter(|manifest| self.knows(manifest))
         {
-            let packed = ranges.start..ranges.end.min(catalog.ranges);
-            let missing = self.load_segments(cache, &catalog, packed.clone()).await?;
-            ids.retain(|id| !packed.contains(&((id - 1) / RANGE_IDS)) || missing.contains(&((id - 1) / RANGE_IDS)));
+            let packed = ranges.start..ranges.end.min(manifest.ranges);
+            let missing = self.load_segments(table, &manifest, packed.clone()).await?;
+            ids.retain(|id| !packed.contains(&(range_of(*id))) || missing.contains(&(range_of(*id))));
         }
         let mut incomplete = false;
         for some in ids.chunks(ROWS_AT_ONCE) {
             let keys = some.iter().copied().filter_map(EntryId::new).map(RowKey::from);
-            let rows = cache.table.batch_get(keys, Projection::Vectors).await?;
-            rows.iter().for_each(|(_, item)| self.take_in(item));
+            let rows = table.batch_get(keys, Projection::Replica).await?;
+            rows.iter().for_each(|(_, item)| self.upsert(item));
             incomplete |= rows.missing_entries().next().is_some();
-            self.forget_replaced(cache, rows.iter().map(|(_, item)| item)).await?;
+            self.forget_replaced(table, rows.iter().map(|(_, item)| item)).await?;
             // What is in stays in, should the time be up before the rest is.
             self.next_id = some.last().map_or(self.next_id, |last| last + 1);
         }
@@ -69,13 +69,13 @@ impl Replica {
     }
 
     /// Forgets the older rows of the queries in `new` that are gone, as those that a put has replaced are.
-    async fn forget_replaced(&mut self, cache: &Cache, new: impl Iterator<Item = &Item>) -> Result<(), Error> {
+    async fn forget_replaced(&mut self, table: &Table, new: impl Iterator<Item = &Item>) -> Result<(), Error> {
         let mut older = Vec::new();
-        for row in new.filter_map(RowRef::from_item) {
+        for row in new.filter_map(header_from_item) {
             let known = self.by_hash(&row.namespace, &row.query_hash);
             older.extend(known.into_iter().filter(|id| *id < row.id).map(|id| (row.clone(), id)));
         }
-        let rows = cache.table.batch_get(older.iter().map(|(_, id)| (*id).into()), Projection::Ages).await?;
+        let rows = table.batch_get(older.iter().map(|(_, id)| (*id).into()), Projection::Lru).await?;
         for (row, id) in older.iter().filter(|(_, id)| rows.get((*id).into()).is_none()) {
             self.forget(&row.namespace, *id, Some(&row.query_hash));
         }
@@ -85,82 +85,87 @@ impl Replica {
     /// Reads `namespace` for the first time.
     pub(super) async fn read_first(
         &mut self,
-        cache: &Cache,
+        table: &Table,
         counter: &Counter,
         namespace: &Namespace,
     ) -> Result<(), Error> {
-        let Some(Serving { era, dim, .. }) = self.serving else { return Ok(()) };
-        let catalog = cache.table.catalog(era).await?;
-        if let Some(catalog) = catalog
-            && counter.next_id.saturating_sub(catalog.next_id()) < SCAN_INSTEAD
-            && self.fetch_basis(cache, &catalog, dim).await?
+        let Some(ServedEmbedder { generation, dim, .. }) = self.served else { return Ok(()) };
+        let manifest = table.manifest(generation).await?;
+        if let Some(manifest) = manifest
+            && counter.next_id.saturating_sub(manifest.next_id()) < SCAN_INSTEAD
+            && self.fetch_basis(table, &manifest, dim).await?
         {
             // Beside what is held, so that no half of it is held should the time be up.
-            let mut fresh = Self { serving: self.serving.clone(), basis: self.basis.clone(), ..Self::default() };
-            fresh.read_packed(cache, counter, namespace, &catalog).await?;
-            self.spaces.extend(fresh.spaces);
+            let mut fresh = Self { served: self.served.clone(), basis: self.basis.clone(), ..Self::default() };
+            fresh.read_packed(table, counter, namespace, &manifest).await?;
+            self.namespaces.extend(fresh.namespaces);
             return Ok(());
         }
-        self.scan(cache, namespace).await
+        self.scan(table, namespace).await
     }
 
-    /// Sees to it that the basis of `catalog` is at hand. False where it is of no use.
-    async fn fetch_basis(&mut self, cache: &Cache, catalog: &Catalog, dim: Option<u32>) -> Result<bool, Error> {
-        if !self.knows(catalog) {
-            self.basis = cache.basis(catalog).await?.map(|basis| (catalog.generation, basis));
+    /// Sees to it that the basis of `manifest` is at hand. False where it is of no use.
+    async fn fetch_basis(
+        &mut self,
+        table: &Table,
+        manifest: &SegmentManifest,
+        dim: Option<u32>,
+    ) -> Result<bool, Error> {
+        if !self.knows(manifest) {
+            self.basis = basis(table, manifest).await?.map(|basis| (manifest.basis_version, basis));
         }
         Ok(self.basis.as_ref().is_some_and(|(_, basis)| dim.is_some_and(|dim| basis.dim() == dim as usize)))
     }
 
-    fn knows(&self, catalog: &Catalog) -> bool {
-        self.basis.as_ref().is_some_and(|(generation, _)| *generation == catalog.generation)
+    fn knows(&self, manifest: &SegmentManifest) -> bool {
+        self.basis.as_ref().is_some_and(|(version, _)| *version == manifest.basis_version)
     }
 
     /// Reads `namespace` into a replica that holds no other one.
     async fn read_packed(
         &mut self,
-        cache: &Cache,
+        table: &Table,
         counter: &Counter,
         namespace: &Namespace,
-        catalog: &Catalog,
+        manifest: &SegmentManifest,
     ) -> Result<(), Error> {
         let Some((_, basis)) = &self.basis else { return Ok(()) };
-        self.spaces.insert(namespace.clone(), Space::new(Some(basis.clone())));
+        self.namespaces.insert(namespace.clone(), NamespaceIndex::new(Some(basis.clone())));
         let rows = async |ids: &[u64]| {
             let keys = ids.iter().copied().filter_map(EntryId::new).map(RowKey::from);
-            cache.table.batch_get(keys, Projection::Vectors).await
+            table.batch_get(keys, Projection::Replica).await
         };
         let (tail, ids) =
-            (catalog.next_id()..counter.next_id).partition::<Vec<u64>, _>(|id| counter.next_id - id <= TAIL);
-        let segments = self.load_segments(cache, catalog, 0..catalog.ranges);
+            (manifest.next_id()..counter.next_id).partition::<Vec<u64>, _>(|id| counter.next_id - id <= TAIL);
+        let segments = self.load_segments(table, manifest, 0..manifest.ranges);
         let (tail, missing) = tokio::try_join!(rows(&tail), segments)?;
-        tail.iter().for_each(|(_, item)| self.take_in(item));
+        tail.iter().for_each(|(_, item)| self.upsert(item));
         let ids: Vec<u64> = missing.into_iter().flat_map(ids_of).chain(ids).collect();
         for some in ids.chunks(ROWS_AT_ONCE) {
-            rows(some).await?.iter().for_each(|(_, item)| self.take_in(item));
+            rows(some).await?.iter().for_each(|(_, item)| self.upsert(item));
         }
         Ok(())
     }
 
-    /// Loads the segments of `ranges` into the namespaces held, and returns the ranges whose segments are missing, torn, or of no use to
+    /// Loads the segments of `ranges` into the namenamespaces held, and returns the ranges whose segments are missing, torn, or of no use to
     /// a namespace held; ranges that hold nothing are neither.
     ///
     /// Reads: the segments, eventually consistent: they never change, and one that does not show yet is missing.
     async fn load_segments(
         &mut self,
-        cache: &Cache,
-        catalog: &Catalog,
+        table: &Table,
+        manifest: &SegmentManifest,
         ranges: std::ops::Range<u64>,
     ) -> Result<HashSet<u64>, Error> {
         let mut missing = HashSet::new();
         let held: HashMap<NamespaceHash, Namespace> =
-            self.spaces.keys().map(|namespace| (namespace.hash(), namespace.clone())).collect();
-        let numbers: Vec<u64> = ranges.filter(|number| !catalog.emptied.contains(*number)).collect();
-        let key = |number: u64| RowKey::segment(catalog.generation, number);
+            self.namespaces.keys().map(|namespace| (namespace.hash(), namespace.clone())).collect();
+        let numbers: Vec<u64> = ranges.filter(|number| !manifest.empty_ranges.contains(*number)).collect();
+        let key = |number: u64| RowKey::segment(manifest.basis_version, number);
         let batches: Vec<Vec<u64>> = numbers.chunks(SEGMENTS_AT_ONCE).map(<[u64]>::to_vec).collect();
         let mut read = stream::iter(batches)
             .map(async |some| {
-                let items = cache.table.glance(some.iter().copied().map(key)).await?;
+                let items = table.batch_get_eventual(some.iter().copied().map(key)).await?;
                 Ok::<_, Error>((some, items))
             })
             .buffered(BATCHES_AT_ONCE);
@@ -175,15 +180,15 @@ impl Replica {
         Ok(missing)
     }
 
-    /// False where it cannot be loaded into one of the namespaces that it is for: those `held`, and, where all are, those that are
+    /// False where it cannot be loaded into one of the namenamespaces that it is for: those `held`, and, where all are, those that are
     /// not known yet.
     fn load_segment(&mut self, segment: &Segment, held: &HashMap<NamespaceHash, Namespace>) -> bool {
-        let mut facts: Vec<Vec<&Fact>> = vec![Vec::new(); segment.groups.len()];
-        segment.facts.iter().for_each(|fact| facts[usize::from(fact.group)].push(fact));
+        let mut entries: Vec<Vec<&SegmentEntry>> = vec![Vec::new(); segment.groups.len()];
+        segment.entries.iter().for_each(|entry| entries[usize::from(entry.group)].push(entry));
         let mut codes = None;
-        for ((namespace, partition), facts) in segment.groups.iter().zip(facts) {
-            let space = held.get(namespace).and_then(|namespace| self.spaces.get_mut(namespace));
-            let Some(space) = space else {
+        for ((namespace, context_key), entries) in segment.groups.iter().zip(entries) {
+            let index = held.get(namespace).and_then(|namespace| self.namespaces.get_mut(namespace));
+            let Some(index) = index else {
                 // Its name stands in the rows alone.
                 if self.has_all {
                     return false;
@@ -191,47 +196,47 @@ impl Replica {
                 continue;
             };
             if let Some(bytes) = &segment.codes {
-                let ids: Vec<u64> = facts.iter().map(|fact| fact.id).collect();
+                let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
                 let codes = codes.get_or_insert_with(|| Codes::read(bytes));
-                let loaded = codes.as_ref().map_err(Clone::clone).and_then(|codes| space.load(*partition, codes, &ids));
+                let loaded =
+                    codes.as_ref().map_err(Clone::clone).and_then(|codes| index.load(*context_key, codes, &ids));
                 if let Err(error) = loaded {
                     tracing::debug!(%error, "the rows of a segment are read one by one");
                     return false;
                 }
             }
-            facts.iter().for_each(|fact| space.note(fact.id, fact.prefix, fact.digest));
+            entries.iter().for_each(|entry| index.note(entry.id, entry.prefix, entry.digest));
         }
         true
     }
 
     /// Reads the whole table: every namespace, or, where the memory does not suffice for all, `namespace` to stand beside as many of
     /// those held as it suffices for.
-    async fn scan(&mut self, cache: &Cache, namespace: &Namespace) -> Result<(), Error> {
-        let mut held = std::mem::take(&mut self.spaces);
+    async fn scan(&mut self, table: &Table, namespace: &Namespace) -> Result<(), Error> {
+        let mut held = std::mem::take(&mut self.namespaces);
         let mut fresh = Self {
-            serving: self.serving.clone(),
+            served: self.served.clone(),
             has_all: true,
             budget: self.budget,
             basis: self.basis.take(),
             ..Self::default()
         };
         let mut taken = 0;
-        cache
-            .table
-            .scan(SCAN_SEGMENTS, Projection::Vectors, |item| {
-                fresh.take_in(&item);
+        table
+            .scan(Projection::Replica, |item| {
+                fresh.upsert(&item);
                 taken += 1;
                 if taken % ROWS_BETWEEN_LOOKS == 0 && !fresh.fits_beside(&held) {
-                    fresh.spaces.entry(namespace.clone()).or_default();
-                    fresh.spaces.retain(|name, _| name == namespace);
+                    fresh.namespaces.entry(namespace.clone()).or_default();
+                    fresh.namespaces.retain(|name, _| name == namespace);
                     fresh.has_all = false;
                     while !fresh.fits_beside(&held) && drop_least_used(&mut held, namespace) {}
                 }
             })
             .await?;
-        fresh.spaces.entry(namespace.clone()).or_default();
+        fresh.namespaces.entry(namespace.clone()).or_default();
         if !fresh.has_all {
-            fresh.spaces.extend(held);
+            fresh.namespaces.extend(held);
         }
         fresh.questions = self.questions;
         *self = fresh;

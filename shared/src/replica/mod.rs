@@ -1,57 +1,60 @@
-//! The replica: what a search needs of the namespaces that this instance serves, brought up to date by id range.
+//! The replica: the vectors of the namenamespaces that this instance serves, brought up to date by id range.
 //!
-//! It only suggests. It holds the vectors of one embedder. Ids are a log and an embedder's vector of an id does not change, so catching up is reading the ids since the last one
-//! seen; that a row was deleted or expired shows when it is re-read before it is served.
+//! The replica only suggests; rows that are read again by key decide. It holds the vectors of one embedder. Ids are a log, and
+//! an embedder's vector of an id does not change, so catching up means reading the ids after the last one seen. A row that
+//! was deleted or has expired is found out when it is read again before it is served.
 //!
-//! - `space`: one namespace in memory.
-//! - `group`: the vectors of one of its partitions.
+//! - `namespace_index`: one namespace in memory.
+//! - `context_index`: the vectors of one of its context keys.
 //! - `load`: reading what is new, or a namespace for the first time.
 
-mod group;
+mod context_index;
 mod load;
-mod space;
+mod namespace_index;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use mneme_guard::ExactDigest;
+use mneme_model::config::Config;
+use mneme_model::context_key::ContextKey;
+use mneme_model::embedder::ServedEmbedder;
+use mneme_model::embedding::Embedding;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
 use mneme_search::Basis;
+use mneme_store::counter::Counter;
+use mneme_store::entry_row::{
+    context_key, entry_id, expires_at, namespace, number_fingerprint, query_hash, served_vector,
+};
+use mneme_store::item::Item;
+use mneme_store::table::Table;
 
-use crate::cache::Cache;
-use crate::config::Config;
-use crate::embedders::Serving;
-use crate::embedding::Embedding;
-use crate::entry::{Item, exact_digest, expires_at, text};
-use crate::error::Error;
-use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
-use crate::normalize::QueryHash;
-use crate::question::Partition;
-use crate::table::counter::Counter;
-
-pub use group::Nearest;
+pub use context_index::Nearest;
 pub use mneme_search::{Candidate, Candidates, similarity};
-use space::Space;
+use namespace_index::NamespaceIndex;
 
 /// What an instance needs beside the replica: its code, its client, and a batch of rows on their way.
 const OTHER_BYTES: u64 = 128 << 20;
 /// The least that the replica may take, however small the function is.
-const LEAST_BYTES: u64 = 16 << 20;
+const MIN_BYTES: u64 = 16 << 20;
 
-/// The namespaces of an instance, as of the last id seen.
+/// The namenamespaces of an instance, as of the last id seen.
 #[derive(Debug, Default)]
 pub struct Replica {
     /// Whose vectors are in here; `None`: nothing was read.
-    serving: Option<Serving>,
+    served: Option<ServedEmbedder>,
     /// Every row with a lower id is in here that belongs to a namespace held, but for those deleted. 0: nothing was read.
     next_id: u64,
-    spaces: HashMap<Namespace, Space>,
+    namespaces: HashMap<Namespace, NamespaceIndex>,
     /// Whether a namespace that is not held has no entries.
     has_all: bool,
     /// The basis of the packed segments, by its generation.
     basis: Option<(u64, Arc<Basis>)>,
-    /// Counts questions, to tell which namespace was used last.
+    /// EventCounts questions, to tell which namespace was used last.
     questions: u64,
     /// The most resident bytes; `None`: no bound.
     budget: Option<usize>,
@@ -62,156 +65,158 @@ impl Replica {
     pub fn new(config: &Config) -> Self {
         let budget = config.memory_mb.map(|mb| {
             let bytes = (mb << 20).saturating_sub(OTHER_BYTES) / 3 * 2;
-            usize::try_from(bytes.max(LEAST_BYTES)).unwrap_or(usize::MAX)
+            usize::try_from(bytes.max(MIN_BYTES)).unwrap_or(usize::MAX)
         });
         Self { budget, ..Self::default() }
     }
 
     /// Whether the namespace's entries have been read.
     pub fn holds(&self, namespace: &Namespace) -> bool {
-        self.has_all || self.spaces.contains_key(namespace)
+        self.has_all || self.namespaces.contains_key(namespace)
     }
 
-    /// Whether the namespace may have rows, or vectors of the embedder `serving`, that the replica has not seen, `counter` being
+    /// Whether the namespace may have rows, or vectors of the embedder `served`, that the replica has not seen, `counter` being
     /// read after the request came in.
-    pub fn is_behind(&self, counter: &Counter, serving: &Serving, namespace: &Namespace) -> bool {
-        self.next_id != counter.next_id || !self.holds(namespace) || self.serving.as_ref() != Some(serving)
+    pub fn is_behind(&self, counter: &Counter, served: &ServedEmbedder, namespace: &Namespace) -> bool {
+        self.next_id != counter.next_id || !self.holds(namespace) || self.served.as_ref() != Some(served)
     }
 
-    fn is_of(&self, serving: &Serving) -> bool {
-        self.serving.as_ref().is_none_or(|own| own.is_same(serving))
+    fn is_of(&self, served: &ServedEmbedder) -> bool {
+        self.served.as_ref().is_none_or(|own| own.is_same(served))
     }
 
     /// Resident bytes, what indexes share left out.
     pub fn bytes(&self) -> usize {
-        self.spaces.values().map(Space::bytes).sum()
+        self.namespaces.values().map(NamespaceIndex::bytes).sum()
     }
 
-    /// Takes in the `serving` embedder's vector of every row of `namespace`, and of the other namespaces held, that was committed before `counter` was read, and
+    /// Takes in the `served` embedder's vector of every row of `namespace`, and of the other namenamespaces held, that was committed before `counter` was read, and
     /// tells whether one of them may have been replaced meanwhile by a row that was committed after: a new id was gone
     /// already, or the namespace was read for the first time, which is no snapshot.
     ///
     /// Reads: of a namespace that is not held yet, its packed segments and the rows after them, or, where there are none,
-    /// the whole table by one strongly consistent scan; then the ids since the last call, by BatchGetItem. Namespaces
+    /// the whole table by one strongly consistent scan; then the ids since the last call, by BatchGetItem. Namenamespaces
     /// that were not used for long are dropped when the memory is used up.
     /// Errors: `StoreBackendError`; the replica is then as before, or holds nothing.
     pub async fn catch_up(
         &mut self,
-        cache: &Cache,
+        table: &Table,
         counter: &Counter,
-        serving: &Serving,
+        served: &ServedEmbedder,
         namespace: &Namespace,
     ) -> Result<bool, Error> {
         // The table has been made anew, or another embedder's vectors are asked for.
-        if counter.next_id < self.next_id || !self.is_of(serving) {
+        if counter.next_id < self.next_id || !self.is_of(served) {
             *self = Self { budget: self.budget, ..Self::default() };
         }
-        self.serving = Some(serving.clone());
+        self.served = Some(served.clone());
         let mut incomplete = false;
-        if !self.spaces.is_empty() || self.has_all {
-            incomplete = self.read_on(cache, counter.next_id).await?;
+        if !self.namespaces.is_empty() || self.has_all {
+            incomplete = self.read_on(table, counter.next_id).await?;
         }
         if !self.holds(namespace) {
-            self.read_first(cache, counter, namespace).await?;
+            self.read_first(table, counter, namespace).await?;
             incomplete = true;
         }
         self.next_id = counter.next_id;
         self.questions += 1;
         let questions = self.questions;
-        if let Some(space) = self.spaces.get_mut(namespace) {
-            space.used = questions;
+        if let Some(index) = self.namespaces.get_mut(namespace) {
+            index.used = questions;
         }
         self.keep_within(namespace);
         Ok(incomplete)
     }
 
-    /// Drops the namespaces that were not used for longest, but for `asked`, until the rest keeps to the budget.
+    /// Drops the namenamespaces that were not used for longest, but for `asked`, until the rest keeps to the budget.
     fn keep_within(&mut self, asked: &Namespace) {
-        while !self.fits_beside(&HashMap::new()) && drop_least_used(&mut self.spaces, asked) {
+        while !self.fits_beside(&HashMap::new()) && drop_least_used(&mut self.namespaces, asked) {
             self.has_all = false;
         }
     }
 
     /// Whether it keeps to the budget together with `others`.
-    fn fits_beside(&self, others: &HashMap<Namespace, Space>) -> bool {
-        let others: usize = others.values().map(Space::bytes).sum();
+    fn fits_beside(&self, others: &HashMap<Namespace, NamespaceIndex>) -> bool {
+        let others: usize = others.values().map(NamespaceIndex::bytes).sum();
         self.budget.is_none_or(|budget| self.bytes() + others <= budget)
     }
 
-    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items, and those of namespaces that are
+    /// Adds the entry in `item`, or brings its vector and expiry up to date; other items, and those of namenamespaces that are
     /// not held, are passed over.
-    pub fn take_in(&mut self, item: &Item) {
-        let id = item.get("id").and_then(RowKey::from_attribute).and_then(RowKey::entry);
-        let namespace = text(item, "namespace").map(Namespace::from_row);
-        let hash = text(item, "query_hash").and_then(|hash| QueryHash::try_from(hash).ok());
-        let (Some(id), Some(namespace), Some(hash)) = (id, namespace, hash) else { return };
+    pub fn upsert(&mut self, item: &Item) {
+        let (Some(id), Some(namespace), Some(hash)) = (entry_id(item), namespace(item), query_hash(item)) else {
+            return;
+        };
         if !self.holds(&namespace) {
             return;
         }
-        let vector = self.serving.as_ref().and_then(|serving| serving.vector(item));
+        let vector = self.served.as_ref().and_then(|served| served_vector(item, served));
         let basis = self.basis.as_ref().map(|(_, basis)| basis);
-        let space = self.spaces.entry(namespace).or_insert_with(|| Space::new(basis.cloned()));
-        space.note(id.get(), hash.prefix(), exact_digest(item));
-        space.take_in(id, Partition::in_row(item), vector.as_ref(), expires_at(item));
+        let index = self.namespaces.entry(namespace).or_insert_with(|| NamespaceIndex::new(basis.cloned()));
+        index.note(id.get(), hash.prefix(), number_fingerprint(item));
+        index.upsert(id, context_key(item), vector.as_ref(), expires_at(item));
     }
 
     /// Forgets the namespace's entry `id`, which was found deleted and, ids never being reused, stays so. `hash`: of its query,
     /// where it is known.
     pub fn forget(&mut self, namespace: &Namespace, id: EntryId, hash: Option<&QueryHash>) {
-        if let Some(space) = self.spaces.get_mut(namespace) {
-            space.forget(id, hash);
+        if let Some(index) = self.namespaces.get_mut(namespace) {
+            index.forget(id, hash);
         }
     }
 
     /// The entries known for the pair, ascending; one of another query may be among them.
     pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Vec<EntryId> {
-        self.spaces.get(namespace).map(|space| space.by_hash(hash)).unwrap_or_default()
+        self.namespaces.get(namespace).map(|index| index.by_hash(hash)).unwrap_or_default()
     }
 
-    /// The entries of the namespace's partition whose similarity to `query` may reach `threshold`, highest upper bound first,
+    /// The entries of the namespace's context_key whose similarity to `query` may reach `threshold`, highest upper bound first,
     /// ties by lower id: none that does is left out. An expired or deleted one may be among them.
     ///
     /// `query`: unit norm. Of another dimension than the entries': none. Reads: memory only.
     pub fn candidates(
         &mut self,
         namespace: &Namespace,
-        partition: Option<Partition>,
+        context_key: Option<ContextKey>,
         query: &Embedding,
         threshold: f32,
     ) -> Candidates {
-        self.spaces.get_mut(namespace).map(|space| space.candidates(partition, query, threshold)).unwrap_or_default()
+        self.namespaces
+            .get_mut(namespace)
+            .map(|index| index.candidates(context_key, query, threshold))
+            .unwrap_or_default()
     }
 
     /// Whether the entry `id` of the namespace is known to contradict a question of `digest` in a number or an identifier, so that
     /// with the guard on its answer is none for it. Reads: memory only.
     pub fn contradicts(&self, namespace: &Namespace, id: u64, digest: ExactDigest) -> bool {
-        self.spaces.get(namespace).is_some_and(|space| space.contradicts(id, digest))
+        self.namespaces.get(namespace).is_some_and(|index| index.contradicts(id, digest))
     }
 
-    /// What is known of the entry of the namespace's partition nearest to `query` that is not known to have expired at `now_secs` and that
+    /// What is known of the entry of the namespace's context_key nearest to `query` that is not known to have expired at `now_secs` and that
     /// `keep` wants. Reads: memory only.
     pub fn nearest(
         &self,
         namespace: &Namespace,
-        partition: Option<Partition>,
+        context_key: Option<ContextKey>,
         query: &Embedding,
         now_secs: i64,
         keep: impl Fn(EntryId) -> bool,
     ) -> Nearest {
-        let space = self.spaces.get(namespace);
-        space.map_or(Nearest::Nothing, |space| space.nearest(partition, query, now_secs, keep))
+        let index = self.namespaces.get(namespace);
+        index.map_or(Nearest::Nothing, |index| index.nearest(context_key, query, now_secs, keep))
     }
 }
 
 /// Drops the namespace that was not used for longest, the largest of several, but for `asked`. False where there is none.
-fn drop_least_used(spaces: &mut HashMap<Namespace, Space>, asked: &Namespace) -> bool {
-    let others = spaces.iter().filter(|(name, _)| *name != asked);
-    let Some(name) = others.min_by_key(|(_, space)| (space.used, Reverse(space.bytes()))).map(|(name, _)| name.clone())
+fn drop_least_used(namespaces: &mut HashMap<Namespace, NamespaceIndex>, asked: &Namespace) -> bool {
+    let others = namespaces.iter().filter(|(name, _)| *name != asked);
+    let Some(name) = others.min_by_key(|(_, index)| (index.used, Reverse(index.bytes()))).map(|(name, _)| name.clone())
     else {
         return false;
     };
     tracing::info!(namespace = %name, "dropped from memory");
-    spaces.remove(&name);
+    namespaces.remove(&name);
     true
 }
 
@@ -221,12 +226,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Map;
 
+    use mneme_store::entry_row::{entry_to_item, vector_attributes};
+
     use super::*;
-    use crate::embedders::{Era, RowVectors};
-    use crate::entry::Entry;
+    use mneme_model::embedder::EmbedderGeneration;
+    use mneme_model::entry::Entry;
+    use mneme_model::row_vectors::RowVectors;
 
     fn item(id: u64, namespace: &str, vector: &[f32], expires_at: Option<i64>) -> Item {
-        Entry {
+        let entry = Entry {
             id: EntryId::new(id).unwrap(),
             namespace: Namespace::try_from(namespace.to_owned()).unwrap(),
             query_hash: QueryHash::of(&format!("{id}"), true),
@@ -242,15 +250,20 @@ mod tests {
             last_accessed_at: 1000,
             expires_at,
             access_count: 0,
-            partition: None,
+            context_key: None,
             signature: None,
-        }
-        .to_item()
-        .unwrap()
+        };
+        entry_to_item(&entry).unwrap()
     }
 
-    fn serving(era: u64) -> Serving {
-        Serving { era: Era::new(era), base: Era::new(0), switches: 0, dim: None, fingerprint: None }
+    fn served(number: u64) -> ServedEmbedder {
+        ServedEmbedder {
+            generation: EmbedderGeneration::new(number),
+            base_generation: EmbedderGeneration::new(0),
+            switches: 0,
+            dim: None,
+            fingerprint: None,
+        }
     }
 
     fn name(name: &str) -> Namespace {
@@ -259,7 +272,7 @@ mod tests {
 
     /// A replica that holds every namespace, as after a scan of an empty table.
     fn empty() -> Replica {
-        Replica { has_all: true, serving: Some(serving(0)), ..Replica::default() }
+        Replica { has_all: true, served: Some(served(0)), ..Replica::default() }
     }
 
     fn ids(replica: &mut Replica, namespace: &str, query: &[f32], threshold: f32) -> Vec<u64> {
@@ -268,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_walls_and_ties_go_to_the_lower_id() {
+    fn namenamespaces_are_walls_and_ties_go_to_the_lower_id() {
         let mut replica = empty();
         for (id, namespace) in [(3, "a"), (1, "a"), (2, "b"), (9, "a")] {
-            replica.take_in(&item(id, namespace, &[1.0, 0.0], None));
+            replica.upsert(&item(id, namespace, &[1.0, 0.0], None));
         }
-        replica.take_in(&item(4, "a", &[0.0, 1.0], None));
+        replica.upsert(&item(4, "a", &[0.0, 1.0], None));
         assert_eq!(ids(&mut replica, "a", &[1.0, 0.1], 0.5), [1, 3, 9]);
         assert_eq!(ids(&mut replica, "b", &[1.0, 0.1], 0.5), [2]);
         replica.forget(&name("a"), EntryId::new(1).unwrap(), None);
@@ -286,9 +299,9 @@ mod tests {
     #[test]
     fn a_vector_written_again_by_another_library_is_taken_over() {
         let mut replica = empty();
-        replica.take_in(&item(1, "a", &[1.0, 0.0], None));
-        replica.take_in(&item(2, "a", &[1.0, 1.0], None));
-        replica.take_in(&item(1, "a", &[0.0, 1.0], None));
+        replica.upsert(&item(1, "a", &[1.0, 0.0], None));
+        replica.upsert(&item(2, "a", &[1.0, 1.0], None));
+        replica.upsert(&item(1, "a", &[0.0, 1.0], None));
         assert_eq!(ids(&mut replica, "a", &[0.0, 1.0], 0.0), [1, 2]);
     }
 
@@ -296,18 +309,18 @@ mod tests {
     fn only_the_vectors_of_the_embedder_served_are_taken_in() {
         let mut row = item(1, "a", &[1.0, 0.0], None);
         let second = RowVectors {
-            next: Some((Era::new(1), Embedding::normalized(vec![0.0, 1.0]).unwrap().to_bytes())),
+            next: Some((EmbedderGeneration::new(1), Embedding::normalized(vec![0.0, 1.0]).unwrap().to_bytes())),
             ..RowVectors::default()
         };
-        second.put_into(&mut row);
-        for (era, near, far) in [(0, [1.0, 0.0], [0.0, 1.0]), (1, [0.0, 1.0], [1.0, 0.0])] {
-            let mut replica = Replica { serving: Some(serving(era)), ..empty() };
-            replica.take_in(&row);
+        row.extend(vector_attributes(&second).into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        for (number, near, far) in [(0, [1.0, 0.0], [0.0, 1.0]), (1, [0.0, 1.0], [1.0, 0.0])] {
+            let mut replica = Replica { served: Some(served(number)), ..empty() };
+            replica.upsert(&row);
             assert_eq!(ids(&mut replica, "a", &near, 0.9), [1]);
             assert!(ids(&mut replica, "a", &far, 0.9).is_empty());
         }
-        let mut replica = Replica { serving: Some(serving(2)), ..empty() };
-        replica.take_in(&row);
+        let mut replica = Replica { served: Some(served(2)), ..empty() };
+        replica.upsert(&row);
         assert!(ids(&mut replica, "a", &[1.0, 1.0], -1.0).is_empty());
         assert_eq!(replica.by_hash(&name("a"), &QueryHash::of("1", true)).len(), 1);
     }
@@ -318,8 +331,8 @@ mod tests {
         for id in [2, 1, 3] {
             let mut row = item(id, "a", &[1.0, 0.0], None);
             row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
-            replica.take_in(&row);
-            replica.take_in(&row);
+            replica.upsert(&row);
+            replica.upsert(&row);
         }
         let hash = QueryHash::try_from("0".repeat(64)).unwrap();
         for (gone, left) in [(2, vec![1, 3]), (7, vec![1, 3]), (1, vec![3]), (3, vec![])] {
@@ -332,8 +345,8 @@ mod tests {
     #[test]
     fn the_nearest_is_one_that_has_not_expired() {
         let mut replica = empty();
-        replica.take_in(&item(1, "a", &[1.0, 0.0], Some(2000)));
-        replica.take_in(&item(2, "a", &[0.0, 1.0], None));
+        replica.upsert(&item(1, "a", &[1.0, 0.0], Some(2000)));
+        replica.upsert(&item(2, "a", &[0.0, 1.0], None));
         let query = Embedding::normalized(vec![1.0, 0.0]).unwrap();
         let nearest = |now, keep: u64| replica.nearest(&name("a"), None, &query, now, |id| id.get() <= keep);
         assert_eq!(nearest(1999, 9), Nearest::Similarity(1.0));
@@ -352,13 +365,13 @@ mod tests {
         let query = vector(None);
         for id in 1..=4500u64 {
             let near = id.is_multiple_of(10).then_some(query.as_slice());
-            replica.take_in(&item(id, "a", &vector(near), Some(5000)));
+            replica.upsert(&item(id, "a", &vector(near), Some(5000)));
         }
         let expected = ids(&mut replica, "a", &query, 0.9);
         assert!(expected.len() > 100);
         let bytes = replica.bytes();
         let unit = Embedding::normalized(query.clone()).unwrap();
-        while replica.nearest(&name("a"), None, &unit, 0, |_| true) != Nearest::Untold {
+        while replica.nearest(&name("a"), None, &unit, 0, |_| true) != Nearest::Unknown {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             ids(&mut replica, "a", &query, 0.9);
         }
@@ -368,16 +381,16 @@ mod tests {
     }
 
     #[test]
-    fn the_namespaces_least_used_go_when_the_memory_is_used_up() {
+    fn the_namenamespaces_least_used_go_when_the_memory_is_used_up() {
         let mut replica = Replica { budget: Some(3000), ..empty() };
         for (id, namespace) in [(1, "a"), (2, "b"), (3, "c")] {
-            replica.take_in(&item(id, namespace, &[1.0; 400], None));
+            replica.upsert(&item(id, namespace, &[1.0; 400], None));
         }
-        replica.spaces.get_mut(&name("b")).unwrap().used = 1;
-        replica.spaces.get_mut(&name("c")).unwrap().used = 2;
+        replica.namespaces.get_mut(&name("b")).unwrap().used = 1;
+        replica.namespaces.get_mut(&name("c")).unwrap().used = 2;
         replica.keep_within(&name("a"));
         assert!(replica.holds(&name("a")) && !replica.holds(&name("b")) && !replica.holds(&name("z")));
-        replica.take_in(&item(4, "b", &[1.0; 400], None));
+        replica.upsert(&item(4, "b", &[1.0; 400], None));
         assert!(!replica.holds(&name("b")), "a namespace that is not held is not begun in its middle");
     }
 
@@ -396,7 +409,7 @@ mod tests {
             let mut kept: Vec<(u64, Vec<f32>)> = Vec::new();
             for (at, vector) in vectors.iter().enumerate() {
                 if vector.iter().any(|x| *x != 0) {
-                    replica.take_in(&item(at as u64 + 1, "a", &floats(vector), None));
+                    replica.upsert(&item(at as u64 + 1, "a", &floats(vector), None));
                     kept.push((at as u64 + 1, floats(vector)));
                 }
             }

@@ -1,50 +1,61 @@
-//! The maps in item 0: quotas and meta.
+//! Quotas and meta: two maps in item 0.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_dynamodb::types::builders::UpdateBuilder;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::namespace::Namespace;
+use mneme_store::attribute as name;
+use mneme_store::counter::MAX_COUNTER_BYTES;
+use mneme_store::expression::{Condition, Expression};
+use mneme_store::item::{n, s};
 
-use super::action::{n, update};
+use super::commit;
 use crate::cache::Cache;
-use crate::error::{Error, ErrorKind};
-use crate::namespace::Namespace;
-use crate::table::counter::MAX_COUNTER_BYTES;
-use crate::table::transaction::Outcome;
 
-/// What a quota takes at most in item 0, beside its name.
+/// The most bytes that a quota takes in item 0, beside its name.
 const NUMBER_BYTES: usize = 16;
 
-impl Cache {
-    /// Sets the namespace's quota to `max_entries`, at least 1; it holds from the next put on.
+/// The cache's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    cache: &'a Cache,
+}
+
+impl<'a> Settings<'a> {
+    /// The settings of `cache`.
+    pub fn new(cache: &'a Cache) -> Self {
+        Self { cache }
+    }
+
+    /// Sets the namespace's quota to `max_entries`, at least 1. The quota applies from the next put on.
     ///
     /// Reads: item 0. Writes: one transaction on it. Errors: `EntryTooLarge` when item 0 would pass 64 KB,
     /// `StoreBackendError`.
     pub async fn set_quota(&self, namespace: &Namespace, max_entries: u64) -> Result<(), Error> {
-        self.set_in_map("quotas", namespace.as_str(), n(max_entries)).await
+        self.set(name::QUOTAS, namespace.as_str(), n(max_entries)).await
     }
 
-    /// Removes the namespace's quota. False when it has none.
+    /// Removes the namespace's quota. False when it has none. Writes: one transaction on item 0.
     pub async fn remove_quota(&self, namespace: &Namespace) -> Result<bool, Error> {
-        self.open().await?;
-        let change = self
-            .change_counter("REMOVE #map.#name", namespace.as_str(), "quotas")
-            .condition_expression("attribute_exists(#map.#name)");
-        self.commit(change).await
+        self.cache.open().await?;
+        let expression = Expression::when(Condition::HasKey(name::QUOTAS, namespace.to_string()))
+            .remove_from(name::QUOTAS, namespace.as_str());
+        self.change(expression).await
     }
 
-    /// Sets the meta key `key` to `value`. Reads, writes and errors: as [`Cache::set_quota`].
+    /// Sets the meta key `key` to `value`. Reads, writes and errors: as [`Settings::set_quota`].
     pub async fn set_meta(&self, key: &str, value: &str) -> Result<(), Error> {
-        self.set_in_map("meta", key, AttributeValue::S(value.to_owned())).await
+        self.set(name::META, key, s(value)).await
     }
 
-    async fn set_in_map(&self, map: &str, name: &str, value: AttributeValue) -> Result<(), Error> {
-        let counter = self.counter().await?;
-        let size = |value: Option<usize>| value.map_or(0, |bytes| name.len() + bytes);
+    async fn set(&self, map: &'static str, key: &str, value: AttributeValue) -> Result<(), Error> {
+        let counter = self.cache.counter().await?;
+        let size = |value: Option<usize>| value.map_or(0, |bytes| key.len() + bytes);
         let replaced = match map {
-            "meta" => size(counter.meta.get(name).map(String::len)),
-            _ => size(counter.quotas.get(name).map(|_| NUMBER_BYTES)),
+            name::META => size(counter.meta.get(key).map(String::len)),
+            _ => size(counter.quotas.get(key).map(|_| NUMBER_BYTES)),
         };
-        let grown =
-            (counter.bytes + size(Some(value.as_s().map_or(NUMBER_BYTES, String::len)))).saturating_sub(replaced);
+        let added = size(Some(value.as_s().map_or(NUMBER_BYTES, String::len)));
+        let grown = (counter.bytes + added).saturating_sub(replaced);
         if grown > MAX_COUNTER_BYTES {
             return Err(Error::new(
                 ErrorKind::EntryTooLarge,
@@ -52,25 +63,13 @@ impl Cache {
                 "shorten the value or others, and remove quotas that are no longer needed",
             ));
         }
-        let change = self
-            .change_counter("SET #map.#name = :value", name, map)
-            .expression_attribute_values(":value", value)
-            .condition_expression("attribute_exists(#map)");
-        if self.commit(change).await? { Ok(()) } else { Err(Error::internal(format!("item 0 has no map `{map}`"))) }
+        let expression = Expression::when(Condition::Exists(map)).set_in(map, key, value);
+        if self.change(expression).await? { Ok(()) } else { Err(Error::internal(format!("item 0 has no map `{map}`"))) }
     }
 
-    /// Applies a change of item 0; false when its condition does not hold.
-    async fn commit(&self, change: UpdateBuilder) -> Result<bool, Error> {
-        let action = update(change)?;
-        let mut pace = self.pace();
-        loop {
-            let outcome = self.table.transact(vec![action.clone()], self.deadline).await?;
-            match outcome {
-                Outcome::Committed => return Ok(true),
-                Outcome::Unknown(error) => return Err(error),
-                _ if outcome.was_crowded_out() => pace.after_crowding().await?,
-                _ => return Ok(false),
-            }
-        }
+    /// Applies a change of item 0, which raises the version by one. False when its condition does not hold.
+    async fn change(&self, expression: Expression) -> Result<bool, Error> {
+        let action = self.cache.table.update_counter(expression.add(name::VERSION, n(1)))?;
+        commit(self.cache, &[action]).await
     }
 }

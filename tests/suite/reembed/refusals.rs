@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_core::normalize::QueryHash;
+use mneme_model::normalize::QueryHash;
 use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA, GAMMA, Model};
 use mneme_tests::stack::Item;

@@ -1,7 +1,7 @@
 //! Serving goes on while the cache is moved.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_core::embedding::Embedding;
+use mneme_model::embedding::Embedding;
 use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA, Model};
 use serde_json::{Value, json};

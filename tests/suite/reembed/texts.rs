@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mneme_core::embedding::Embedding;
+use mneme_model::embedding::Embedding;
 use mneme_tests::models::{ALPHA, BETA, Model};
 use mneme_tests::stack::Item;
 use serde_json::json;

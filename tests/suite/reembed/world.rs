@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mneme_core::embedding::Embedding;
+use mneme_model::embedding::Embedding;
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::models::{ALPHA, BETA, Model};
 use mneme_tests::stack::Item;

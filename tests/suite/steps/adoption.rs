@@ -12,7 +12,7 @@ async fn put_past_the_functions(stack: &Stack, query: &str, copies: u64) {
     let snapshot = Snapshot::read(stack).await;
     let mut row = snapshot.entries.values().next().unwrap().clone();
     row.insert("namespace".to_owned(), AttributeValue::S("python".to_owned()));
-    let hash = mneme_core::normalize::QueryHash::of(query, true).to_string();
+    let hash = mneme_model::normalize::QueryHash::of(query, true).to_string();
     row.insert("query_hash".to_owned(), AttributeValue::S(hash));
     for copy in 0..copies {
         row.insert("id".to_owned(), n(snapshot.next_id + i128::from(copy)));

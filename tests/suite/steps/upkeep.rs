@@ -1,6 +1,6 @@
 //! Eviction and repair: what a failure leaves of it, the next time takes up.
 
-use mneme_core::key::RowKey;
+use mneme_store::key::RowKey;
 use mneme_tests::Stack;
 use mneme_tests::invariants::Snapshot;
 use serde_json::{Value, json};
@@ -45,8 +45,8 @@ async fn make_a_mess(stack: &Stack, n_of_run: u64) {
     over.insert("ttl".to_owned(), n(created - 50));
     stack.put_item(over).await;
     stack.delete_item(ids[1]).await;
-    let hash = mneme_core::normalize::QueryHash::of(&format!("lost {n_of_run}"), true);
-    let namespace = mneme_core::namespace::Namespace::try_from("messy".to_owned()).unwrap();
+    let hash = mneme_model::normalize::QueryHash::of(&format!("lost {n_of_run}"), true);
+    let namespace = mneme_model::namespace::Namespace::try_from("messy".to_owned()).unwrap();
     let pointer = RowKey::pointer(&namespace, &hash).attribute();
     stack.delete_item(pointer.as_n().unwrap().parse().unwrap()).await;
     let mut counter = snapshot.counter().clone();

@@ -1,268 +1,265 @@
 //! Storing entries: one, or as many as a transaction takes.
 //!
-//! - [`look`]: what has to be known before.
+//! - [`snapshot`]: what is read before.
 //! - [`plan`]: the transaction.
-//! - [`vectors`]: whose vectors a row has.
 
-mod look;
 mod plan;
-mod vectors;
+mod snapshot;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use mneme_guard::ConversationSignature;
+use mneme_model::context_key::ContextKey;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_store::attribute as name;
+use mneme_store::backend_error::unreachable;
+use mneme_store::counter::Counter;
+use mneme_store::item::Item;
+use mneme_store::key::RowKey;
+use mneme_store::read::Projection;
+use mneme_store::transaction::{ActionOutcome, MAX_ACTIONS, TransactionOutcome};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::turn::Turn;
 use crate::cache::Cache;
-use crate::embedders::{NEXT, NEXT_ERA, OWN_ERA};
-use crate::embedding::Embedding;
-use crate::entry::Item;
-use crate::error::{Error, ErrorKind};
-use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
-use crate::normalize::QueryHash;
-use crate::question::Partition;
-use crate::table::Projection;
-use crate::table::counter::Counter;
-use crate::table::fault::unreachable;
-use crate::table::transaction::{MAX_ACTIONS, Outcome, Verdict};
-use plan::Part;
-pub(crate) use vectors::Vectors;
+use crate::embedders::write::NewVector;
+use crate::writer_queue::Ticket;
+use plan::{ActionRole, Planner, PutPlan};
+use snapshot::PutSnapshot;
 
 /// How long before the deadline no further transaction of a batch is begun.
-const MARGIN: Duration = Duration::from_secs(1);
+const BATCH_MARGIN: Duration = Duration::from_secs(1);
 
-/// What is kept back from a put's time, to find out by reading what became of a transaction that was not answered.
-const SETTLE: Duration = Duration::from_millis(400);
+/// The part of a put's time that is kept to find out, by reading, what happened to a transaction that was not answered.
+const SETTLE_RESERVE: Duration = Duration::from_millis(400);
 
-/// The most entries that one transaction could take: two actions each, the counter and a tally.
-const MOST_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
+/// The most entries that one transaction could take: two actions each, the counter and the statistics.
+const MAX_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
 
-/// What changes in a row that was stored, while it stays what was stored.
-const SINCE: [&str; 6] = ["last_accessed_at", "access_count", "embedding", OWN_ERA, NEXT, NEXT_ERA];
+/// The attributes of a stored row that an access or a move to another embedder may change.
+const CHANGED_LATER: [&str; 6] = [
+    name::LAST_ACCESSED_AT,
+    name::ACCESS_COUNT,
+    name::EMBEDDING,
+    name::EMBEDDING_GENERATION,
+    name::NEXT_EMBEDDING,
+    name::NEXT_GENERATION,
+];
 
 /// An entry to be stored.
 #[derive(Debug, Clone)]
 pub struct NewEntry {
-    /// Where.
+    /// Its namespace.
     pub namespace: Namespace,
-    /// The hash of the normalised query: with the namespace, the entry's identity.
+    /// The hash of the normalised query. Namespace and hash together identify the entry.
     pub query_hash: QueryHash,
-    /// What questions must have in common with it exactly.
-    pub partition: Option<Partition>,
-    /// What decides its answer: kept where the guard is on, and of what leans on a conversation.
+    /// Questions must have an equal context key.
+    pub context_key: Option<ContextKey>,
+    /// What the guard compares. It is stored where the guard is on, and for every follow-up message.
     pub signature: ConversationSignature,
-    /// The query, unless only its hash is to be kept.
+    /// The query, unless only its hash is to be stored.
     pub query: Option<String>,
     /// The answer.
     pub response: String,
-    /// One, or during a move to another embedder one of each; none: only the exact layer finds the entry.
+    /// One vector, or during a move to another embedder one of each; none: only the exact layer finds the entry.
     pub vectors: Vec<NewVector>,
-    /// What the caller keeps with it.
+    /// What the caller stores with the answer.
     pub metadata: Map<String, Value>,
-    /// Seconds to live; `None`: for ever.
+    /// Seconds to live; `None`: no expiry.
     pub ttl_secs: Option<u64>,
     /// 0 to 1.
     pub confidence_score: f64,
-    /// With a key, the same put within 24 hours answers as the first time and stores nothing.
+    /// A put with the same key within 24 hours gets the first put's reply and stores nothing.
     pub idempotency_key: Option<String>,
 }
 
-/// The vector of an entry to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewVector {
-    /// The fingerprint of the embedder that made it; `None`: the one that this instance serves (see
-    /// [`crate::table::counter::Counter::serving`]).
-    pub made_by: Option<String>,
-    /// The vector.
-    pub embedding: Embedding,
-}
+impl NewEntry {
+    /// The key of the pointer to the entry.
+    fn pointer_key(&self) -> RowKey {
+        RowKey::pointer(&self.namespace, &self.query_hash)
+    }
 
-impl From<Embedding> for NewVector {
-    fn from(embedding: Embedding) -> Self {
-        Self { made_by: None, embedding }
+    /// The key of the idempotency record, where the entry has an idempotency key.
+    fn idempotency_record_key(&self) -> Option<RowKey> {
+        self.idempotency_key.as_ref().map(|key| RowKey::idempotency_record(&self.namespace, key))
     }
 }
 
 /// A stored entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredEntry {
     /// Its id.
     pub id: EntryId,
     /// False when it replaced a live entry for the same query.
     pub created: bool,
-    /// The namespace's quota, as it was when the entry was stored; `None` also when a receipt answered.
+    /// The namespace's quota at the time of the put; `None` also when an idempotency record answered.
     pub quota: Option<u64>,
-    /// Whether a receipt answered, and nothing was stored now.
+    /// Whether an idempotency record answered and nothing was stored.
     pub replayed: bool,
 }
 
-impl Cache {
-    /// Stores each of `entries`, replacing the live entry for the same query in the same namespace, if there is one.
-    /// Returns what became of each, in their order.
-    ///
-    /// A replaced entry whose vectors stay the same keeps its id; with another one it takes a new id and the old row
-    /// goes in the same transaction. Either way it is one mutation. Of several entries for one query the last stays. During a
-    /// move, a vector of the embedder that none is given of is kept: it is of the same text.
-    ///
-    /// Reads, at once: the counter, the pointers and `gsi_hash`; then the rows these name, if any. Writes: as few
-    /// transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and the
-    /// tallies. After a lost race also the line before the counter.
-    /// Errors, of each entry alone: `EmbedderDimensionError`, `EntryTooLarge`, `InvalidRequest`; of all entries of a
-    /// transaction: `StoreBackendError`; `EmbedderMismatchError` of either. What has an error is not stored.
-    pub async fn put_all(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-        let mut results = Vec::with_capacity(entries.len());
-        while results.len() < entries.len() {
-            if !results.is_empty() && Instant::now() + MARGIN >= self.deadline {
-                let remedy = "send it again, in a smaller batch";
-                results.push(Err(Error::backend("the time ran out before this entry's turn", remedy)));
-                continue;
-            }
-            let rest = &entries[results.len()..];
-            let some = &rest[..distinct(rest)];
-            // What was stored before is not to be lost with what comes now.
-            match timeout_at(self.reply_by(), self.store_some(some)).await {
-                Ok(stored) => results.extend(stored),
-                Err(_) => results.extend(some.iter().map(|_| Err(unreachable("TransactWriteItems")))),
-            }
+/// Stores each of `entries`. An entry replaces the live entry for the same query in the same namespace, if there is one.
+/// Returns a result for each, in their order.
+///
+/// A replaced entry whose vectors stay the same keeps its id. With other vectors the entry takes a new id, and the old row
+/// is deleted in the same transaction. Either way it is one mutation. Of several entries for one query the last one stays.
+/// During a move to another embedder, the replaced entry's vector of an embedder for which no new vector is given is
+/// kept: it is a vector of the same text.
+///
+/// Reads, at once: the counter, the pointers and `gsi_hash`; then the rows that these name, if any. Writes: as few
+/// transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and the
+/// statistics. After a lost race also the writer queue.
+/// Errors, of each entry alone: `EmbedderDimensionError`, `EntryTooLarge`, `InvalidRequest`; of all entries of a
+/// transaction: `StoreBackendError`; of either: `EmbedderMismatchError`. An entry with an error is not stored.
+pub async fn put_all(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
+    let mut results = Vec::with_capacity(entries.len());
+    while results.len() < entries.len() {
+        if !results.is_empty() && Instant::now() + BATCH_MARGIN >= cache.deadline {
+            let remedy = "send it again, in a smaller batch";
+            results.push(Err(Error::backend("the time ran out before this entry's turn", remedy)));
+            continue;
         }
-        results
-    }
-
-    /// Stores the first of `entries`, as many as one transaction takes, and returns what became of these: at least one.
-    async fn store_some(&self, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-        let mut turn = None;
-        let outcome = self.store_in_turn(entries, &mut turn).await;
-        if let Some(turn) = turn {
-            self.end_turn(turn).await;
-        }
-        match outcome {
-            Ok(results) => results,
-            // One of them can never be written, for a reason that only DynamoDB knows: the others need not fail with it.
-            Err(error) if error.kind == ErrorKind::Internal && entries.len() > 1 => {
-                let mut results = Vec::new();
-                for entry in entries.chunks(1) {
-                    results.extend(Box::pin(self.store_some(entry)).await);
-                }
-                results
-            }
-            Err(error) => {
-                let copies: Vec<_> = entries[1..].iter().map(|_| Err(error.for_caller())).collect();
-                [Err(error)].into_iter().chain(copies).collect()
-            }
+        let rest = &entries[results.len()..];
+        let some = &rest[..distinct(rest)];
+        // A time-out here must not lose the results of the transactions before.
+        match timeout_at(cache.reply_by(), store_some(cache, some)).await {
+            Ok(stored) => results.extend(stored),
+            Err(_) => results.extend(some.iter().map(|_| Err(unreachable("TransactWriteItems")))),
         }
     }
+    results
+}
 
-    /// `turn`: is set to the place in line that was taken, if one was.
-    async fn store_in_turn(
-        &self,
-        entries: &[NewEntry],
-        turn: &mut Option<Turn>,
-    ) -> Result<Vec<Result<Stored, Error>>, Error> {
-        let mut pace = self.pace();
-        // What is looked at while others have their turns is settled by the transaction's conditions; only the counter must
-        // be seen in turn, and nobody waits for the rest.
-        let (taken, looked) = tokio::join!(self.turn_if_crowded(), self.look_before_put(entries, false));
-        *turn = taken;
-        let mut seen = looked?;
-        if let Some(turn) = turn.as_mut().filter(|turn| turn.waited) {
-            seen.counter = self.counter_in(turn).await?;
-        }
-        loop {
-            let plan = self.plan(entries, &seen)?;
-            if plan.actions.is_empty() {
-                return Ok(plan.results);
-            }
-            let rows = plan.rows();
-            let until = self.reply_by().checked_sub(SETTLE).unwrap_or(self.deadline);
-            let outcome = self.table.transact(plan.actions, until).await?;
-            let crowded_out = outcome.was_crowded_out();
-            let verdicts = match outcome {
-                Outcome::Committed => return Ok(plan.results),
-                Outcome::Cancelled(verdicts) => verdicts,
-                Outcome::Unknown(_) if matches!(self.any_stored(&rows).await, Ok(true)) => return Ok(plan.results),
-                Outcome::Unknown(error) => return Err(error),
-            };
-            if crowded_out {
-                pace.after_crowding().await?;
-                self.queue(turn).await;
-                seen = self.look_before_put(entries, true).await?;
-                continue;
-            }
-            let failed = |part: Part| {
-                let verdicts = plan.parts.iter().zip(&verdicts).filter(|(of, _)| **of == part);
-                verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::ConditionFailed(_))).count()
-            };
-            let counter = plan.parts.iter().position(|of| *of == Part::Counter).and_then(|at| verdicts.get(at));
-            // The id is taken although the counter, which nobody holds, has not given it out: as after a restore of an
-            // older item 0.
-            if failed(Part::NewRow) > 0 && matches!(counter, Some(Verdict::Fine)) {
-                return Err(Error::backend(
-                    format!("the counter stands at {}, but that id is taken", seen.counter.next_id),
-                    "invoke `vacuum`, which sets the counter right; nothing was overwritten",
-                ));
-            }
-            let at_head = turn.as_ref().is_some_and(|turn| turn.at_head);
-            pace.after_lost_race(at_head).await?;
-            self.queue(turn).await;
-            // Where only the counter moved, the rest is as it was seen, and the refusal brought the counter's new state
-            // along; but after a wait that is as stale as what was just refused.
-            match counter {
-                _ if failed(Part::Rest) > 0 => seen = self.look_before_put(entries, true).await?,
-                Some(Verdict::ConditionFailed(Some(item))) if at_head => seen.counter = Counter::from_item(item)?,
-                _ => {
-                    seen.counter = match turn {
-                        Some(turn) => self.counter_in(turn).await?,
-                        None => self.counter().await?,
-                    }
-                }
-            }
-        }
+/// Stores the first of `entries`, as many as one transaction takes, and returns their results: at least one.
+async fn store_some(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
+    let mut ticket = None;
+    let outcome = store_with_ticket(cache, entries, &mut ticket).await;
+    if let Some(ticket) = ticket {
+        cache.writer_queue().release(ticket).await;
     }
-
-    /// The counter as it stands now that it is our turn. Reads: the counter, unless the turn brought it along.
-    async fn counter_in(&self, turn: &mut Turn) -> Result<Counter, Error> {
-        match turn.counter.take() {
-            Some(counter) => Ok(counter),
-            None => self.counter().await,
+    match outcome {
+        Ok(results) => results,
+        // DynamoDB refused one of them for a reason that only it knows. The others need not fail with it.
+        Err(error) if error.kind == ErrorKind::Internal && entries.len() > 1 => {
+            let mut results = Vec::new();
+            for entry in entries.chunks(1) {
+                results.extend(Box::pin(store_some(cache, entry)).await);
+            }
+            results
         }
-    }
-
-    /// Whether one of `rows` stands in the table as it was to be written; used or not since. A transaction is applied whole,
-    /// so then all were. That another writer stored the very same under the same id cannot be told apart, and need not be.
-    ///
-    /// Reads: the rows, strongly.
-    async fn any_stored(&self, rows: &[(RowKey, Item)]) -> Result<bool, Error> {
-        let found = self.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::Whole).await?;
-        // What a use or a move may have changed since does not count.
-        let unused = |item: &Item| {
-            let mut item = item.clone();
-            item.retain(|name, _| !SINCE.contains(&name.as_str()));
-            item
-        };
-        Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| unused(item) == unused(row))))
-    }
-
-    /// Waits in line, unless the counter is ours but for newcomers.
-    async fn queue(&self, turn: &mut Option<Turn>) {
-        self.turns.lost();
-        if turn.as_ref().is_some_and(|turn| turn.at_head) {
-            return;
+        Err(error) => {
+            let copies: Vec<_> = entries[1..].iter().map(|_| Err(error.for_caller())).collect();
+            [Err(error)].into_iter().chain(copies).collect()
         }
-        if let Some(passed_by) = turn.take() {
-            self.end_turn(passed_by).await;
-        }
-        *turn = self.take_turn().await;
     }
 }
 
-/// How many of `entries`, from the first on, are for different queries and have different idempotency keys, so that one
-/// transaction, which takes one action per item, could hold them.
+/// `ticket`: is set to the place in the writer queue that was taken, if one was. The caller releases it.
+async fn store_with_ticket(
+    cache: &Cache,
+    entries: &[NewEntry],
+    ticket: &mut Option<Ticket>,
+) -> Result<Vec<Result<StoredEntry, Error>>, Error> {
+    let queue = cache.writer_queue();
+    let mut budget = cache.retry_budget();
+    // The transaction's conditions settle what is read while others have their turns. Only the counter must be read in
+    // turn.
+    let (taken, snapshot) = tokio::join!(queue.acquire_if_contended(), PutSnapshot::read(cache, entries, false));
+    *ticket = taken;
+    let mut snapshot = snapshot?;
+    if let Some(ticket) = ticket.as_mut().filter(|ticket| ticket.waited) {
+        snapshot.counter = counter_in_turn(cache, Some(ticket)).await?;
+    }
+    loop {
+        let plan = Planner { cache }.plan(entries, &snapshot)?;
+        if plan.actions.is_empty() {
+            return Ok(plan.results);
+        }
+        let PutPlan { results, actions, roles } = plan;
+        let rows = rows_of(&actions);
+        let until = cache.reply_by().checked_sub(SETTLE_RESERVE).unwrap_or(cache.deadline);
+        let outcome = cache.table.transact(actions, until).await?;
+        let was_contended = outcome.was_contended();
+        let outcomes = match outcome {
+            TransactionOutcome::Committed => return Ok(results),
+            TransactionOutcome::Cancelled(outcomes) => outcomes,
+            TransactionOutcome::Unknown(_) if matches!(any_stored(cache, &rows).await, Ok(true)) => return Ok(results),
+            TransactionOutcome::Unknown(error) => return Err(error),
+        };
+        if was_contended {
+            budget.after_contention().await?;
+            queue.requeue(ticket).await;
+            snapshot = PutSnapshot::read(cache, entries, true).await?;
+            continue;
+        }
+        let failed = |role: ActionRole| {
+            let outcomes = roles.iter().zip(&outcomes).filter(|(of, _)| **of == role);
+            outcomes.filter(|(_, outcome)| matches!(outcome, ActionOutcome::ConditionFailed(_))).count()
+        };
+        let counter = roles.iter().position(|of| *of == ActionRole::Counter).and_then(|at| outcomes.get(at));
+        // The id is taken although the counter, whose condition held, has not given it out: item 0 was restored from an
+        // older state.
+        if failed(ActionRole::NewRow) > 0 && matches!(counter, Some(ActionOutcome::Fine)) {
+            return Err(Error::backend(
+                format!("the counter stands at {}, but that id is taken", snapshot.counter.next_id),
+                "invoke `vacuum`, which sets the counter right; nothing was overwritten",
+            ));
+        }
+        let is_first = ticket.as_ref().is_some_and(|ticket| ticket.is_first);
+        budget.after_lost_race(is_first).await?;
+        queue.requeue(ticket).await;
+        // If only the counter moved, the rest of the snapshot is still valid. The refusal brought the counter's new state,
+        // which is fresh unless the writer waited for a new ticket.
+        match counter {
+            _ if failed(ActionRole::Rest) > 0 => snapshot = PutSnapshot::read(cache, entries, true).await?,
+            Some(ActionOutcome::ConditionFailed(Some(item))) if is_first => {
+                snapshot.counter = Counter::from_item(item)?;
+            }
+            _ => snapshot.counter = counter_in_turn(cache, ticket.as_mut()).await?,
+        }
+    }
+}
+
+/// The counter, now that it is this writer's turn. Reads: the counter, unless the wait for the ticket brought it.
+async fn counter_in_turn(cache: &Cache, ticket: Option<&mut Ticket>) -> Result<Counter, Error> {
+    match ticket.and_then(|ticket| ticket.counter.take()) {
+        Some(counter) => Ok(counter),
+        None => cache.counter().await,
+    }
+}
+
+/// The rows of entries that `actions` write, by key.
+fn rows_of(actions: &[aws_sdk_dynamodb::types::TransactWriteItem]) -> Vec<(RowKey, Item)> {
+    let items = actions.iter().filter_map(|action| Some(&action.put.as_ref()?.item));
+    let keyed = items.filter_map(|item| Some((RowKey::from_attribute(item.get(name::ID)?)?, item.clone())));
+    keyed.filter(|(key, _)| key.entry().is_some()).collect()
+}
+
+/// Whether the table holds one of `rows` as it was to be written, apart from later accesses and moves. A transaction is
+/// applied as a whole, so one row proves all of them. Another writer may have stored an equal row under the same id;
+/// then the caller's entry is stored, too.
+///
+/// Reads: the rows, strongly.
+async fn any_stored(cache: &Cache, rows: &[(RowKey, Item)]) -> Result<bool, Error> {
+    let found = cache.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::All).await?;
+    let as_put = |item: &Item| {
+        let mut item = item.clone();
+        item.retain(|name, _| !CHANGED_LATER.contains(&name.as_str()));
+        item
+    };
+    Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| as_put(item) == as_put(row))))
+}
+
+/// How many of `entries`, from the first on, have different queries and different idempotency keys. A transaction takes one
+/// action per item, so only these could share one.
 fn distinct(entries: &[NewEntry]) -> usize {
     let mut keys = HashSet::new();
-    let is_new = |entry: &&NewEntry| keys.insert(entry.pointer()) && entry.receipt().is_none_or(|key| keys.insert(key));
-    entries.iter().take(MOST_AT_ONCE).take_while(is_new).count()
+    let is_new = |entry: &&NewEntry| {
+        keys.insert(entry.pointer_key()) && entry.idempotency_record_key().is_none_or(|key| keys.insert(key))
+    };
+    entries.iter().take(MAX_AT_ONCE).take_while(is_new).count()
 }

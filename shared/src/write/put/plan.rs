@@ -2,303 +2,208 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use mneme_model::entry::{Entry, EntryHeader};
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::namespace::Namespace;
+use mneme_store::actions::{DeleteCondition, StatsChange};
+use mneme_store::counter::Counter;
+use mneme_store::entry_row::entry_to_item;
+use mneme_store::item::item_bytes;
+use mneme_store::transaction::MAX_ACTIONS;
 
-use super::look::{Pair, Seen};
-use super::vectors::Vectors;
-use super::{NewEntry, Stored};
+use super::snapshot::{ExistingEntry, PutSnapshot};
+use super::{NewEntry, StoredEntry};
 use crate::cache::Cache;
-use crate::embedders::{NEXT_ERA, OWN_ERA, RowVectors};
-use crate::entry::{Entry, Item, item_bytes};
-use crate::error::{Error, ErrorKind};
-use crate::key::{EntryId, RowKey};
-use crate::namespace::Namespace;
-use crate::table::ENTRY_ID;
-use crate::table::counter::Counter;
-use crate::table::transaction::MAX_ACTIONS;
-use crate::write::action::{TallyChange, delete, n, put};
+use crate::embedders::layout::{EntryVectors, needs_revisit};
 
-/// How long an idempotency key answers as the first time.
-const RECEIPT_SECS: i64 = 24 * 60 * 60;
+/// How long an idempotency key gets the first put's reply.
+const IDEMPOTENCY_SECS: i64 = 24 * 60 * 60;
 
-/// The most bytes of rows in one transaction: of its 4 MB (API reference, `TransactWriteItems`), what the other actions
-/// leave.
+/// The most bytes of rows in one transaction: what the other actions leave of its 4 MB (API reference,
+/// `TransactWriteItems`).
 const MAX_ROW_BYTES: usize = 3_500_000;
 
-/// What an action is for, so that a refusal can be understood.
+/// What an action is for. A refusal is interpreted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ActionRole {
     Counter,
     /// A row under an id that the counter has not given out yet.
     NewRow,
     Rest,
 }
 
-/// The transaction, and what becomes of the entries if it commits.
+/// A transaction, and the results of its entries if it commits.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// Of the first entries, as many as the transaction takes.
-    pub(super) results: Vec<Result<Stored, Error>>,
+pub(super) struct PutPlan {
+    /// Results of the first entries, as many as the transaction takes.
+    pub(super) results: Vec<Result<StoredEntry, Error>>,
     pub(super) actions: Vec<TransactWriteItem>,
     /// What each action is for.
-    pub(super) parts: Vec<Part>,
+    pub(super) roles: Vec<ActionRole>,
+}
+
+impl PutPlan {
+    fn push(&mut self, role: ActionRole, action: TransactWriteItem) {
+        self.roles.push(role);
+        self.actions.push(action);
+    }
 }
 
 /// What one entry adds to a transaction.
-struct Addition {
-    stored: Stored,
+struct PlannedEntry {
+    stored: StoredEntry,
     is_new: bool,
     row_bytes: usize,
     /// The dimension of its vector of the active embedder, where it has one.
     dim: Option<u32>,
-    actions: Vec<(Part, TransactWriteItem)>,
-    change: TallyChange,
+    actions: Vec<(ActionRole, TransactWriteItem)>,
+    change: StatsChange,
 }
 
-impl Cache {
+/// Plans transactions. It sends nothing.
+pub(super) struct Planner<'a> {
+    pub(super) cache: &'a Cache,
+}
+
+impl Planner<'_> {
     /// Plans the first of `entries`, as many as one transaction takes: at least one. An entry with an error of its own
-    /// takes no part.
-    pub(super) fn plan(&self, entries: &[NewEntry], seen: &Seen) -> Result<Plan, Error> {
-        let mut plan = Plan::default();
-        let mut changes: BTreeMap<&Namespace, TallyChange> = BTreeMap::new();
-        // As the counter will stand after the entries planned so far.
+    /// adds nothing to the transaction.
+    pub(super) fn plan(&self, entries: &[NewEntry], seen: &PutSnapshot) -> Result<PutPlan, Error> {
+        let table_stats = self.cache.table_stats_key();
+        let mut plan = PutPlan::default();
+        let mut changes: BTreeMap<&Namespace, StatsChange> = BTreeMap::new();
+        // The counter after the entries planned so far.
         let mut counter = seen.counter.clone();
         let mut row_bytes = 0;
-        for (new, pair) in entries.iter().zip(&seen.pairs) {
-            if let Some(receipt) = pair.receipt {
-                plan.results.push(Ok(receipt));
+        for (new, existing) in entries.iter().zip(&seen.existing) {
+            if let Some(replayed) = existing.replayed {
+                plan.results.push(Ok(replayed));
                 continue;
             }
-            let addition = match self.add(new, pair, &counter) {
-                Ok(addition) => addition,
+            let planned = match self.plan_entry(new, existing, &counter) {
+                Ok(planned) => planned,
                 Err(error) => {
                     plan.results.push(Err(error));
                     continue;
                 }
             };
-            // The counter, the namespaces' tallies, and the table's.
+            // The counter, the statistics of the namespaces, and those of the table.
             let namespaces = changes.len() + usize::from(!changes.contains_key(&new.namespace));
-            let others = 1 + namespaces + usize::from(self.table_tally().is_some());
-            let actions = plan.actions.len() + addition.actions.len() + others;
-            row_bytes += addition.row_bytes;
+            let others = 1 + namespaces + usize::from(table_stats.is_some());
+            let actions = plan.actions.len() + planned.actions.len() + others;
+            row_bytes += planned.row_bytes;
             if !plan.actions.is_empty() && (actions > MAX_ACTIONS || row_bytes > MAX_ROW_BYTES) {
                 break;
             }
-            counter.next_id += u64::from(addition.is_new);
+            counter.next_id += u64::from(planned.is_new);
             counter.version += 1;
-            counter.dim = counter.dim.or(addition.dim);
+            counter.dim = counter.dim.or(planned.dim);
             let change = changes.entry(&new.namespace).or_default();
-            change.entries += addition.change.entries;
-            change.has_ttl |= addition.change.has_ttl;
-            change.counts.add(&addition.change.counts);
-            plan.results.push(Ok(addition.stored));
-            for (part, action) in addition.actions {
-                plan.push(part, action);
+            change.entries += planned.change.entries;
+            change.has_ttl |= planned.change.has_ttl;
+            change.counts.add(&planned.change.counts);
+            plan.results.push(Ok(planned.stored));
+            for (role, action) in planned.actions {
+                plan.push(role, action);
             }
         }
         if plan.actions.is_empty() {
             return Ok(plan);
         }
+        let table = &self.cache.table;
         let (ids, mutations) = (counter.next_id - seen.counter.next_id, counter.version - seen.counter.version);
         let counted = match ids {
-            0 => self.bump(mutations)?,
-            _ => self.claim(&seen.counter, ids, mutations, counter.dim)?,
+            0 => table.raise_version(mutations)?,
+            _ => table.claim_ids(&seen.counter, ids, mutations, counter.dim)?,
         };
-        plan.push(Part::Counter, counted);
-        for action in self.tallies(changes)? {
-            plan.push(Part::Rest, action);
+        plan.push(ActionRole::Counter, counted);
+        for action in table.change_stats(changes, table_stats)? {
+            plan.push(ActionRole::Rest, action);
         }
         Ok(plan)
     }
 
-    /// What `new` adds, with the counter as it stands before it.
-    fn add(&self, new: &NewEntry, pair: &Pair, counter: &Counter) -> Result<Addition, Error> {
-        let given = self.given(new, counter)?;
-        let now = self.now_secs();
-        let live = |entry: &&Entry| !entry.is_expired(now);
-        let pointed = pair.rows.iter().find(|entry| Some(entry.id) == pair.pointer && live(entry));
-        let replaced = pointed.or_else(|| pair.rows.iter().rfind(live));
+    /// What `new` adds. `counter`: as it is before this entry.
+    fn plan_entry(&self, new: &NewEntry, existing: &ExistingEntry, counter: &Counter) -> Result<PlannedEntry, Error> {
+        let given = EntryVectors::of_new(&new.vectors, counter, &self.cache.config)?;
+        let now = self.cache.now_secs();
+        let is_live = |entry: &&Entry| !entry.is_expired(now);
+        let pointed = existing.rows.iter().find(|entry| Some(entry.id) == existing.pointer && is_live(entry));
+        let replaced = pointed.or_else(|| existing.rows.iter().rfind(is_live));
         let vectors = match replaced.filter(|_| !given.is_empty()) {
-            Some(row) => given.or(Vectors::of_row(row, counter)),
+            Some(row) => given.or(EntryVectors::of_row(row, counter)),
             None => given,
         };
-        match self.add_with(new, pair, counter, replaced, vectors.clone()) {
-            // It may fit without the other embedder's vector, as an entry of before the move does.
-            Err(error)
-                if error.kind == ErrorKind::EntryTooLarge && vectors.active.is_some() && vectors.other.is_some() =>
-            {
-                self.add_with(new, pair, counter, replaced, Vectors { other: None, ..vectors })
-            }
-            addition => addition,
+        match self.plan_with(new, existing, counter, replaced, &vectors) {
+            // The entry may fit without the second embedder's vector.
+            Err(error) if error.kind == ErrorKind::EntryTooLarge => match vectors.without_second() {
+                Some(fewer) => self.plan_with(new, existing, counter, replaced, &fewer),
+                None => Err(error),
+            },
+            planned => planned,
         }
     }
 
-    /// What `new` adds with these vectors, in place of `replaced`.
-    fn add_with(
+    /// What `new` adds with `vectors`, in place of `replaced`.
+    fn plan_with(
         &self,
         new: &NewEntry,
-        pair: &Pair,
+        existing: &ExistingEntry,
         counter: &Counter,
         replaced: Option<&Entry>,
-        vectors: Vectors,
-    ) -> Result<Addition, Error> {
-        let now = self.now_secs();
-        let in_place =
-            replaced.filter(|row| Vectors::of_row(row, counter) == vectors && !self.becomes_movable(row, new, counter));
-        let dim = vectors.active.as_ref().and_then(|bytes| (bytes.len() / size_of::<f32>()).try_into().ok());
-        let own = in_place.and_then(|row| row.vectors.own);
-        let vectors = self.laid_out(vectors, own, counter)?;
+        vectors: &EntryVectors,
+    ) -> Result<PlannedEntry, Error> {
+        let (table, config, now) = (&self.cache.table, &self.cache.config, self.cache.now_secs());
+        let in_place = replaced.filter(|row| {
+            EntryVectors::of_row(row, counter) == *vectors && !needs_revisit(row, new.query.as_deref(), counter, config)
+        });
         let id = match in_place {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
         };
-        let is_guarded = counter.guard(&new.namespace, &self.config) || new.signature.leans();
+        let keeps_signature = counter.guard(&new.namespace, config) || new.signature.leans();
         let row = Entry {
             id,
             namespace: new.namespace.clone(),
             query_hash: new.query_hash.clone(),
             query: new.query.clone(),
             response: new.response.clone(),
-            vectors,
+            vectors: vectors.to_row_vectors(in_place.and_then(|row| row.vectors.generation), counter, config)?,
             metadata: new.metadata.clone(),
             confidence_score: new.confidence_score,
             created_at: now,
             last_accessed_at: now,
             expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
             access_count: 0,
-            partition: new.partition,
-            signature: is_guarded.then(|| new.signature.to_bytes()),
+            context_key: new.context_key,
+            signature: keeps_signature.then(|| new.signature.to_bytes()),
         };
-        let item = row.to_item()?;
+        let item = entry_to_item(&row)?;
         let row_bytes = item_bytes(&item);
-        let stored = Stored { id, created: replaced.is_none(), quota: counter.quota(&new.namespace), replayed: false };
-        let part = if in_place.is_some() { Part::Rest } else { Part::NewRow };
-        let mut actions = vec![(part, self.put_row(&row, item, in_place)?)];
-        if pair.pointer != Some(id) {
-            actions.push((Part::Rest, self.point(new.pointer(), pair.pointer, id)?));
+        let quota = counter.quota(&new.namespace);
+        let stored = StoredEntry { id, created: replaced.is_none(), quota, replayed: false };
+        let mut actions = vec![match in_place {
+            Some(seen) => (ActionRole::Rest, table.replace_row(item, seen)?),
+            None => (ActionRole::NewRow, table.insert_row(item)?),
+        }];
+        if existing.pointer != Some(id) {
+            actions.push((ActionRole::Rest, table.point(new.pointer_key(), existing.pointer, id)?));
         }
-        let mut change = TallyChange { entries: i64::from(in_place.is_none()), ..TallyChange::default() };
+        let mut change = StatsChange { entries: i64::from(in_place.is_none()), ..StatsChange::default() };
         change.has_ttl = new.ttl_secs.is_some();
-        for old in pair.rows.iter().filter(|entry| entry.id != id) {
-            actions.push((Part::Rest, self.delete_row(old)?));
+        for old in existing.rows.iter().filter(|entry| entry.id != id) {
+            actions.push((ActionRole::Rest, table.delete_row(&EntryHeader::from(old), DeleteCondition::Exists)?));
             change.entries -= 1;
             change.counts.expirations += u64::from(old.is_expired(now));
         }
-        if let Some(key) = new.receipt() {
-            actions.push((Part::Rest, self.put_receipt(key, stored, now)?));
+        if let Some(record) = new.idempotency_record_key() {
+            let until = now + IDEMPOTENCY_SECS;
+            actions.push((ActionRole::Rest, table.put_idempotency_record(record, id, stored.created, now, until)?));
         }
-        Ok(Addition { stored, is_new: in_place.is_none(), row_bytes, dim, actions, change })
-    }
-
-    /// Whether a move may have passed over `row`, which lacks a vector, for a reason that `new` does not have: then the entry has to
-    /// stand where the move comes by.
-    fn becomes_movable(&self, row: &Entry, new: &NewEntry, counter: &Counter) -> bool {
-        let held = Vectors::of_row(row, counter);
-        let Some(other) = counter.other.as_ref().filter(|other| !other.ending && held.other.is_none()) else {
-            return false;
-        };
-        let both = Vectors { other: Some(vec![1; other.dim as usize * size_of::<f32>()]), ..held };
-        let whole = self.laid_out(both, row.vectors.own, counter).map(|vectors| Entry { vectors, ..row.clone() });
-        let had_room = whole.is_ok_and(|whole| whole.to_item().is_ok());
-        new.query.is_some() && (new.query != row.query || !had_room)
-    }
-
-    /// The row, over nothing, or over `seen`, if that is still the pair's and has these very vectors.
-    fn put_row(&self, row: &Entry, item: Item, seen: Option<&Entry>) -> Result<TransactWriteItem, Error> {
-        let builder = Put::builder().table_name(self.table.name()).set_item(Some(item));
-        let Some(seen) = seen else {
-            return put(builder
-                .condition_expression("attribute_not_exists(#id)")
-                .expression_attribute_names("#id", "id"));
-        };
-        let mut terms = vec!["#namespace = :namespace".to_owned(), "#query_hash = :query_hash".to_owned()];
-        let mut builder = builder
-            .expression_attribute_names("#namespace", "namespace")
-            .expression_attribute_names("#query_hash", "query_hash")
-            .expression_attribute_names("#embedding", "embedding")
-            .expression_attribute_values(":namespace", AttributeValue::S(row.namespace.to_string()))
-            .expression_attribute_values(":query_hash", AttributeValue::S(row.query_hash.to_string()));
-        let RowVectors { embedding, own, next } = &seen.vectors;
-        builder = match embedding {
-            Some(embedding) => {
-                terms.push("#embedding = :embedding".to_owned());
-                builder.expression_attribute_values(":embedding", AttributeValue::B(Blob::new(embedding.clone())))
-            }
-            None => {
-                terms.push("(attribute_not_exists(#embedding) OR size(#embedding) = :none)".to_owned());
-                builder.expression_attribute_values(":none", n(0))
-            }
-        };
-        for (name, era) in [(OWN_ERA, *own), (NEXT_ERA, next.as_ref().map(|(era, _)| *era))] {
-            builder = builder.expression_attribute_names(format!("#{name}"), name);
-            builder = match era {
-                Some(era) => {
-                    terms.push(format!("#{name} = :{name}"));
-                    builder.expression_attribute_values(format!(":{name}"), era.attribute())
-                }
-                None => {
-                    terms.push(format!("attribute_not_exists(#{name})"));
-                    builder
-                }
-            };
-        }
-        put(builder.condition_expression(terms.join(" AND ")))
-    }
-
-    /// Removes a row that is still there.
-    fn delete_row(&self, row: &Entry) -> Result<TransactWriteItem, Error> {
-        delete(
-            Delete::builder()
-                .table_name(self.table.name())
-                .key("id", RowKey::from(row.id).attribute())
-                .condition_expression("attribute_exists(#id)")
-                .expression_attribute_names("#id", "id"),
-        )
-    }
-
-    /// Keeps the reply for a key that was not used in the last 24 hours.
-    fn put_receipt(&self, key: RowKey, stored: Stored, now: i64) -> Result<TransactWriteItem, Error> {
-        let item = Item::from([
-            ("id".to_owned(), key.attribute()),
-            (ENTRY_ID.to_owned(), n(stored.id)),
-            ("created".to_owned(), AttributeValue::Bool(stored.created)),
-            ("ttl".to_owned(), n(now + RECEIPT_SECS)),
-        ]);
-        put(Put::builder()
-            .table_name(self.table.name())
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(#id) OR #ttl <= :now")
-            .expression_attribute_names("#id", "id")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", n(now))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None))
-    }
-}
-
-impl Plan {
-    /// The rows that it writes, by key.
-    pub(super) fn rows(&self) -> Vec<(RowKey, Item)> {
-        let items = self.actions.iter().filter_map(|action| Some(&action.put.as_ref()?.item));
-        let keyed = items.filter_map(|item| Some((RowKey::from_attribute(item.get("id")?)?, item.clone())));
-        keyed.filter(|(key, _)| key.entry().is_some()).collect()
-    }
-
-    fn push(&mut self, part: Part, action: TransactWriteItem) {
-        self.parts.push(part);
-        self.actions.push(action);
-    }
-}
-
-impl NewEntry {
-    /// The key of its pair's pointer.
-    pub(super) fn pointer(&self) -> RowKey {
-        RowKey::pointer(&self.namespace, &self.query_hash)
-    }
-
-    /// The key of its receipt, where it has an idempotency key.
-    pub(super) fn receipt(&self) -> Option<RowKey> {
-        self.idempotency_key.as_ref().map(|key| RowKey::receipt(&self.namespace, key))
+        let (is_new, dim) = (in_place.is_none(), vectors.active_dim());
+        Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, change })
     }
 }
 
@@ -310,16 +215,19 @@ mod tests {
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::BehaviorVersion;
     use mneme_guard::{ConversationSignature, Signature};
+    use mneme_model::clock::Clock;
+    use mneme_model::config::Config;
+    use mneme_model::embedding::Embedding;
+    use mneme_model::normalize::QueryHash;
+    use mneme_model::row_vectors::RowVectors;
+    use mneme_store::item::n;
+    use mneme_store::key::RowKey;
+    use mneme_store::table::Table;
     use proptest::prelude::*;
     use serde_json::Map;
 
     use super::super::distinct;
     use super::*;
-    use crate::clock::Clock;
-    use crate::config::Config;
-    use crate::embedding::Embedding;
-    use crate::normalize::QueryHash;
-    use crate::table::Table;
 
     /// A cache that never sends anything.
     fn cache() -> Cache {
@@ -355,7 +263,7 @@ mod tests {
                 namespace: Namespace::try_from(format!("n{space}")).unwrap(),
                 query_hash: QueryHash::of(&query.to_string(), true),
                 query: Some(query.to_string()),
-                partition: None,
+                context_key: None,
                 signature: ConversationSignature::from(Signature::of("")),
                 response: "r".repeat(response),
                 vectors: (vector > 0).then(|| embedding(vector).into()).into_iter().collect(),
@@ -368,7 +276,7 @@ mod tests {
         }
     }
 
-    fn pair(entry: &NewEntry, id: u64, rows: u64) -> Pair {
+    fn existing(entry: &NewEntry, id: u64, rows: u64) -> ExistingEntry {
         let row = |at: u64| Entry {
             id: EntryId::new(id + at).unwrap(),
             namespace: entry.namespace.clone(),
@@ -389,11 +297,11 @@ mod tests {
             last_accessed_at: 1,
             expires_at: None,
             access_count: 0,
-            partition: None,
+            context_key: None,
             signature: None,
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
-        Pair { pointer: rows.first().map(|row| row.id), rows, receipt: None }
+        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, replayed: None }
     }
 
     proptest! {
@@ -410,13 +318,13 @@ mod tests {
             let mut done = 0;
             while done < entries.len() {
                 let some = &entries[done..][..distinct(&entries[done..])];
-                let pairs = some.iter().zip(&puts[done..]).enumerate();
-                let pairs = pairs.map(|(at, (entry, (.., rows)))| pair(entry, 1 + 10 * at as u64, *rows)).collect();
-                let seen = Seen { counter: counter.clone(), pairs };
-                let plan = cache.plan(some, &seen).unwrap();
+                let stored = some.iter().zip(&puts[done..]).enumerate();
+                let stored = stored.map(|(at, (entry, (.., rows)))| existing(entry, 1 + 10 * at as u64, *rows)).collect();
+                let seen = PutSnapshot { counter: counter.clone(), existing: stored };
+                let plan = Planner { cache: &cache }.plan(some, &seen).unwrap();
                 prop_assert!((1..=some.len()).contains(&plan.results.len()));
                 prop_assert!(plan.actions.len() <= MAX_ACTIONS);
-                prop_assert_eq!(plan.actions.len(), plan.parts.len());
+                prop_assert_eq!(plan.actions.len(), plan.roles.len());
                 let rows: Vec<usize> = plan.actions.iter().map(row_bytes).filter(|bytes| *bytes > 0).collect();
                 prop_assert!(rows.len() == 1 || rows.iter().sum::<usize>() <= MAX_ROW_BYTES);
                 let keys: HashSet<String> = plan.actions.iter().map(key_of).collect();
@@ -424,26 +332,26 @@ mod tests {
                 let ids: Vec<u64> = plan.results.iter().map(|result| result.as_ref().unwrap().id.get()).collect();
                 let new: Vec<u64> = ids.into_iter().filter(|id| *id >= counter.next_id).collect();
                 prop_assert_eq!(&new, &(counter.next_id..counter.next_id + new.len() as u64).collect::<Vec<u64>>());
-                prop_assert_eq!(plan.parts.iter().filter(|part| **part == Part::NewRow).count(), new.len());
+                prop_assert_eq!(plan.roles.iter().filter(|role| **role == ActionRole::NewRow).count(), new.len());
                 // The counter goes up once, by the ids and by the entries.
                 let counters: Vec<_> = plan.actions.iter().filter(|action| key_of(action) == "0").collect();
                 prop_assert_eq!(counters.len(), 1);
                 let values = counters[0].update.as_ref().unwrap().expression_attribute_values.clone().unwrap();
                 let stored = plan.results.len() as u64;
-                let raised = (values.get(":version"), values.get(":next_id"), values.get(":mutations"));
-                let expected = (n(counter.version + stored), n(counter.next_id + new.len() as u64), n(stored));
+                let raised = (values.get(":version_counter"), values.get(":next_id"));
+                let (version, next_id) = (n(counter.version + stored), n(counter.next_id + new.len() as u64));
                 match new.is_empty() {
-                    true => prop_assert_eq!(raised, (None, None, Some(&expected.2))),
-                    false => prop_assert_eq!(raised, (Some(&expected.0), Some(&expected.1), None)),
+                    true => prop_assert_eq!(raised, (Some(&n(stored)), None)),
+                    false => prop_assert_eq!(raised, (Some(&version), Some(&next_id))),
                 }
-                let receipts = some[..plan.results.len()].iter().filter_map(NewEntry::receipt);
-                prop_assert!(receipts.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
+                let records = some[..plan.results.len()].iter().filter_map(NewEntry::idempotency_record_key);
+                prop_assert!(records.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
                 // As few transactions as it takes: the next entry would not have fitted.
-                if let Some((entry, pair)) = some.get(plan.results.len()).zip(seen.pairs.get(plan.results.len())) {
+                if let Some((entry, existing)) = some.get(plan.results.len()).zip(seen.existing.get(plan.results.len())) {
                     let mut after = counter.clone();
                     after.next_id += new.len() as u64;
-                    let next = cache.add(entry, pair, &after).unwrap();
-                    let tally = !keys.contains(RowKey::tally(&entry.namespace).attribute().as_n().unwrap());
+                    let next = Planner { cache: &cache }.plan_entry(entry, existing, &after).unwrap();
+                    let tally = !keys.contains(RowKey::namespace_stats(&entry.namespace).attribute().as_n().unwrap());
                     let actions = plan.actions.len() + next.actions.len() + usize::from(tally);
                     let bytes = rows.iter().sum::<usize>() + next.row_bytes;
                     prop_assert!(actions > MAX_ACTIONS || bytes > MAX_ROW_BYTES, "{actions} actions, {bytes} bytes");

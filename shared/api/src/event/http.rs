@@ -1,0 +1,142 @@
+//! API Gateway's events, both payload formats, and the replies to them.
+//!
+//! Sources: API Gateway Developer Guide, "Create AWS Lambda proxy integrations for HTTP APIs" (format 2.0) and
+//! "Input format of a Lambda function for proxy integration" (format 1.0); Lambda Developer Guide, "Invoking Lambda
+//! function URLs" (format 2.0 with the route key `$default`).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::Body;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayProxyRequest, ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
+};
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::fields::HttpRequest;
+use super::{Fields, Reply};
+use crate::percent::decode;
+use mneme_model::error::Error;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The fields of an HTTP API or Function URL event.
+pub(super) fn read_v2(event: Fields, function: &str) -> Result<Fields, Error> {
+    let event: ApiGatewayV2httpRequest = typed(event, "an HTTP API (payload format 2.0) event")?;
+    let stage = event.request_context.stage.filter(|stage| stage != "$default");
+    HttpRequest {
+        method: event.request_context.http.method.to_string(),
+        template: event.route_key.and_then(|key| key.split_once(' ').map(|(_, template)| template.to_owned())),
+        path: event.raw_path.unwrap_or_default(),
+        prefix: stage.map(|stage| format!("/{stage}")),
+        path_parameters: event.path_parameters.into_iter().collect(),
+        query: pairs(&event.raw_query_string.unwrap_or_default().parse().unwrap_or_default()),
+        body: body(event.body, event.is_base64_encoded)?,
+    }
+    .fields(function)
+}
+
+/// The fields of a REST API event, whose path parameters come as they stood in the URL.
+pub(super) fn read_v1(event: Fields, function: &str) -> Result<Fields, Error> {
+    let event: ApiGatewayProxyRequest = typed(event, "a REST API (payload format 1.0) event")?;
+    let query = if event.multi_value_query_string_parameters.is_empty() {
+        event.query_string_parameters
+    } else {
+        event.multi_value_query_string_parameters
+    };
+    HttpRequest {
+        method: event.http_method.to_string(),
+        template: event.resource,
+        path: event.path.unwrap_or_default(),
+        prefix: event.request_context.stage.map(|stage| format!("/{stage}")),
+        path_parameters: event
+            .path_parameters
+            .into_iter()
+            .map(|(name, text)| {
+                let decoded = decode(&text).unwrap_or(text);
+                (name, decoded)
+            })
+            .collect(),
+        query: pairs(&query),
+        body: body(event.body, event.is_base64_encoded)?,
+    }
+    .fields(function)
+}
+
+/// The claim `name` of the caller's token, as an authoriser of API Gateway leaves it in the request's context: the JWT
+/// authoriser of an HTTP API under `jwt.claims`, the Cognito authoriser of a REST API under `claims`, Lambda authorisers
+/// under `lambda` (HTTP API) or beside the rest (REST API). Nothing that a caller sends comes there.
+pub(super) fn claim<'a>(context: &'a Fields, name: &str) -> Option<&'a Value> {
+    let authorizer = context.get("authorizer")?;
+    let jwt = authorizer.get("jwt").and_then(|jwt| jwt.get("claims"));
+    let places = [jwt, authorizer.get("claims"), authorizer.get("lambda"), Some(authorizer)];
+    places.into_iter().flatten().find_map(|place| place.get(name))
+}
+
+fn typed<T: DeserializeOwned>(event: Fields, what: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(Value::Object(event)).map_err(|error| {
+        Error::invalid(
+            format!("the event looks like {what}, but {}: {}", error.path(), error.inner()),
+            "send the event as API Gateway forms it, or the operation's fields alone as a direct invocation",
+        )
+    })
+}
+
+fn pairs(query: &QueryMap) -> Vec<(String, String)> {
+    query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn body(text: Option<String>, is_base64: bool) -> Result<Vec<u8>, Error> {
+    let text = text.unwrap_or_default();
+    if !is_base64 {
+        return Ok(text.into_bytes());
+    }
+    STANDARD.decode(&text).map_err(|why| {
+        Error::invalid(format!("the body is marked as base64 and is not: {why}"), "send the body as it is")
+    })
+}
+
+/// Status, headers and body of an outcome, alike in both formats.
+fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCode, HeaderMap, Body), Error> {
+    let mut headers = HeaderMap::new();
+    let (status, text) = match outcome {
+        Ok(reply) => {
+            headers.insert(header::CONTENT_TYPE, JSON);
+            (reply.status, serde_json::to_string(&reply.body).map_err(Error::internal)?)
+        }
+        Err(error) => {
+            headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+            if let Some(secs) = error.retry_after_secs {
+                headers.insert(header::RETRY_AFTER, secs.into());
+            }
+            let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, serde_json::to_string(&error.problem()).map_err(Error::internal)?)
+        }
+    };
+    Ok((status, headers, Body::Text(text)))
+}
+
+/// The reply to a REST API. Its `headers` stay empty: API Gateway would send what stands in both maps twice.
+pub(super) fn reply_v1<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
+    let (status, headers, body) = response(outcome)?;
+    let mut reply = ApiGatewayProxyResponse::default();
+    reply.status_code = status.as_u16().into();
+    reply.multi_value_headers = headers;
+    reply.body = Some(body);
+    to_raw_value(&reply).map_err(Error::internal)
+}
+
+/// The reply to an HTTP API or a Function URL.
+pub(super) fn reply_v2<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
+    let (status, headers, body) = response(outcome)?;
+    let mut reply = ApiGatewayV2httpResponse::default();
+    reply.status_code = status.as_u16().into();
+    reply.headers = headers;
+    reply.body = Some(body);
+    to_raw_value(&reply).map_err(Error::internal)
+}

@@ -1,0 +1,155 @@
+//! Reading variables: each bad one adds a complaint, and reading goes on.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use mneme_embed::key::KeySource;
+use mneme_embed::spec::Spec;
+
+use super::{Billing, EmbedderConfig};
+
+/// The variables of one embedder.
+pub(super) struct EmbedderVariables {
+    spec: &'static str,
+    key: &'static str,
+    fingerprint: &'static str,
+    dim: &'static str,
+}
+
+/// Those of the embedder that the cache has.
+pub(super) const MAIN: EmbedderVariables = EmbedderVariables {
+    spec: "MNEME_EMBEDDER",
+    key: "MNEME_EMBEDDER_API_KEY",
+    fingerprint: "MNEME_EMBEDDER_FINGERPRINT",
+    dim: "MNEME_EMBEDDER_DIM",
+};
+/// Those of the one that it moves to.
+pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
+    spec: "MNEME_EMBEDDER_NEXT",
+    key: "MNEME_EMBEDDER_NEXT_API_KEY",
+    fingerprint: "MNEME_EMBEDDER_NEXT_FINGERPRINT",
+    dim: "MNEME_EMBEDDER_NEXT_DIM",
+};
+
+/// The unparsed `MNEME_*` variables and the complaints about those read so far.
+pub(super) struct RawEnv {
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) complaints: Vec<String>,
+}
+
+impl RawEnv {
+    /// Takes a variable out; an empty one counts as not set, as in a template's unset parameter.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.variables.remove(name).filter(|value| !value.is_empty())
+    }
+
+    /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
+    pub(super) fn parse<T: FromStr>(&mut self, name: &str, default: T, form: &str, accept: impl Fn(&T) -> bool) -> T {
+        self.optional(name, form, accept).unwrap_or(default)
+    }
+
+    pub(super) fn optional<T: FromStr>(&mut self, name: &str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
+        let text = self.take(name)?;
+        match text.trim().parse::<T>() {
+            Ok(value) if accept(&value) => Some(value),
+            _ => {
+                self.complaints.push(format!("{name}={text:?} is not {form}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, default: T, accepted: &[(&str, T)]) -> T {
+        let Some(text) = self.take(name) else { return default };
+        match accepted.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
+                self.complaints.push(format!("{name}={text:?} is not {}", words.join(" or ")));
+                default
+            }
+        }
+    }
+
+    pub(super) fn switch(&mut self, name: &str, default: bool) -> bool {
+        self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
+    }
+
+    pub(super) fn embedder(&mut self, of: &EmbedderVariables) -> EmbedderConfig {
+        let spec = self.take(of.spec).unwrap_or_default().parse::<Spec>();
+        if let Err(error) = &spec {
+            self.complaints.push(format!("{}: {error}", of.spec));
+        }
+        // Neither the key nor what was taken for one is ever repeated.
+        let key = match KeySource::parse(&self.take(of.key).unwrap_or_default()) {
+            Ok(key) => key,
+            Err(error) => {
+                self.complaints.push(format!("{}: {error}", of.key));
+                KeySource::None
+            }
+        };
+        if key != KeySource::None && spec.as_ref().is_ok_and(|spec| !matches!(spec, Spec::OpenAi(_))) {
+            self.complaints
+                .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
+        }
+        let spec = spec.unwrap_or_default();
+        let fingerprint = self.take(of.fingerprint).or_else(|| spec.fingerprint());
+        let dim = self.dim(of, &spec);
+        EmbedderConfig { spec, key, fingerprint, dim }
+    }
+
+    /// The dimension, which may be no other than the embedder has, where that is known.
+    pub(super) fn dim(&mut self, of: &EmbedderVariables, embedder: &Spec) -> Option<u32> {
+        let own = embedder.dim().and_then(|dim| u32::try_from(dim).ok());
+        let given = self.optional(of.dim, "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
+        if let (Some(given), Some(own)) = (given, own)
+            && given != own
+        {
+            self.complaints.push(format!("{}={given} is not the {own} of {}: drop one of the two", of.dim, of.spec));
+        }
+        given.or(own)
+    }
+
+    /// The embedder to move to, which has to have a name.
+    pub(super) fn next_embedder(&mut self) -> Option<EmbedderConfig> {
+        let next = self.embedder(&NEXT);
+        if next.fingerprint.is_none() && next.dim.is_some() {
+            self.complaints.push(
+                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT where callers bring the vectors"
+                    .to_owned(),
+            );
+        }
+        next.fingerprint.is_some().then_some(next)
+    }
+
+    pub(super) fn billing(&mut self) -> Billing {
+        let provisioned =
+            self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);
+        let capacity = self.take("MNEME_PROVISIONED_CAPACITY");
+        match (provisioned, capacity) {
+            (false, None) => Billing::PayPerRequest,
+            (false, Some(_)) => {
+                self.complaints.push(
+                    "MNEME_PROVISIONED_CAPACITY is only for MNEME_BILLING_MODE=PROVISIONED: drop it or set that"
+                        .to_owned(),
+                );
+                Billing::PayPerRequest
+            }
+            (true, None) => {
+                self.complaints
+                    .push("MNEME_BILLING_MODE=PROVISIONED requires MNEME_PROVISIONED_CAPACITY=rcu,wcu".to_owned());
+                Billing::PayPerRequest
+            }
+            (true, Some(text)) => {
+                let units: Option<Vec<i64>> =
+                    text.split(',').map(|part| part.trim().parse().ok().filter(|unit| *unit >= 1)).collect();
+                if let Some(&[read_units, write_units]) = units.as_deref() {
+                    return Billing::Provisioned { read_units, write_units };
+                }
+                self.complaints
+                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not rcu,wcu: two whole numbers from 1"));
+                Billing::PayPerRequest
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Entries: stored answers.
+
+use mneme_guard::{ConversationSignature, Signature};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::context_key::ContextKey;
+use crate::embedder::ServedEmbedder;
+use crate::embedding::{Embedding, encode_base64};
+use crate::entry_id::EntryId;
+use crate::error::Error;
+use crate::namespace::Namespace;
+use crate::normalize::QueryHash;
+use crate::row_vectors::RowVectors;
+
+/// One stored answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// Its id.
+    pub id: EntryId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// The hash of its normalised query.
+    pub query_hash: QueryHash,
+    /// The query as it was put; `None` where only the hash is kept.
+    pub query: Option<String>,
+    /// The answer.
+    pub response: String,
+    /// Little-endian float32. The JSON form shows the first vector in base64.
+    #[serde(rename = "embedding", serialize_with = "first_in_base64")]
+    pub vectors: RowVectors,
+    /// What the caller stored with the answer.
+    pub metadata: Map<String, Value>,
+    /// How much the caller trusts the answer, 0 to 1.
+    pub confidence_score: f64,
+    /// Epoch seconds of the put.
+    pub created_at: i64,
+    /// Epoch seconds of the last recorded access.
+    pub last_accessed_at: i64,
+    /// Epoch second from which on the entry is absent.
+    pub expires_at: Option<i64>,
+    /// How many accesses were recorded.
+    pub access_count: u64,
+    /// Questions must have an equal context key. The JSON form leaves it out.
+    #[serde(skip)]
+    pub context_key: Option<ContextKey>,
+    /// An encoded [`ConversationSignature`], for the guard. The JSON form leaves it out.
+    #[serde(skip)]
+    pub signature: Option<Vec<u8>>,
+}
+
+fn first_in_base64<S: Serializer>(vectors: &RowVectors, serializer: S) -> Result<S::Ok, S::Error> {
+    match &vectors.embedding {
+        Some(bytes) => serializer.serialize_str(&encode_base64(bytes)),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Entry {
+    /// The vector of the embedder `served`, where the row has a usable one.
+    pub fn vector(&self, served: &ServedEmbedder) -> Option<Embedding> {
+        Embedding::from_row(self.vectors.of(served.generation, served.base_generation)?)
+    }
+
+    /// The signature that the guard compares.
+    ///
+    /// Falls back to a signature computed from the query, where none is stored or this version cannot read it. For a
+    /// follow-up message that fallback lacks the history, so the guard vetoes it. `None` where neither a signature nor a
+    /// query is stored, as in rows of the Python library.
+    pub fn signature(&self) -> Option<ConversationSignature> {
+        let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());
+        stored.or_else(|| Some(Signature::of(self.query.as_ref()?).into()))
+    }
+
+    /// Whether the entry has expired at `now_secs` and counts as absent.
+    pub fn is_expired(&self, now_secs: i64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now_secs)
+    }
+
+    /// Whether this is an entry for this namespace and query hash. Whoever follows a key that was computed from the two
+    /// checks it, because computed keys may collide.
+    pub fn has_key(&self, namespace: &Namespace, hash: &QueryHash) -> bool {
+        self.namespace == *namespace && self.query_hash == *hash
+    }
+}
+
+/// The small attributes of an entry: what a removal, a count or an eviction needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryHeader {
+    /// Its id.
+    pub id: EntryId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// The hash of its normalised query.
+    pub query_hash: QueryHash,
+    /// Epoch seconds of the put.
+    pub created_at: i64,
+    /// Epoch seconds of the last recorded access.
+    pub last_accessed_at: i64,
+    /// Epoch second from which on the entry is absent.
+    pub expires_at: Option<i64>,
+}
+
+impl EntryHeader {
+    /// Whether the entry has expired at `now_secs` and counts as absent.
+    pub fn is_expired(&self, now_secs: i64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now_secs)
+    }
+}
+
+impl From<&Entry> for EntryHeader {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            id: entry.id,
+            namespace: entry.namespace.clone(),
+            query_hash: entry.query_hash.clone(),
+            created_at: entry.created_at,
+            last_accessed_at: entry.last_accessed_at,
+            expires_at: entry.expires_at,
+        }
+    }
+}
+
+/// `NotFound`: there is no live entry with the id or the key that the caller sent.
+pub fn no_such_entry() -> Error {
+    Error::not_found(
+        "there is no such entry",
+        "it may have been deleted, replaced or expired: look it up or put it again",
+    )
+}

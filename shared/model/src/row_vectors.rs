@@ -1,0 +1,27 @@
+//! The vectors of one row.
+
+use crate::embedder::EmbedderGeneration;
+
+/// The vectors of one row, as little-endian float32.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowVectors {
+    /// The first vector. It is absent for an entry that only the exact layer finds. A vector of zeros counts as absent:
+    /// tables shared with the Python library have such vectors.
+    pub embedding: Option<Vec<u8>>,
+    /// The generation of the first vector; `None`: the cache's base generation.
+    pub generation: Option<EmbedderGeneration>,
+    /// The second vector with its generation.
+    pub next: Option<(EmbedderGeneration, Vec<u8>)>,
+}
+
+impl RowVectors {
+    /// The vector of `generation`, where the row has one. `base`: the generation of a first vector that names none.
+    pub fn of(&self, generation: EmbedderGeneration, base: EmbedderGeneration) -> Option<&[u8]> {
+        let bytes = if self.generation.unwrap_or(base) == generation {
+            self.embedding.as_deref()
+        } else {
+            self.next.as_ref().filter(|(next, _)| *next == generation).map(|(_, bytes)| bytes.as_slice())
+        };
+        bytes.filter(|bytes| bytes.iter().any(|byte| *byte != 0))
+    }
+}

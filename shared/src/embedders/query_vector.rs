@@ -1,0 +1,80 @@
+//! The vector of a question: sent by the caller, or made by the embedder once it is needed.
+
+use std::sync::OnceLock;
+
+use mneme_model::embedder::ServedEmbedder;
+use mneme_model::embedding::Embedding;
+use mneme_model::error::Error;
+
+use super::{EmbedderSlot, Embedders};
+
+/// The vector of a question.
+///
+/// A vector that the embedder made is kept by slot. If the active embedder is switched between two rounds of one lookup,
+/// the question is embedded again by the other embedder.
+#[derive(Debug, Default)]
+pub struct QueryVector {
+    sent: Option<Embedding>,
+    made: [OnceLock<Result<Embedding, Error>>; 2],
+}
+
+/// The embedder of the vectors that one round of a lookup compares.
+#[derive(Debug, Clone)]
+pub struct ReadEmbedder {
+    /// The embedder that made the stored vectors.
+    pub served: ServedEmbedder,
+    /// Its slot; `None` where it is not configured and callers send the vectors.
+    slot: Option<EmbedderSlot>,
+}
+
+impl ReadEmbedder {
+    /// The embedder `served`, as `embedders` have it.
+    pub fn new(served: ServedEmbedder, embedders: &Embedders<'_>) -> Self {
+        let slot = embedders.slot_of(&served);
+        Self { served, slot }
+    }
+}
+
+impl QueryVector {
+    /// The vector that the caller sent, or none yet.
+    pub fn new(sent: Option<Embedding>) -> Self {
+        Self { sent, ..Self::default() }
+    }
+
+    /// The vector to compare with those of `embedder`; `None` until it is made, and where it could not be made. Where the
+    /// embedder is not known yet, only a sent vector counts.
+    pub fn get(&self, embedder: Option<&ReadEmbedder>) -> Option<&Embedding> {
+        self.sent.as_ref().or_else(|| self.made[embedder?.slot? as usize].get()?.as_ref().ok())
+    }
+
+    /// Whether the caller sent the vector.
+    pub fn was_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Whether `embedder` still has to make the vector.
+    pub fn is_awaited(&self, embedder: &ReadEmbedder) -> bool {
+        self.sent.is_none() && embedder.slot.is_some_and(|slot| self.made[slot as usize].get().is_none())
+    }
+
+    /// Why an embedder could not make the vector.
+    pub fn error(&self) -> Option<&Error> {
+        self.made.iter().find_map(|made| made.get()?.as_ref().err())
+    }
+}
+
+/// Has `embedder` make the vectors of `questions` (text, vector) in one call.
+///
+/// A vector that does not fit the cache is the embedder's failure, not the caller's.
+pub async fn embed_questions(embedders: &Embedders<'_>, embedder: &ReadEmbedder, questions: &[(&str, &QueryVector)]) {
+    let Some(slot) = embedder.slot.filter(|_| !questions.is_empty()) else { return };
+    let texts: Vec<&str> = questions.iter().map(|(text, _)| *text).collect();
+    for ((text, vector), made) in questions.iter().zip(embedders.embed(slot, &texts).await) {
+        let made = made.and_then(|made| embedder.served.check_dim(made.dim()).map(|()| made));
+        if made.is_err() {
+            embedders.forget(text);
+        }
+        // Only this function fills the cell, and it asks for vectors that are awaited.
+        let _ = vector.made[slot as usize].set(made);
+    }
+}

@@ -1,0 +1,80 @@
+//! The vectors of entries that are about to be stored.
+
+use mneme_model::embedding::Embedding;
+use mneme_model::error::Error;
+use mneme_store::counter::Counter;
+
+use super::{EmbedderSlot, Embedders};
+
+/// The vector of an entry to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewVector {
+    /// The fingerprint of the embedder that made it; `None`: the embedder that this instance serves.
+    pub made_by: Option<String>,
+    /// The vector.
+    pub embedding: Embedding,
+}
+
+impl From<Embedding> for NewVector {
+    fn from(embedding: Embedding) -> Self {
+        Self { made_by: None, embedding }
+    }
+}
+
+/// The vectors that the configured embedders made of one text.
+#[derive(Debug)]
+pub struct MadeVectors {
+    /// One vector, or during a move one of each embedder that is configured here.
+    pub vectors: Vec<NewVector>,
+    /// Why the embedder that is not served made none. The move makes up for it later.
+    pub second_error: Option<Error>,
+}
+
+impl Embedders<'_> {
+    /// Whether [`Embedders::embed_entries`] has to know the counter: only where an embedder to move to is configured.
+    pub fn need_counter(&self) -> bool {
+        EmbedderSlot::Next.configured(self.config).is_some()
+    }
+
+    /// The vectors of the `texts` of entries that are about to be stored, in their order.
+    ///
+    /// `counter`: needed where [`Embedders::need_counter`] says so. During a move each configured embedder makes a vector, so
+    /// that the entry is found before the switch and after it.
+    /// Errors, of each text alone: as [`Embedders::embed`] for the served embedder. Errors of all: `EmbedderMismatchError`.
+    pub async fn embed_entries(
+        &self,
+        counter: Option<&Counter>,
+        texts: &[&str],
+    ) -> Result<Vec<Result<MadeVectors, Error>>, Error> {
+        let (served, second) = match counter {
+            None => (EmbedderSlot::Main.configured(self.config).map(|_| EmbedderSlot::Main), None),
+            Some(counter) => {
+                let served = counter.served_embedder(self.config)?;
+                let second = counter.served_embedders().find(|other| other.generation != served.generation);
+                (self.slot_of(&served), second.and_then(|second| self.slot_of(&second)))
+            }
+        };
+        let made = async |slot: Option<EmbedderSlot>| match slot {
+            Some(slot) => self.embed(slot, texts).await.into_iter().map(|made| Some((slot, made))).collect(),
+            None => texts.iter().map(|_| None).collect::<Vec<_>>(),
+        };
+        let (served, second) = tokio::join!(made(served), made(second));
+        let named = |slot: EmbedderSlot, embedding| {
+            let made_by = slot.configured(self.config).and_then(|embedder| embedder.fingerprint.clone());
+            NewVector { made_by, embedding }
+        };
+        let both = served.into_iter().zip(second).map(|(served, second)| {
+            let mut made = MadeVectors { vectors: Vec::new(), second_error: None };
+            if let Some((slot, embedding)) = served {
+                made.vectors.push(named(slot, embedding?));
+            }
+            match second {
+                Some((slot, Ok(embedding))) => made.vectors.push(named(slot, embedding)),
+                Some((_, Err(error))) => made.second_error = Some(error),
+                None => {}
+            }
+            Ok(made)
+        });
+        Ok(both.collect())
+    }
+}

@@ -1,0 +1,121 @@
+//! The candidates of one question, highest upper bound first, taken a few at a time.
+
+use std::collections::VecDeque;
+use std::iter::Peekable;
+
+use mneme_model::entry_id::EntryId;
+
+use crate::replica::Candidate;
+
+/// How many candidates are read together with the counter. Each further round reads twice as many as the one before.
+pub(super) const FIRST_CANDIDATES: usize = 3;
+
+/// The candidates of one question.
+///
+/// `I` yields them highest upper bound first.
+#[derive(Debug)]
+pub(super) struct CandidateStream<I: Iterator<Item = Candidate>> {
+    /// The candidates that are read together with the counter.
+    first: Vec<EntryId>,
+    rest: Peekable<I>,
+    /// Candidates that the filter refused.
+    skipped: VecDeque<EntryId>,
+    /// Whether candidates were skipped only because of the guard.
+    is_guarded: bool,
+}
+
+impl<I: Iterator<Item = Candidate>> CandidateStream<I> {
+    /// The candidates in `all`. The nearest one is always among the first, because it gives the reason of a miss; the others
+    /// have to pass `filter`. `is_guarded`: whether the filter is the guard's.
+    pub(super) fn new(all: I, is_guarded: bool, filter: impl Fn(&Candidate) -> bool) -> Self {
+        let mut stream = Self { first: Vec::new(), rest: all.peekable(), skipped: VecDeque::new(), is_guarded };
+        let mut first = stream.next(1, None, |_| true);
+        first.extend(stream.next(FIRST_CANDIDATES - 1, None, filter));
+        stream.first = first;
+        stream
+    }
+
+    /// The candidates to read together with the counter.
+    pub(super) fn first(&self) -> &[EntryId] {
+        &self.first
+    }
+
+    /// Takes the first candidates out of the stream.
+    pub(super) fn take_first(&mut self) -> Vec<EntryId> {
+        std::mem::take(&mut self.first)
+    }
+
+    /// Whether the guard has skipped candidates.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_guarded
+    }
+
+    /// The next candidates that pass `filter`, at most `count`. Stops at the first candidate whose upper bound is below
+    /// `best`, because it and all later ones are less similar.
+    pub(super) fn next(
+        &mut self,
+        count: usize,
+        best: Option<f32>,
+        filter: impl Fn(&Candidate) -> bool,
+    ) -> Vec<EntryId> {
+        let may_be_better = |candidate: &Candidate| best.is_none_or(|best| candidate.bound >= best);
+        let mut next = Vec::new();
+        while next.len() < count
+            && let Some(candidate) = self.rest.next_if(may_be_better)
+        {
+            let Some(id) = EntryId::new(candidate.id) else { continue };
+            if filter(&candidate) {
+                next.push(id);
+            } else {
+                self.skipped.push_back(id);
+            }
+        }
+        next
+    }
+
+    /// Takes up to `count` of the skipped candidates.
+    pub(super) fn take_skipped(&mut self, count: usize) -> Vec<EntryId> {
+        self.skipped.drain(..count.min(self.skipped.len())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(
+        bounds: &[(u64, f32)],
+        filter: impl Fn(&Candidate) -> bool,
+    ) -> CandidateStream<std::vec::IntoIter<Candidate>> {
+        let all: Vec<Candidate> =
+            bounds.iter().map(|(id, bound)| Candidate { id: *id, bound: *bound, similarity: None }).collect();
+        CandidateStream::new(all.into_iter(), true, filter)
+    }
+
+    fn numbers(ids: &[EntryId]) -> Vec<u64> {
+        ids.iter().map(|id| id.get()).collect()
+    }
+
+    #[test]
+    fn first_candidates_include_the_nearest_even_if_the_filter_refuses_it() {
+        let stream = stream(&[(1, 0.99), (2, 0.98), (3, 0.97), (4, 0.96)], |candidate| candidate.id % 2 == 0);
+        assert_eq!(numbers(stream.first()), [1, 2, 4]);
+    }
+
+    #[test]
+    fn candidates_below_the_best_bound_are_not_taken() {
+        let mut stream = stream(&[(1, 0.99), (2, 0.98), (3, 0.97), (4, 0.95), (5, 0.90)], |_| true);
+        assert_eq!(numbers(&stream.next(10, Some(0.95), |_| true)), [4]);
+        assert!(stream.next(10, Some(0.95), |_| true).is_empty());
+        assert_eq!(numbers(&stream.next(10, None, |_| true)), [5]);
+    }
+
+    #[test]
+    fn skipped_candidates_are_kept_in_order_and_taken_once() {
+        let mut stream = stream(&[(1, 0.99), (2, 0.98), (3, 0.97), (4, 0.96)], |_| false);
+        assert_eq!(numbers(stream.first()), [1]);
+        assert_eq!(numbers(&stream.take_skipped(2)), [2, 3]);
+        assert_eq!(numbers(&stream.take_skipped(2)), [4]);
+        assert!(stream.take_skipped(2).is_empty());
+    }
+}

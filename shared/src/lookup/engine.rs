@@ -1,0 +1,402 @@
+//! One instance's lookups: rounds of reading and comparing over its replica.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mneme_model::confidence::Guard;
+use mneme_model::config::Config;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_store::counter::Counter;
+use mneme_store::key::RowKey;
+use mneme_store::read::{Projection, Rows, pointed_entry};
+use tokio::time::Instant;
+
+use super::candidates::CandidateStream;
+use super::exact::{ExactMatch, exact_hit};
+use super::outcome::{LookupOutcome, Miss, MissReason};
+use super::query::Query;
+use super::score::{Scoring, outcome_of};
+use super::semantic::{Comparison, compare, may_answer};
+use crate::cache::Cache;
+use crate::embedders::query_vector::{ReadEmbedder, embed_questions};
+use crate::entries::indexed_rows;
+use crate::replica::{Candidate, Candidates, Replica};
+
+/// This instance's view of the table.
+#[derive(Debug)]
+pub struct LookupEngine {
+    replica: Replica,
+    /// The counter as it was last read, and when.
+    last_counter: Option<(Counter, Instant)>,
+    /// The embedder whose vectors were compared last.
+    embedder: Option<ReadEmbedder>,
+    /// The configured setting of the guard.
+    guard: Guard,
+}
+
+/// The results of one round.
+struct Round {
+    /// One for each query, in their order.
+    outcomes: Vec<Result<LookupOutcome, Error>>,
+    /// Whether a row that a pointer, the replica or a segment named was gone. An answer may have moved to a row that nothing
+    /// named yet.
+    saw_missing_row: bool,
+}
+
+/// What one round compares with.
+#[derive(Clone, Copy)]
+struct RoundContext<'a> {
+    cache: &'a Cache,
+    counter: &'a Counter,
+    embedder: &'a ReadEmbedder,
+}
+
+/// What the first read of a round brought.
+struct FirstRead {
+    rows: Rows,
+    counter: Counter,
+    /// When the counter was read.
+    counter_read_at: Instant,
+}
+
+/// A query on its way through a round.
+struct PendingQuery<'a> {
+    /// Its position in the request.
+    position: usize,
+    query: &'a Query,
+    /// The entries that may hold its exact answer.
+    known: Vec<EntryId>,
+    exact: ExactMatch,
+    candidates: CandidateStream<Candidates>,
+}
+
+impl PendingQuery<'_> {
+    /// Whether the semantic layer has to answer it and has a vector to compare.
+    fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
+        !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
+    }
+
+    /// Whether the semantic layer has to answer it and the embedder has to make its vector first.
+    fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
+        !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
+    }
+}
+
+/// What bringing the replica up to date found.
+#[derive(Debug, Clone, Copy, Default)]
+struct CatchUp {
+    /// Whether the replica changed, so that earlier candidates are stale.
+    changed: bool,
+    /// Whether a new row was gone already, or had no vector of the served embedder.
+    saw_missing_row: bool,
+}
+
+impl CatchUp {
+    fn add(&mut self, other: Self) {
+        self.changed |= other.changed;
+        self.saw_missing_row |= other.saw_missing_row;
+    }
+}
+
+impl LookupEngine {
+    /// An engine that has read nothing yet.
+    pub fn new(config: &Config) -> Self {
+        Self { replica: Replica::new(config), last_counter: None, embedder: None, guard: config.guard.into() }
+    }
+
+    /// Looks up all of `queries` and returns one result for each, in their order.
+    ///
+    /// Reads, on a warm instance: one round of BatchGetItem of the counter and of each query's pointer and best candidates;
+    /// more only where the table has changed or a candidate is gone. A namespace's first query with a vector reads its
+    /// segments, or, where there are none, the whole table by a scan. Queries that came without a vector and have no exact
+    /// answer are embedded in one call, and their candidates are read after that. Errors: of one query,
+    /// `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
+    pub async fn search(
+        &mut self,
+        cache: &Cache,
+        queries: &[&Query],
+    ) -> Result<Vec<Result<LookupOutcome, Error>>, Error> {
+        let Round { mut outcomes, mut saw_missing_row } = self.round(cache, queries, false).await?;
+        let mut last_version = None;
+        // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are looked
+        // up again, until nothing was written between two rounds.
+        while saw_missing_row && last_version != Some(self.version()) {
+            last_version = Some(self.version());
+            let missed: Vec<usize> =
+                (0..queries.len()).filter(|at| matches!(outcomes[*at], Ok(LookupOutcome::Miss(_)))).collect();
+            if missed.is_empty() {
+                break;
+            }
+            let again: Vec<&Query> = missed.iter().map(|at| queries[*at]).collect();
+            let round = self.round(cache, &again, true).await?;
+            saw_missing_row = round.saw_missing_row;
+            missed.into_iter().zip(round.outcomes).for_each(|(at, outcome)| outcomes[at] = outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// The version of the counter as it was last read.
+    fn version(&self) -> Option<u64> {
+        self.last_counter.as_ref().map(|(counter, _)| counter.version)
+    }
+
+    /// One round over `queries`. `fresh_counter`: whether the counter must be read however recent the last reading is.
+    async fn round(&mut self, cache: &Cache, queries: &[&Query], fresh_counter: bool) -> Result<Round, Error> {
+        let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
+        let holds_all = queries.iter().all(|query| self.replica.holds(&query.namespace));
+        let is_trusted = |read_at: Instant| !fresh_counter && holds_all && read_at.elapsed() < interval;
+        let trusted = self.last_counter.take().filter(|(_, read_at)| is_trusted(*read_at));
+        let candidates: Vec<_> = queries.iter().map(|query| self.candidates(query)).collect();
+        let FirstRead { mut rows, counter, counter_read_at } =
+            self.first_read(cache, queries, &candidates, trusted).await?;
+        let embedder = ReadEmbedder::new(counter.served_embedder(&cache.config)?, &cache.embedders());
+        let context = RoundContext { cache, counter: &counter, embedder: &embedder };
+        self.embedder = Some(embedder.clone());
+        let layers = self.layers(context, queries, candidates, &mut rows).await;
+        self.last_counter = Some((counter, counter_read_at));
+        let mut missing_rows = false;
+        for id in rows.missing_entries() {
+            missing_rows = true;
+            // Its namespace is not known any more, so each namespace of the request forgets it.
+            for query in queries {
+                self.replica.forget(&query.namespace, id, Some(&query.question.hash));
+            }
+        }
+        let (outcomes, catch_up) = layers?;
+        Ok(Round { outcomes, saw_missing_row: missing_rows || catch_up.saw_missing_row })
+    }
+
+    /// Reads, in one BatchGetItem round, what `queries` need in the best case: their pointers, their known entries, their first
+    /// candidates, and the counter, unless a `trusted` one is recent enough.
+    async fn first_read(
+        &self,
+        cache: &Cache,
+        queries: &[&Query],
+        candidates: &[CandidateStream<Candidates>],
+        trusted: Option<(Counter, Instant)>,
+    ) -> Result<FirstRead, Error> {
+        let mut keys: Vec<RowKey> = Vec::new();
+        for (query, candidates) in queries.iter().zip(candidates) {
+            keys.extend(candidates.first().iter().chain(&self.known(query)).map(|id| RowKey::from(*id)));
+            keys.push(query.pointer_key());
+        }
+        if let Some((counter, counter_read_at)) = trusted {
+            let rows = cache.table.batch_get(keys, Projection::All).await?;
+            return Ok(FirstRead { rows, counter, counter_read_at });
+        }
+        let counter_read_at = Instant::now();
+        keys.push(RowKey::COUNTER);
+        let rows = match cache.table.batch_get(keys.clone(), Projection::All).await {
+            // The table may be missing and ours to make. If it is not, opening names what is wrong.
+            Err(_) if !cache.is_open() => {
+                cache.open().await?;
+                cache.table.batch_get(keys, Projection::All).await?
+            }
+            rows => rows?,
+        };
+        let counter = cache.counter_from(rows.get(RowKey::COUNTER)).await?;
+        Ok(FirstRead { rows, counter, counter_read_at })
+    }
+
+    /// Both layers over `rows`, which are completed as needed. Returns the outcomes in the order of `queries`.
+    ///
+    /// Works on one namespace after the other: to hold the next one in memory, an instance may have to drop the one before.
+    async fn layers(
+        &mut self,
+        context: RoundContext<'_>,
+        queries: &[&Query],
+        candidates: Vec<CandidateStream<Candidates>>,
+        rows: &mut Rows,
+    ) -> Result<(Vec<Result<LookupOutcome, Error>>, CatchUp), Error> {
+        let mut catch_up = CatchUp::default();
+        let mut outcomes = Vec::with_capacity(queries.len());
+        let mut awaiting = Vec::new();
+        for mut pending in self.by_namespace(context, queries, candidates, rows).await?.into_values() {
+            for one in &mut pending {
+                let (exact, further) = self.exact(context, one.query, &one.known, rows).await?;
+                one.exact = exact;
+                catch_up.add(further);
+            }
+            if pending.iter().any(|one| one.awaits_vector(context.embedder)) {
+                awaiting.push(pending);
+            } else {
+                let (some, further) = self.semantic(context, pending, catch_up.changed, rows).await?;
+                outcomes.extend(some);
+                catch_up.add(further);
+            }
+        }
+        let waiting = awaiting.iter().flatten().filter(|one| one.awaits_vector(context.embedder));
+        let waiting: Vec<_> = waiting.map(|one| (one.query.question.message.as_str(), &one.query.vector)).collect();
+        embed_questions(&context.cache.embedders(), context.embedder, &waiting).await;
+        for pending in awaiting {
+            let (some, further) = self.semantic(context, pending, catch_up.changed, rows).await?;
+            outcomes.extend(some);
+            catch_up.add(further);
+        }
+        outcomes.sort_unstable_by_key(|(position, _)| *position);
+        Ok((outcomes.into_iter().map(|(_, outcome)| outcome).collect(), catch_up))
+    }
+
+    /// The queries by namespace, each with the entries that may hold its exact answer. Reads: these entries' rows.
+    async fn by_namespace<'a>(
+        &self,
+        context: RoundContext<'_>,
+        queries: &[&'a Query],
+        candidates: Vec<CandidateStream<Candidates>>,
+        rows: &mut Rows,
+    ) -> Result<BTreeMap<&'a Namespace, Vec<PendingQuery<'a>>>, Error> {
+        let mut pending: BTreeMap<&Namespace, Vec<PendingQuery<'_>>> = BTreeMap::new();
+        let mut keys: Vec<RowKey> = Vec::new();
+        for (position, (query, candidates)) in queries.iter().zip(candidates).enumerate() {
+            let pointed = rows.get(query.pointer_key()).and_then(pointed_entry);
+            let known: Vec<EntryId> = pointed.into_iter().chain(self.known(query)).collect();
+            keys.extend(known.iter().map(|id| RowKey::from(*id)));
+            let one = PendingQuery { position, query, known, exact: ExactMatch::Nothing, candidates };
+            pending.entry(&query.namespace).or_default().push(one);
+        }
+        context.cache.table.fetch_missing(rows, keys).await?;
+        Ok(pending)
+    }
+
+    /// The exact layer: the live entry among `known`, whose rows are read, or among what else is stored for the query.
+    ///
+    /// Reads: nothing further, if `known` has it. Else what the replica lacks, or, where no replica is needed, `gsi_hash`:
+    /// rows of the Python library have no pointer.
+    async fn exact(
+        &mut self,
+        context: RoundContext<'_>,
+        query: &Query,
+        known: &[EntryId],
+        rows: &mut Rows,
+    ) -> Result<(ExactMatch, CatchUp), Error> {
+        let exact = ExactMatch::among(query, known, rows);
+        if !matches!(exact, ExactMatch::Nothing) {
+            return Ok((exact, CatchUp::default()));
+        }
+        let has_vector = query.vector.get(Some(context.embedder)).is_some();
+        let is_compared = has_vector || query.vector.is_awaited(context.embedder);
+        if is_compared || self.replica.holds(&query.namespace) {
+            let catch_up = self.catch_up(context, query).await?;
+            let known = self.known(query);
+            context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await?;
+            return Ok((ExactMatch::among(query, &known, rows), catch_up));
+        }
+        let indexed = indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await?;
+        let live = indexed.into_iter().rfind(|entry| !entry.is_expired(query.now_secs));
+        Ok((ExactMatch::from_live(live), CatchUp::default()))
+    }
+
+    /// What comes after the exact layer, for the queries of one namespace. Returns the outcomes with their positions.
+    ///
+    /// `are_stale`: whether the replica has changed since the candidates were suggested.
+    async fn semantic(
+        &mut self,
+        context: RoundContext<'_>,
+        mut pending: Vec<PendingQuery<'_>>,
+        are_stale: bool,
+        rows: &mut Rows,
+    ) -> Result<(Vec<(usize, Result<LookupOutcome, Error>)>, CatchUp), Error> {
+        let mut catch_up = CatchUp::default();
+        for one in pending.iter().filter(|one| one.is_comparable(context.embedder)) {
+            catch_up.add(self.catch_up(context, one.query).await?);
+        }
+        // A query without a vector had no candidates before.
+        let are_stale = are_stale || catch_up.changed;
+        for one in pending.iter_mut().filter(|one| are_stale || !one.query.vector.was_sent()) {
+            one.candidates = self.candidates(one.query);
+        }
+        let comparable = pending.iter().filter(|one| one.is_comparable(context.embedder));
+        let keys: Vec<RowKey> =
+            comparable.flat_map(|one| one.candidates.first().iter().map(|id| RowKey::from(*id))).collect();
+        context.cache.table.fetch_missing(rows, keys).await?;
+        let mut outcomes = Vec::with_capacity(pending.len());
+        for one in pending {
+            let position = one.position;
+            let vector = one.query.vector.get(Some(context.embedder));
+            let outcome = match vector.map(|vector| context.embedder.served.check_dim(vector.dim())) {
+                Some(Err(error)) => Err(error),
+                _ => {
+                    let (outcome, saw_missing_row) = self.outcome(context, one, rows).await?;
+                    catch_up.saw_missing_row |= saw_missing_row;
+                    Ok(outcome)
+                }
+            };
+            outcomes.push((position, outcome));
+        }
+        Ok((outcomes, catch_up))
+    }
+
+    /// The outcome of one query, and whether an entry had no vector of the served embedder.
+    async fn outcome(
+        &mut self,
+        context: RoundContext<'_>,
+        pending: PendingQuery<'_>,
+        rows: &mut Rows,
+    ) -> Result<(LookupOutcome, bool), Error> {
+        let PendingQuery { query, exact, mut candidates, .. } = pending;
+        let RoundContext { cache, counter, embedder } = context;
+        let rejected = match exact {
+            ExactMatch::Entry(entry) => {
+                return Ok((exact_hit(entry, query, cache.config.confidence_half_life_secs), false));
+            }
+            ExactMatch::NotServable => Some(MissReason::Rejected),
+            ExactMatch::Nothing => None,
+        };
+        let Some(embedding) = query.vector.get(Some(embedder)) else {
+            let reason = match query.embedding_error() {
+                Some(_) => MissReason::EmbedderFailure,
+                None => rejected.unwrap_or(MissReason::NoEmbedding),
+            };
+            return Ok((LookupOutcome::Miss(Miss::without_comparison(reason)), false));
+        };
+        let guard = query.guard.unwrap_or_else(|| counter.guard(&query.namespace, &cache.config).into());
+        // The namespace has switched the guard off, so the candidates that it skipped count.
+        if guard == Guard::Off && candidates.is_guarded() && query.fingerprint.is_some() {
+            candidates = self.candidates_with(query, guard);
+        }
+        let scoring = Scoring { query, embedding, served: &embedder.served, guard, config: &cache.config };
+        let Comparison { scored, requested, saw_other_embedder } =
+            compare(&cache.table, &mut self.replica, scoring, candidates, rows).await?;
+        let nearest = || {
+            let is_unread = |id| !requested.contains(&id);
+            let context_key = query.question.context_key;
+            self.replica.nearest(&query.namespace, context_key, embedding, query.now_secs, is_unread)
+        };
+        Ok((outcome_of(scored, rejected, nearest), saw_other_embedder))
+    }
+
+    /// Brings the replica up to the counter, where it is behind.
+    async fn catch_up(&mut self, context: RoundContext<'_>, query: &Query) -> Result<CatchUp, Error> {
+        let RoundContext { cache, counter, embedder } = context;
+        if !self.replica.is_behind(counter, &embedder.served, &query.namespace) {
+            return Ok(CatchUp::default());
+        }
+        let incomplete = self.replica.catch_up(&cache.table, counter, &embedder.served, &query.namespace).await?;
+        Ok(CatchUp { changed: true, saw_missing_row: incomplete })
+    }
+
+    /// The entries that the replica knows for the query's hash, the newest first.
+    fn known(&self, query: &Query) -> Vec<EntryId> {
+        let mut ids = self.replica.by_hash(&query.namespace, &query.question.hash);
+        ids.reverse();
+        ids
+    }
+
+    /// The query's candidates, with the guard as the request or the configuration sets it.
+    fn candidates(&mut self, query: &Query) -> CandidateStream<Candidates> {
+        self.candidates_with(query, query.guard.unwrap_or(self.guard))
+    }
+
+    /// The query's candidates. With the guard on, those are skipped whose numbers and identifiers contradict the query's.
+    fn candidates_with(&mut self, query: &Query, guard: Guard) -> CandidateStream<Candidates> {
+        let vector = query.vector.get(self.embedder.as_ref());
+        let all = vector.map(|vector| {
+            self.replica.candidates(&query.namespace, query.question.context_key, vector, query.threshold)
+        });
+        let is_guarded = guard == Guard::On;
+        let filter = |candidate: &Candidate| !is_guarded || may_answer(&self.replica, query, candidate);
+        CandidateStream::new(all.unwrap_or_default(), is_guarded, filter)
+    }
+}

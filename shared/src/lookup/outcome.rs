@@ -1,0 +1,73 @@
+//! The result of a lookup.
+
+use mneme_guard::VetoKind;
+use mneme_model::entry::Entry;
+use serde::Serialize;
+
+/// Which layer answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The normalised queries are equal.
+    Exact,
+    /// The embeddings are similar enough.
+    Semantic,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissReason {
+    /// The namespace has no live entry to compare with.
+    NoEntry,
+    /// The nearest entry is not similar enough.
+    BelowThreshold,
+    /// The nearest entry that is similar enough has too low a confidence.
+    LowConfidence,
+    /// The nearest entry that is similar enough holds a stored failure and no answer.
+    Rejected,
+    /// The nearest entry that is similar enough contradicts the question.
+    Vetoed,
+    /// There is no exact match, and no vector to compare.
+    NoEmbedding,
+    /// There is no exact match, and the embedder made no vector.
+    EmbedderFailure,
+    /// The caller asked for a miss.
+    Bypass,
+}
+
+/// The result of a lookup.
+#[derive(Debug)]
+pub enum LookupOutcome {
+    /// An entry answers the question.
+    Hit {
+        /// The layer that found it.
+        layer: Layer,
+        /// The entry.
+        entry: Box<Entry>,
+        /// Cosine similarity of question and entry; 1 in the exact layer.
+        similarity: f32,
+        /// In [0, 1].
+        confidence: f64,
+    },
+    /// No entry answers the question.
+    Miss(Miss),
+}
+
+/// A lookup without an answer.
+#[derive(Debug, PartialEq)]
+pub struct Miss {
+    /// Why there is no answer.
+    pub reason: MissReason,
+    /// The similarity of the nearest entry, where it is known.
+    pub best_similarity: Option<f32>,
+    /// How the nearest entry contradicts the question, where that is the reason.
+    pub veto: Option<VetoKind>,
+}
+
+impl Miss {
+    /// A miss for which nothing was compared.
+    pub fn without_comparison(reason: MissReason) -> Self {
+        Self { reason, best_similarity: None, veto: None }
+    }
+}

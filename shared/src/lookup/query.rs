@@ -1,0 +1,55 @@
+//! A question that is ready to be looked up.
+
+use mneme_guard::ExactDigest;
+use mneme_model::confidence::Guard;
+use mneme_model::embedding::Embedding;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_model::question::Question;
+use mneme_store::key::RowKey;
+
+use crate::embedders::query_vector::QueryVector;
+
+/// A question that is ready to be looked up.
+#[derive(Debug)]
+pub struct Query {
+    /// What is asked.
+    pub question: Question,
+    /// Where to look.
+    pub namespace: Namespace,
+    /// The least similarity of a semantic hit.
+    pub threshold: f32,
+    /// What the request says about the guard; `None`: the namespace's setting decides.
+    pub guard: Option<Guard>,
+    /// The time of the lookup, in epoch seconds.
+    pub now_secs: i64,
+    pub(super) vector: QueryVector,
+    /// The fingerprint of the question's numbers and identifiers, where it has some.
+    pub(super) fingerprint: Option<ExactDigest>,
+}
+
+impl Query {
+    /// A query for `question`. `embedding`: as the caller sent it; without one the configured embedder makes it, if the exact
+    /// layer has no answer.
+    pub fn new(
+        question: Question,
+        namespace: Namespace,
+        embedding: Option<Embedding>,
+        threshold: f32,
+        guard: Option<Guard>,
+        now_secs: i64,
+    ) -> Self {
+        let fingerprint = question.signature.exact_digest();
+        Self { question, namespace, threshold, guard, now_secs, vector: QueryVector::new(embedding), fingerprint }
+    }
+
+    /// Why the embedder could not make the vector, once that was tried.
+    pub fn embedding_error(&self) -> Option<&Error> {
+        self.vector.error()
+    }
+
+    /// The key of the pointer to the entry with the same query.
+    pub(super) fn pointer_key(&self) -> RowKey {
+        RowKey::pointer(&self.namespace, &self.question.hash)
+    }
+}

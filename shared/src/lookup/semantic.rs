@@ -1,0 +1,85 @@
+//! The semantic layer: candidates are read in descending order of their upper bound, until no further one can be better
+//! than the best entry that may be served.
+
+use std::collections::HashSet;
+
+use mneme_model::confidence::Guard;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_store::read::Rows;
+use mneme_store::table::Table;
+
+use super::candidates::{CandidateStream, FIRST_CANDIDATES};
+use super::query::Query;
+use super::score::{ScoredEntry, Scoring, best_servable};
+use crate::replica::{Candidate, Candidates, Replica};
+
+/// The most candidates that one round reads.
+const MAX_CANDIDATES_PER_ROUND: usize = 96;
+/// At most this many entries are compared per question. If more qualify, the best of those read is served. The bound limits
+/// the cost of one lookup.
+const MAX_COMPARED: usize = 300;
+/// At most this many candidates are read per question, those included that turn out to be deleted or expired. Deleted ones
+/// are forgotten, so that no further question to this instance reads them.
+const MAX_REQUESTED: usize = 1000;
+
+/// What was read and compared for one question.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    /// The entries that are similar enough.
+    pub(super) scored: Vec<ScoredEntry>,
+    /// The candidates that were read.
+    pub(super) requested: HashSet<EntryId>,
+    /// Whether an entry had no vector of the served embedder. That embedder may have been switched since the counter was read.
+    pub(super) saw_other_embedder: bool,
+}
+
+/// Whether `candidate` may answer the question, as far as that is known without its row: its numbers and identifiers do not
+/// contradict those of the question.
+pub(super) fn may_answer(replica: &Replica, query: &Query, candidate: &Candidate) -> bool {
+    let contradicts = |fingerprint| replica.contradicts(&query.namespace, candidate.id, fingerprint);
+    !query.fingerprint.is_some_and(contradicts)
+}
+
+/// Reads candidates into `rows` and compares them, until no further one can be better than the best that may be served.
+///
+/// A candidate that is gone or expired hides none behind it. If nothing live was similar enough, the candidates that the guard
+/// skipped are read, too, because one of them gives the reason of the miss.
+/// Reads: the candidates' rows, by BatchGetItem. Errors: `StoreBackendError`.
+pub(super) async fn compare(
+    table: &Table,
+    replica: &mut Replica,
+    scoring: Scoring<'_>,
+    mut candidates: CandidateStream<Candidates>,
+    rows: &mut Rows,
+) -> Result<Comparison, Error> {
+    let query = scoring.query;
+    let mut comparison = Comparison::default();
+    let mut compared = 0;
+    let mut count = FIRST_CANDIDATES;
+    let mut ids = candidates.take_first();
+    while !ids.is_empty() {
+        table.fetch_missing(rows, ids.iter().map(|id| (*id).into())).await?;
+        for id in ids {
+            comparison.requested.insert(id);
+            let Some(item) = rows.get(id.into()) else { continue };
+            // Another library may have written another vector or expiry under this id.
+            replica.upsert(item);
+            let Some(entry) = rows.entry(id) else { continue };
+            comparison.saw_other_embedder |= entry.vector(scoring.served).is_none();
+            compared += usize::from(!entry.is_expired(query.now_secs));
+            comparison.scored.extend(scoring.score(entry));
+        }
+        count = (count * 2)
+            .min(MAX_CANDIDATES_PER_ROUND)
+            .min(MAX_COMPARED.saturating_sub(compared))
+            .min(MAX_REQUESTED.saturating_sub(comparison.requested.len()));
+        let best = best_servable(&comparison.scored);
+        let filter = |candidate: &Candidate| scoring.guard == Guard::Off || may_answer(replica, query, candidate);
+        ids = candidates.next(count, best, filter);
+        if ids.is_empty() && comparison.scored.is_empty() {
+            ids = candidates.take_skipped(count);
+        }
+    }
+    Ok(comparison)
+}

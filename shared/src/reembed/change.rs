@@ -1,0 +1,175 @@
+//! The four changes of item 0 that a move to another embedder consists of.
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use mneme_model::embedder::{EmbedderGeneration, SecondEmbedder};
+use mneme_model::error::Error;
+use mneme_store::attribute as name;
+use mneme_store::counter::Counter;
+use mneme_store::entry_row::generation_value;
+use mneme_store::expression::{Condition, Expression};
+use mneme_store::item::{n, s};
+use mneme_store::transaction::TransactionOutcome;
+
+use crate::cache::Cache;
+
+/// A change of the cache's embedders. Each is one mutation, so that a put that was planned before it is planned again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A move to this embedder begins.
+    Start { fingerprint: String, dim: u32 },
+    /// The active embedder and the second one change places. Unless entries may be left behind, the change holds only if no
+    /// further entry was put since.
+    Switch { leave_behind: bool },
+    /// The second embedder is given up: no instance serves it any more.
+    End,
+    /// The second embedder has no vectors left. The change holds only if no further entry was put since.
+    Ended,
+}
+
+impl Change {
+    /// The counter after the change; `None` where the change does not apply to `seen`.
+    fn applied_to(&self, seen: &Counter) -> Option<Counter> {
+        let mut counter = seen.clone();
+        match (self, counter.second.take()) {
+            (Self::Start { fingerprint, dim }, None) => {
+                let highest = seen.last_generation.max(seen.generation).max(seen.base_generation).get();
+                counter.last_generation = EmbedderGeneration::new(highest + 1);
+                let (generation, fingerprint) = (counter.last_generation, fingerprint.clone());
+                counter.second = Some(SecondEmbedder { generation, fingerprint, dim: *dim, ending: false });
+            }
+            (Self::Switch { .. }, Some(second)) if !second.ending => {
+                counter.second = Some(SecondEmbedder {
+                    generation: seen.generation,
+                    fingerprint: seen.fingerprint.clone()?,
+                    dim: seen.dim?,
+                    ending: false,
+                });
+                counter.generation = second.generation;
+                (counter.fingerprint, counter.dim) = (Some(second.fingerprint), Some(second.dim));
+                counter.switches += 1;
+            }
+            (Self::End, Some(second)) if !second.ending => {
+                counter.second = Some(SecondEmbedder { ending: true, ..second });
+            }
+            (Self::Ended, Some(second)) if second.ending => counter.base_generation = counter.generation,
+            _ => return None,
+        }
+        Some(counter)
+    }
+
+    /// Whether the change holds only as long as no further id is given out.
+    fn needs_every_entry(&self) -> bool {
+        match self {
+            Self::Switch { leave_behind } => !leave_behind,
+            Self::Ended => true,
+            Self::Start { .. } | Self::End => false,
+        }
+    }
+}
+
+/// The attributes of item 0 that describe the cache's embedders. An attribute whose number is 0 is absent, as in a new table.
+fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 10] {
+    let generation =
+        |value: EmbedderGeneration| (value != EmbedderGeneration::default()).then(|| generation_value(value));
+    let second = counter.second.as_ref();
+    [
+        (name::FINGERPRINT, counter.fingerprint.as_ref().map(s)),
+        (name::DIM, counter.dim.map(n)),
+        (name::ACTIVE_GENERATION, generation(counter.generation)),
+        (name::BASE_GENERATION, generation(counter.base_generation)),
+        (name::LAST_GENERATION, generation(counter.last_generation)),
+        (name::SWITCHES, (counter.switches > 0).then(|| n(counter.switches))),
+        (name::SECOND_FINGERPRINT, second.map(|second| s(&second.fingerprint))),
+        (name::SECOND_DIM, second.map(|second| n(second.dim))),
+        (name::SECOND_GENERATION, second.map(|second| generation_value(second.generation))),
+        (name::SECOND_ENDING, second.filter(|second| second.ending).map(|_| AttributeValue::Bool(true))),
+    ]
+}
+
+/// Makes `change`, if the cache's embedders are still as in `seen` and, where the change has to know every entry, no id was
+/// given out since. False where they are not; another instance may have made the same change.
+///
+/// Writes: one transaction on item 0, which raises the version by one. Errors: `StoreBackendError`.
+pub(crate) async fn change_embedders(cache: &Cache, seen: &Counter, change: &Change) -> Result<bool, Error> {
+    let Some(after) = change.applied_to(seen) else { return Ok(false) };
+    let action = update(cache, seen, &after, change.needs_every_entry())?;
+    let mut budget = cache.retry_budget();
+    loop {
+        let outcome = cache.table.transact(vec![action.clone()], cache.deadline).await?;
+        match outcome {
+            TransactionOutcome::Committed => return Ok(true),
+            _ if outcome.was_contended() => budget.after_contention().await?,
+            TransactionOutcome::Cancelled(_) => return Ok(false),
+            // Only a move changes these attributes, so their present values show whether the change was made.
+            TransactionOutcome::Unknown(error) => {
+                let is_made = |now: Counter| attributes(&now) == attributes(&after);
+                return if cache.table.read_counter().await?.is_some_and(is_made) { Ok(true) } else { Err(error) };
+            }
+        }
+    }
+}
+
+fn update(cache: &Cache, seen: &Counter, after: &Counter, entries: bool) -> Result<TransactWriteItem, Error> {
+    let mut expression = Expression::when(Condition::Exists(name::VERSION)).add(name::VERSION, n(1));
+    for ((attribute, before), (_, after)) in attributes(seen).into_iter().zip(attributes(after)) {
+        expression = expression.and(Condition::is(attribute, before.clone()));
+        if before != after {
+            expression = expression.set_or_remove(attribute, after);
+        }
+    }
+    if entries {
+        expression = expression.and(Condition::equals(name::NEXT_ID, n(seen.next_id)));
+    }
+    cache.table.update_counter(expression)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mneme_model::config::Config;
+
+    fn counter() -> Counter {
+        let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")]);
+        Counter::from_item(&Counter::first_item(&config)).unwrap()
+    }
+
+    fn start(fingerprint: &str) -> Change {
+        Change::Start { fingerprint: fingerprint.to_owned(), dim: 4 }
+    }
+
+    #[test]
+    fn a_move_there_and_back_leaves_the_cache_as_it_was_but_for_the_numbers_given_out() {
+        let moving = start("b").applied_to(&counter()).unwrap();
+        let switched = Change::Switch { leave_behind: false }.applied_to(&moving).unwrap();
+        assert_eq!(
+            (switched.fingerprint.as_deref(), switched.dim, switched.generation),
+            (Some("b"), Some(4), EmbedderGeneration::new(1))
+        );
+        let back = Change::Switch { leave_behind: false }.applied_to(&switched).unwrap();
+        assert_eq!(Counter { switches: 0, ..back.clone() }, moving);
+        let left = Change::Ended.applied_to(&Change::End.applied_to(&back).unwrap()).unwrap();
+        assert_eq!(Counter { switches: 0, last_generation: EmbedderGeneration::new(0), ..left.clone() }, counter());
+        // The same embedder once more is another era.
+        assert_eq!(start("b").applied_to(&left).unwrap().second.unwrap().generation, EmbedderGeneration::new(2));
+        let moved = Change::Ended.applied_to(&Change::End.applied_to(&switched).unwrap()).unwrap();
+        assert_eq!(
+            (moved.base_generation, moved.generation, moved.second),
+            (EmbedderGeneration::new(1), EmbedderGeneration::new(1), None)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_the_state_is_no_change() {
+        let moving = start("b").applied_to(&counter()).unwrap();
+        let ending = Change::End.applied_to(&moving).unwrap();
+        for (seen, changes) in [
+            (&counter(), &[Change::Switch { leave_behind: false }, Change::End, Change::Ended][..]),
+            (&moving, &[start("c"), Change::Ended][..]),
+            (&ending, &[start("c"), Change::Switch { leave_behind: false }, Change::End][..]),
+        ] {
+            for change in changes {
+                assert_eq!(change.applied_to(seen), None, "{change:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Giving an entry a further vector under a new id. Replicas and segments that know the old id stay valid.
+
+use mneme_model::entry::{Entry, EntryHeader};
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_store::actions::DeleteCondition;
+use mneme_store::counter::Counter;
+use mneme_store::entry_row::entry_to_item;
+use mneme_store::key::RowKey;
+use mneme_store::read::{Projection, pointed_entry};
+use mneme_store::transaction::TransactionOutcome;
+
+use crate::cache::Cache;
+use crate::embedders::layout::EntryVectors;
+use crate::writer_queue::Ticket;
+
+/// Stores the entry under a new id with `vectors` in addition to those that it has, everything else unchanged. False when the
+/// row is no longer as in `seen`, or its pointer leads elsewhere; nothing was done then.
+///
+/// `vectors`: of the query in `seen`. `embedders`: the counter that the move was read from.
+/// Reads: the counter, then the row and its pointer. The order matters: the write is conditional on the counter's version, so
+/// the row cannot be newer. Writes: one transaction, one mutation. Errors: `StoreBackendError`.
+pub(crate) async fn relocate(
+    cache: &Cache,
+    seen: &Entry,
+    vectors: &EntryVectors,
+    embedders: &Counter,
+) -> Result<bool, Error> {
+    let mut ticket = None;
+    let relocated = relocate_with_ticket(cache, seen, vectors, embedders, &mut ticket).await;
+    if let Some(ticket) = ticket {
+        cache.writer_queue().release(ticket).await;
+    }
+    relocated
+}
+
+/// `ticket`: is set to the place in the writer queue that was taken, if one was. The caller releases it.
+async fn relocate_with_ticket(
+    cache: &Cache,
+    seen: &Entry,
+    vectors: &EntryVectors,
+    embedders: &Counter,
+    ticket: &mut Option<Ticket>,
+) -> Result<bool, Error> {
+    let table = &cache.table;
+    let mut budget = cache.retry_budget();
+    let pointer = RowKey::pointer(&seen.namespace, &seen.query_hash);
+    loop {
+        let Some(counter) = table.read_counter().await? else { return Ok(false) };
+        if (counter.generation, &counter.second) != (embedders.generation, &embedders.second) {
+            return Ok(false);
+        }
+        let rows = table.batch_get([seen.id.into(), pointer], Projection::All).await?;
+        let pointed = rows.get(pointer).and_then(pointed_entry);
+        let Some(row) = rows.entry(seen.id) else { return Ok(false) };
+        let is_same = row.query == seen.query && row.vectors == seen.vectors;
+        if !is_same || row.is_expired(cache.now_secs()) || pointed.is_some_and(|id| id != row.id) {
+            return Ok(false);
+        }
+        let id = EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?;
+        let all = vectors.clone().or(EntryVectors::of_row(&row, &counter));
+        let new = Entry { id, vectors: all.to_row_vectors(None, &counter, &cache.config)?, ..row };
+        let actions = vec![
+            table.claim_ids(&counter, 1, 1, None)?,
+            table.insert_row(entry_to_item(&new)?)?,
+            table.delete_row(&EntryHeader::from(seen), DeleteCondition::Exists)?,
+            table.point(pointer, pointed, id)?,
+        ];
+        let outcome = table.transact(actions, cache.deadline).await?;
+        match outcome {
+            TransactionOutcome::Committed => return Ok(true),
+            TransactionOutcome::Unknown(error) => return Err(error),
+            _ if outcome.was_contended() => budget.after_contention().await?,
+            TransactionOutcome::Cancelled(_) => {
+                budget.after_lost_race(ticket.as_ref().is_some_and(|ticket| ticket.is_first)).await?;
+                cache.writer_queue().requeue(ticket).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A function's life: logs, configuration, client, and Lambda's loop.
+
+pub mod invocation;
+pub mod metrics;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::Client;
+use futures::future::BoxFuture;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::aws;
+use crate::cache::Cache;
+use invocation::Invocation;
+use metrics::{EmfWriter, InvocationOutcome};
+use mneme_api::event::{self, Event, Fields, Payload, Reply};
+use mneme_model::clock::Clock;
+use mneme_model::config::Config;
+use mneme_model::error::Error;
+use mneme_store::table::Table;
+
+/// One operation: what a function does.
+pub trait Operation: Send + Sync + 'static {
+    /// Its name, as in [`mneme_api::routes::FUNCTIONS`].
+    const FUNCTION: &'static str;
+    /// The request.
+    type Request: DeserializeOwned + Send;
+    /// The response object.
+    type Response: Serialize + Send;
+
+    /// The request that a scheduled event stands for; `None`: such events are refused.
+    fn on_schedule() -> Option<Fields> {
+        None
+    }
+
+    /// Answers one request. Calls [`Invocation::authorize`] or [`Invocation::visible_namespaces`] before it uses a namespace.
+    fn handle(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        request: Self::Request,
+    ) -> impl Future<Output = Result<Reply<Self::Response>, Error>> + Send;
+}
+
+/// Sets up logs, reads the configuration and connects. `None` after the log has said what is wrong with the
+/// configuration: the function exits, and Lambda reports `Runtime.ExitError`.
+pub async fn start() -> Option<Cache> {
+    // Lambda's own variable for log levels; the SDK and hyper are quiet unless something is wrong. The runtime would
+    // log each function error again.
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()).to_lowercase();
+    let directives = format!("warn,lambda_runtime::layers::panic=off,mneme={level}");
+    // Not `EnvFilter`, whose regular expressions would be a twentieth of each binary.
+    let filter = directives.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    match Config::from_env() {
+        Ok(config) => {
+            let aws = aws::from_env().await;
+            let table = Table::over(&Client::new(&aws), &config.table_name);
+            Some(Cache::new(config, table, aws, Clock::System))
+        }
+        Err(error) => {
+            tracing::error!(complaints = ?error.0, "the configuration is not usable");
+            None
+        }
+    }
+}
+
+/// Runs `hook` when Lambda shuts the environment down, which gives it 500 ms; call before [`serve`].
+///
+/// Lambda sends SIGTERM only to environments with an extension, so this registers one that does nothing
+/// (Lambda Developer Guide, "Shutdown phase").
+pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
+    lambda_runtime::spawn_graceful_shutdown_handler(move || hook).await;
+}
+
+/// Runs Lambda's loop until the environment is shut down.
+pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
+    let reporter = EmfWriter::new(O::FUNCTION, cache.config.metric_namespaces);
+    let (cache, operation, reporter) = (&cache, &operation, &reporter);
+    let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
+        let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        invoke(operation, &cache.for_invocation(remaining), reporter, event.payload, &event.context.request_id).await
+    }))
+    .await;
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers one event in its caller's form, and reports it.
+async fn invoke<O: Operation>(
+    operation: &O,
+    cache: &Cache,
+    reporter: &EmfWriter,
+    payload: Payload,
+    request_id: &str,
+) -> Result<Box<RawValue>, Diagnostic> {
+    let begun = Instant::now();
+    let Event { caller, access, fields } =
+        event::read(payload, O::FUNCTION, O::on_schedule(), cache.config.namespace_claim.as_deref());
+    let invocation = Invocation::new(access);
+    let outcome = match fields {
+        Ok(fields) => answer(operation, cache, &invocation, fields).await,
+        Err(error) => Err(error),
+    };
+    let facts = InvocationOutcome {
+        request_id,
+        caller,
+        status: outcome.as_ref().map_or_else(|error| error.kind.status(), |reply| reply.status.as_u16()),
+        error: outcome.as_ref().err(),
+        latency: begun.elapsed(),
+        usage: cache.table.capacity().take(),
+    };
+    reporter.report(&facts, &invocation.into_record());
+    event::render(caller, outcome)
+        .map_err(|error| Diagnostic { error_type: error.kind.name().to_owned(), error_message: error.to_string() })
+}
+
+async fn answer<O: Operation>(
+    operation: &O,
+    cache: &Cache,
+    invocation: &Invocation,
+    fields: Fields,
+) -> Result<Reply<O::Response>, Error> {
+    // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
+    let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
+    timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {
+        Err(Error::backend(
+            "the work was not done within the function's time",
+            "try again; if it persists, raise the function's timeout, and look for throttling of the table",
+        )
+        .retry_after(1))
+    })
+}

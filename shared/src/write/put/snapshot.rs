@@ -1,0 +1,98 @@
+//! What a put reads before it writes.
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_store::attribute as name;
+use mneme_store::counter::Counter;
+use mneme_store::item::{flag, number};
+use mneme_store::key::RowKey;
+use mneme_store::read::{Projection, Rows, pointed_entry};
+
+use super::{NewEntry, StoredEntry};
+use crate::cache::Cache;
+
+/// How many rows for one query a put removes. Only races of the Python library leave more than one.
+const MAX_DUPLICATES: usize = 40;
+
+/// How many queries of `gsi_hash` run at once.
+const QUERIES_AT_ONCE: usize = 16;
+
+/// The state of the table that a transaction is planned from.
+#[derive(Debug)]
+pub(super) struct PutSnapshot {
+    pub(super) counter: Counter,
+    /// What is stored for each entry, in their order.
+    pub(super) existing: Vec<ExistingEntry>,
+}
+
+/// What is stored for one entry's namespace and query hash.
+#[derive(Debug)]
+pub(super) struct ExistingEntry {
+    /// Where the pointer leads, if there is one.
+    pub(super) pointer: Option<EntryId>,
+    /// The rows, the newest last: at most one, except where races of the Python library left more.
+    pub(super) rows: Vec<Entry>,
+    /// The reply to the entry's idempotency key, where it was used before.
+    pub(super) replayed: Option<StoredEntry>,
+}
+
+impl PutSnapshot {
+    /// Reads the counter and what is stored for `entries`.
+    ///
+    /// `strong`: whether pointers are read consistently. The first read need not be: the transaction's conditions on the
+    /// pointers detect what it missed, and an eventually consistent read costs half.
+    /// Reads, at once: the counter, the pointers, `gsi_hash` and the idempotency records; then the rows that these name.
+    pub(super) async fn read(cache: &Cache, entries: &[NewEntry], strong: bool) -> Result<Self, Error> {
+        let table = &cache.table;
+        let read = async || {
+            let pointers = entries.iter().map(NewEntry::pointer_key);
+            let pointers = async {
+                if strong {
+                    table.batch_get(pointers, Projection::All).await
+                } else {
+                    table.batch_get_eventual(pointers).await
+                }
+            };
+            let records = table.batch_get(entries.iter().filter_map(NewEntry::idempotency_record_key), Projection::All);
+            tokio::try_join!(cache.counter(), pointers, indexed_ids(cache, entries), records)
+        };
+        let outcome = match read().await {
+            // The table may be missing and ours to make. If it is not, opening names what is wrong.
+            Err(_) if !cache.is_open() => {
+                cache.open().await?;
+                read().await
+            }
+            outcome => outcome,
+        };
+        let (counter, pointers, indexed, records) = outcome?;
+        let pointed: Vec<Option<EntryId>> =
+            entries.iter().map(|entry| pointers.get(entry.pointer_key()).and_then(pointed_entry)).collect();
+        let named = indexed.iter().flatten().chain(pointed.iter().flatten());
+        let rows = table.batch_get(named.map(|id| RowKey::from(*id)), Projection::All).await?;
+        let existing = entries.iter().zip(indexed).zip(pointed).map(|((entry, indexed), pointer)| ExistingEntry {
+            pointer,
+            rows: rows.newest_last(&entry.namespace, &entry.query_hash, indexed.into_iter().chain(pointer)),
+            replayed: entry.idempotency_record_key().and_then(|key| replayed(&records, key, cache.now_secs())),
+        });
+        Ok(Self { counter, existing: existing.collect() })
+    }
+}
+
+/// The ids that `gsi_hash` has for each entry.
+async fn indexed_ids(cache: &Cache, entries: &[NewEntry]) -> Result<Vec<Vec<EntryId>>, Error> {
+    let queries: Vec<_> =
+        entries.iter().map(|entry| cache.table.ids_by_hash(&entry.namespace, &entry.query_hash)).collect();
+    let mut ids: Vec<Vec<EntryId>> = stream::iter(queries).buffered(QUERIES_AT_ONCE).try_collect().await?;
+    ids.iter_mut().for_each(|ids| drop(ids.drain(..ids.len().saturating_sub(MAX_DUPLICATES))));
+    Ok(ids)
+}
+
+/// The reply that the idempotency record at `key` holds, unless it has expired.
+fn replayed(records: &Rows, key: RowKey, now_secs: i64) -> Option<StoredEntry> {
+    let item = records.get(key)?;
+    let is_valid = number(item, name::TTL).is_some_and(|until: i64| until > now_secs);
+    let created = flag(item, name::CREATED)?;
+    is_valid.then_some(StoredEntry { id: pointed_entry(item)?, created, quota: None, replayed: true })
+}

@@ -1,0 +1,333 @@
+//! How a row of the table holds an entry.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_guard::{ConversationSignature, ExactDigest};
+use mneme_model::context_key::ContextKey;
+use mneme_model::embedder::{EmbedderGeneration, ServedEmbedder};
+use mneme_model::embedding::Embedding;
+use mneme_model::entry::{Entry, EntryHeader};
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_model::row_vectors::RowVectors;
+use serde_json::Value;
+
+use crate::attribute as name;
+use crate::item::{Item, MAX_ITEM_BYTES, b, bytes, item_bytes, n, number, s, text};
+use crate::key::RowKey;
+
+/// Why a row is not an entry.
+#[derive(Debug, thiserror::Error)]
+#[error("row {id}: attribute {attribute} is missing or of the wrong type")]
+pub struct RowError {
+    id: String,
+    attribute: &'static str,
+}
+
+impl From<RowError> for Error {
+    fn from(error: RowError) -> Self {
+        Error::internal(error)
+    }
+}
+
+/// The entry in `item`.
+///
+/// Errors: [`RowError`] without `id`, `namespace` or `query_hash`. Attributes that the Python library does not write get
+/// their defaults: `confidence_score` 1, no `query`.
+pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
+    let lacks = |attribute| RowError { id: format!("{:?}", item.get(name::ID)), attribute };
+    Ok(Entry {
+        id: entry_id(item).ok_or_else(|| lacks(name::ID))?,
+        namespace: namespace(item).ok_or_else(|| lacks(name::NAMESPACE))?,
+        query_hash: query_hash(item).ok_or_else(|| lacks(name::QUERY_HASH))?,
+        query: text(item, name::QUERY).filter(|query| !query.is_empty()),
+        response: text(item, name::RESPONSE).unwrap_or_default(),
+        vectors: vectors(item),
+        metadata: serde_json::from_str(&text(item, name::METADATA).unwrap_or_default()).unwrap_or_default(),
+        confidence_score: number(item, name::CONFIDENCE_SCORE).unwrap_or(1.0),
+        created_at: number(item, name::CREATED_AT).unwrap_or(0),
+        last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
+        expires_at: expires_at(item),
+        access_count: number(item, name::ACCESS_COUNT).unwrap_or(0),
+        context_key: context_key(item),
+        signature: bytes(item, name::SIGNATURE).map(<[u8]>::to_vec),
+    })
+}
+
+/// The entry in `item`. A row that is not an entry is logged and gives `None`.
+pub fn readable_entry(item: &Item) -> Option<Entry> {
+    entry_from_item(item).inspect_err(|error| tracing::error!(%error, "a row is not an entry")).ok()
+}
+
+/// The header of the entry in `item`, of which only the small attributes are needed; `None` when it is not an entry.
+pub fn header_from_item(item: &Item) -> Option<EntryHeader> {
+    Some(EntryHeader {
+        id: entry_id(item)?,
+        namespace: namespace(item)?,
+        query_hash: query_hash(item)?,
+        created_at: number(item, name::CREATED_AT).unwrap_or(0),
+        last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
+        expires_at: expires_at(item),
+    })
+}
+
+/// The row that holds `entry`. Its `ttl` is the absolute second, which DynamoDB's own TTL acts on.
+///
+/// Errors: `EntryTooLarge` past DynamoDB's 400 KB.
+pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
+    let mut item = Item::from([
+        (name::ID.to_owned(), RowKey::from(entry.id).attribute()),
+        (name::NAMESPACE.to_owned(), s(entry.namespace.to_string())),
+        (name::QUERY_HASH.to_owned(), s(entry.query_hash.to_string())),
+        (name::RESPONSE.to_owned(), s(&entry.response)),
+        (name::METADATA.to_owned(), s(Value::Object(entry.metadata.clone()).to_string())),
+        (name::CONFIDENCE_SCORE.to_owned(), n(entry.confidence_score)),
+        (name::CREATED_AT.to_owned(), n(entry.created_at)),
+        (name::LAST_ACCESSED_AT.to_owned(), n(entry.last_accessed_at)),
+        (name::ACCESS_COUNT.to_owned(), n(entry.access_count)),
+    ]);
+    let optional = [
+        (name::QUERY, entry.query.as_ref().map(s)),
+        (name::CONTEXT_KEY, entry.context_key.map(|key| b(*key.as_bytes()))),
+        (name::SIGNATURE, entry.signature.clone().map(b)),
+        (name::TTL, entry.expires_at.map(n)),
+    ];
+    let optional = optional.into_iter().chain(vector_attributes(&entry.vectors));
+    item.extend(optional.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let size = item_bytes(&item);
+    if size > MAX_ITEM_BYTES {
+        return Err(Error::new(
+            ErrorKind::EntryTooLarge,
+            format!("the entry takes {size} bytes, and a DynamoDB item holds {MAX_ITEM_BYTES}"),
+            "shorten the response or the metadata, or keep the response elsewhere and store a reference to it",
+        ));
+    }
+    Ok(item)
+}
+
+/// The entry's id; `None` for the counter and derived items.
+pub fn entry_id(item: &Item) -> Option<EntryId> {
+    item.get(name::ID).and_then(RowKey::from_attribute)?.entry()
+}
+
+/// The row's namespace.
+pub fn namespace(item: &Item) -> Option<Namespace> {
+    text(item, name::NAMESPACE).map(Namespace::from_row)
+}
+
+/// The row's query hash.
+pub fn query_hash(item: &Item) -> Option<QueryHash> {
+    text(item, name::QUERY_HASH).and_then(|hash| QueryHash::try_from(hash).ok())
+}
+
+/// The row's context key; `None` for an entry that was put as a plain query.
+pub fn context_key(item: &Item) -> Option<ContextKey> {
+    ContextKey::from_bytes(bytes(item, name::CONTEXT_KEY)?)
+}
+
+/// The moment of expiry that a row's `ttl` and `created_at` mean.
+///
+/// This cache writes the absolute epoch second. The Python library writes a duration, which is recognised by being smaller
+/// than `created_at`.
+pub fn expires_at(item: &Item) -> Option<i64> {
+    let ttl: i64 = number(item, name::TTL)?;
+    let created_at: i64 = number(item, name::CREATED_AT).unwrap_or(0);
+    Some(if ttl < created_at { created_at.saturating_add(ttl) } else { ttl })
+}
+
+/// The fingerprint of the numbers in the row's question, where a signature is stored. A put that keeps the id does not
+/// change it: the text of an id changes in case and white space only.
+pub fn number_fingerprint(item: &Item) -> Option<ExactDigest> {
+    ConversationSignature::from_bytes(bytes(item, name::SIGNATURE)?).ok()?.exact_digest()
+}
+
+/// The vectors in `item`.
+pub fn vectors(item: &Item) -> RowVectors {
+    let vector = |name| bytes(item, name).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec);
+    RowVectors {
+        embedding: vector(name::EMBEDDING),
+        generation: generation(item, name::EMBEDDING_GENERATION),
+        next: generation(item, name::NEXT_GENERATION).zip(vector(name::NEXT_EMBEDDING)),
+    }
+}
+
+/// The vector of the embedder `served` in the row `item`, where the row has a usable one.
+pub fn served_vector(item: &Item, served: &ServedEmbedder) -> Option<Embedding> {
+    let own = generation(item, name::EMBEDDING_GENERATION).unwrap_or(served.base_generation);
+    let attribute = if own == served.generation {
+        name::EMBEDDING
+    } else if generation(item, name::NEXT_GENERATION) == Some(served.generation) {
+        name::NEXT_EMBEDDING
+    } else {
+        return None;
+    };
+    Embedding::from_row(bytes(item, attribute)?)
+}
+
+/// The attributes that hold `vectors`, in the order in which they are written; `None`: the attribute is absent.
+pub fn vector_attributes(vectors: &RowVectors) -> [(&'static str, Option<AttributeValue>); 4] {
+    let next = vectors.next.as_ref();
+    [
+        (name::EMBEDDING, vectors.embedding.clone().map(b)),
+        (name::EMBEDDING_GENERATION, vectors.generation.map(generation_value)),
+        (name::NEXT_EMBEDDING, next.map(|(_, bytes)| b(bytes.clone()))),
+        (name::NEXT_GENERATION, next.map(|(generation, _)| generation_value(*generation))),
+    ]
+}
+
+/// The generation in `item`'s attribute `name`.
+pub fn generation(item: &Item, name: &str) -> Option<EmbedderGeneration> {
+    number(item, name).map(EmbedderGeneration::new)
+}
+
+/// A generation as a DynamoDB number.
+pub fn generation_value(generation: EmbedderGeneration) -> AttributeValue {
+    n(generation.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use serde_json::Map;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            id: EntryId::new(7).unwrap(),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of("q", true),
+            query: Some("q".to_owned()),
+            response: "r".to_owned(),
+            vectors: RowVectors { embedding: Some(vec![0, 0, 128, 63]), ..RowVectors::default() },
+            metadata: Map::new(),
+            confidence_score: 0.5,
+            created_at: 1_700_000_000,
+            last_accessed_at: 1_700_000_001,
+            expires_at: Some(1_700_000_100),
+            access_count: 3,
+            context_key: None,
+            signature: None,
+        }
+    }
+
+    #[test]
+    fn a_duration_in_ttl_is_read_as_the_python_library_means_it() {
+        let mut item = entry_to_item(&entry()).unwrap();
+        item.insert("ttl".to_owned(), AttributeValue::N("60".to_owned()));
+        let read = entry_from_item(&item).unwrap();
+        assert_eq!(read.expires_at, Some(1_700_000_060));
+        assert!(!read.is_expired(1_700_000_059));
+        assert!(read.is_expired(1_700_000_060));
+    }
+
+    #[test]
+    fn a_row_without_its_keys_is_not_an_entry() {
+        for name in ["id", "namespace", "query_hash"] {
+            let mut item = entry_to_item(&entry()).unwrap();
+            item.remove(name);
+            assert!(entry_from_item(&item).unwrap_err().to_string().contains(name));
+        }
+    }
+
+    #[test]
+    fn an_entry_over_an_item_is_refused() {
+        let mut large = entry();
+        large.response = "x".repeat(MAX_ITEM_BYTES);
+        let error = entry_to_item(&large).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EntryTooLarge);
+        assert!(error.detail.contains("409600"), "{error}");
+    }
+
+    fn put_into(vectors: &RowVectors, item: &mut Item) {
+        item.extend(vector_attributes(vectors).into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    }
+
+    #[test]
+    fn a_rows_vectors_are_told_apart() {
+        let (first, second) = (vec![0, 0, 128, 63], vec![0, 0, 0, 64]);
+        let row = RowVectors {
+            embedding: Some(first.clone()),
+            generation: None,
+            next: Some((EmbedderGeneration::new(4), second.clone())),
+        };
+        let mut item = Item::new();
+        put_into(&row, &mut item);
+        assert_eq!(vectors(&item), row);
+        assert_eq!(row.of(EmbedderGeneration::new(2), EmbedderGeneration::new(2)), Some(first.as_slice()));
+        assert_eq!(row.of(EmbedderGeneration::new(4), EmbedderGeneration::new(2)), Some(second.as_slice()));
+        assert_eq!(row.of(EmbedderGeneration::new(3), EmbedderGeneration::new(2)), None);
+        let own = RowVectors { generation: Some(EmbedderGeneration::new(4)), next: None, ..row };
+        assert_eq!(
+            (
+                own.of(EmbedderGeneration::new(4), EmbedderGeneration::new(2)),
+                own.of(EmbedderGeneration::new(2), EmbedderGeneration::new(2))
+            ),
+            (Some(first.as_slice()), None)
+        );
+        let served = ServedEmbedder {
+            generation: EmbedderGeneration::new(4),
+            base_generation: EmbedderGeneration::new(2),
+            switches: 0,
+            dim: Some(1),
+            fingerprint: None,
+        };
+        let mut item = Item::new();
+        put_into(&own, &mut item);
+        assert_eq!(served_vector(&item, &served).unwrap().as_slice(), [1.0]);
+        assert_eq!(served_vector(&item, &ServedEmbedder { generation: EmbedderGeneration::new(2), ..served }), None);
+        assert_eq!(
+            RowVectors { embedding: Some(vec![0; 8]), ..RowVectors::default() }
+                .of(EmbedderGeneration::new(0), EmbedderGeneration::new(0)),
+            None
+        );
+    }
+
+    prop_compose! {
+        fn any_entry()(
+            id in 1u64..,
+            namespace in "[a-z/ ]{1,20}",
+            query in prop::option::of("\\PC{1,40}"),
+            response in ".*",
+            floats in prop::option::of(prop::collection::vec(any::<u8>(), 4..64)),
+            generations in (prop::option::of(any::<u64>()), prop::option::of(any::<u64>())),
+            score in 0.0f64..=1.0,
+            created_at in 1_000_000_000i64..4_000_000_000,
+            lives in prop::option::of(1i64..1_000_000),
+            access_count in any::<u32>(),
+            context_key in prop::option::of(any::<[u8; 32]>()),
+            signature in prop::option::of(prop::collection::vec(any::<u8>(), 1..64)),
+        ) -> Entry {
+            Entry {
+                id: EntryId::new(id).unwrap(),
+                namespace: Namespace::try_from(namespace).unwrap(),
+                query_hash: QueryHash::of(query.as_deref().unwrap_or("x"), true),
+                query,
+                response,
+                vectors: RowVectors {
+                    embedding: floats.clone(),
+                    generation: generations.0.map(EmbedderGeneration::new),
+                    next: generations.1.map(EmbedderGeneration::new).zip(floats),
+                },
+                metadata: Map::from_iter([("k".to_owned(), Value::from(score))]),
+                confidence_score: score,
+                created_at,
+                last_accessed_at: created_at,
+                expires_at: lives.map(|secs| created_at + secs),
+                access_count: u64::from(access_count),
+                context_key: context_key.map(ContextKey::from),
+                signature,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_round_trip(entry in any_entry()) {
+            let item = entry_to_item(&entry).unwrap();
+            prop_assert_eq!(entry_from_item(&item).unwrap(), entry);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Reads through the two global secondary indexes, which are eventually consistent: they suggest ids,
+//! and rows re-read by key decide.
+
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+
+use crate::attribute as name;
+use crate::backend_error as fault;
+use crate::entry_row::entry_id;
+use crate::item::{Item, n, number, s};
+use crate::table::Table;
+
+/// The index of namespace and query hash.
+pub const HASH_INDEX: &str = "gsi_hash";
+/// The index of namespace and last access.
+pub const LRU_INDEX: &str = "gsi_lru";
+
+/// The least keys that a page of `gsi_lru` is asked for: many entries may share a second.
+const MIN_PAGE: usize = 1000;
+
+/// Where an entry stands in the order of least recent use: ties go to the lower id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LruKey {
+    /// Epoch seconds of the last recorded access.
+    pub last_accessed_at: i64,
+    /// The entry.
+    pub id: EntryId,
+}
+
+impl Table {
+    /// The ids that `gsi_hash` knows for the pair, ascending. More than one only where the Python library's concurrent
+    /// writers left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
+    pub async fn ids_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<EntryId>, Error> {
+        let mut ids = Vec::new();
+        let mut start = None;
+        loop {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(HASH_INDEX)
+                .key_condition_expression("#namespace = :namespace AND #query_hash = :query_hash")
+                .projection_expression("#id")
+                .expression_attribute_names("#namespace", name::NAMESPACE)
+                .expression_attribute_names("#query_hash", name::QUERY_HASH)
+                .expression_attribute_names("#id", name::ID)
+                .expression_attribute_values(":namespace", s(namespace.to_string()))
+                .expression_attribute_values(":query_hash", s(hash.to_string()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| fault::named("Query", error))?;
+            ids.extend(output.items().iter().filter_map(entry_id));
+            // An empty page is not the end; a missing key is.
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                ids.sort_unstable();
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// The namespace's entries in `gsi_lru`, least recently used first, after `after`: at least `count` of them,
+    /// or all there are.
+    ///
+    /// Reads: Query pages of `gsi_lru` until `count` keys are complete. A second is complete when all its
+    /// entries were seen, which makes the order of ties certain.
+    pub async fn least_recently_used(
+        &self,
+        namespace: &Namespace,
+        after: Option<LruKey>,
+        count: usize,
+    ) -> Result<Vec<LruKey>, Error> {
+        let mut keys: Vec<LruKey> = Vec::new();
+        let mut start = None;
+        loop {
+            let from = after.map_or(0, |key| key.last_accessed_at);
+            let page = self.lru_page(namespace, from, start, Some(count.max(MIN_PAGE))).await?;
+            keys.extend(page.keys.into_iter().filter(|key| after.is_none_or(|after| *key > after)));
+            start = page.next;
+            let last_second = keys.last().map(|key| key.last_accessed_at);
+            let complete = keys.iter().filter(|key| Some(key.last_accessed_at) < last_second).count();
+            if start.is_none() || complete >= count {
+                if start.is_some() {
+                    keys.truncate(complete);
+                }
+                keys.sort_unstable();
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// The `most` least recently used entries of the namespace that `gsi_lru` knows, in that order, and whether these
+    /// are all. Of several that were last used in the same second any may be among them.
+    ///
+    /// Reads: Query pages of `gsi_lru` with `most` keys together.
+    pub async fn oldest(&self, namespace: &Namespace, most: usize) -> Result<(Vec<LruKey>, bool), Error> {
+        let mut keys: Vec<LruKey> = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self.lru_page(namespace, 0, start, Some(most - keys.len())).await?;
+            keys.extend(page.keys);
+            start = page.next;
+            if start.is_none() || keys.len() >= most {
+                keys.sort_unstable();
+                return Ok((keys, start.is_none()));
+            }
+        }
+    }
+
+    async fn lru_page(
+        &self,
+        namespace: &Namespace,
+        from: i64,
+        start: Option<Item>,
+        limit: Option<usize>,
+    ) -> Result<LruPage, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(LRU_INDEX)
+            .key_condition_expression("#namespace = :namespace AND #last_accessed_at >= :from")
+            .projection_expression("#id, #last_accessed_at")
+            .expression_attribute_names("#namespace", name::NAMESPACE)
+            .expression_attribute_names("#last_accessed_at", name::LAST_ACCESSED_AT)
+            .expression_attribute_names("#id", name::ID)
+            .expression_attribute_values(":namespace", s(namespace.to_string()))
+            .expression_attribute_values(":from", n(from))
+            .set_exclusive_start_key(start)
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
+            .send()
+            .await
+            .map_err(|error| fault::named("Query", error))?;
+        let key =
+            |item: &Item| Some(LruKey { last_accessed_at: number(item, name::LAST_ACCESSED_AT)?, id: entry_id(item)? });
+        Ok(LruPage { keys: output.items().iter().filter_map(key).collect(), next: output.last_evaluated_key })
+    }
+}
+
+/// One page of `gsi_lru`.
+struct LruPage {
+    keys: Vec<LruKey>,
+    next: Option<Item>,
+}

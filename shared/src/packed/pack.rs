@@ -160,7 +160,7 @@ impl Cache {
             return Ok(None);
         }
         let learned = tokio::task::spawn_blocking(move || {
-            Basis::learn(dim, vectors.iter().map(Embedding::as_slice)).map(Arc::new)
+            Basis::train(dim, vectors.iter().map(Embedding::as_slice)).map(Arc::new)
         });
         let basis = learned.await.map_err(Error::internal)?.map_err(Error::internal)?;
         // Above every generation before, so that no key of theirs is ever used again.
@@ -193,10 +193,10 @@ impl Cache {
             let segment = items.get(key).and_then(|item| Segment::from_item(item, number));
             if let Some(codes) = segment.and_then(|segment| segment.codes) {
                 // One that is torn is no evidence.
-                mneme_search::segment::Segment::read(&codes).and_then(|codes| index.load(&codes)).ok();
+                mneme_search::segment::CodeSegment::read(&codes).and_then(|codes| index.load(&codes)).ok();
             }
         }
-        Ok(index.drifted())
+        Ok(index.has_drifted())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use mneme_search::segment::Segment as Codes;
+use mneme_search::segment::CodeSegment;
 
 use super::space::Space;
 use super::{Replica, drop_least_used};
@@ -192,7 +192,7 @@ impl Replica {
             };
             if let Some(bytes) = &segment.codes {
                 let ids: Vec<u64> = facts.iter().map(|fact| fact.id).collect();
-                let codes = codes.get_or_insert_with(|| Codes::read(bytes));
+                let codes = codes.get_or_insert_with(|| CodeSegment::read(bytes));
                 let loaded = codes.as_ref().map_err(Clone::clone).and_then(|codes| space.load(*partition, codes, &ids));
                 if let Err(error) = loaded {
                     tracing::debug!(%error, "the rows of a segment are read one by one");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mneme_guard::ExactDigest;
-use mneme_search::segment::Segment as Codes;
+use mneme_search::segment::CodeSegment;
 use mneme_search::{Basis, Candidates};
 
 use super::group::{Group, Nearest};
@@ -96,10 +96,10 @@ impl Space {
     pub(super) fn load(
         &mut self,
         partition: Option<Partition>,
-        codes: &Codes<'_>,
+        codes: &CodeSegment<'_>,
         ids: &[u64],
     ) -> Result<usize, mneme_search::Error> {
-        let Some(basis) = &self.basis else { return Err(mneme_search::Error::ForeignBasis) };
+        let Some(basis) = &self.basis else { return Err(mneme_search::Error::BasisMismatch) };
         let group = self.groups.entry(partition).or_insert_with(|| Group::new(basis.dim(), Some(basis)));
         group.load(codes, ids)
     }
@@ -165,7 +165,7 @@ mod tests {
             Embedding::normalized(values).unwrap()
         };
         let sample: Vec<Embedding> = (0..2048).map(|_| vector()).collect();
-        let basis = Basis::learn(768, sample.iter().map(Embedding::as_slice)).unwrap();
+        let basis = Basis::train(768, sample.iter().map(Embedding::as_slice)).unwrap();
         let mut space = Space::new(Some(Arc::new(basis)));
         for id in 1..=ROWS {
             space.take_in(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));

@@ -4,18 +4,18 @@
 
 use std::arch::x86_64::*;
 
+use super::block::{BLOCK_ROWS, Hits};
 use super::portable::{self, LANES};
-use super::{BLOCK_ROWS, Hits};
 use crate::memory::LINE_BYTES;
 
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// See [`super::Kernel::scan`], which has checked the lengths.
+/// See [`super::Kernel::scan`], which checks the lengths.
 pub(super) fn scan(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits: &mut Hits) {
     assert!(is_available());
-    // SAFETY: the features are there.
+    // SAFETY: the processor has the features.
     unsafe { scan_with(codes, weights, threshold, first_slot, hits) }
 }
 
@@ -31,13 +31,14 @@ fn scan_with(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits
             // SAFETY: a line is two vectors long; unaligned loads.
             let (first, second) = unsafe {
                 let start = line.as_ptr().cast::<__m256i>();
-                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(super::PREFETCH_BYTES).cast());
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(super::block::PREFETCH_BYTES).cast());
                 (_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1)))
             };
             low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_maddubs_epi16(first, weights), ones));
             high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_maddubs_epi16(second, weights), ones));
         }
-        // With the least threshold "more than one less" would leave out a score that cannot occur.
+        // AVX2 compares only by "greater than", so the threshold is lowered by one. At `i32::MIN` the subtraction
+        // saturates, and only the score `i32::MIN`, which cannot occur, would be left out.
         let reached = |scores| _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(scores, below))) as u32;
         let mut reached = reached(low) | reached(high) << 8;
         if reached != 0 {
@@ -60,7 +61,7 @@ fn scan_with(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits
 /// See [`super::Kernel::project`].
 pub(super) fn project(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
     assert!(is_available());
-    // SAFETY: the features are there.
+    // SAFETY: the processor has the features.
     unsafe { project_with(matrix, vector, out) }
 }
 
@@ -76,7 +77,7 @@ fn project_with(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
     }
 }
 
-/// `N` dot products at once, so that the vector is loaded once for all.
+/// `N` dot products at once, so that the vector is loaded once for all of them.
 #[target_feature(enable = "avx2,fma")]
 fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
     let (whole, rest) = vector.as_chunks::<LANES>();
@@ -104,7 +105,7 @@ fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
             _mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
             _mm256_storeu_ps(lanes[8..].as_mut_ptr(), sums[1]);
         }
-        *dot = portable::finish(lanes, &row[whole.len() * LANES..], rest);
+        *dot = portable::sum_lanes(lanes, &row[whole.len() * LANES..], rest);
     }
     dots
 }

@@ -1,7 +1,7 @@
 //! Unit vectors with the spectrum of embeddings.
 //!
-//! Coordinate j has the variance 1/(j + 1), with the coordinates permuted. A row is the sum of 0.6 times one of 1,000 topics
-//! and 0.8 times a random vector.
+//! Coordinate j has the variance 1/(j + 1), with the coordinates permuted. A row is the sum of 0.6 times one of 1,000
+//! topics and 0.8 times a random vector.
 
 /// The distribution of the vectors.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,8 @@ impl Data {
         &self.floats[id as usize * self.dim..][..self.dim]
     }
 
-    /// Queries that are alternately close to one row, like a paraphrase, and a mixture of two rows, like a new question.
+    /// Queries that are alternately close to one row, like a paraphrase, and a mixture of two rows, like a new
+    /// question.
     pub(crate) fn queries(&self, count: usize) -> Vec<Vec<f32>> {
         let mut rng = fastrand::Rng::with_seed(9);
         let rows = self.rows().len() as u64;

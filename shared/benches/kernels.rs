@@ -1,4 +1,5 @@
-//! Times each kernel on the codes of 100,000 rows, and for comparison simsimd's loops over float32 and i8, and plain reading.
+//! Times each kernel on the codes of 100,000 rows, and for comparison simsimd's loops over float32 and i8, and plain
+//! reading.
 //!
 //! Run it by `cargo bench -p mneme-core --bench kernels`. The throughput counts the bytes that each loop reads.
 

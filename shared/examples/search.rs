@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p mneme-core --example search -- --vectors X.f32 --queries Q.f32 --dim 768`
 //!
-//! An index with too few rows for codes holds float32. A larger one holds codes, under a basis that is trained on an evenly
-//! spaced sample. For "hot" times the queries run back to back. For "cold" times the last-level cache is filled with
-//! other bytes before each query. Prints one line of JSON.
+//! An index with too few rows for codes holds float32. A larger one holds codes, under a basis that is trained on an
+//! evenly spaced sample. For "hot" times the queries run back to back. For "cold" times the last-level cache is filled
+//! with other bytes before each query. Prints one line of JSON.
 
 use std::error::Error;
 use std::hint::black_box;

@@ -1,5 +1,5 @@
-//! Embeds texts: JSON strings on standard input, a line each; their vectors as JSON arrays on standard output, or the numbers
-//! of their word pieces with `--pieces`. usage: embed DIRECTORY [--pieces]
+//! Embeds texts: JSON strings on standard input, a line each; their vectors as JSON arrays on standard output, or the
+//! numbers of their word pieces with `--pieces`. usage: embed DIRECTORY [--pieces]
 
 use std::error::Error;
 use std::io::{self, Write as _};

@@ -1,5 +1,6 @@
-//! How long embedding takes: loads the model and says how long that took, then answers each line on standard input, a JSON
-//! array of how often and which text, with the nanoseconds of each time: by the clock, and of the processor. usage: time DIRECTORY
+//! How long embedding takes: loads the model and says how long that took, then answers each line on standard input, a
+//! JSON array of how often and which text, with the nanoseconds of each time: by the clock, and of the processor.
+//! usage: time DIRECTORY
 
 use std::error::Error;
 use std::hint::black_box;
@@ -30,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What this thread has had of a processor, in nanoseconds: on a machine that others use, the clock counts their work, too.
+/// What this thread has had of a processor, in nanoseconds: on a machine that others use, the clock counts their work,
+/// too.
 fn worked() -> i128 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)

@@ -136,8 +136,8 @@ impl EncodedRows {
         }
     }
 
-    /// Appends rows that are already in this form, by copying. `blocks`: level 1. `lines`: level 2. `outliers`: positions
-    /// among the new rows.
+    /// Appends rows that are already in this form, by copying. `blocks`: level 1. `lines`: level 2. `outliers`:
+    /// positions among the new rows.
     pub(crate) fn extend(&mut self, blocks: &[u8], lines: &[u8], outliers: impl Iterator<Item = u32>) {
         let Shape { groups, level2_bytes } = self.shape;
         let rows = lines.len() / level2_bytes;
@@ -210,7 +210,8 @@ impl EncodedRows {
     }
 }
 
-/// Copies `count` rows of level 1 from one sequence of blocks, starting at row `from`, to another, starting at row `to`.
+/// Copies `count` rows of level 1 from one sequence of blocks, starting at row `from`, to another, starting at row
+/// `to`.
 fn copy_rows(target: &mut [u8], to: usize, source: &[u8], from: usize, count: usize, groups: usize) {
     let mut done = 0;
     while done < count {

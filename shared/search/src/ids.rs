@@ -13,8 +13,8 @@ pub(crate) struct Ids {
     highest: Option<u64>,
 }
 
-/// Mixes the bits of an id, because ids are consecutive and the table uses the high bits of the hash. The function is the
-/// finaliser of SplitMix64 (Steele et al. 2014).
+/// Mixes the bits of an id, because ids are consecutive and the table uses the high bits of the hash. The function is
+/// the finaliser of SplitMix64 (Steele et al. 2014).
 fn hash(id: u64) -> u64 {
     let id = (id ^ id >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let id = (id ^ id >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -177,8 +177,8 @@ impl Index {
             && self.training.is_none()
     }
 
-    /// True if the rows fit the basis so badly that a newly trained one would rule out more of them. The caller may then
-    /// call [`Self::begin_retraining`]. The answers are exact in any case.
+    /// True if the rows fit the basis so badly that a newly trained one would rule out more of them. The caller may
+    /// then call [`Self::begin_retraining`]. The answers are exact in any case.
     pub fn has_drifted(&self) -> bool {
         match &self.form {
             Form::Floats(_) => false,

@@ -49,9 +49,9 @@
 //!
 //! - *The directions (1.1 ε).* ⟨Uq,Ux⟩ = ⟨Bq, G⁻¹Bx⟩ ≤ ⟨Bq,Bx⟩ + ε|Uq||Ux|, because ⟨Bq,Bx⟩ = ⟨Uq, G Ux⟩.
 //! - *The projection (2.2 φ).* Computed coordinates y are within φ of Bx. A float32 sum of depth n is within
-//!   γₙ = nu/(1−nu) of the sum of its terms' absolute values, with u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical
-//!   Algorithms, 2nd ed., section 4.2). That sum is at most |b||x| in each of the D coordinates. The lanes of the
-//!   kernels give n = dim/16 + 8. The coordinates p of the query have the same error, so
+//!   γₙ = nu/(1−nu) of the sum of its terms' absolute values, with u = 2⁻²⁴ (Higham, Accuracy and Stability of
+//!   Numerical Algorithms, 2nd ed., section 4.2). That sum is at most |b||x| in each of the D coordinates. The lanes of
+//!   the kernels give n = dim/16 + 8. The coordinates p of the query have the same error, so
 //!   ⟨Bq,Bx⟩ ≤ ⟨p,y⟩ + φ(|p| + |y|) + φ².
 //! - *The remainder.* |x⊥|² = |x|² − |Ux|² ≤ |x|² − |y|² + 1.1 ε + 2.2 φ, because |Ux|² ≥ |Bx|²/(1+ε). The norm of the
 //!   remainder is therefore computed from the float64 norms of x and y, with 1.1 ε + 2.2 φ added under the root. Then
@@ -65,10 +65,10 @@
 //!   and |c−μ| is the largest distance that the basis allows. Level 2 is similar, with |e| |ŷ|.
 //! - *The residual, rounded up twice.* The residual's code c represents f + rc ≥ |x⊥|, and its weight d satisfies
 //!   td ≥ |q⊥| r.
-//! - *The dot product (1.01 (dim + 2) u).* simsimd's float32 dot product is within γ_dim |q| |x| of ⟨q,x⟩, in any order of
-//!   summation, and is rounded to float32 once more.
-//! - *The bound itself (10⁻⁷).* The bounds are float64 sums of some hundred terms. The bound that is returned is the next
-//!   larger float32.
+//! - *The dot product (1.01 (dim + 2) u).* simsimd's float32 dot product is within γ_dim |q| |x| of ⟨q,x⟩, in any order
+//!   of summation, and is rounded to float32 once more.
+//! - *The bound itself (10⁻⁷).* The bounds are float64 sums of some hundred terms. The bound that is returned is the
+//!   next larger float32.
 //!
 //! A row is an *outlier* if its |y−ŷ|, |c−μ| or |x⊥| exceeds what the basis allows in level 1. Outliers always pass to
 //! level 2.

@@ -42,8 +42,8 @@ impl Buffer {
         // SAFETY: the layout's size is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
         let buffer = Self { start, layout };
-        // The kernel chooses the page size at the first access. The advice must precede it, so `alloc_zeroed`, which may
-        // access the memory, is not used.
+        // The kernel chooses the page size at the first access. The advice must precede it, so `alloc_zeroed`, which
+        // may access the memory, is not used.
         buffer.ask_for_huge_pages();
         // SAFETY: the allocation is `bytes` long.
         unsafe { start.write_bytes(0, bytes) };

@@ -193,9 +193,9 @@ mod tests {
         remainder
     }
 
-    /// The row for which the level-1 bound of `query` is tightest, so that a missing term would show. Its codes deviate from
-    /// the centres along the rounding errors of the query's weights. Its coordinates deviate from their codes along the
-    /// query. Its remainder is parallel to that of the query.
+    /// The row for which the level-1 bound of `query` is tightest, so that a missing term would show. Its codes deviate
+    /// from the centres along the rounding errors of the query's weights. Its coordinates deviate from their codes
+    /// along the query. Its remainder is parallel to that of the query.
     fn worst_row(basis: &Basis, query: &Query<'_>, share: f64) -> Option<Vec<f32>> {
         let level1 = basis.level1();
         let p: Vec<f64> = query.coordinates[..level1].iter().map(|p| f64::from(*p)).collect();
@@ -225,7 +225,8 @@ mod tests {
         })
     }
 
-    /// The query for which the bound of `row` is tightest: along the errors of the row's codes, and along its remainder.
+    /// The query for which the bound of `row` is tightest: along the errors of the row's codes, and along its
+    /// remainder.
     fn worst_query(basis: &Basis, row: &[f32], directions: usize, share: f64) -> Vec<f32> {
         let codes = basis.encode(Kernel::Portable, row).unwrap();
         let mut y = vec![0f32; directions];

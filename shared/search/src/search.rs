@@ -29,8 +29,9 @@ impl Neighbour {
 }
 
 impl Index {
-    /// Returns every row whose [`similarity`] to `query` may reach `threshold`, highest upper bound first, ties by lower
-    /// id. No row that reaches the threshold is left out. (Rows with a NaN similarity would be, but unit vectors have none.)
+    /// Returns every row whose [`similarity`] to `query` may reach `threshold`, highest upper bound first, ties by
+    /// lower id. No row that reaches the threshold is left out. (Rows with a NaN similarity would be, but unit vectors
+    /// have none.)
     ///
     /// `query`: unit norm, `[dim]`. `threshold`: in [-1, 1]. Errors: `Dimension`, `NotUnit`.
     pub fn candidates(&self, query: &[f32], threshold: f32) -> Result<Candidates, Error> {
@@ -51,8 +52,9 @@ impl Index {
     /// Returns the `k` rows closest to `query` among those that reach `threshold`, closest first, ties by lower id. The
     /// result is the same as that of a loop of [`similarity`] over all rows.
     ///
-    /// `exact`: returns the vector of a row, or `None` for a row that no longer exists, which is skipped. It is called in
-    /// the order of upper bounds, while a row may still belong to the `k` best. It is not called if the index holds float32.
+    /// `exact`: returns the vector of a row, or `None` for a row that no longer exists, which is skipped. It is called
+    /// in the order of upper bounds, while a row may still belong to the `k` best. It is not called if the index holds
+    /// float32.
     /// Errors: `Dimension` (of a vector from `exact` too), `NotUnit`.
     pub fn search<V: AsRef<[f32]>>(
         &self,
@@ -94,8 +96,8 @@ impl Index {
         Ok(best)
     }
 
-    /// Returns the row closest to `query` among those for which `keep` is true, at any similarity, ties by lower id. Returns
-    /// `None` if there is no such row, or if the index holds codes.
+    /// Returns the row closest to `query` among those for which `keep` is true, at any similarity, ties by lower id.
+    /// Returns `None` if there is no such row, or if the index holds codes.
     ///
     /// Errors: `Dimension`, `NotUnit`.
     pub fn nearest(&self, query: &[f32], keep: impl Fn(u64) -> bool) -> Result<Option<Neighbour>, Error> {

@@ -22,8 +22,8 @@ const OUTLIER_BYTES: usize = 2;
 pub const MAX_BYTES: usize = 390_000;
 
 impl Basis {
-    /// Rows of one segment, at most, so that it takes at most [`MAX_BYTES`]. The result is at least 2,704 if level 2 takes
-    /// one cache line per row, and at least 2,096 if it takes two.
+    /// Rows of one segment, at most, so that it takes at most [`MAX_BYTES`]. The result is at least 2,704 if level 2
+    /// takes one cache line per row, and at least 2,096 if it takes two.
     pub fn segment_rows(&self) -> usize {
         // Every row might be an outlier.
         let row_bytes = ID_BYTES + self.level1_bytes() + self.level2_bytes() + OUTLIER_BYTES;
@@ -47,8 +47,8 @@ pub struct CodeSegment<'a> {
 }
 
 impl Index {
-    /// Writes the codes of the rows whose id lies in `range` as a segment, ascending by id. Returns `None` if there is no
-    /// such row, or if the index holds float32. The range may have at most [`Basis::segment_rows`] rows.
+    /// Writes the codes of the rows whose id lies in `range` as a segment, ascending by id. Returns `None` if there is
+    /// no such row, or if the index holds float32. The range may have at most [`Basis::segment_rows`] rows.
     ///
     /// Errors: `TooManyRows`.
     pub fn pack(&self, range: RangeInclusive<u64>) -> Result<Option<Vec<u8>>, Error> {

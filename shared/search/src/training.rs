@@ -71,8 +71,8 @@ impl TrainedCodes {
 }
 
 impl Index {
-    /// Begins a training on the float32 rows of the index. The job shares the rows and copies none. From now on the index
-    /// records which rows change, for [`Self::adopt`].
+    /// Begins a training on the float32 rows of the index. The job shares the rows and copies none. From now on the
+    /// index records which rows change, for [`Self::adopt`].
     ///
     /// Returns `None` if the index holds codes; see [`Self::begin_retraining`]. Replaces a training begun before.
     pub fn begin_training(&mut self) -> Option<TrainingJob> {
@@ -81,8 +81,8 @@ impl Index {
         Some(self.begin(ids, rows))
     }
 
-    /// Begins a training on float32 rows that the caller has read. Rows that the index does not hold are ignored. Rows that
-    /// it holds and that are not given must be supplied when [`Self::adopt`] asks for them.
+    /// Begins a training on float32 rows that the caller has read. Rows that the index does not hold are ignored. Rows
+    /// that it holds and that are not given must be supplied when [`Self::adopt`] asks for them.
     ///
     /// Replaces a training begun before. Errors: `Dimension`, `NotUnit`, and `DuplicateId` for an id given twice.
     pub fn begin_retraining<'a>(&mut self, rows: impl Iterator<Item = (u64, &'a [f32])>) -> Result<TrainingJob, Error> {
@@ -129,14 +129,14 @@ impl Index {
         ids
     }
 
-    /// Replaces the rows of the index by trained codes. Rows that were inserted during the training are encoded now. Memory
-    /// that held float32 is freed.
+    /// Replaces the rows of the index by trained codes. Rows that were inserted during the training are encoded now.
+    /// Memory that held float32 is freed.
     ///
     /// `supply`: returns the vector of a row. It is not called if the index holds float32.
     ///
-    /// Errors: `StaleTraining`; `MissingRows` if `supply` returned `None`; `Dimension` or `NotUnit` for a vector that it
-    /// returned. After an error the rows are unchanged. After an error other than `StaleTraining` no training is under
-    /// way.
+    /// Errors: `StaleTraining`; `MissingRows` if `supply` returned `None`; `Dimension` or `NotUnit` for a vector that
+    /// it returned. After an error the rows are unchanged. After an error other than `StaleTraining` no training is
+    /// under way.
     pub fn adopt<V: AsRef<[f32]>>(
         &mut self,
         trained: TrainedCodes,

@@ -10,9 +10,11 @@ const SPARE_DIRECTIONS: usize = 8;
 /// Rounds of the subspace iteration.
 const ROUNDS: usize = 6;
 
-/// Returns `wanted` orthonormal rows, `[wanted, dim]`. The first one carries most of the energy of `sample`, `[_, dim]`.
+/// Returns `wanted` orthonormal rows, `[wanted, dim]`. The first one carries most of the energy of `sample`, `[_,
+/// dim]`.
 ///
-/// The method is subspace iteration with a Rayleigh-Ritz step at the end (Halko, Martinsson, Tropp 2011, algorithms 4.4 and 5.3).
+/// The method is subspace iteration with a Rayleigh-Ritz step at the end (Halko, Martinsson, Tropp 2011, algorithms 4.4
+/// and 5.3).
 pub(super) fn principal_directions(sample: &[f32], dim: usize, wanted: usize) -> Vec<f32> {
     let width = (wanted + SPARE_DIRECTIONS).min(dim);
     let mut rng = fastrand::Rng::with_seed(0x6d6e_656d_6521);

@@ -183,7 +183,8 @@ mod tests {
             energy.iter_mut().zip(out).for_each(|(sum, y)| *sum += f64::from(y).powi(2));
         }
         assert!(energy.is_sorted_by(|a, b| a >= b || (a - b).abs() < 1e-2 * a), "{energy:?}");
-        // The principal components carry at least as much energy as any four directions, so as the data's own four axes.
+        // The principal components carry at least as much energy as any four directions, so as the data's own four
+        // axes.
         let first: f64 = energy[..4].iter().sum();
         let axes: f64 = rows.iter().flat_map(|row| (0..4).map(|j| f64::from(row[j * 5]).powi(2))).sum();
         assert!(first > 0.999 * axes, "{first} {axes}");

@@ -1,14 +1,14 @@
 //! The layout that all kernels read, and the result that they write.
 //!
-//! A block is 16 rows × `groups` groups × 4 codes, `[group][row][4]`. A group is one cache line. AVX-512 VNNI's `dpbusd`,
-//! AVX2's `maddubs` and a plain loop all read it sequentially. Codes are 0 to 127, so that two products of a code and an
-//! i8 weight fit the i16 in which `maddubs` saturates (127 × 127 × 2 = 32,258).
+//! A block is 16 rows × `groups` groups × 4 codes, `[group][row][4]`. A group is one cache line. AVX-512 VNNI's
+//! `dpbusd`, AVX2's `maddubs` and a plain loop all read it sequentially. Codes are 0 to 127, so that two products of a
+//! code and an i8 weight fit the i16 in which `maddubs` saturates (127 × 127 × 2 = 32,258).
 
 /// Rows of a block.
 pub(crate) const BLOCK_ROWS: usize = 16;
 
-/// Numbers of groups for which the kernels are compiled. A group has four codes; the last code of the last group is that
-/// of the residual norm.
+/// Numbers of groups for which the kernels are compiled. A group has four codes; the last code of the last group is
+/// that of the residual norm.
 pub(crate) const GROUPS: std::ops::RangeInclusive<usize> = 2..=16;
 
 /// Rows of one call of a kernel, at most.
@@ -18,8 +18,8 @@ pub(crate) const BATCH_ROWS: usize = 1024;
 #[cfg(target_arch = "x86_64")]
 pub(super) const PREFETCH_BYTES: usize = 4096;
 
-/// The rows that a scan could not rule out, with their integer scores. Kernels write whole vectors, so the arrays have one
-/// block more than a batch.
+/// The rows that a scan could not rule out, with their integer scores. Kernels write whole vectors, so the arrays have
+/// one block more than a batch.
 #[derive(Debug)]
 pub(crate) struct Hits {
     pub(super) slots: [u32; BATCH_ROWS + BLOCK_ROWS],

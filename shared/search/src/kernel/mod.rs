@@ -1,5 +1,5 @@
-//! The two loops that read every byte: the scan of level 1 over blocks of codes, and the projection of a vector onto the
-//! basis.
+//! The two loops that read every byte: the scan of level 1 over blocks of codes, and the projection of a vector onto
+//! the basis.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -48,8 +48,8 @@ impl Kernel {
 
     /// Appends to `hits` each row of `codes` whose integer score is at least `threshold`, in order.
     ///
-    /// `codes`: whole blocks, at most [`BATCH_ROWS`] rows. `weights`: `[4 * groups]`. `first_slot`: the slot of the first
-    /// row. `hits`: empty.
+    /// `codes`: whole blocks, at most [`BATCH_ROWS`] rows. `weights`: `[4 * groups]`. `first_slot`: the slot of the
+    /// first row. `hits`: empty.
     ///
     /// # Panics
     ///

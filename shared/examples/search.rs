@@ -16,7 +16,7 @@ use std::{fs, iter};
 
 use clap::{Parser, ValueEnum};
 use mneme_core::embedding::Embedding;
-use mneme_search::{Basis, Index, Kernel, Neighbour, MIN_CODED_ROWS, similarity};
+use mneme_search::{Basis, Index, Kernel, MIN_CODED_ROWS, Neighbour, similarity};
 use serde_json::{Value, json};
 
 /// Rows from which the basis is trained, at most.
@@ -81,11 +81,17 @@ impl Matrix {
     fn read(path: &Path, dim: usize) -> Result<Self, Box<dyn Error>> {
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if dim == 0 || bytes.len() % (4 * dim) != 0 {
-            return Err(format!("{}: {} bytes are not a whole number of rows of {dim} float32", path.display(), bytes.len()).into());
+            return Err(format!(
+                "{}: {} bytes are not a whole number of rows of {dim} float32",
+                path.display(),
+                bytes.len()
+            )
+            .into());
         }
         let mut floats = Vec::with_capacity(bytes.len() / 4);
         for (at, row) in bytes.chunks_exact(4 * dim).enumerate() {
-            let row = Embedding::from_row(row).ok_or_else(|| format!("{}: row {at} is not a valid vector", path.display()))?;
+            let row = Embedding::from_row(row)
+                .ok_or_else(|| format!("{}: row {at} is not a valid vector", path.display()))?;
             floats.extend_from_slice(row.as_slice());
         }
         Ok(Self { dim, floats })

@@ -37,7 +37,8 @@ fn split_last(part: &str) -> [&str; 2] {
     }
 }
 
-/// True for control characters and the like other than white space, and for the replacement character.
+/// True for NUL, the replacement character, and characters of the Unicode category Other (control, format, private use,
+/// unassigned), except tab and line ends.
 fn is_dropped(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,

@@ -31,7 +31,8 @@ impl Chunk {
         }
     }
 
-    /// Ensures a capacity of `rows` rows. If the memory must be reallocated, it gets a capacity of `expected` rows.
+    /// Ensures a capacity of `rows` rows. If the memory must be reallocated, it gets at
+    /// least the capacity for `expected` rows.
     fn grow(&mut self, shape: Shape, rows: usize, expected: usize) {
         if rows > self.capacity {
             let capacity =

@@ -30,8 +30,8 @@ impl Neighbour {
 
 impl Index {
     /// Returns every row whose [`similarity`] to `query` may reach `threshold`, highest upper bound first, ties by
-    /// lower id. No row that reaches the threshold is left out. (Rows with a NaN similarity would be, but unit vectors
-    /// have none.)
+    /// lower id. No row that reaches the threshold is left out. (A row with a NaN similarity would be, but
+    /// unit vectors have none.)
     ///
     /// `query`: unit norm, `[dim]`. `threshold`: in [-1, 1]. Errors: `Dimension`, `NotUnit`.
     pub fn candidates(&self, query: &[f32], threshold: f32) -> Result<Candidates, Error> {

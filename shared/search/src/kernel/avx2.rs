@@ -28,7 +28,7 @@ fn scan_with(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits
         let (mut low, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256());
         for (line, weights) in block.as_chunks::<LINE_BYTES>().0.iter().zip(weights) {
             let weights = _mm256_set1_epi32(i32::from_ne_bytes(weights.map(|weight| weight as u8)));
-            // SAFETY: a line is two vectors long; unaligned loads.
+            // SAFETY: a line is two vectors long, and the loads may be unaligned.
             let (first, second) = unsafe {
                 let start = line.as_ptr().cast::<__m256i>();
                 _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(super::block::PREFETCH_BYTES).cast());
@@ -43,7 +43,7 @@ fn scan_with(codes: &[u8], weights: &[i8], threshold: i32, first_slot: u32, hits
         let mut reached = reached(low) | reached(high) << 8;
         if reached != 0 {
             let mut scores = [0i32; BLOCK_ROWS];
-            // SAFETY: the array is two vectors long; unaligned stores.
+            // SAFETY: the array is two vectors long, and the stores may be unaligned.
             unsafe {
                 let start = scores.as_mut_ptr().cast::<__m256i>();
                 _mm256_storeu_si256(start, low);
@@ -84,11 +84,11 @@ fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
     let rows: [&[i16]; N] = std::array::from_fn(|row| &rows[row * vector.len()..][..vector.len()]);
     let mut sums = [[_mm256_setzero_ps(); 2]; N];
     for (at, floats) in whole.iter().enumerate() {
-        // SAFETY: 16 floats; unaligned loads.
+        // SAFETY: there are 16 floats, and the loads may be unaligned.
         let floats = unsafe { [_mm256_loadu_ps(floats.as_ptr()), _mm256_loadu_ps(floats[8..].as_ptr())] };
         for (sums, row) in sums.iter_mut().zip(rows) {
             let weights = &row[at * LANES..][..LANES];
-            // SAFETY: 16 weights; unaligned loads.
+            // SAFETY: there are 16 weights, and the loads may be unaligned.
             let weights =
                 unsafe { [_mm_loadu_si128(weights.as_ptr().cast()), _mm_loadu_si128(weights[8..].as_ptr().cast())] };
             for half in 0..2 {
@@ -100,7 +100,7 @@ fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
     let mut dots = [0f32; N];
     for ((dot, sums), row) in dots.iter_mut().zip(sums).zip(rows) {
         let mut lanes = [0f32; LANES];
-        // SAFETY: 16 floats; unaligned stores.
+        // SAFETY: there are 16 floats, and the stores may be unaligned.
         unsafe {
             _mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
             _mm256_storeu_ps(lanes[8..].as_mut_ptr(), sums[1]);

@@ -42,7 +42,7 @@ fn scan_with<const GROUPS: usize>(codes: &[u8], weights: &[i8], threshold: i32, 
         let mut sums = [_mm512_setzero_si512(); 2];
         for group in 0..GROUPS {
             let line = block[group * LINE_BYTES..].as_ptr();
-            // SAFETY: the line lies in the block; unaligned load. A prefetch may name any address.
+            // SAFETY: the line lies in the block, and the load may be unaligned. A prefetch may name any address.
             let codes = unsafe {
                 _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(super::block::PREFETCH_BYTES).cast());
                 _mm512_loadu_si512(line.cast())
@@ -56,7 +56,7 @@ fn scan_with<const GROUPS: usize>(codes: &[u8], weights: &[i8], threshold: i32, 
         let scores = _mm512_maskz_compress_epi32(reached, scores);
         let (to_slots, to_scores) =
             (&mut hits.slots[hits.len..][..BLOCK_ROWS], &mut hits.scores[hits.len..][..BLOCK_ROWS]);
-        // SAFETY: both slices are a vector long; unaligned stores.
+        // SAFETY: both slices are one vector long, and the stores may be unaligned.
         unsafe {
             _mm512_storeu_si512(to_slots.as_mut_ptr().cast(), slots);
             _mm512_storeu_si512(to_scores.as_mut_ptr().cast(), scores);
@@ -91,11 +91,11 @@ fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
     let rows: [&[i16]; N] = std::array::from_fn(|row| &rows[row * vector.len()..][..vector.len()]);
     let mut sums = [_mm512_setzero_ps(); N];
     for (at, floats) in whole.iter().enumerate() {
-        // SAFETY: 16 floats; unaligned load.
+        // SAFETY: there are 16 floats, and the load may be unaligned.
         let floats = unsafe { _mm512_loadu_ps(floats.as_ptr()) };
         for (sum, row) in sums.iter_mut().zip(rows) {
             let weights = &row[at * LANES..][..LANES];
-            // SAFETY: 16 weights; unaligned load.
+            // SAFETY: there are 16 weights, and the load may be unaligned.
             let weights = unsafe { _mm256_loadu_si256(weights.as_ptr().cast()) };
             *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(weights)), floats, *sum);
         }
@@ -103,7 +103,7 @@ fn dots<const N: usize>(rows: &[i16], vector: &[f32]) -> [f32; N] {
     let mut dots = [0f32; N];
     for ((dot, sum), row) in dots.iter_mut().zip(sums).zip(rows) {
         let mut lanes = [0f32; LANES];
-        // SAFETY: 16 floats; unaligned store.
+        // SAFETY: there are 16 floats, and the store may be unaligned.
         unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
         *dot = portable::sum_lanes(lanes, &row[whole.len() * LANES..], rest);
     }

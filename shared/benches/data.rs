@@ -1,22 +1,23 @@
 //! Unit vectors with the spectrum of embeddings.
 //!
-//! Coordinate j has the variance 1/(j + 1), in a basis of its own; a row is 0.6 of one of 1,000 topics and 0.8 of its own.
+//! Coordinate j has the variance 1/(j + 1), with the coordinates permuted. A row is the sum of 0.6 times one of 1,000
+//! topics and 0.8 times a random vector.
 
-/// What vectors look like.
+/// The distribution of the vectors.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code)] // Not every benchmark takes every shape.
+#[allow(dead_code)] // Not every benchmark uses every shape.
 pub(crate) enum Shape {
-    /// As said above.
+    /// The distribution that the module describes.
     Topics,
-    /// With a common component: mean cosine 0.68.
+    /// The same with a common component. The mean cosine is 0.68.
     Cone,
-    /// One of 100 centres, and 0.05 of its own.
+    /// One of 100 centres plus 0.05 times a random vector.
     Dense,
-    /// One of 100 vectors, again and again.
+    /// Only 100 different vectors.
     Duplicates,
 }
 
-/// Rows of one shape, one after the other.
+/// Rows of one shape in sequence.
 pub(crate) struct Data {
     dim: usize,
     floats: Vec<f32>,
@@ -57,7 +58,8 @@ impl Data {
         &self.floats[id as usize * self.dim..][..self.dim]
     }
 
-    /// Every other one a paraphrase of a row, and every other one new to the namespace.
+    /// Queries that are alternately close to one row, like a paraphrase, and a mixture of two rows, like a new
+    /// question.
     pub(crate) fn queries(&self, count: usize) -> Vec<Vec<f32>> {
         let mut rng = fastrand::Rng::with_seed(9);
         let rows = self.rows().len() as u64;
@@ -75,7 +77,7 @@ impl Data {
 fn drawn(rng: &mut fastrand::Rng, dim: usize) -> Vec<f32> {
     let mut row = vec![0f32; dim];
     for j in 0..dim {
-        // Of variance 1/(j + 1), the sum of four uniform numbers having 1/3.
+        // The sum of four uniform numbers has the variance 1/3; it is scaled to 1/(j + 1).
         let normal = ((0..4).map(|_| rng.f32()).sum::<f32>() - 2.0) * 3f32.sqrt();
         row[j * 7919 % dim] += normal / ((j + 1) as f32).sqrt();
     }

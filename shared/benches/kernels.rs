@@ -1,6 +1,7 @@
-//! Each kernel over the codes of 100,000 rows, beside simsimd's loops over them as float32 and i8, and plain reading.
+//! Times each kernel on the codes of 100,000 rows, and for comparison simsimd's loops over float32 and i8, and plain
+//! reading.
 //!
-//! `cargo bench -p mneme-core --bench kernels`. The throughput is of the bytes that each loop reads.
+//! Run it by `cargo bench -p mneme-core --bench kernels`. The throughput counts the bytes that each loop reads.
 
 mod data;
 
@@ -24,23 +25,23 @@ fn kernel_names() -> Vec<String> {
     Kernel::available().iter().map(|kernel| format!("{kernel:?}")).collect()
 }
 
-/// Level 1 alone, preparation included: no row reaches a similarity of 1.
+/// Level 1 and the preparation of the query. Level 2 does not run, because no row reaches a similarity of 1.
 #[divan::bench(args = kernel_names(), consts = DIMS)]
 fn level1<const DIM: usize>(bencher: Bencher<'_, '_>, name: &str) {
     let data = Data::new(Shape::Topics, DIM, ROWS);
-    let basis = Basis::learn(DIM, data.rows().take(4096).collect::<Vec<_>>().into_iter()).expect("enough rows");
+    let basis = Basis::train(DIM, data.rows().take(4096).collect::<Vec<_>>().into_iter()).expect("enough rows");
     let level1_bytes = basis.level1_bytes();
     let mut index = Index::with_basis(Arc::new(basis));
     (0..).zip(data.rows()).for_each(|(id, row)| index.insert(id, row).expect("a unit vector"));
     let kernel = Kernel::available().into_iter().find(|kernel| format!("{kernel:?}") == name);
-    index.use_kernel(kernel.expect("one of them"));
+    index.use_kernel(kernel.expect("an available kernel"));
     let query = &data.queries(2)[1];
     bencher
         .counter(BytesCount::new(ROWS * level1_bytes))
         .bench_local(|| index.candidates(black_box(query), 1.0).expect("a unit vector").len());
 }
 
-/// The form of a namespace that has no codes yet.
+/// The search of an index that holds float32.
 #[divan::bench(consts = DIMS)]
 fn float32_form<const DIM: usize>(bencher: Bencher<'_, '_>) {
     let data = Data::new(Shape::Topics, DIM, ROWS);
@@ -71,7 +72,7 @@ fn simsimd_i8<const DIM: usize>(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// What the machine streams: out of cache, and of as many bytes as level 1 has.
+/// The memory bandwidth of the machine, from cache and from memory; one size is close to that of level 1.
 #[divan::bench(args = [2 << 20, 5 << 20, 300 << 20])]
 fn plain_reading(bencher: Bencher<'_, '_>, bytes: usize) {
     let words = vec![1u64; bytes / 8];

@@ -1,6 +1,7 @@
-//! Whole searches at a threshold of 0.85 and three answers, beside brute force; learning, inserting, packing and loading.
+//! Times searches at a threshold of 0.85 for three answers, brute force, training, inserting, and loading segments.
 //!
-//! `cargo bench -p mneme-core --bench search`. Hot alone: cold figures are the `search` example's.
+//! Run it by `cargo bench -p mneme-core --bench search`. All figures are with warm caches. The example `search` also
+//! measures with cold ones.
 
 mod data;
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use data::{Data, Shape};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use mneme_search::segment::Segment;
-use mneme_search::{Basis, Index, Match, similarity};
+use mneme_search::segment::CodeSegment;
+use mneme_search::{Basis, Index, Neighbour, similarity};
 
 const THRESHOLD: f32 = 0.85;
 const K: usize = 3;
@@ -33,7 +34,7 @@ fn main() {
 }
 
 fn coded(data: &Data, dim: usize) -> Index {
-    let basis = Basis::learn(dim, data.rows().take(4096).collect::<Vec<_>>().into_iter()).expect("enough rows");
+    let basis = Basis::train(dim, data.rows().take(4096).collect::<Vec<_>>().into_iter()).expect("enough rows");
     let mut index = Index::with_basis(Arc::new(basis));
     (0..).zip(data.rows()).for_each(|(id, row)| index.insert(id, row).expect("a unit vector"));
     index
@@ -56,15 +57,15 @@ fn brute_force(bencher: Bencher<'_, '_>, (shape, dim, rows): (Shape, usize, usiz
     let queries = data.queries(64);
     let mut next = queries.iter().cycle();
     bencher.with_inputs(|| next.next().expect("a cycle")).bench_local_values(|query| {
-        let all = (0..).zip(data.rows()).map(|(id, row)| Match { id, similarity: similarity(query, row) });
-        let mut found: Vec<Match> = all.filter(|row| row.similarity >= THRESHOLD).collect();
+        let all = (0..).zip(data.rows()).map(|(id, row)| Neighbour { id, similarity: similarity(query, row) });
+        let mut found: Vec<Neighbour> = all.filter(|row| row.similarity >= THRESHOLD).collect();
         found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
         found.truncate(K);
         found
     });
 }
 
-/// The two forms of a small namespace: where codes begin to pay.
+/// Both forms of a small index, to find the number of rows from which codes are faster.
 #[divan::bench(args = [1_000, 2_000, 4_000, 8_000, 16_000], consts = [0, 1])]
 fn small<const CODED: usize>(bencher: Bencher<'_, '_>, rows: usize) {
     let data = Data::new(Shape::Topics, 768, rows);
@@ -83,9 +84,9 @@ fn small<const CODED: usize>(bencher: Bencher<'_, '_>, rows: usize) {
 }
 
 #[divan::bench(args = [384, 768, 1536], sample_count = 3)]
-fn learn(bencher: Bencher<'_, '_>, dim: usize) {
+fn train(bencher: Bencher<'_, '_>, dim: usize) {
     let data = Data::new(Shape::Topics, dim, 4096);
-    bencher.bench_local(|| Basis::learn(dim, data.rows()));
+    bencher.bench_local(|| Basis::train(dim, data.rows()));
 }
 
 #[divan::bench(args = [384, 768, 1536], sample_count = 10)]
@@ -99,7 +100,7 @@ fn encode(bencher: Bencher<'_, '_>, dim: usize) {
     });
 }
 
-/// 100,000 rows of 768 dimensions, from segments.
+/// Loads 100,000 rows of 768 dimensions from segments.
 #[divan::bench(sample_count = 20)]
 fn load_segments(bencher: Bencher<'_, '_>) {
     let (basis, segments) = segments();
@@ -107,14 +108,14 @@ fn load_segments(bencher: Bencher<'_, '_>) {
         let mut index = Index::with_basis(Arc::clone(&basis));
         index.reserve(100_000);
         for bytes in &segments {
-            let segment = Segment::read(bytes).expect("whole");
+            let segment = CodeSegment::read(bytes).expect("a valid segment");
             assert!(index.load(&segment).is_ok());
         }
         index
     });
 }
 
-/// The same bytes, copied and no more.
+/// Only copies the same bytes.
 #[divan::bench(sample_count = 20)]
 fn copy_segments(bencher: Bencher<'_, '_>) {
     let (_, segments) = segments();

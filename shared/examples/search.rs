@@ -1,9 +1,10 @@
-//! Answers every query of a file with the shipped search and with the float32 brute force, and compares answers and times.
+//! Answers each query of a file by the shipped search and by float32 brute force, and compares answers and times.
 //!
 //! `cargo run --release -p mneme-core --example search -- --vectors X.f32 --queries Q.f32 --dim 768`
 //!
-//! A namespace below the size at which codes pay is held as float32; a larger one as codes under a basis learned from
-//! an even sample of it. "Hot": queries back to back. "Cold": the last-level cache is filled with other bytes before each.
+//! An index with too few rows for codes holds float32. A larger one holds codes, under a basis that is trained on an
+//! evenly spaced sample. For "hot" times the queries run back to back. For "cold" times the last-level cache is filled
+//! with other bytes before each query. Prints one line of JSON.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -15,16 +16,16 @@ use std::{fs, iter};
 
 use clap::{Parser, ValueEnum};
 use mneme_model::embedding::Embedding;
-use mneme_search::{Basis, Index, Kernel, Match, RIPE_ROWS, similarity};
+use mneme_search::{Basis, Index, Kernel, MIN_CODED_ROWS, Neighbour, similarity};
 use serde_json::{Value, json};
 
-/// Rows that a basis is learned from.
+/// Rows from which the basis is trained, at most.
 const SAMPLE_ROWS: usize = 4096;
 
-/// Cold queries, at most: filling the cache takes longer than the query.
+/// Cold queries, at most. There are few, because filling the cache takes longer than a query.
 const COLD_QUERIES: usize = 60;
 
-/// Times every query is asked hot.
+/// How often each query runs for the hot times.
 const HOT_ROUNDS: usize = 3;
 
 /// Compare the search with brute force.
@@ -36,22 +37,22 @@ struct Arguments {
     /// Queries: raw little-endian float32, `[queries, dim]`.
     #[arg(long)]
     queries: PathBuf,
-    /// The vectors' dimension.
+    /// The dimension of the vectors.
     #[arg(long)]
     dim: usize,
-    /// The least similarity of an answer, in [-1, 1].
+    /// The smallest similarity of an answer, in [-1, 1].
     #[arg(long, default_value_t = 0.85, allow_negative_numbers = true)]
     threshold: f32,
     /// Answers to each query, at most.
     #[arg(long, default_value_t = 3)]
     k: usize,
-    /// Where to write the answers: `[[row, similarity], …]`, a line for each query.
+    /// A file to which the answers are written: one line `[[row, similarity], …]` per query.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Instructions to use, the fastest when absent.
+    /// The instructions to use. The default is the fastest.
     #[arg(long)]
     kernel: Option<KernelName>,
-    /// The form of a namespace, by its size when absent.
+    /// The form of the index. The default depends on the number of rows.
     #[arg(long)]
     form: Option<Form>,
 }
@@ -69,22 +70,28 @@ enum Form {
     Codes,
 }
 
-/// Unit vectors one after the other.
+/// Unit vectors in sequence.
 struct Matrix {
     dim: usize,
     floats: Vec<f32>,
 }
 
 impl Matrix {
-    /// Vectors are normalised as those of a row are, and kept bit for bit when they are unit vectors already.
+    /// Reads the file. Vectors are normalised like those of table rows; unit vectors stay the same bit for bit.
     fn read(path: &Path, dim: usize) -> Result<Self, Box<dyn Error>> {
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if dim == 0 || bytes.len() % (4 * dim) != 0 {
-            return Err(format!("{}: {} bytes are no rows of {dim} float32", path.display(), bytes.len()).into());
+            return Err(format!(
+                "{}: {} bytes are not a whole number of rows of {dim} float32",
+                path.display(),
+                bytes.len()
+            )
+            .into());
         }
         let mut floats = Vec::with_capacity(bytes.len() / 4);
         for (at, row) in bytes.chunks_exact(4 * dim).enumerate() {
-            let row = Embedding::from_row(row).ok_or_else(|| format!("{}: row {at} is no vector", path.display()))?;
+            let row = Embedding::from_row(row)
+                .ok_or_else(|| format!("{}: row {at} is not a valid vector", path.display()))?;
             floats.extend_from_slice(row.as_slice());
         }
         Ok(Self { dim, floats })
@@ -98,16 +105,16 @@ impl Matrix {
         self.floats.get(at as usize * self.dim..)?.get(..self.dim)
     }
 
-    fn brute_force(&self, query: &[f32], threshold: f32, k: usize) -> Vec<Match> {
-        let rows = (0..).zip(self.rows()).map(|(id, row)| Match { id, similarity: similarity(query, row) });
-        let mut found: Vec<Match> = rows.filter(|row| row.similarity >= threshold).collect();
+    fn brute_force(&self, query: &[f32], threshold: f32, k: usize) -> Vec<Neighbour> {
+        let rows = (0..).zip(self.rows()).map(|(id, row)| Neighbour { id, similarity: similarity(query, row) });
+        let mut found: Vec<Neighbour> = rows.filter(|row| row.similarity >= threshold).collect();
         found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
         found.truncate(k);
         found
     }
 }
 
-/// More bytes than a last-level cache has.
+/// A buffer of twice the size of the last-level cache.
 struct Flush(Vec<u64>);
 
 impl Flush {
@@ -124,14 +131,14 @@ impl Flush {
     }
 }
 
-/// Milliseconds of each query, and whether it found something.
+/// The milliseconds of each query, and whether it had an answer.
 struct Times(Vec<(f64, bool)>);
 
 impl Times {
     fn measure<'a>(
         queries: impl Iterator<Item = &'a [f32]>,
         flush: Option<&Flush>,
-        mut answer: impl FnMut(&[f32]) -> Vec<Match>,
+        mut answer: impl FnMut(&[f32]) -> Vec<Neighbour>,
     ) -> Self {
         let times = queries.map(|query| {
             if let Some(flush) = flush {
@@ -168,7 +175,7 @@ fn build(rows: &Matrix, form: Form, kernel: Kernel) -> Result<(Index, Value), Bo
             let sampled = rows.rows().len().min(SAMPLE_ROWS);
             let sample: Vec<&[f32]> =
                 (0..sampled).filter_map(|at| rows.row((at * rows.rows().len() / sampled) as u64)).collect();
-            let basis = Basis::learn(rows.dim, sample.into_iter())?;
+            let basis = Basis::train(rows.dim, sample.into_iter())?;
             learn_secs = start.elapsed().as_secs_f64();
             Index::with_basis(Arc::new(basis))
         }
@@ -207,7 +214,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let rows = Matrix::read(&arguments.vectors, arguments.dim)?;
     let queries = Matrix::read(&arguments.queries, arguments.dim)?;
-    let by_size = if rows.rows().len() >= RIPE_ROWS && mneme_search::DIMS.contains(&rows.dim) {
+    let by_size = if rows.rows().len() >= MIN_CODED_ROWS && mneme_search::DIMS.contains(&rows.dim) {
         Form::Codes
     } else {
         Form::Float32

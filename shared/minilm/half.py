@@ -1,7 +1,7 @@
-"""Rewrites the weights of all-MiniLM-L6-v2 with their matrices in half precision, rounded to nearest, ties to even.
+"""Converts the matrices of all-MiniLM-L6-v2 to half precision, rounded to nearest, ties to even.
 
-Usage: half.py FROM.safetensors TO.safetensors. Vectors stay float32; what the model does not use is left out. The same
-input gives the same bytes, on any machine, with Python alone.
+Usage: half.py FROM.safetensors TO.safetensors. Vectors stay float32, and unused tensors are left out. The same input
+gives the same bytes on any machine. The script needs only Python.
 """
 
 import json

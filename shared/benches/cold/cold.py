@@ -1,11 +1,11 @@
-"""Times the first question with a vector that a new instance of `lookup` answers, over the DynamoDB inside mneme-local.
+"""Measures the first semantic lookup of a new instance of `lookup`, over the DynamoDB in mneme-local.
 
-usage: cold.py FOLDER ENTRIES...
+Usage: cold.py FOLDER ENTRIES...
 
-FOLDER: of release binaries. For each number of entries a cache is filled with vectors of 768 dimensions and responses of 0.5 KB;
-new instances answer a question from its items, which is what they read while nothing is packed, and, after `vacuum`, from its packed
-segments. An instance has answered a question without a vector before, so that its start is not in the figures. CPU is the instance's
-own, user and system; the clock's time has the DynamoDB's in it, which runs on the same processors.
+FOLDER: the release binaries. ENTRIES: sizes of the cache. Each cache has vectors of 768 dimensions and responses of
+0.5 KB. Without segments a new instance reads all items. After `vacuum` it reads the segments. Both are measured. Each
+instance first answers a lookup without a vector, so that the figures do not include its start. CPU time is that of
+the instance, user and system. Wall-clock time includes that of DynamoDB, which runs on the same processors.
 """
 
 import base64
@@ -56,7 +56,7 @@ class Api:
         return reply
 
     def instance(self):
-        """The process of the one instance of `lookup`."""
+        """The process id of the only instance of `lookup`."""
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
@@ -77,9 +77,10 @@ def resident_mb(process):
 
 
 def first_questions(api, question):
-    """Of new instances: the clock's milliseconds, the CPU's, resident MB after it, and the clock's of the next question.
+    """Medians over new instances: wall-clock and CPU milliseconds of the first question, resident MB after it, and
+    wall-clock milliseconds of the next question.
 
-    `None` where one did not answer within the function's time.
+    Returns `None` if an instance did not answer within the timeout of the function.
     """
     found = []
     for _ in range(ROUNDS):

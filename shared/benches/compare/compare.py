@@ -1,14 +1,15 @@
-"""Exact search of mneme-lambda beside other libraries: one thread, threshold 0.85, k = 3, one run.
+"""Compares the exact search of mneme-lambda with other libraries in one run: one thread, threshold 0.85, k = 3.
 
 Usage: python compare.py EXAMPLE WORK [CASE...]
 
-Data: rows of unit vectors whose coordinate j, in a random orthonormal basis, has the variance 1/(j + 1); each row is 0.6 of
-one of 2,000 topics and 0.8 of its own. Half of the queries are drawn like rows, half are rows with 0.1 to 0.6 of
-another draw added. "cone" adds a component common to all (mean cosine 0.68), "dense" has 200 centres and 0.05 of its own.
+The rows are unit vectors. In a random orthonormal basis their coordinate j has the variance 1/(j + 1). Each row is
+the sum of 0.6 times one of 2,000 topics and 0.8 times a random vector. Half of the queries are drawn like rows. The
+others are rows plus 0.1 to 0.6 times a random vector. "cone" adds a common component (mean cosine 0.68). "dense" has
+200 centres, and adds 0.05 times a random vector.
 
-Times are medians in milliseconds, and minima: on a busy machine a long query is interrupted and a short one is not, so that
-only minima compare. Hot: queries back to back. Cold: 256 MB are read before each. NumPy is measured before and after
-the search.
+Times are medians and minima in milliseconds. On a busy machine long queries are interrupted and short ones are not,
+so only minima are comparable. For hot times the queries run back to back. For cold times 256 MB are read before each
+query. NumPy is measured before and after the search.
 """
 
 import json
@@ -41,7 +42,7 @@ CASES = {
     "cone-768x100k": ("cone", 768, 100_000),
     "dense-768x100k": ("dense", 768, 100_000),
 }
-# Building a graph takes minutes each: HNSW=none leaves them out, HNSW="384x100k" takes that one.
+# Building each graph takes minutes. HNSW=none skips them, and HNSW="384x100k" builds only that one.
 HNSW = os.environ.get("HNSW", "384x100k 768x100k 1536x100k").split()
 
 

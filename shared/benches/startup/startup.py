@@ -1,12 +1,13 @@
-"""Times functions from exec to the first `GET …/invocation/next`, and to their first reply with and without a model to load, with
-warm files.
+"""Measures how long functions take from exec to the first `GET …/invocation/next`, and from exec to their first reply.
 
-usage: startup.py FOLDER WEIGHTS FUNCTION...
+Usage: startup.py FOLDER WEIGHTS FUNCTION...
 
-FOLDER: of the functions' binaries. WEIGHTS: the folder of minilm's. Each function is started with the few roots that sign AWS's
-endpoints, which is the default, and with the system's certificates (SSL_CERT_DIR is set), in turns, in one run. The first reply is
-`calibrate`'s, which reads no table: to pairs with similarities, and to pairs of one text of 16 word pieces, which it embeds with
-minilm inside. Nothing is asked of the network but a Runtime API that this script plays.
+FOLDER: the binaries of the functions. WEIGHTS: the directory of the model minilm. All files are in the page cache.
+
+Each function is started alternately with two sets of root certificates: the few that sign the endpoints of AWS, which
+is the default, and those of the system (SSL_CERT_DIR is set). The first reply is that of `calibrate`, which reads no
+table. It answers pairs with similarities, which need no model, and pairs of one text of 16 word pieces, which it
+embeds with minilm. The functions access no network except the Runtime API, which this script emulates.
 """
 
 import json
@@ -33,12 +34,12 @@ TEXT = "How do I change the address that my next parcel goes to?"
 
 
 def pairs(**fields):
-    """A request to `calibrate`, of as few pairs as it takes."""
+    """A request to `calibrate` with the smallest number of pairs that it accepts."""
     return json.dumps({"pairs": [{"same": at % 2 == 0, **fields} for at in range(20)]}).encode()
 
 
 def invocation(event):
-    """What the Runtime API answers to a function that asks for work."""
+    """The reply of the Runtime API to a function that asks for work."""
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: 1\r\n"
         f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1e3) + 20_000}\r\n"
@@ -49,7 +50,7 @@ def invocation(event):
 
 
 def started(program, environment, event=None):
-    """Seconds until `program` asks for work; with an `event`, until it has replied to that."""
+    """The seconds until `program` asks for work, or with an `event` until it has replied to that."""
     with socket.create_server(("127.0.0.1", 0)) as server, selectors.DefaultSelector() as ready:
         server.setblocking(False)
         ready.register(server, selectors.EVENT_READ)

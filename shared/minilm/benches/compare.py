@@ -1,5 +1,9 @@
-"""Times the embedder beside onnxruntime. Usage: compare.py EXAMPLE DIRECTORY WORK: the built `time`, the fetched model, and a
-directory for the ONNX graphs."""
+"""Compares the times of the embedder with those of onnxruntime.
+
+Usage: compare.py EXAMPLE DIRECTORY WORK
+
+EXAMPLE: the built example `time`. DIRECTORY: the fetched model. WORK: a directory for the ONNX graphs.
+"""
 
 import io
 import json
@@ -21,7 +25,7 @@ from tokenizers import Tokenizer
 import onnx_model
 
 ROUNDS = 30
-# Word pieces, with the two that frame a text, and how often in each round.
+# The number of word pieces, including [CLS] and [SEP], and how often such a text is embedded in each round.
 LENGTHS = {16: 20, 128: 4}
 WORDS = "how do i reset the password of my account when the phone is lost and where can i find it "
 LOADS = 5
@@ -56,7 +60,7 @@ class Ours:
 
 class Onnx:
     def __init__(self, path, tokenizer=None):
-        """With a tokenizer its work counts, too."""
+        """With a tokenizer, the times include its work."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         begun = time.perf_counter_ns()
@@ -77,7 +81,7 @@ class Onnx:
 
 
 def text_of(pieces):
-    """A text of so many word pieces."""
+    """A text of this many word pieces."""
     words = (WORDS * 20).split()
     text = next(" ".join(words[:n]) for n in range(len(words)) if len(TOKENIZER.encode(" ".join(words[:n])).ids) >= pieces)
     assert len(TOKENIZER.encode(text).ids) == pieces
@@ -85,7 +89,7 @@ def text_of(pieces):
 
 
 def forget(paths):
-    """Drops files from the system's cache, where that is allowed to anyone: clean pages that no process maps."""
+    """Drops files from the page cache of the system. That needs no privilege for clean pages that no process maps."""
     os.sync()
     for path in paths:
         with open(path, "rb") as file:

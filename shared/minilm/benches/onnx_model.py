@@ -1,7 +1,7 @@
-"""The model as an ONNX graph, from the float32 weights, for onnxruntime to run.
+"""Builds the model as an ONNX graph for onnxruntime, from the float32 weights.
 
-One text without padding in, its vector out. `plain` has ONNX's own operators, as an exported model has; `fused` has the
-operators of onnxruntime into which its transformer optimiser rewrites such a graph.
+The graph turns one text without padding into its vector. `plain` uses the operators of ONNX, as an exported model does.
+`fused` uses the operators of onnxruntime into which its transformer optimiser rewrites such a graph.
 """
 
 import numpy as np

@@ -1,5 +1,7 @@
-//! Embeds texts: JSON strings on standard input, a line each; their vectors as JSON arrays on standard output, or the numbers
-//! of their word pieces with `--pieces`. usage: embed DIRECTORY [--pieces]
+//! Embeds texts. Usage: `embed DIRECTORY [--pieces]`.
+//!
+//! Reads one JSON string per line from standard input. Writes one JSON array per line to standard output: the vector of the
+//! text, or with `--pieces` the numbers of its word pieces.
 
 use std::error::Error;
 use std::io::{self, Write as _};

@@ -1,5 +1,7 @@
-//! How long embedding takes: loads the model and says how long that took, then answers each line on standard input, a JSON
-//! array of how often and which text, with the nanoseconds of each time: by the clock, and of the processor. usage: time DIRECTORY
+//! Measures the time of embedding. Usage: `time DIRECTORY`.
+//!
+//! Loads the model and prints the nanoseconds that it took. Then reads lines of standard input, each a JSON array of a number
+//! of repetitions and a text. Answers each with a JSON array of nanoseconds per repetition: wall-clock time, and CPU time.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -19,9 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (times, text): (usize, String) = serde_json::from_str(&line?)?;
         let times: Vec<[i128; 2]> = (0..times)
             .map(|_| {
-                let (begun, worked) = (Instant::now(), worked());
+                let (begun, cpu_begun) = (Instant::now(), cpu_time());
                 black_box(model.embed(&[black_box(&text)]));
-                [begun.elapsed().as_nanos() as i128, self::worked() - worked]
+                [begun.elapsed().as_nanos() as i128, cpu_time() - cpu_begun]
             })
             .collect();
         println!("{}", serde_json::to_string(&times)?);
@@ -30,8 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What this thread has had of a processor, in nanoseconds: on a machine that others use, the clock counts their work, too.
-fn worked() -> i128 {
+/// The CPU time of this thread in nanoseconds. On a shared machine, wall-clock time includes the work of others.
+fn cpu_time() -> i128 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }

@@ -1,4 +1,5 @@
-//! The model's network: BERT (Devlin et al. 2018) of six layers, and the mean of what it makes of a text's tokens.
+//! The network of the model: BERT (Devlin et al. 2018) with six layers, and the mean of its outputs for a text's
+//! tokens.
 
 use std::ops::Range;
 
@@ -6,40 +7,40 @@ use rten_simd::{SimdOp as _, SimdUnaryOp as _, f16};
 use rten_vecmath::{Gelu, Normalize, NormalizeOptions, Sum, SumSquareSub};
 
 use crate::attention::{Attention, HEADS};
-use crate::product::{Linear, PANEL, Place};
+use crate::product::{Accumulate, Linear, PANEL};
 use crate::weights::{Unfit, Weights};
 
-/// Values of a token and of a text's vector: `hidden_size` of the model's `config.json`.
+/// The dimension of a token and of a text's vector: `hidden_size` of the model's `config.json`.
 pub const DIM: usize = HEADS * PANEL;
 /// `num_hidden_layers`.
 const LAYERS: usize = 6;
 /// `intermediate_size`.
-const INNER: usize = 1536;
+const FFN_DIM: usize = 1536;
 /// `max_position_embeddings`.
-const PLACES: usize = 512;
+const MAX_POSITIONS: usize = 512;
 /// `type_vocab_size`.
-const KINDS: usize = 2;
+const TOKEN_TYPES: usize = 2;
 /// `layer_norm_eps`.
 const EPSILON: f32 = 1e-12;
 
 /// The network with its weights.
 pub(crate) struct Encoder {
-    /// `[words, DIM]`.
+    /// `[words, DIM]`, one row per entry of the vocabulary.
     words: Vec<f16>,
-    /// `[PLACES, DIM]`, what a first sentence's tokens have in common added.
-    places: Vec<f32>,
+    /// `[MAX_POSITIONS, DIM]`, each with the embedding of token type 0 added, which all tokens of a single text have.
+    positions: Vec<f32>,
     norm: Norm,
     layers: Vec<Layer>,
 }
 
 struct Layer {
-    /// Queries, keys and values at once.
-    parts: Linear,
-    seen: Linear,
-    seen_norm: Norm,
-    inner: Linear,
-    outer: Linear,
-    outer_norm: Norm,
+    /// Queries, keys and values in one product.
+    qkv: Linear,
+    attn_out: Linear,
+    attn_norm: Norm,
+    ffn_up: Linear,
+    ffn_down: Linear,
+    ffn_norm: Norm,
 }
 
 /// Layer normalisation (Ba et al. 2016).
@@ -49,51 +50,55 @@ struct Norm {
 }
 
 impl Encoder {
-    /// The network of these weights, for a vocabulary of `words` entries.
+    /// Builds the network for a vocabulary of `words` entries.
     ///
-    /// Errors: the tensor that is missing, or has another shape.
+    /// Errors: a tensor is missing, or has another shape or type.
     pub(crate) fn new(mut weights: Weights, words: usize) -> Result<Self, Unfit> {
-        let mut places = weights.matrix("embeddings.position_embeddings.weight", [PLACES, DIM])?;
-        let kinds = weights.matrix("embeddings.token_type_embeddings.weight", [KINDS, DIM])?;
-        let places = places.chunks_exact_mut(DIM).flat_map(|place| {
-            place.iter().zip(&kinds).map(|(place, kind)| place.to_f32() + kind.to_f32()).collect::<Vec<_>>()
+        let mut positions = weights.matrix("embeddings.position_embeddings.weight", [MAX_POSITIONS, DIM])?;
+        let token_types = weights.matrix("embeddings.token_type_embeddings.weight", [TOKEN_TYPES, DIM])?;
+        let positions = positions.chunks_exact_mut(DIM).flat_map(|position| {
+            position
+                .iter()
+                .zip(&token_types)
+                .map(|(position, token_type)| position.to_f32() + token_type.to_f32())
+                .collect::<Vec<_>>()
         });
         Ok(Self {
-            places: places.collect(),
+            positions: positions.collect(),
             words: weights.matrix("embeddings.word_embeddings.weight", [words, DIM])?,
             norm: Norm::new(&mut weights, "embeddings.LayerNorm")?,
             layers: (0..LAYERS).map(|layer| Layer::new(&mut weights, layer)).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The vectors of texts, at least one, given by the numbers of their word pieces, at most [`MAX_PIECES`] each and at least one; each of
-    /// unit length.
-    pub(crate) fn vectors(&self, texts: &[Vec<u32>], memory: &mut Memory) -> Vec<Vec<f32>> {
+    /// Returns one vector of unit length per text. `texts`: the numbers of the word pieces of each text, 1 to
+    /// [`MAX_PIECES`](crate::tokenizer::MAX_PIECES). There is at least one text.
+    pub(crate) fn vectors(&self, texts: &[Vec<u32>], scratch: &mut Scratch) -> Vec<Vec<f32>> {
         let mut spans: Vec<Range<usize>> = Vec::with_capacity(texts.len());
         let mut tokens = Vec::new();
         for text in texts {
             let start = tokens.len();
-            tokens.extend(text.iter().zip(self.places.chunks_exact(DIM)).flat_map(|(word, place)| {
+            tokens.extend(text.iter().zip(self.positions.chunks_exact(DIM)).flat_map(|(word, position)| {
                 let word = &self.words[*word as usize * DIM..][..DIM];
-                word.iter().zip(place).map(|(word, place)| word.to_f32() + place)
+                word.iter().zip(position).map(|(word, position)| word.to_f32() + position)
             }));
             spans.push(start..tokens.len());
         }
         self.norm.apply(&mut tokens);
         for layer in &self.layers {
-            layer.apply(&mut tokens, &spans, memory);
+            layer.apply(&mut tokens, &spans, scratch);
         }
         spans.into_iter().map(|span| unit_mean(&tokens[span])).collect()
     }
 }
 
-/// What the layers need while they work, one after the other; whatever it holds.
+/// Buffers that all layers share. Their content before a call does not matter.
 #[derive(Default)]
-pub(crate) struct Memory {
-    parts: Vec<f32>,
-    seen: Vec<f32>,
-    inner: Vec<f32>,
-    room: Vec<[f32; PANEL]>,
+pub(crate) struct Scratch {
+    qkv: Vec<f32>,
+    attn_out: Vec<f32>,
+    ffn_up: Vec<f32>,
+    widened: Vec<[f32; PANEL]>,
     attention: Attention,
 }
 
@@ -110,33 +115,33 @@ impl Layer {
         };
         let parts = ["attention.self.query", "attention.self.key", "attention.self.value"];
         Ok(Self {
-            parts: linear(weights, &parts, DIM, DIM)?,
-            seen: linear(weights, &["attention.output.dense"], DIM, DIM)?,
-            seen_norm: Norm::new(weights, &name("attention.output.LayerNorm"))?,
-            inner: linear(weights, &["intermediate.dense"], DIM, INNER)?,
-            outer: linear(weights, &["output.dense"], INNER, DIM)?,
-            outer_norm: Norm::new(weights, &name("output.LayerNorm"))?,
+            qkv: linear(weights, &parts, DIM, DIM)?,
+            attn_out: linear(weights, &["attention.output.dense"], DIM, DIM)?,
+            attn_norm: Norm::new(weights, &name("attention.output.LayerNorm"))?,
+            ffn_up: linear(weights, &["intermediate.dense"], DIM, FFN_DIM)?,
+            ffn_down: linear(weights, &["output.dense"], FFN_DIM, DIM)?,
+            ffn_norm: Norm::new(weights, &name("output.LayerNorm"))?,
         })
     }
 
-    /// `tokens`: `[_, DIM]`, of texts that take the ranges `spans` of it.
-    fn apply(&self, tokens: &mut [f32], spans: &[Range<usize>], memory: &mut Memory) {
-        let Memory { parts, seen, inner, room, attention } = memory;
+    /// Applies the layer in place. `tokens`: `[_, DIM]`. `spans`: the range of `tokens` that each text takes.
+    fn apply(&self, tokens: &mut [f32], spans: &[Range<usize>], scratch: &mut Scratch) {
+        let Scratch { qkv, attn_out, ffn_up, widened, attention } = scratch;
         let count = tokens.len() / DIM;
-        parts.resize(count * self.parts.outputs(), 0.0);
-        self.parts.apply(tokens, parts, Place::Replaced, room);
-        seen.resize(tokens.len(), 0.0);
+        qkv.resize(count * self.qkv.outputs(), 0.0);
+        self.qkv.apply(tokens, qkv, Accumulate::Replace, widened);
+        attn_out.resize(tokens.len(), 0.0);
         for span in spans {
-            attention.of_text(&parts[3 * span.start..3 * span.end], &mut seen[span.clone()]);
+            attention.apply(&qkv[3 * span.start..3 * span.end], &mut attn_out[span.clone()]);
         }
-        self.seen.apply(seen, tokens, Place::Added, room);
-        self.seen_norm.apply(tokens);
+        self.attn_out.apply(attn_out, tokens, Accumulate::Add, widened);
+        self.attn_norm.apply(tokens);
 
-        inner.resize(count * INNER, 0.0);
-        self.inner.apply(tokens, inner, Place::Replaced, room);
-        Gelu {}.map_mut(inner);
-        self.outer.apply(inner, tokens, Place::Added, room);
-        self.outer_norm.apply(tokens);
+        ffn_up.resize(count * FFN_DIM, 0.0);
+        self.ffn_up.apply(tokens, ffn_up, Accumulate::Replace, widened);
+        Gelu {}.map_mut(ffn_up);
+        self.ffn_down.apply(ffn_up, tokens, Accumulate::Add, widened);
+        self.ffn_norm.apply(tokens);
     }
 }
 
@@ -146,7 +151,7 @@ impl Norm {
         Ok(Self { scale: vector("weight")?, bias: vector("bias")? })
     }
 
-    /// To each of `tokens`: `[_, DIM]`.
+    /// Normalises each of `tokens`, `[_, DIM]`, in place.
     fn apply(&self, tokens: &mut [f32]) {
         for token in tokens.chunks_exact_mut(DIM) {
             let mean = Sum::new(token).dispatch() / DIM as f32;
@@ -163,7 +168,7 @@ impl Norm {
     }
 }
 
-/// The mean of a text's tokens, of unit length: what the model's `1_Pooling` and `2_Normalize` do.
+/// The mean of a text's tokens, scaled to unit length: the model's modules `1_Pooling` and `2_Normalize`.
 fn unit_mean(tokens: &[f32]) -> Vec<f32> {
     let mut sum = vec![0.0; DIM];
     for token in tokens.chunks_exact(DIM) {
@@ -187,12 +192,12 @@ mod tests {
     /// Name, shape and values.
     type Named = (String, Vec<usize>, Vec<f32>);
 
-    /// Tensors of the model's names and shapes, with small values, the scales of normalisations around one.
+    /// Tensors with the model's names and shapes and small random values. The scales of normalisations are around one.
     fn tensors() -> Vec<Named> {
         let mut shapes = vec![
             ("embeddings.word_embeddings.weight".to_owned(), vec![WORDS, DIM]),
-            ("embeddings.position_embeddings.weight".to_owned(), vec![PLACES, DIM]),
-            ("embeddings.token_type_embeddings.weight".to_owned(), vec![KINDS, DIM]),
+            ("embeddings.position_embeddings.weight".to_owned(), vec![MAX_POSITIONS, DIM]),
+            ("embeddings.token_type_embeddings.weight".to_owned(), vec![TOKEN_TYPES, DIM]),
         ];
         let mut norms = vec!["embeddings.LayerNorm".to_owned()];
         for layer in 0..LAYERS {
@@ -203,8 +208,8 @@ mod tests {
                 ("attention.self.key", DIM, DIM),
                 ("attention.self.value", DIM, DIM),
                 ("attention.output.dense", DIM, DIM),
-                ("intermediate.dense", INNER, DIM),
-                ("output.dense", DIM, INNER),
+                ("intermediate.dense", FFN_DIM, DIM),
+                ("output.dense", DIM, FFN_DIM),
             ] {
                 shapes.push((format!("{at}.{part}.weight"), vec![outputs, inputs]));
                 shapes.push((format!("{at}.{part}.bias"), vec![outputs]));
@@ -230,7 +235,7 @@ mod tests {
         Encoder::new(Weights::of(tensors()), WORDS).unwrap_or_else(|Unfit(fact)| panic!("{fact}"))
     }
 
-    /// One text's vector by the definitions, in float64.
+    /// The vector of one text by the definitions, in float64.
     fn plain(text: &[u32]) -> Vec<f64> {
         let rounded = |(name, shape, values): Named| {
             let half = |value: &f32| f16::from_f32(*value).to_f32();
@@ -254,8 +259,8 @@ mod tests {
         let row =
             |name: &str, at: usize| of(&format!("embeddings.{name}_embeddings.weight"))[at * DIM..][..DIM].to_vec();
         let sum = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(a, b)| a + b).collect::<Vec<_>>();
-        let embed = |(place, word): (usize, &u32)| {
-            let mut token = sum(&sum(&row("word", *word as usize), &row("position", place)), &row("token_type", 0));
+        let embed = |(position, word): (usize, &u32)| {
+            let mut token = sum(&sum(&row("word", *word as usize), &row("position", position)), &row("token_type", 0));
             norm(&mut token, "embeddings.LayerNorm");
             token
         };
@@ -266,7 +271,7 @@ mod tests {
             let (queries, keys, values) =
                 (part("attention.self.query"), part("attention.self.key"), part("attention.self.value"));
             for (token, query) in tokens.iter_mut().zip(&queries) {
-                let mut seen = vec![0.0; DIM];
+                let mut attn_out = vec![0.0; DIM];
                 for head in (0..DIM).step_by(PANEL) {
                     let span = head..head + PANEL;
                     let score = |key: &Vec<f64>| {
@@ -276,14 +281,14 @@ mod tests {
                     let scores: Vec<f64> = keys.iter().map(score).collect();
                     for (value, score) in values.iter().zip(&scores) {
                         for at in span.clone() {
-                            seen[at] += score / scores.iter().sum::<f64>() * value[at];
+                            attn_out[at] += score / scores.iter().sum::<f64>() * value[at];
                         }
                     }
                 }
-                *token = sum(token, &linear(&seen, &at("attention.output.dense")));
+                *token = sum(token, &linear(&attn_out, &at("attention.output.dense")));
                 norm(token, &at("attention.output.LayerNorm"));
-                let inner = linear(token, &at("intermediate.dense")).into_iter().map(gelu).collect::<Vec<_>>();
-                *token = sum(token, &linear(&inner, &at("output.dense")));
+                let ffn_up = linear(token, &at("intermediate.dense")).into_iter().map(gelu).collect::<Vec<_>>();
+                *token = sum(token, &linear(&ffn_up, &at("output.dense")));
                 norm(token, &at("output.LayerNorm"));
             }
         }
@@ -292,7 +297,7 @@ mod tests {
         mean.iter().map(|value| value / length).collect()
     }
 
-    /// x Φ(x), the distribution function by its series (Abramowitz and Stegun 26.2.11).
+    /// x Φ(x), with the distribution function computed by its series (Abramowitz and Stegun 26.2.11).
     fn gelu(x: f64) -> f64 {
         let mut term = x;
         let mut series = x;
@@ -304,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_what_the_definitions_say_alone_and_together() {
+    fn vectors_of_texts_alone_and_together_equal_the_definition() {
         let encoder = encoder();
         let texts: Vec<Vec<u32>> =
             [1, 2, 7, 14].map(|length| (0..length).map(|at| (at * 7 + length) % 20).collect()).into();
-        let mut memory = Memory::default();
-        let together = encoder.vectors(&texts, &mut memory);
+        let mut scratch = Scratch::default();
+        let together = encoder.vectors(&texts, &mut scratch);
         for (text, vector) in texts.iter().zip(&together) {
-            let [alone] = encoder.vectors(std::slice::from_ref(text), &mut memory).try_into().unwrap();
+            let [alone] = encoder.vectors(std::slice::from_ref(text), &mut scratch).try_into().unwrap();
             for ((value, alone), expected) in vector.iter().zip(alone).zip(plain(text)) {
                 assert!((f64::from(*value) - expected).abs() < 2e-6, "{}: {value}, not {expected}", text.len());
                 assert!((value - alone).abs() < 1e-6, "{}: {value}, alone {alone}", text.len());
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_that_is_missing_or_of_another_shape_is_told() {
+    fn new_with_missing_or_wrongly_shaped_tensor_returns_an_error_that_names_it() {
         let refused = |change: &dyn Fn(&mut Vec<Named>)| {
             let mut tensors = tensors();
             change(&mut tensors);

@@ -1,11 +1,11 @@
-//! The sentence embedder all-MiniLM-L6-v2 on the processor: no service, no network.
+//! The sentence embedder all-MiniLM-L6-v2. It runs on the processor, and needs no service and no network.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | texts to vectors | [`model`] |
+//! | the model: texts to vectors | [`model`] |
 //! | texts to word pieces | [`tokenizer`], `normalize` |
 //! | word pieces to vectors | [`encoder`], `attention`, `product` |
-//! | the files, and what may be wrong with them | `weights`, [`error`] |
+//! | the files of the model, and errors of loading them | `weights`, [`error`] |
 
 mod attention;
 pub mod encoder;

@@ -1,13 +1,15 @@
-//! A text as BERT's uncased models read it: cleaned, without accents, in lower case; and its words.
+//! Normalises a text as BERT's uncased models read it (cleaned, without accents, in lower case), and splits it into
+//! words.
 //!
-//! What Devlin et al. published with BERT (`BasicTokenizer`), in the form that Hugging Face's tokenizers give it, character
-//! by character; the tables of categories and decompositions are those that they use, of the Unicode versions of their
-//! time, because the model was trained on what came out of them.
+//! The algorithm is the `BasicTokenizer` that Devlin et al. published with BERT, as Hugging Face's tokenizers implement
+//! it, character by character. The tables of categories and decompositions are those of Hugging Face's tokenizers,
+//! which are of older versions of Unicode, because the model was trained on texts that were normalised with them.
 
 use unicode_categories::UnicodeCategories as _;
 use unicode_normalization_alignments::UnicodeNormalization as _;
 
-/// `text` without control characters and accents, in lower case, every white space a space, and spaces around ideographs.
+/// Removes control characters and accents from `text`, converts it to lower case and each white space to a space, and
+/// adds spaces around ideographs.
 pub(crate) fn normalize(text: &str) -> String {
     let cleaned = text.chars().filter(|c| !is_dropped(*c)).flat_map(|c| match c {
         c if c.is_whitespace() => [None, Some(' '), None],
@@ -18,14 +20,14 @@ pub(crate) fn normalize(text: &str) -> String {
     decomposed.filter(|c| !c.is_mark_nonspacing()).flat_map(char::to_lowercase).collect()
 }
 
-/// The words of a normalised text, in order: what white space parts, each punctuation character being a word of its own.
+/// The words of a normalised text, in order. White space separates words, and each punctuation character is a word.
 pub(crate) fn words(normalized: &str) -> impl Iterator<Item = &str> {
-    let parted = normalized.split(char::is_whitespace);
-    parted.flat_map(|part| part.split_inclusive(is_punctuation).flat_map(last_apart)).filter(|word| !word.is_empty())
+    let parts = normalized.split(char::is_whitespace);
+    parts.flat_map(|part| part.split_inclusive(is_punctuation).flat_map(split_last)).filter(|word| !word.is_empty())
 }
 
-/// A part that may end in punctuation, and that punctuation.
-fn last_apart(part: &str) -> [&str; 2] {
+/// Splits a punctuation character off the end of `part`. The second string is empty if there is none.
+fn split_last(part: &str) -> [&str; 2] {
     match part.char_indices().next_back() {
         Some((at, last)) if is_punctuation(last) => {
             let (before, last) = part.split_at(at);
@@ -35,7 +37,8 @@ fn last_apart(part: &str) -> [&str; 2] {
     }
 }
 
-/// Neither white space nor visible, or no character at all.
+/// True for NUL, the replacement character, and characters of the Unicode category Other (control, format, private use,
+/// unassigned), except tab and line ends.
 fn is_dropped(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,
@@ -48,7 +51,7 @@ fn is_punctuation(c: char) -> bool {
     c.is_ascii_punctuation() || c.is_punctuation()
 }
 
-/// The Unicode blocks whose characters are read one by one. The gap before 2B920 is in the model's own tokenizer.
+/// True for the Unicode blocks whose characters are words. The model's own tokenizer has the same gap before 2B920.
 fn is_ideograph(c: char) -> bool {
     matches!(c,
         '\u{4E00}'..='\u{9FFF}'
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accents_case_and_control_characters_go() {
+    fn normalize_removes_accents_case_and_control_characters() {
         for (text, expected) in [
             ("Résumé ÀÉÎ", "resume aei"),
             ("e\u{301}a\u{30A}", "ea"),
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn punctuation_stands_alone() {
+    fn words_with_punctuation_returns_each_mark_as_a_word() {
         for (text, expected) in [
             ("what's up?!", vec!["what", "'", "s", "up", "?", "!"]),
             (" a  b ", vec!["a", "b"]),
@@ -100,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_are_the_text_without_its_spaces(text in "\\PC{0,40}") {
+        fn words_joined_equal_the_text_without_white_space(text in "\\PC{0,40}") {
             let normalized = normalize(&text);
             let joined: String = words(&normalized).collect();
             prop_assert_eq!(joined, normalized.split_whitespace().collect::<String>());

@@ -1,18 +1,19 @@
-//! Matrix products: rows of float32 by columns in panels, on the vector registers that the processor has.
+//! Matrix products of float32 rows with columns in panels, on the vector registers that the processor has.
 //!
-//! The weights stay in half precision in memory. A short text's time goes into streaming them, which takes half as long as
-//! from float32; each is widened as it is used, exactly. The scheme is that of Goto and van de Geijn, "Anatomy of
-//! High-Performance Matrix Multiplication" (2008), without its outer blocking: a panel of weights fits into the second-level cache.
+//! The weights stay in half precision in memory, because most of the time for a short text is spent on streaming them,
+//! and half precision takes half the time of float32. Each weight is widened exactly when it is used. The scheme is
+//! that of Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008). Its outer blocking is
+//! left out, because a panel of weights fits into the second-level cache.
 
 use rten_simd::ops::{BitOps as _, Extend as _, NumOps as _};
 use rten_simd::{Isa, SimdOp, f16};
 
-/// Columns of a panel: a multiple of what two vectors of any supported processor hold.
+/// Columns of a panel. It is a multiple of the length of two vectors on every supported processor.
 pub(crate) const PANEL: usize = 32;
 
-/// A value that a panel may hold.
+/// The type of a panel's values.
 pub(crate) trait Value: Copy {
-    /// Two vectors of float32 from the beginning of `values`.
+    /// Loads two vectors of float32 from the beginning of `values`.
     fn widen<I: Isa>(isa: I, values: &[Self]) -> [I::F32; 2];
 }
 
@@ -32,23 +33,24 @@ impl Value for f16 {
     }
 }
 
-/// What becomes of what stands in the place of a product.
+/// What a product does with the previous content of its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The product replaces it.
-    Replaced,
-    /// The product is added to it.
-    Added,
+pub(crate) enum Accumulate {
+    /// The product replaces the content.
+    Replace,
+    /// The product is added to the content.
+    Add,
 }
 
-/// Rows that one pass over a panel serves: their sums are two vectors each, and with two of the panel and one of a row
-/// they fill the 16 registers of AVX2.
+/// Rows of a tile, at most. Each row has two vectors of sums. With two vectors of the panel and one of a row they
+/// nearly fill the 16 registers of AVX2.
 const ROWS: usize = 6;
 
-/// The product of rows with a panel, `[depth, PANEL]`, and `bias`.
+/// Computes the product of rows with a panel, `[depth, PANEL]`, plus `bias`.
 ///
-/// A row is the first `depth` values of each `stride` values of `rows`; its product goes to the first [`PANEL`] values of
-/// the same row of `out`, whose rows are `out_stride` apart. There is at least one row. Meanwhile `ahead` is brought into the cache.
+/// A row is the first `depth` values of each `stride` values of `rows`. Its product is written to the first [`PANEL`]
+/// values of the same row of `out`, whose rows are `out_stride` apart. There is at least one row. `ahead`: the next
+/// panel, which is prefetched meanwhile.
 #[inline(always)]
 pub(crate) fn product<I: Isa, V: Value>(
     isa: I,
@@ -56,7 +58,7 @@ pub(crate) fn product<I: Isa, V: Value>(
     panel: &[[V; PANEL]],
     bias: &[f32; PANEL],
     (out, out_stride): (&mut [f32], usize),
-    place: Place,
+    accumulate: Accumulate,
     ahead: &[[f16; PANEL]],
 ) {
     let tiles = tiles(rows.len().div_ceil(stride));
@@ -68,23 +70,23 @@ pub(crate) fn product<I: Isa, V: Value>(
         }
         let (rows, out) = ((rows, stride), (out, out_stride));
         match rows.0.len().div_ceil(stride) {
-            1 => product_of_tile::<I, V, 1>(isa, rows, panel, bias, out, place),
-            2 => product_of_tile::<I, V, 2>(isa, rows, panel, bias, out, place),
-            3 => product_of_tile::<I, V, 3>(isa, rows, panel, bias, out, place),
-            4 => product_of_tile::<I, V, 4>(isa, rows, panel, bias, out, place),
-            5 => product_of_tile::<I, V, 5>(isa, rows, panel, bias, out, place),
-            _ => product_of_tile::<I, V, ROWS>(isa, rows, panel, bias, out, place),
+            1 => product_of_tile::<I, V, 1>(isa, rows, panel, bias, out, accumulate),
+            2 => product_of_tile::<I, V, 2>(isa, rows, panel, bias, out, accumulate),
+            3 => product_of_tile::<I, V, 3>(isa, rows, panel, bias, out, accumulate),
+            4 => product_of_tile::<I, V, 4>(isa, rows, panel, bias, out, accumulate),
+            5 => product_of_tile::<I, V, 5>(isa, rows, panel, bias, out, accumulate),
+            _ => product_of_tile::<I, V, ROWS>(isa, rows, panel, bias, out, accumulate),
         }
     }
 }
 
-/// In how many tiles of at most [`ROWS`] rows so many rows are taken, at least one; their heights differ little, for a low
-/// one takes almost the time of a high one.
+/// The number of tiles of at most [`ROWS`] rows into which `rows` rows are divided, at least one. The caller gives the
+/// tiles about the same height, because a low tile takes almost the time of a high one.
 fn tiles(rows: usize) -> usize {
     rows.div_ceil(ROWS).max(1)
 }
 
-/// The product of a tile of `R` rows with a panel.
+/// Computes the product of a tile of `R` rows with a panel.
 #[inline(always)]
 fn product_of_tile<I: Isa, V: Value, const R: usize>(
     isa: I,
@@ -92,7 +94,7 @@ fn product_of_tile<I: Isa, V: Value, const R: usize>(
     panel: &[[V; PANEL]],
     bias: &[f32; PANEL],
     (out, out_stride): (&mut [f32], usize),
-    place: Place,
+    accumulate: Accumulate,
 ) {
     let ops = isa.f32();
     let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row * stride..][..panel.len()]);
@@ -107,7 +109,7 @@ fn product_of_tile<I: Isa, V: Value, const R: usize>(
         }
         for (row, [mut low, mut high]) in sums.into_iter().enumerate() {
             let out = &mut out[row * out_stride + at..];
-            if place == Place::Added {
+            if accumulate == Accumulate::Add {
                 let [before_low, before_high] = ops.load_many::<2>(out);
                 (low, high) = (ops.add(before_low, low), ops.add(before_high, high));
             }
@@ -117,7 +119,7 @@ fn product_of_tile<I: Isa, V: Value, const R: usize>(
     }
 }
 
-/// A linear layer: weights in panels of [`PANEL`] outputs, and biases.
+/// A linear layer, with its weights in panels of [`PANEL`] outputs.
 pub(crate) struct Linear {
     inputs: usize,
     /// `[outputs / PANEL][inputs]`.
@@ -126,7 +128,7 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// The layer of these weights, `[outputs][inputs]`, and biases, one an output; their number is a multiple of [`PANEL`].
+    /// Builds a layer. `weights`: `[outputs, inputs]`. `bias`: `[outputs]`, a multiple of [`PANEL`].
     pub(crate) fn new(weights: &[f16], bias: Vec<f32>) -> Self {
         assert!(bias.len().is_multiple_of(PANEL) && weights.len().is_multiple_of(bias.len()), "whole panels");
         let inputs = weights.len() / bias.len();
@@ -141,14 +143,15 @@ impl Linear {
         Self { inputs, panels, bias }
     }
 
-    /// How many values it makes of a row.
+    /// Values that the layer computes for each row.
     pub(crate) fn outputs(&self) -> usize {
         self.bias.len()
     }
 
-    /// Applies it to rows `[_, inputs]`, at least one; `out` is `[_, outputs]`. `room` is memory to work in, whatever it holds.
-    pub(crate) fn apply(&self, rows: &[f32], out: &mut [f32], place: Place, room: &mut Vec<[f32; PANEL]>) {
-        Apply { linear: self, rows, out, place, room }.dispatch();
+    /// Applies the layer to `rows`, `[_, inputs]`, at least one. `out`: `[_, outputs]`. The content of `scratch` does
+    /// not matter.
+    pub(crate) fn apply(&self, rows: &[f32], out: &mut [f32], accumulate: Accumulate, scratch: &mut Vec<[f32; PANEL]>) {
+        Apply { linear: self, rows, out, accumulate, scratch }.dispatch();
     }
 }
 
@@ -156,14 +159,14 @@ struct Apply<'a> {
     linear: &'a Linear,
     rows: &'a [f32],
     out: &'a mut [f32],
-    place: Place,
-    room: &'a mut Vec<[f32; PANEL]>,
+    accumulate: Accumulate,
+    scratch: &'a mut Vec<[f32; PANEL]>,
 }
 
-/// With so many tiles, weights are widened once for all of them.
+/// From this many tiles on, each weight is widened only once for all tiles.
 const TILES_WORTH_WIDENING: usize = 3;
 
-/// So many rows of a panel are widened at once: 24 KB, which stay in the first-level cache.
+/// Rows of a panel that are widened at once. They take 24 KB, which stay in the first-level cache.
 const WIDENED: usize = 192;
 
 impl SimdOp for Apply<'_> {
@@ -171,41 +174,41 @@ impl SimdOp for Apply<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Self { linear, rows, out, place, room } = self;
+        let Self { linear, rows, out, accumulate, scratch } = self;
         let (inputs, outputs) = (linear.inputs, linear.bias.len());
         let widens = tiles(rows.len() / inputs) >= TILES_WORTH_WIDENING;
-        let part = if widens { WIDENED.min(inputs) } else { inputs };
-        let mut parts = linear.panels.chunks(inputs).flat_map(|panel| panel.chunks(part)).peekable();
+        let block_rows = if widens { WIDENED.min(inputs) } else { inputs };
+        let mut blocks = linear.panels.chunks(inputs).flat_map(|panel| panel.chunks(block_rows)).peekable();
         for (at, bias) in linear.bias.as_chunks().0.iter().enumerate() {
             let out = &mut out[at * PANEL..];
-            for first in (0..inputs).step_by(part) {
-                let Some(panel) = parts.next() else { return };
-                let ahead = parts.peek().copied().unwrap_or_default();
-                let (bias, place) = if first == 0 { (bias, place) } else { (&[0.0; PANEL], Place::Added) };
+            for first in (0..inputs).step_by(block_rows) {
+                let Some(panel) = blocks.next() else { return };
+                let ahead = blocks.peek().copied().unwrap_or_default();
+                let (bias, accumulate) = if first == 0 { (bias, accumulate) } else { (&[0.0; PANEL], Accumulate::Add) };
                 let (rows, out) = ((&rows[first..], inputs), (&mut *out, outputs));
                 if widens {
-                    product(isa, rows, widen(isa, panel, room), bias, out, place, ahead);
+                    product(isa, rows, widen(isa, panel, scratch), bias, out, accumulate, ahead);
                 } else {
-                    product(isa, rows, panel, bias, out, place, ahead);
+                    product(isa, rows, panel, bias, out, accumulate, ahead);
                 }
             }
         }
     }
 }
 
-/// `panel` as float32, in `room`.
+/// Converts `panel` to float32 in `scratch`.
 #[inline(always)]
-fn widen<'a, I: Isa>(isa: I, panel: &[[f16; PANEL]], room: &'a mut Vec<[f32; PANEL]>) -> &'a [[f32; PANEL]] {
+fn widen<'a, I: Isa>(isa: I, panel: &[[f16; PANEL]], scratch: &'a mut Vec<[f32; PANEL]>) -> &'a [[f32; PANEL]] {
     let ops = isa.f32();
-    room.resize(panel.len(), [0.0; PANEL]);
-    for (from, to) in panel.iter().zip(&mut *room) {
+    scratch.resize(panel.len(), [0.0; PANEL]);
+    for (from, to) in panel.iter().zip(&mut *scratch) {
         for at in (0..PANEL).step_by(2 * ops.len()) {
             let [low, high] = f16::widen(isa, &from[at..]);
             ops.store(low, &mut to[at..]);
             ops.store(high, &mut to[at + ops.len()..]);
         }
     }
-    room
+    scratch
 }
 
 #[cfg(test)]
@@ -214,12 +217,12 @@ mod tests {
 
     use super::*;
 
-    /// Values of half precision, small enough for exact float32 sums.
+    /// Values of half precision that are small enough for exact float32 sums.
     fn value(seed: usize) -> f32 {
         ((seed * 37 + 11) % 33) as f32 / 8.0 - 2.0
     }
 
-    /// The product by the definition: `out[r][o] = bias[o] + Σ rows[r][i] weights[o][i]`.
+    /// The product by its definition: `out[r][o] = bias[o] + Σ rows[r][i] weights[o][i]`.
     fn plain(rows: &[f32], weights: &[f32], bias: &[f32], inputs: usize) -> Vec<f32> {
         let outputs = |row: &[f32]| {
             let dot = |weights: &[f32]| weights.iter().zip(row).map(|(a, b)| a * b).sum::<f32>();
@@ -232,11 +235,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn a_layer_is_the_product_by_the_definition(
+        fn apply_with_any_shape_equals_the_definition(
             count in 1usize..40,
             inputs in prop::sample::select(vec![1, 2, 31, WIDENED - 1, WIDENED, WIDENED + 1, 2 * WIDENED, 450]),
             panels in 1usize..4,
-            place in prop::sample::select(vec![Place::Replaced, Place::Added]),
+            accumulate in prop::sample::select(vec![Accumulate::Replace, Accumulate::Add]),
             seed in 0usize..1000,
         ) {
             let values = |count: usize, seed: usize| (0..count).map(|at| value(at * 7 + seed)).collect::<Vec<_>>();
@@ -246,13 +249,13 @@ mod tests {
             let halves: Vec<f16> = weights.iter().map(|weight| f16::from_f32(*weight)).collect();
 
             let mut expected = plain(&rows, &weights, &bias, inputs);
-            if place == Place::Added {
+            if accumulate == Accumulate::Add {
                 expected.iter_mut().zip(&before).for_each(|(sum, before)| *sum += before);
             }
             let mut out = before;
-            // What the memory to work in holds is of no account.
-            let mut room = vec![[f32::NAN; PANEL]; seed % 300];
-            Linear::new(&halves, bias).apply(&rows, &mut out, place, &mut room);
+            // The previous content of the scratch buffer must not matter.
+            let mut scratch = vec![[f32::NAN; PANEL]; seed % 300];
+            Linear::new(&halves, bias).apply(&rows, &mut out, accumulate, &mut scratch);
             prop_assert_eq!(out, expected);
         }
     }

@@ -1,42 +1,42 @@
-//! Word pieces: a text as the numbers of the vocabulary's entries (Wu et al. 2016, "Google's Neural Machine Translation
-//! System"; the longest entry first, as BERT does it).
+//! The tokenizer, which splits a text into word pieces and returns their numbers in the vocabulary (Wu et al. 2016,
+//! "Google's Neural Machine Translation System"). It takes the longest matching entry first, as BERT does.
 
 use fnv::FnvHashMap;
 
 use crate::normalize::{normalize, words};
 
-/// The most word pieces of a text, the two that frame it among them; the rest is cut off (`max_seq_length` in the model's
-/// `sentence_bert_config.json`).
+/// Word pieces of a text, at most, including `[CLS]` and `[SEP]`. A longer text is truncated (`max_seq_length` in the
+/// model's `sentence_bert_config.json`).
 pub const MAX_PIECES: usize = 256;
 
-/// Words of more characters are unknown as a whole (`max_input_chars_per_word` in the model's `tokenizer.json`).
+/// A word of more characters becomes one `[UNK]` (`max_input_chars_per_word` in the model's `tokenizer.json`).
 const MAX_WORD_CHARS: usize = 100;
 
-/// What marks an entry that continues a word.
+/// The prefix of an entry that continues a word.
 const CONTINUES: &str = "##";
 
-/// The entries that stand for themselves wherever a text has them.
+/// Entries that are recognised as such wherever they occur in a text.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// Numbers of entries by their texts.
+/// The numbers of entries by their text.
 type Numbers = FnvHashMap<Box<str>, u32>;
 
 /// The vocabulary of an uncased BERT model.
 pub(crate) struct Tokenizer {
     /// Entries that begin a word.
     beginnings: Numbers,
-    /// Entries that continue one, without their mark.
+    /// Entries that continue a word, without their prefix.
     continuations: Numbers,
-    /// The bytes of the longest entry.
+    /// Bytes of the longest entry.
     longest: usize,
     special: [u32; SPECIAL.len()],
     unknown: u32,
-    /// What frames a text.
+    /// The numbers of `[CLS]` and `[SEP]`, which begin and end each text.
     frame: [u32; 2],
 }
 
 impl Tokenizer {
-    /// The vocabulary in `text`, an entry a line, numbered from zero.
+    /// Reads a vocabulary. `text`: one entry per line, numbered from zero.
     ///
     /// Errors: the special entry that is missing.
     pub(crate) fn new(text: &str) -> Result<Self, &'static str> {
@@ -44,7 +44,7 @@ impl Tokenizer {
         let mut continuations = Numbers::default();
         for (number, entry) in (0..).zip(text.lines()) {
             match entry.strip_prefix(CONTINUES) {
-                // `##` alone is punctuation that was met twice.
+                // The entry `##` is punctuation, not an empty continuation.
                 Some(rest) if !rest.is_empty() => continuations.insert(rest.into(), number),
                 _ => beginnings.insert(entry.into(), number),
             };
@@ -57,12 +57,12 @@ impl Tokenizer {
         Ok(Self { beginnings, continuations, longest, special, unknown, frame: [first, last] })
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.beginnings.len() + self.continuations.len()
     }
 
-    /// The numbers of the word pieces of `text`, framed, at most [`MAX_PIECES`] of them and at least the frame.
+    /// The numbers of the word pieces of `text`, from `[CLS]` to `[SEP]`: 2 to [`MAX_PIECES`] of them.
     pub(crate) fn pieces(&self, text: &str) -> Vec<u32> {
         let [first, last] = self.frame;
         let mut pieces = vec![first];
@@ -83,7 +83,7 @@ impl Tokenizer {
         pieces
     }
 
-    /// Adds the pieces of a text without special entries, and stops some way after [`MAX_PIECES`].
+    /// Appends the pieces of a text without special entries. Stops after the word with which there are [`MAX_PIECES`].
     fn push_plain(&self, text: &str, pieces: &mut Vec<u32>) {
         if pieces.len() >= MAX_PIECES {
             return;
@@ -96,7 +96,7 @@ impl Tokenizer {
         }
     }
 
-    /// Adds the pieces of a word, or that it is unknown.
+    /// Appends the pieces of a word, or one `[UNK]`.
     fn push_word(&self, word: &str, pieces: &mut Vec<u32>) {
         let before = pieces.len();
         if word.chars().nth(MAX_WORD_CHARS).is_some() {
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// `[PAD]` is 0, and so on.
+    /// The vocabulary of the tests: `[PAD]` has the number 0, and so on.
     const ENTRIES: [&str; 17] = [
         "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##aff", "##able", "##a", "a", "able", "?", "#", "日",
         "##日", "mask", "ß",
@@ -134,7 +134,7 @@ mod tests {
         Tokenizer::new(&(ENTRIES.join("\n") + "\n")).unwrap()
     }
 
-    /// The pieces between the frame, as text.
+    /// The pieces between `[CLS]` and `[SEP]`, as text.
     fn pieces(text: &str) -> Vec<&'static str> {
         let numbers = tokenizer().pieces(text);
         assert_eq!((numbers.first(), numbers.last()), (Some(&2), Some(&3)));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_entry_first() {
+    fn pieces_of_a_word_are_the_longest_entries_first() {
         assert_eq!(pieces("unaffable"), ["un", "##aff", "##able"]);
         assert_eq!(pieces("Aable ABLE?"), ["a", "##able", "able", "?"]);
         assert_eq!(pieces("日日"), ["日", "日"]);
@@ -150,35 +150,35 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_cannot_be_pieced_together_is_unknown_as_a_whole() {
+    fn pieces_of_a_word_with_an_unknown_part_are_one_unknown_entry() {
         assert_eq!(pieces("unafx a"), ["[UNK]", "a"]);
         assert_eq!(pieces("éunaff"), ["[UNK]"]);
         assert_eq!(pieces("##a"), ["#", "#", "a"]);
     }
 
     #[test]
-    fn a_word_of_more_than_100_characters_is_unknown() {
+    fn pieces_of_a_word_of_more_than_100_characters_are_one_unknown_entry() {
         assert_eq!(pieces(&"a".repeat(100)).len(), 100);
         assert_eq!(pieces(&"a".repeat(101)), ["[UNK]"]);
-        assert_eq!(pieces(&format!("{} a", "日".repeat(101))).len(), 102, "ideographs are words of their own");
+        assert_eq!(pieces(&format!("{} a", "日".repeat(101))).len(), 102, "each ideograph is a word");
     }
 
     #[test]
-    fn special_entries_are_found_in_a_text_as_they_are_written() {
+    fn pieces_with_special_entries_in_the_text_keep_them() {
         assert_eq!(pieces("a[MASK]a [SEP]"), ["a", "[MASK]", "a", "[SEP]"]);
         assert_eq!(pieces("[CLS][PAD][UNK]"), ["[CLS]", "[PAD]", "[UNK]"]);
         assert_eq!(pieces("[mask] [MASK"), ["[UNK]", "mask", "[UNK]", "[UNK]", "mask"]);
     }
 
     #[test]
-    fn what_has_no_words_is_the_frame_alone() {
+    fn pieces_of_a_text_without_words_are_only_cls_and_sep() {
         for text in ["", " \t\n", "\u{200B}\u{0}", "\u{301}"] {
             assert_eq!(tokenizer().pieces(text), [2, 3], "{text:?}");
         }
     }
 
     #[test]
-    fn long_texts_are_cut() {
+    fn pieces_of_a_long_text_are_truncated() {
         for (words, pieces) in [(253, 255), (254, 256), (255, 256), (10_000, 256)] {
             for text in ["a ", "[MASK]"] {
                 let numbers = tokenizer().pieces(&text.repeat(words));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vocabulary_without_a_special_entry_is_refused() {
+    fn new_without_a_special_entry_returns_its_name() {
         for missing in SPECIAL {
             let text = ENTRIES.iter().filter(|entry| **entry != missing).map(|entry| format!("{entry}\n"));
             assert_eq!(Tokenizer::new(&text.collect::<String>()).err(), Some(missing));
@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_a_frame_and_numbers_of_the_vocabulary(text in ".{0,300}") {
+        fn pieces_of_any_text_are_valid_numbers_of_valid_length(text in ".{0,300}") {
             let tokenizer = tokenizer();
             let numbers = tokenizer.pieces(&text);
             prop_assert!((2..=MAX_PIECES).contains(&numbers.len()));
@@ -209,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn words_have_the_pieces_that_they_have_alone(words in prop::collection::vec("[aunble日ß]{1,12}", 0..9)) {
+        fn pieces_of_words_together_equal_those_of_each_word_alone(words in prop::collection::vec("[aunble日ß]{1,12}", 0..9)) {
             let tokenizer = tokenizer();
             let alone = words.iter().flat_map(|word| {
                 let numbers = tokenizer.pieces(word);

@@ -1,4 +1,4 @@
-//! The file of the weights: safetensors, of which each tensor is taken out once.
+//! The weights file, in the format safetensors. Each tensor is taken out once.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,16 +12,16 @@ use safetensors::tensor::Metadata;
 
 use crate::error::LoadError;
 
-/// Longer headers are refused; that of the model has 10 KB.
+/// Longer headers are refused. The header of the model has 10 KB.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
-/// The tensors of a file, as they stand there.
+/// The tensors of a file.
 #[derive(Debug)]
 pub(crate) struct Weights {
     tensors: HashMap<String, Tensor>,
 }
 
-/// A tensor in the file's own form: little-endian, row by row.
+/// A tensor as it is in the file: little-endian and row-major.
 #[derive(Debug)]
 struct Tensor {
     dtype: Dtype,
@@ -29,12 +29,12 @@ struct Tensor {
     bytes: Vec<u8>,
 }
 
-/// What a file of weights lacks, in words.
+/// Why a weights file does not fit: a sentence for the operator.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unfit(pub(crate) String);
 
 impl Weights {
-    /// Reads a file, and tells its CRC-32 (ISO 3309).
+    /// Reads a file. Returns its tensors and its CRC-32 (ISO 3309).
     ///
     /// Errors: `Missing`, `Unreadable`, `Malformed`.
     pub(crate) fn open(path: &Path) -> Result<(Self, u32), LoadError> {
@@ -60,7 +60,7 @@ impl Weights {
             _ => return Ok(Err(Unfit("its header is not that of safetensors".to_owned()))),
         };
         let mut tensors = HashMap::new();
-        // In the file's order, in which they follow each other without gaps: the metadata are checked for that.
+        // The tensors are read in the order of the file. `Metadata` has checked that there are no gaps between them.
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else { continue };
             let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
@@ -72,7 +72,7 @@ impl Weights {
         Ok(Ok((Self { tensors }, file.hasher.finalize())))
     }
 
-    /// Tensors of these shapes: a matrix in half precision, a vector in single precision.
+    /// Weights from name, shape and values. Matrices get half precision, and vectors single precision.
     #[cfg(test)]
     pub(crate) fn of(tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>) -> Self {
         let tensors = tensors.into_iter().map(|(name, shape, values)| {
@@ -88,13 +88,13 @@ impl Weights {
         Self { tensors: tensors.collect() }
     }
 
-    /// A matrix in half precision, row by row.
+    /// Takes out a matrix in half precision, row-major.
     pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f16>, Unfit> {
         let bytes = self.take(name, Dtype::F16, &shape)?;
         Ok(bytes.as_chunks().0.iter().map(|bytes| f16::from_bits(u16::from_le_bytes(*bytes))).collect())
     }
 
-    /// A vector in single precision.
+    /// Takes out a vector in single precision.
     pub(crate) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, Unfit> {
         let bytes = self.take(name, Dtype::F32, &[length])?;
         Ok(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
@@ -111,14 +111,14 @@ impl Weights {
     }
 }
 
-/// A file whose checksum is computed as it is read.
+/// A file whose checksum is computed while it is read.
 struct Checked<R> {
     file: R,
     hasher: Hasher,
 }
 
 impl<R: Read> Checked<R> {
-    /// Fills `bytes`; false: the file ends before.
+    /// Fills `bytes`. Returns false if the file ends before that.
     fn take_exactly(&mut self, bytes: &mut [u8]) -> io::Result<bool> {
         match self.file.read_exact(bytes) {
             Ok(()) => {
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// A file with a matrix `m` of halves, `[2, 2]`, and a vector `v`, `[3]`.
+    /// A file with a matrix `m`, `[2, 2]`, in half precision, and a vector `v`, `[3]`.
     fn file() -> Vec<u8> {
         let header = r#"{"m":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]},"v":{"dtype":"F32","shape":[3],"data_offsets":[8,20]}}"#;
         let halves = [0.5, -2.0, 0.0, 3.0].map(|value| f16::from_f32(value).to_bits().to_le_bytes());
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_are_read_once_and_the_checksum_is_the_file_s() {
+    fn open_with_valid_file_returns_its_tensors_and_checksum() {
         let (mut weights, checksum) = open(&file()).unwrap();
         assert_eq!(checksum, crc32fast::hash(&file()));
         let matrix = weights.matrix("m", [2, 2]).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shape_or_form_is_told() {
+    fn tensor_of_another_shape_or_type_returns_an_error_that_names_both() {
         let (mut weights, _) = open(&file()).unwrap();
         assert_eq!(weights.matrix("m", [4, 1]), Err(Unfit("m is F16 [2, 2], not F16 [4, 1]".to_owned())));
         let (mut weights, _) = open(&file()).unwrap();
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn no_safetensors_are_told_and_take_no_memory() {
+    fn open_with_another_format_returns_malformed_without_large_allocation() {
         let file = file();
         assert_eq!(fact(b""), "it does not begin as safetensors do");
         assert_eq!(fact(&[0xff; 100]), "it does not begin as safetensors do");
         assert_eq!(fact(&file[..50]), "its header is not that of safetensors");
         assert_eq!(fact(&[&5u64.to_le_bytes()[..], b"{nono"].concat()), "its header is not that of safetensors");
-        // A gap between the tensors, and offsets that are far apart.
+        // There is a gap between the tensors, or a length that is wrong, or one that is enormous.
         for offsets in ["[9,21]", "[8,21]", "[8,18446744073709551615]"] {
             let text = String::from_utf8_lossy(&file[8..]).replace("[8,20]", offsets);
             let header = text.split_inclusive("}}").next().unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_early_is_told_at_every_byte() {
+    fn open_with_file_truncated_at_any_byte_returns_malformed() {
         let file = file();
         for length in 0..file.len() {
             assert!(fact(&file[..length]).starts_with("it"), "{length}");

@@ -1,4 +1,4 @@
-//! What a search must look at, most promising first.
+//! The rows that a search could not rule out.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -6,14 +6,15 @@ use std::collections::BinaryHeap;
 /// A row that may reach the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
-    /// The row.
+    /// The id of the row.
     pub id: u64,
-    /// Its similarity is no more than this, and this is at least the threshold.
+    /// An upper bound of the row's similarity. It is at least the threshold.
     pub bound: f32,
-    /// Its similarity, where the index holds float32; `bound` is the same then.
+    /// The row's similarity if the index holds float32; `bound` then has the same value.
     pub similarity: Option<f32>,
 }
 
+/// Orders candidates by bound, then by descending id.
 #[derive(Debug, Clone, Copy)]
 struct Ranked(Candidate);
 
@@ -44,9 +45,9 @@ impl Ord for Ranked {
     }
 }
 
-/// An iterator over every row whose upper bound reaches the threshold: highest bound first, ties by lower id.
+/// An iterator over every row whose upper bound reaches the threshold, highest bound first, ties by lower id.
 ///
-/// A heap, so that the first few of many cost no sort of all.
+/// It is a heap, because most callers take only the first few rows, and sorting all of them would cost more.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates {
     heap: BinaryHeap<Ranked>,

@@ -1,19 +1,20 @@
-//! Which slot an id has.
+//! The mapping between ids and slots.
 
 use hashbrown::HashTable;
 
-use crate::growth::grown;
+use crate::memory::grown_capacity;
 
-/// Ids in slot order, and the way back: 8 bytes a row, and 5 to 10 for the table of slots.
+/// Ids in slot order, and a hash table from ids to slots. The ids take 8 bytes per row, and the table 5 to 10.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ids {
     ids: Vec<u64>,
     slots: HashTable<u32>,
-    /// No id held is higher.
+    /// The highest id that was ever held.
     highest: Option<u64>,
 }
 
-/// Ids come in sequence; a table wants their high bits mixed (the finaliser of SplitMix64, Steele et al. 2014).
+/// Mixes the bits of an id, because ids are consecutive and the table uses the high bits of the hash. The function is
+/// the finaliser of SplitMix64 (Steele et al. 2014).
 fn hash(id: u64) -> u64 {
     let id = (id ^ id >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let id = (id ^ id >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -33,16 +34,16 @@ impl Ids {
         self.slots.find(hash(id), |slot| self.ids[*slot as usize] == id).map(|slot| *slot as usize)
     }
 
-    /// Whether one of the ids is held. `ids`: ascending.
+    /// True if at least one of the ids is held. `ids`: ascending.
     pub(crate) fn holds_any(&self, ids: &[u64]) -> bool {
         ids.first().copied() <= self.highest && ids.iter().any(|id| self.slot(*id).is_some())
     }
 
-    /// Appends an id that is not in here.
+    /// Appends an id that is not held yet.
     pub(crate) fn push(&mut self, id: u64) {
         self.highest = self.highest.max(Some(id));
         if self.ids.len() == self.ids.capacity() {
-            self.ids.reserve_exact(grown(self.ids.len()) - self.ids.len());
+            self.ids.reserve_exact(grown_capacity(self.ids.len()) - self.ids.len());
         }
         let slot = u32::try_from(self.ids.len()).expect("fewer than 2^32 rows");
         self.ids.push(id);
@@ -50,16 +51,16 @@ impl Ids {
         self.slots.insert_unique(hash(id), slot, |slot| hash(ids[*slot as usize]));
     }
 
-    /// Room for `count` more.
+    /// Reserves memory for `count` more ids.
     pub(crate) fn reserve(&mut self, count: usize) {
         if self.ids.capacity() - self.ids.len() < count {
-            self.ids.reserve_exact(grown(self.ids.len()).max(self.ids.len() + count) - self.ids.len());
+            self.ids.reserve_exact(grown_capacity(self.ids.len()).max(self.ids.len() + count) - self.ids.len());
         }
         let ids = &self.ids;
         self.slots.reserve(count, |slot| hash(ids[*slot as usize]));
     }
 
-    /// Removes an id; the last slot's id moves to the slot that is returned.
+    /// Removes an id and returns its slot. The id of the last slot moves there.
     pub(crate) fn swap_remove(&mut self, id: u64) -> Option<usize> {
         let entry = self.slots.find_entry(hash(id), |slot| self.ids[*slot as usize] == id).ok()?;
         let (slot, _) = entry.remove();
@@ -89,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_list(steps in prop::collection::vec((any::<bool>(), 0u64..40), 0..300)) {
+        fn ids_after_any_operations_agree_with_a_list(steps in prop::collection::vec((any::<bool>(), 0u64..40), 0..300)) {
             let mut ids = Ids::default();
             let mut list: Vec<u64> = Vec::new();
             for (add, id) in steps {

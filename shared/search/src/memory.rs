@@ -1,4 +1,4 @@
-//! Zeroed memory on cache lines, in huge pages where it is large.
+//! Zeroed memory that is aligned to cache lines, or to huge pages if it is large; and how storage grows.
 
 #![allow(unsafe_code)]
 
@@ -6,13 +6,18 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::slice;
 
-/// Bytes of a cache line, and what every buffer is aligned to at least.
+/// Bytes of a cache line. Every buffer is aligned to at least this.
 pub(crate) const LINE_BYTES: usize = 64;
 
-/// A transparent huge page of x86-64 and arm64 (4 KB base pages) Linux.
+/// Bytes of a transparent huge page on Linux, on x86-64 and on arm64 with base pages of 4 KB.
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// A fixed number of bytes, zero at first, aligned to a cache line, or to a huge page where at least one fits.
+/// The capacity after `len` rows are full. It grows by only a quarter, because memory is what limits a replica.
+pub(crate) fn grown_capacity(len: usize) -> usize {
+    (len + len / 4).max(16)
+}
+
+/// A fixed number of bytes, initially zero, aligned to a cache line, or to a huge page if at least one fits.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     start: NonNull<u8>,
@@ -29,7 +34,7 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// Past `isize::MAX` bytes. Aborts as `Vec` does when there is no memory.
+    /// Panics for more than `isize::MAX` bytes. Aborts if there is no memory, as `Vec` does.
     pub(crate) fn zeroed(bytes: usize) -> Self {
         let align = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { LINE_BYTES };
         let bytes = bytes.max(1).next_multiple_of(LINE_BYTES);
@@ -37,14 +42,16 @@ impl Buffer {
         // SAFETY: the layout's size is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
         let buffer = Self { start, layout };
-        // Before the first touch, which is when the pages are chosen; so not `alloc_zeroed`, which may touch them.
+        // The kernel chooses the page size at the first access. The advice must precede it, so `alloc_zeroed`, which
+        // may access the memory, is not used.
         buffer.ask_for_huge_pages();
         // SAFETY: the allocation is `bytes` long.
         unsafe { start.write_bytes(0, bytes) };
         buffer
     }
 
-    /// A scan from memory is 1.8 times slower through 4 KB pages; a refusal only costs speed.
+    /// Asks the kernel for huge pages: a scan from memory is 1.8 times slower through pages of 4 KB. A refusal is
+    /// ignored, because it only costs speed.
     #[cfg(target_os = "linux")]
     fn ask_for_huge_pages(&self) {
         if self.layout.size() >= HUGE_PAGE_BYTES {
@@ -59,7 +66,7 @@ impl Buffer {
     #[cfg(not(target_os = "linux"))]
     fn ask_for_huge_pages(&self) {}
 
-    /// How many bytes were allocated.
+    /// The number of bytes that were allocated.
     pub(crate) fn len(&self) -> usize {
         self.layout.size()
     }
@@ -75,7 +82,7 @@ impl Buffer {
     }
 
     pub(crate) fn floats(&self) -> &[f32] {
-        // SAFETY: as in `bytes`; a cache line's alignment serves f32, of which every bit pattern is a value.
+        // SAFETY: as in `bytes`; the alignment of a cache line suffices for f32, and every bit pattern is an f32.
         unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.layout.size() / 4) }
     }
 
@@ -87,19 +94,19 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: `start` was allocated with this very layout, and nobody uses it after.
+        // SAFETY: `start` was allocated with this layout, and nothing uses it afterwards.
         unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 
-/// The same bytes, read as signed.
+/// Reinterprets bytes as signed.
 #[inline]
 pub(crate) fn signed(bytes: &[u8]) -> &[i8] {
     // SAFETY: u8 and i8 have one size and alignment, and every bit pattern is a value of both.
     unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 
-/// Asks for cache lines that are read soon. `lines` begin on one.
+/// Prefetches cache lines that will be read soon. `lines` begins on a cache line.
 #[inline]
 pub(crate) fn prefetch(lines: &[u8]) {
     #[cfg(target_arch = "x86_64")]
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_zero_aligned_and_writable() {
+    fn zeroed_buffer_is_zero_aligned_and_writable() {
         for bytes in [0, 1, 64, 65, HUGE_PAGE_BYTES, 3 * HUGE_PAGE_BYTES + 5] {
             let mut buffer = Buffer::zeroed(bytes);
             assert!(buffer.len() >= bytes && buffer.len().is_multiple_of(LINE_BYTES));

@@ -1,30 +1,30 @@
-//! Products of float32 matrices, row-major, by `matrixmultiply`.
+//! Products of row-major float32 matrices, by `matrixmultiply`.
 
 #![allow(unsafe_code)]
 
-/// `a` times `b` transposed: `a` is `[rows, inner]`, `b` is `[columns, inner]`, the product `[rows, columns]`.
+/// `a` times `b` transposed. `a`: `[rows, inner]`. `b`: `[columns, inner]`. The product: `[rows, columns]`.
 ///
 /// # Panics
 ///
-/// When a length is no multiple of `inner`, or `inner` is 0.
+/// Panics if a length is not a multiple of `inner`, or `inner` is 0.
 pub(crate) fn times_transposed(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
     assert!(inner > 0 && a.len().is_multiple_of(inner) && b.len().is_multiple_of(inner), "whole rows");
     let (rows, columns) = (a.len() / inner, b.len() / inner);
     multiply([rows, inner, columns], a, [inner, 1], b, [1, inner])
 }
 
-/// `a` transposed times `b`: `a` is `[inner, rows]`, `b` is `[inner, columns]`, the product `[rows, columns]`.
+/// `a` transposed times `b`. `a`: `[inner, rows]`. `b`: `[inner, columns]`. The product: `[rows, columns]`.
 ///
 /// # Panics
 ///
-/// When a length is no multiple of `inner`, or `inner` is 0.
+/// Panics if a length is not a multiple of `inner`, or `inner` is 0.
 pub(crate) fn transposed_times(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
     assert!(inner > 0 && a.len().is_multiple_of(inner) && b.len().is_multiple_of(inner), "whole columns");
     let (rows, columns) = (a.len() / inner, b.len() / inner);
     multiply([rows, inner, columns], a, [1, rows], b, [columns, 1])
 }
 
-/// Strides count floats: from row to row, and from column to column.
+/// Multiplies matrices with strides. A stride pair is the distance in floats from row to row and from column to column.
 fn multiply(
     [rows, inner, columns]: [usize; 3],
     a: &[f32],
@@ -37,8 +37,8 @@ fn multiply(
     };
     assert!(reach(a_strides, [rows, inner]) <= a.len() && reach(b_strides, [inner, columns]) <= b.len());
     let mut product = vec![0f32; rows * columns];
-    // SAFETY: by the assertion every element that shape and strides reach lies in `a` and `b`; `product` is
-    // `[rows, columns]` with these strides, and borrowed by nobody else.
+    // SAFETY: by the assertion, every element that the shapes and strides reach lies in `a` and `b`. `product` is
+    // `[rows, columns]` with these strides, and is not borrowed elsewhere.
     unsafe {
         matrixmultiply::sgemm(
             rows,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_plain_loops() {
+    fn products_agree_with_plain_loops() {
         let mut rng = fastrand::Rng::with_seed(1);
         for [rows, inner, columns] in [[1, 1, 1], [3, 5, 2], [17, 9, 33], [0, 4, 3]] {
             let mut matrix = |height: usize, width: usize| -> Vec<f32> {

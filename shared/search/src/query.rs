@@ -1,50 +1,53 @@
-//! A query prepared for one basis: the integer test of level 1, and the float bounds after it.
+//! A query that is prepared for one basis: the integer test of level 1, and the bounds of level 2.
 
 use simsimd::SpatialSimilarity;
 
-use crate::basis::{Basis, CODE_MAX, LEVEL2_MAX, squared_norm};
-use crate::encode::{DIRECTIONS_MAX, Level2};
+use crate::basis::{Basis, MAX_CODE, MAX_DIRECTIONS, MAX_LEVEL2_COORDINATES, squared_norm};
+use crate::encode::Level2Row;
 use crate::error::Error;
 use crate::kernel::{GROUPS, Kernel};
 use crate::memory::signed;
 
-/// What level 1 needs of a query, and where the query's coordinates are kept.
+/// A query prepared for level 1. Level 2 computes the remaining coordinates when it is needed.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
     basis: &'a Basis,
     vector: &'a [f32],
     squared_norm: f64,
-    coordinates: [f32; DIRECTIONS_MAX],
+    coordinates: [f32; MAX_DIRECTIONS],
     weights: [i8; 4 * *GROUPS.end()],
-    /// An integer score's worth.
+    /// The similarity that one unit of the integer score represents.
     unit: f64,
-    /// Σ coordinate × offset, what codes of nothing add up to.
+    /// Σ coordinate × offset: the product of the query with a row whose codes are all zero.
     base: f64,
-    /// What to add to `unit * score` for an upper bound, beside the base.
+    /// The upper bound of level 1 is `base + unit * score + level1_slack`.
     level1_slack: f64,
-    /// The same for a score without the residual's share.
+    /// The part of `level1_slack` for the rounding of the weights, for a score without the residual.
     scored_slack: f64,
 }
 
-/// What level 2 needs of a query; made when a first row has passed level 1.
+/// A query prepared for level 2. It is made when the first row has passed level 1.
 #[derive(Debug)]
 pub(crate) struct Level2Query {
-    weights: [i8; LEVEL2_MAX],
-    /// A product's worth.
+    weights: [i8; MAX_LEVEL2_COORDINATES],
+    /// The similarity that one unit of the integer product represents.
     unit: f64,
-    /// |query's coordinates|, and what to add for their own rounding.
+    /// The norm of the coordinates of both levels.
     norm: f64,
+    /// What to add for the rounding of the weights.
     rounding: f64,
-    /// The norm of what the directions leave of the query.
-    rest: f64,
+    /// The norm of the remainder: the part of the query outside the directions.
+    remainder: f64,
 }
 
 impl<'a> Query<'a> {
+    /// Prepares level 1. `vector`: unit norm, `[dim]`.
+    ///
     /// Errors: `Dimension`, `NotUnit`.
     pub(crate) fn new(basis: &'a Basis, kernel: Kernel, vector: &'a [f32]) -> Result<Self, Error> {
         let squared_norm = squared_norm(vector, basis.dim)?;
         let level1 = basis.level1();
-        let mut coordinates = [0f32; DIRECTIONS_MAX];
+        let mut coordinates = [0f32; MAX_DIRECTIONS];
         basis.project(kernel, vector, 0, &mut coordinates[..level1]);
         let p = &coordinates[..level1];
         let (mut base, mut energy, mut largest) = (0.0, 0.0, 0f64);
@@ -54,7 +57,7 @@ impl<'a> Query<'a> {
             energy += p * p;
             largest = largest.max((p * f64::from(*step)).abs());
         }
-        let residual = (squared_norm - energy + basis.rest_slack()).max(0.0).sqrt();
+        let residual = (squared_norm - energy + basis.remainder_slack()).max(0.0).sqrt();
         let residual_share = residual * f64::from(basis.residual_step);
         let unit = (largest / 127.0).max(residual_share / 127.0 * (1.0 + 1e-6)).max(f64::MIN_POSITIVE);
         let mut weights = [0i8; 4 * *GROUPS.end()];
@@ -71,7 +74,7 @@ impl<'a> Query<'a> {
         if residual_weight * unit < residual_share {
             residual_weight += 1.0;
         }
-        debug_assert!(residual_weight <= f64::from(CODE_MAX));
+        debug_assert!(residual_weight <= f64::from(MAX_CODE));
         weights[level1] = residual_weight as i8;
         let scored_slack = left_over + lost.sqrt() * f64::from(basis.spread);
         let level1_slack = scored_slack
@@ -85,20 +88,20 @@ impl<'a> Query<'a> {
         &self.weights[..4 * self.basis.groups]
     }
 
-    /// The least integer score with which a row's upper bound can reach `threshold`.
+    /// The smallest integer score with which the upper bound of a row can reach `threshold`.
     pub(crate) fn integer_threshold(&self, threshold: f32) -> i32 {
-        // Rounded down, and one less for the division. The conversion saturates.
+        // Rounded down, and less one for the rounding of the division. The conversion saturates.
         ((f64::from(threshold) - self.base - self.level1_slack) / self.unit - 1.0).floor() as i32
     }
 
-    /// Prepares level 2.
+    /// Prepares level 2, and computes the coordinates that it needs.
     pub(crate) fn level2(&mut self, kernel: Kernel) -> Level2Query {
         let (from, directions) = (self.basis.level1(), self.basis.scales.len());
         let second = &mut self.coordinates[from..directions];
         self.basis.project(kernel, self.vector, from, second);
         let largest = second.iter().fold(0f32, |largest, p| largest.max(p.abs()));
         let unit = (f64::from(largest) / 127.0).max(f64::MIN_POSITIVE);
-        let mut weights = [0i8; LEVEL2_MAX];
+        let mut weights = [0i8; MAX_LEVEL2_COORDINATES];
         let mut lost = 0.0;
         for (weight, p) in weights.iter_mut().zip(&*second) {
             let rounded = (f64::from(*p) / unit).round().clamp(-127.0, 127.0);
@@ -107,25 +110,26 @@ impl<'a> Query<'a> {
         }
         let energy: f64 = self.coordinates[..directions].iter().map(|p| f64::from(*p).powi(2)).sum();
         let step = f64::from(self.basis.level2_step);
-        // Codes' coordinates are no longer than the row's own, but for half a step in each.
-        let codes_norm = 1.01 + step / 2.0 * (LEVEL2_MAX as f64).sqrt();
+        // An upper bound of the norm of the values that the codes represent: they differ from the coordinates of the
+        // row, whose norm is at most 1.01, by at most half a step each.
+        let codes_norm = 1.01 + step / 2.0 * (MAX_LEVEL2_COORDINATES as f64).sqrt();
         Level2Query {
             weights,
             unit: unit * step,
             norm: energy.sqrt(),
             rounding: lost.sqrt() * codes_norm,
-            rest: (self.squared_norm - energy + self.basis.rest_slack()).max(0.0).sqrt(),
+            remainder: (self.squared_norm - energy + self.basis.remainder_slack()).max(0.0).sqrt(),
         }
     }
 
-    /// An upper bound of the similarity of a row that is not wild, by integers.
+    /// An upper bound of the similarity of a row that is not an outlier, computed by integer products.
     ///
-    /// `score`: of level 1, `residual_code` included.
+    /// `score`: the score of level 1, including the residual. `line`: the level 2 of the row.
     pub(crate) fn coarse_bound(&self, query: &Level2Query, score: i32, residual_code: u8, line: &[u8]) -> f64 {
         let residual_weight = self.weights[self.basis.level1()];
         let score = score - i32::from(residual_weight) * i32::from(residual_code);
-        let Level2 { codes, rest, error } = Level2::of(line);
-        let (Some(rest), Some(error)) = (rest, error) else { return 1.0 };
+        let Level2Row { codes, remainder, error } = Level2Row::parse(line);
+        let (Some(remainder), Some(error)) = (remainder, error) else { return 1.0 };
         let weights = &query.weights[..codes.len()];
         let products = <i8 as SpatialSimilarity>::dot(signed(codes), weights).expect("vectors of one length");
         self.base
@@ -134,14 +138,16 @@ impl<'a> Query<'a> {
             + query.unit * products
             + query.rounding
             + query.norm * error
-            + query.rest * rest
+            + query.remainder * remainder
             + self.basis.slack()
     }
 
-    /// The tightest upper bound that the codes of a row allow, wild or not: without the query's rounding.
+    /// The tightest upper bound that the codes of a row allow. It does not round the query, and holds for outliers too.
+    ///
+    /// `line`: the level 2 of the row.
     pub(crate) fn fine_bound(&self, query: &Level2Query, level1: impl Iterator<Item = u8>, line: &[u8]) -> f64 {
-        let Level2 { codes, rest, error } = Level2::of(line);
-        let (Some(rest), Some(error)) = (rest, error) else { return 1.0 };
+        let Level2Row { codes, remainder, error } = Level2Row::parse(line);
+        let (Some(remainder), Some(error)) = (remainder, error) else { return 1.0 };
         let (first, second) = self.coordinates[..self.basis.scales.len()].split_at(self.basis.level1());
         let scored: f64 = first
             .iter()
@@ -154,7 +160,7 @@ impl<'a> Query<'a> {
             + scored
             + f64::from(self.basis.level2_step) * products
             + query.norm * error
-            + query.rest * rest
+            + query.remainder * remainder
             + self.basis.slack()
     }
 }
@@ -164,8 +170,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::basis::MIN_ROWS;
-    use crate::floats::similarity;
+    use crate::basis::MIN_TRAINING_ROWS;
+    use crate::float_rows::similarity;
 
     const DIM: usize = 96;
 
@@ -178,17 +184,18 @@ mod tests {
         unit(&(0..DIM).map(|j| (rng.f64() - 0.5) / (1.0 + j as f64).sqrt()).collect::<Vec<_>>())
     }
 
-    /// What the query's coordinates leave of it.
-    fn rest(basis: &Basis, vector: &[f32], coordinates: &[f64]) -> Vec<f64> {
-        let mut rest: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
+    /// The part of `vector` outside the directions with these coordinates.
+    fn remainder(basis: &Basis, vector: &[f32], coordinates: &[f64]) -> Vec<f64> {
+        let mut remainder: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
         for ((row, scale), y) in basis.matrix.chunks(DIM).zip(&basis.scales).zip(coordinates) {
-            rest.iter_mut().zip(row).for_each(|(x, weight)| *x -= y * f64::from(*scale) * f64::from(*weight));
+            remainder.iter_mut().zip(row).for_each(|(x, weight)| *x -= y * f64::from(*scale) * f64::from(*weight));
         }
-        rest
+        remainder
     }
 
-    /// The row on which `query`'s bound of level 1 errs most, were a term of it missing: codes off centre along what the query's
-    /// weights lose, coordinates off their codes along the query, and the rest along the query's rest.
+    /// The row for which the level-1 bound of `query` is tightest, so that a missing term would show. Its codes deviate
+    /// from the centres along the rounding errors of the query's weights. Its coordinates deviate from their codes
+    /// along the query. Its remainder is parallel to that of the query.
     fn worst_row(basis: &Basis, query: &Query<'_>, share: f64) -> Option<Vec<f32>> {
         let level1 = basis.level1();
         let p: Vec<f64> = query.coordinates[..level1].iter().map(|p| f64::from(*p)).collect();
@@ -209,16 +216,17 @@ mod tests {
             })
             .collect();
         let left = 1.0 - y.iter().map(|y| y * y).sum::<f64>();
-        let outside = rest(basis, query.vector, &p);
+        let outside = remainder(basis, query.vector, &p);
         let outside_norm = norm(&outside);
         (left > 0.0).then(|| {
-            let mut row = rest(basis, &[0.0; DIM], &y.iter().map(|y| -y).collect::<Vec<_>>());
+            let mut row = remainder(basis, &[0.0; DIM], &y.iter().map(|y| -y).collect::<Vec<_>>());
             row.iter_mut().zip(outside).for_each(|(x, out)| *x += left.sqrt() * out / outside_norm);
             unit(&row)
         })
     }
 
-    /// The query on which the row's codes err most: along what they lose of it, and along its rest.
+    /// The query for which the bound of `row` is tightest: along the errors of the row's codes, and along its
+    /// remainder.
     fn worst_query(basis: &Basis, row: &[f32], directions: usize, share: f64) -> Vec<f32> {
         let codes = basis.encode(Kernel::Portable, row).unwrap();
         let mut y = vec![0f32; directions];
@@ -231,8 +239,8 @@ mod tests {
             })
             .collect();
         let norm = lost.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
-        let mut query = rest(basis, &[0.0; DIM], &lost.iter().map(|x| -x * share / norm).collect::<Vec<_>>());
-        query.iter_mut().zip(rest(basis, row, &y)).for_each(|(q, out)| *q += out);
+        let mut query = remainder(basis, &[0.0; DIM], &lost.iter().map(|x| -x * share / norm).collect::<Vec<_>>());
+        query.iter_mut().zip(remainder(basis, row, &y)).for_each(|(q, out)| *q += out);
         unit(&query)
     }
 
@@ -245,7 +253,7 @@ mod tests {
             let score: i32 = pairs.map(|(weight, code)| i32::from(*weight) * i32::from(*code)).sum();
             let level2 = query.level2(kernel);
             let line = &codes.level2[..basis.level2_bytes()];
-            if !codes.is_wild {
+            if !codes.is_outlier {
                 prop_assert!(score >= query.integer_threshold(true_similarity), "level 1");
                 let residual = codes.level1[basis.level1()];
                 let coarse = query.coarse_bound(&level2, score, residual, line);
@@ -258,12 +266,12 @@ mod tests {
     }
 
     proptest! {
-        /// Random vectors leave the bound so much room that a term could be missing; these leave it next to none.
+        /// For random vectors the bound is so loose that a missing term would not show. For these it is nearly tight.
         #[test]
-        fn bounds_hold_where_every_rounding_is_as_bad_as_can_be(seed in any::<u64>(), share in 0.0..1.0f64) {
+        fn bounds_with_worst_case_roundings_are_at_least_the_similarity(seed in any::<u64>(), share in 0.0..1.0f64) {
             let mut rng = fastrand::Rng::with_seed(seed);
-            let sample: Vec<Vec<f32>> = (0..MIN_ROWS).map(|_| drawn(&mut rng)).collect();
-            let basis = Basis::learn(DIM, sample.iter().map(Vec::as_slice)).unwrap();
+            let sample: Vec<Vec<f32>> = (0..MIN_TRAINING_ROWS).map(|_| drawn(&mut rng)).collect();
+            let basis = Basis::train(DIM, sample.iter().map(Vec::as_slice)).unwrap();
             for vector in &sample[..32] {
                 let query = Query::new(&basis, Kernel::Portable, vector).unwrap();
                 if let Some(row) = worst_row(&basis, &query, share) {

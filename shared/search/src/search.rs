@@ -1,36 +1,37 @@
-//! Searching an index.
+//! Searching an index by candidates, by threshold and `k`, or for the nearest row.
 
 use std::cmp::Ordering;
 
 use crate::basis::squared_norm;
 use crate::candidates::{Candidate, Candidates};
-use crate::codes::Codes;
+use crate::encoded_rows::EncodedRows;
 use crate::error::Error;
-use crate::floats::{Floats, similarity};
+use crate::float_rows::{FloatRows, similarity};
 use crate::index::{Form, Index};
 use crate::kernel::{BATCH_ROWS, Hits};
 use crate::memory::prefetch;
 use crate::query::{Level2Query, Query};
 
-/// A row found.
+/// A row that a search returned.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Match {
-    /// The row.
+pub struct Neighbour {
+    /// The id of the row.
     pub id: u64,
-    /// Its similarity to the query, larger being closer, in [-1, 1].
+    /// The similarity of the row to the query, in [-1, 1]. A larger value is closer.
     pub similarity: f32,
 }
 
-impl Match {
-    /// Closest first, ties by lower id.
+impl Neighbour {
+    /// Orders the closest row first, and ties by lower id.
     fn order(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.id.cmp(&other.id))
     }
 }
 
 impl Index {
-    /// Every row whose [`similarity`] to `query` may reach `threshold`, highest upper bound first, ties by lower id.
-    /// No row that reaches it is left out, but for rows whose similarity is NaN, of which there are none.
+    /// Returns every row whose [`similarity`] to `query` may reach `threshold`, highest upper bound first, ties by
+    /// lower id. No row that reaches the threshold is left out. (A row with a NaN similarity would be, but
+    /// unit vectors have none.)
     ///
     /// `query`: unit norm, `[dim]`. `threshold`: in [-1, 1]. Errors: `Dimension`, `NotUnit`.
     pub fn candidates(&self, query: &[f32], threshold: f32) -> Result<Candidates, Error> {
@@ -38,7 +39,7 @@ impl Index {
         match &self.form {
             Form::Floats(floats) => {
                 squared_norm(query, self.dim)?;
-                reaching(floats, self.ids.as_slice(), query, threshold, &mut found);
+                scan_floats(floats, self.ids.as_slice(), query, threshold, &mut found);
             }
             Form::Codes(basis, codes) => {
                 let query = Query::new(basis, self.kernel, query)?;
@@ -48,11 +49,12 @@ impl Index {
         Ok(Candidates::new(found))
     }
 
-    /// The `k` rows closest to `query` among those that reach `threshold`, closest first, ties by lower id: what a loop of
-    /// [`similarity`] over all rows gives.
+    /// Returns the `k` rows closest to `query` among those that reach `threshold`, closest first, ties by lower id. The
+    /// result is the same as that of a loop of [`similarity`] over all rows.
     ///
-    /// `exact`: the row's vector, asked for in order of upper bounds while a row may still belong to the `k` best; `None` for
-    /// a row that is gone, which is passed over. Not called where float32 is held.
+    /// `exact`: returns the vector of a row, or `None` for a row that no longer exists, which is skipped. It is called
+    /// in the order of upper bounds, while a row may still belong to the `k` best. It is not called if the index holds
+    /// float32.
     /// Errors: `Dimension` (of a vector from `exact` too), `NotUnit`.
     pub fn search<V: AsRef<[f32]>>(
         &self,
@@ -60,14 +62,14 @@ impl Index {
         threshold: f32,
         k: usize,
         mut exact: impl FnMut(u64) -> Option<V>,
-    ) -> Result<Vec<Match>, Error> {
-        let mut best: Vec<Match> = Vec::new();
+    ) -> Result<Vec<Neighbour>, Error> {
+        let mut best: Vec<Neighbour> = Vec::new();
         if k == 0 {
             squared_norm(query, self.dim)?;
             return Ok(best);
         }
         for candidate in self.candidates(query, threshold)? {
-            // A row of an equal similarity and a lower id may stand behind an equal bound.
+            // A row with an equal bound may still have an equal similarity and a lower id, so the comparison is strict.
             if best.len() == k && candidate.bound < best[k - 1].similarity {
                 break;
             }
@@ -83,7 +85,7 @@ impl Index {
                 }
             };
             if similarity >= threshold {
-                let row = Match { id: candidate.id, similarity };
+                let row = Neighbour { id: candidate.id, similarity };
                 let at = best.partition_point(|other| other.order(&row).is_lt());
                 if at < k {
                     best.insert(at, row);
@@ -94,20 +96,20 @@ impl Index {
         Ok(best)
     }
 
-    /// Of the rows that `keep` wants, the one closest to `query`, whatever its similarity, ties by lower id; none where codes
-    /// are held, or no such row.
+    /// Returns the row closest to `query` among those for which `keep` is true, at any similarity, ties by lower id.
+    /// Returns `None` if there is no such row, or if the index holds codes.
     ///
     /// Errors: `Dimension`, `NotUnit`.
-    pub fn nearest(&self, query: &[f32], keep: impl Fn(u64) -> bool) -> Result<Option<Match>, Error> {
+    pub fn nearest(&self, query: &[f32], keep: impl Fn(u64) -> bool) -> Result<Option<Neighbour>, Error> {
         squared_norm(query, self.dim)?;
         let Form::Floats(floats) = &self.form else { return Ok(None) };
         let rows = floats.rows().zip(self.ids.as_slice()).filter(|(_, id)| keep(**id));
-        Ok(rows.map(|(row, id)| Match { id: *id, similarity: similarity(query, row) }).min_by(Match::order))
+        Ok(rows.map(|(row, id)| Neighbour { id: *id, similarity: similarity(query, row) }).min_by(Neighbour::order))
     }
 }
 
-/// Brute force.
-fn reaching(floats: &Floats, ids: &[u64], query: &[f32], threshold: f32, found: &mut Vec<Candidate>) {
+/// Brute force over float32 rows: appends those that reach the threshold to `found`.
+fn scan_floats(floats: &FloatRows, ids: &[u64], query: &[f32], threshold: f32, found: &mut Vec<Candidate>) {
     for (row, id) in floats.rows().zip(ids) {
         let similarity = similarity(query, row);
         if similarity >= threshold {
@@ -116,10 +118,10 @@ fn reaching(floats: &Floats, ids: &[u64], query: &[f32], threshold: f32, found: 
     }
 }
 
-/// Levels 1 and 2 over the code form.
+/// A search through levels 1 and 2 of the codes.
 struct Scan<'a> {
     index: &'a Index,
-    codes: &'a Codes,
+    codes: &'a EncodedRows,
     query: Query<'a>,
     level2: Option<Level2Query>,
     threshold: f32,
@@ -129,42 +131,43 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn run(mut self) {
         let kernel = self.index.kernel;
-        // A similarity is never below -1, whatever the bound says.
-        let least = if self.threshold <= -1.0 { i32::MIN } else { self.query.integer_threshold(self.threshold) };
-        // Level 2 of one batch is fetched while level 1 of the next is read.
+        // A similarity is never below -1, even if the bound is.
+        let min_score = if self.threshold <= -1.0 { i32::MIN } else { self.query.integer_threshold(self.threshold) };
+        // The lines of level 2 of one batch are prefetched while level 1 of the next batch is read.
         let (mut hits, mut earlier) = (Hits::new(), Hits::new());
         for (first, blocks) in self.codes.blocks() {
             let row_bytes = self.query.weights().len();
             for (batch, slot) in blocks.chunks(BATCH_ROWS * row_bytes).zip((first..).step_by(BATCH_ROWS)) {
                 hits.clear();
-                kernel.scan(batch, self.query.weights(), least, slot, &mut hits);
-                hits.cut(self.codes.len());
+                kernel.scan(batch, self.query.weights(), min_score, slot, &mut hits);
+                hits.drop_slots_from(self.codes.len());
                 hits.iter().for_each(|(slot, _)| prefetch(self.codes.level2(slot as usize)));
-                self.look_closer(&earlier);
+                self.scan_level2(&earlier);
                 std::mem::swap(&mut hits, &mut earlier);
             }
         }
-        self.look_closer(&earlier);
-        for slot in self.codes.wild() {
-            self.level2();
-            self.finish(*slot as usize);
+        self.scan_level2(&earlier);
+        for slot in self.codes.outliers() {
+            self.prepare_level2();
+            self.push_if_reached(*slot as usize);
         }
     }
 
-    fn level2(&mut self) {
+    fn prepare_level2(&mut self) {
         if self.level2.is_none() {
             self.level2 = Some(self.query.level2(self.index.kernel));
         }
     }
 
-    fn look_closer(&mut self, hits: &Hits) {
+    /// Tests the rows that passed level 1 by the coarse bound of level 2. Outliers are left to the end of the search.
+    fn scan_level2(&mut self, hits: &Hits) {
         if hits.is_empty() {
             return;
         }
-        self.level2();
-        let wild = self.codes.wild();
+        self.prepare_level2();
+        let outliers = self.codes.outliers();
         for (slot, score) in hits.iter() {
-            if !wild.is_empty() && wild.contains(&slot) {
+            if !outliers.is_empty() && outliers.contains(&slot) {
                 continue;
             }
             let slot = slot as usize;
@@ -172,13 +175,14 @@ impl Scan<'_> {
             if let Some(level2) = &self.level2 {
                 let bound = self.query.coarse_bound(level2, score, self.codes.residual_code(slot), line);
                 if reaches(bound, self.threshold) {
-                    self.finish(slot);
+                    self.push_if_reached(slot);
                 }
             }
         }
     }
 
-    fn finish(&mut self, slot: usize) {
+    /// Appends a row to the candidates if its tightest bound reaches the threshold.
+    fn push_if_reached(&mut self, slot: usize) {
         let Some(level2) = &self.level2 else { return };
         let bound = self.query.fine_bound(level2, self.codes.level1(slot), self.codes.level2(slot));
         if reaches(bound, self.threshold) {
@@ -188,7 +192,7 @@ impl Scan<'_> {
     }
 }
 
-/// Whether a row with this bound may reach the threshold; similarities being cut to [-1, 1], every row reaches -1.
+/// True if a row with this bound may reach the threshold. Every row reaches -1, because similarities are clamped.
 fn reaches(bound: f64, threshold: f32) -> bool {
     bound >= f64::from(threshold) || threshold <= -1.0
 }

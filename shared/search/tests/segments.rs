@@ -1,4 +1,4 @@
-//! Packed segments, and what is refused.
+//! Segments, refused inputs, training and memory.
 
 #![allow(clippy::unwrap_used)] // The helpers are tests too.
 
@@ -6,14 +6,14 @@ mod support;
 
 use std::sync::Arc;
 
-use mneme_search::segment::{MAX_BYTES, Segment};
-use mneme_search::{Basis, Error, Index, RIPE_ROWS};
+use mneme_search::segment::{CodeSegment, MAX_BYTES};
+use mneme_search::{Basis, Error, Index, MIN_CODED_ROWS};
 use proptest::prelude::*;
 use support::{Rows, SHAPES, Shape, Source, check};
 
 fn basis(source: &mut Source) -> Arc<Basis> {
     let sample: Vec<Vec<f32>> = (0..400).map(|_| source.row()).collect();
-    Arc::new(Basis::learn(source.dim, sample.iter().map(Vec::as_slice)).unwrap())
+    Arc::new(Basis::train(source.dim, sample.iter().map(Vec::as_slice)).unwrap())
 }
 
 fn filled(basis: &Arc<Basis>, rows: &Rows) -> Index {
@@ -29,9 +29,9 @@ fn rows(source: &mut Source, count: u64) -> Rows {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Packed in pieces, loaded in any order over rows that stand there already, with rows after: the same answers.
+    /// The rows are packed in pieces and loaded in any order into an index that already has rows; other rows follow.
     #[test]
-    fn loaded_segments_answer_as_the_rows_do(
+    fn search_in_loaded_segments_equals_brute_force(
         shape in prop::sample::select(&SHAPES[..]),
         other in prop::sample::select(&SHAPES[..]),
         count in 1u64..400,
@@ -40,7 +40,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let mut source = Source::new(shape, 96, seed);
-        // A basis of other data has wild rows.
+        // A basis that was trained on other data has outliers.
         let basis = basis(&mut Source::new(other, 96, !seed));
         let mut rows = rows(&mut source, count);
         let packed = filled(&basis, &rows);
@@ -58,9 +58,9 @@ proptest! {
             index.reserve(rows.len());
         }
         for bytes in &segments {
-            let segment = Segment::read(bytes).unwrap();
+            let segment = CodeSegment::read(bytes).unwrap();
             prop_assert_eq!(segment.basis(), basis.id());
-            // All at once, or first some, of which the segment may not have each.
+            // The segment is loaded at once, or first some ids, not all of which it has.
             if source.rng.bool() {
                 let some: Vec<u64> = rows.keys().copied().filter(|_| source.rng.bool()).collect();
                 let before = index.len();
@@ -71,7 +71,7 @@ proptest! {
             loaded += index.load(&segment).unwrap();
         }
         prop_assert_eq!((loaded, index.len()), (rows.len(), rows.len()));
-        prop_assert_eq!(index.load(&Segment::read(&segments[0]).unwrap()).unwrap(), 0);
+        prop_assert_eq!(index.load(&CodeSegment::read(&segments[0]).unwrap()).unwrap(), 0);
         for _ in 0..20 {
             let id = 3 * count + source.rng.u64(1..1000);
             let row = source.row();
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn torn_segments_are_refused(cut in any::<prop::sample::Index>(), seed in any::<u64>()) {
+    fn read_with_truncated_or_changed_segment_returns_corrupt(cut in any::<prop::sample::Index>(), seed in any::<u64>()) {
         let mut source = Source::new(Shape::PowerLaw, 64, seed);
         let (basis, rows) = (basis(&mut source), rows(&mut source, 30));
         let whole = filled(&basis, &rows).pack(0..=u64::MAX).unwrap().unwrap();
@@ -98,30 +98,30 @@ proptest! {
         let mut changed = whole.clone();
         changed[at] ^= 1 << source.rng.u8(..8);
         for bytes in [&whole[..at], &changed] {
-            let is_torn = |error| matches!(error, Error::Torn { what: "segment", .. });
-            prop_assert!(Segment::read(bytes).is_err_and(is_torn));
+            let is_corrupt = |error| matches!(error, Error::Corrupt { what: "segment", .. });
+            prop_assert!(CodeSegment::read(bytes).is_err_and(is_corrupt));
         }
         let mut index = Index::with_basis(basis);
-        prop_assert_eq!(index.load(&Segment::read(&whole).unwrap()).unwrap(), rows.len());
+        prop_assert_eq!(index.load(&CodeSegment::read(&whole).unwrap()).unwrap(), rows.len());
     }
 }
 
 #[test]
-fn segments_of_another_basis_are_refused() {
+fn load_with_segment_of_another_basis_returns_basis_mismatch() {
     let mut source = Source::new(Shape::PowerLaw, 64, 1);
     let (one, other) = (basis(&mut source), basis(&mut source));
     let segment = filled(&one, &rows(&mut source, 20)).pack(0..=u64::MAX).unwrap().unwrap();
-    let segment = Segment::read(&segment).unwrap();
+    let segment = CodeSegment::read(&segment).unwrap();
     let mut index = Index::with_basis(other);
-    assert_eq!(index.load(&segment), Err(Error::ForeignBasis));
+    assert_eq!(index.load(&segment), Err(Error::BasisMismatch));
     let mut floats = Index::new(64);
-    assert_eq!(floats.load(&segment), Err(Error::ForeignBasis));
+    assert_eq!(floats.load(&segment), Err(Error::BasisMismatch));
     assert!(index.is_empty() && floats.is_empty());
     assert_eq!((index.pack(0..=9), floats.pack(0..=9)), (Ok(None), Ok(None)));
 }
 
 #[test]
-fn a_full_segment_fits_an_item_and_a_fuller_one_is_refused() {
+fn pack_with_segment_rows_fits_an_item_and_with_one_more_returns_too_many_rows() {
     for shape in SHAPES {
         let mut source = Source::new(shape, 128, 2);
         let basis = basis(&mut source);
@@ -137,7 +137,7 @@ fn a_full_segment_fits_an_item_and_a_fuller_one_is_refused() {
 }
 
 #[test]
-fn refusals_name_what_is_wrong_and_change_nothing() {
+fn index_with_invalid_input_returns_an_error_and_is_unchanged() {
     let mut source = Source::new(Shape::PowerLaw, 64, 3);
     let basis = basis(&mut source);
     let row = source.row();
@@ -148,7 +148,7 @@ fn refusals_name_what_is_wrong_and_change_nothing() {
         assert!(matches!(index.insert(1, &[f32::NAN; 64]), Err(Error::NotUnit { .. })));
         assert!(index.is_empty() && !index.remove(1));
         index.insert(1, &row).unwrap();
-        assert_eq!(index.insert(1, &row), Err(Error::Occupied { id: 1 }));
+        assert_eq!(index.insert(1, &row), Err(Error::DuplicateId { id: 1 }));
         assert_eq!((index.len(), index.ids().collect::<Vec<_>>()), (1, vec![1]));
         let none = |_| None::<Vec<f32>>;
         for k in [0, 1] {
@@ -160,7 +160,7 @@ fn refusals_name_what_is_wrong_and_change_nothing() {
 }
 
 #[test]
-fn a_vector_of_another_dimension_from_the_caller_is_refused() {
+fn search_with_supplied_vector_of_wrong_dimension_returns_dimension_error() {
     let mut source = Source::new(Shape::PowerLaw, 64, 3);
     let mut index = Index::with_basis(basis(&mut source));
     let row = source.row();
@@ -171,58 +171,60 @@ fn a_vector_of_another_dimension_from_the_caller_is_refused() {
 }
 
 #[test]
-fn learning_is_offered_once_and_adopted_by_the_index_that_waits_for_it() {
+fn training_is_adopted_only_by_the_index_that_waits_for_it() {
     let mut source = Source::new(Shape::PowerLaw, 64, 6);
     let mut index = Index::new(64);
     let mut rows = Rows::new();
-    for id in 0..RIPE_ROWS as u64 {
-        assert!(!index.is_ripe());
+    for id in 0..MIN_CODED_ROWS as u64 {
+        assert!(!index.should_train());
         let row = source.row();
         index.insert(id, &row).unwrap();
         rows.insert(id, row);
     }
-    assert!(index.is_ripe() && index.basis().is_none());
+    assert!(index.should_train() && index.basis().is_none());
     let before = index.bytes();
-    let forgotten = index.begin_learning().unwrap();
-    assert!(!index.is_ripe());
-    index.abandon_learning();
-    assert!(index.is_ripe());
-    let learning = index.begin_learning().unwrap();
-    assert_eq!(learning.rows(), RIPE_ROWS);
+    let replaced = index.begin_training().unwrap();
+    assert!(!index.should_train());
+    index.abandon_training();
+    assert!(index.should_train());
+    let job = index.begin_training().unwrap();
+    assert_eq!(job.rows(), MIN_CODED_ROWS);
     let none = |_: u64| None::<Vec<f32>>;
-    assert_eq!(index.adopt(forgotten.run().unwrap(), none), Err(Error::StaleLearning));
-    let learned = std::thread::spawn(|| learning.run()).join().unwrap().unwrap();
-    let id = learned.basis().id();
-    index.adopt(learned, none).unwrap();
+    assert_eq!(index.adopt(replaced.run().unwrap(), none), Err(Error::StaleTraining));
+    let trained = std::thread::spawn(|| job.run()).join().unwrap().unwrap();
+    let id = trained.basis().id();
+    index.adopt(trained, none).unwrap();
     assert_eq!(index.basis().unwrap().id(), id);
-    assert!(!index.is_ripe() && !index.drifted() && index.begin_learning().is_none() && index.bytes() < before);
+    assert!(
+        !index.should_train() && !index.has_drifted() && index.begin_training().is_none() && index.bytes() < before
+    );
 
-    // Another language comes in, and the basis does not fit it.
+    // Rows of another distribution are inserted, and the basis does not fit them.
     let mut other = Source::new(Shape::Sphere, 64, 7);
     for id in 10_000..14_000 {
         let row = other.row();
         index.insert(id, &row).unwrap();
         rows.insert(id, row);
     }
-    assert!(index.drifted());
+    assert!(index.has_drifted());
     let given = rows.iter().skip(2).map(|(id, row)| (*id, row.as_slice()));
-    let learning = index.begin_relearning(given.clone()).unwrap();
+    let job = index.begin_retraining(given.clone()).unwrap();
     index.insert(20_000, &rows[&1]).unwrap();
     assert_eq!(index.rows_to_supply(), [0, 1, 20_000]);
-    let learned = learning.run().unwrap();
-    assert_eq!(index.adopt(learned, none), Err(Error::RowsNeeded { ids: vec![0, 1, 20_000] }));
+    let trained = job.run().unwrap();
+    assert_eq!(index.adopt(trained, none), Err(Error::MissingRows { ids: vec![0, 1, 20_000] }));
     rows.insert(20_000, rows[&1].clone());
     let given = rows.iter().map(|(id, row)| (*id, row.as_slice()));
-    assert!(index.begin_relearning(given.clone().chain(given.clone())).is_err());
-    let learned = index.begin_relearning(given).unwrap().run().unwrap();
-    index.adopt(learned, none).unwrap();
-    assert!(!index.drifted());
+    assert!(index.begin_retraining(given.clone().chain(given.clone())).is_err());
+    let trained = index.begin_retraining(given).unwrap().run().unwrap();
+    index.adopt(trained, none).unwrap();
+    assert!(!index.has_drifted());
     let query = source.query(&rows);
     check(&index, &rows, &query, 0.5, 9).unwrap();
 }
 
 #[test]
-fn a_basis_survives_its_bytes_and_codes_of_both_are_the_same() {
+fn basis_read_from_its_bytes_gives_the_same_codes() {
     let mut source = Source::new(Shape::Cone, 200, 8);
     let one = basis(&mut source);
     let other = Arc::new(Basis::from_bytes(&one.to_bytes()).unwrap());
@@ -232,7 +234,7 @@ fn a_basis_survives_its_bytes_and_codes_of_both_are_the_same() {
 }
 
 #[test]
-fn a_row_of_768_dimensions_takes_at_most_200_bytes() {
+fn index_of_768_dimensions_takes_at_most_200_bytes_per_row() {
     for shape in SHAPES {
         let mut source = Source::new(shape, 768, 9);
         let basis = basis(&mut source);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
-use mneme_search::segment::Segment as Codes;
-use mneme_search::{Basis, Candidates, Index, Learned};
+use mneme_search::segment::CodeSegment;
+use mneme_search::{Basis, Candidates, Index, TrainedCodes};
 use tokio::task::JoinHandle;
 
 /// What is known of the entry nearest to a question.
@@ -22,7 +22,7 @@ pub enum Nearest {
 }
 
 /// The learning of codes on another thread.
-type Job = JoinHandle<Result<Learned, mneme_search::Error>>;
+type Job = JoinHandle<Result<TrainedCodes, mneme_search::Error>>;
 
 /// Vectors that are searched together.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl ContextIndex {
     }
 
     /// Appends the rows `ids` of a packed segment. Errors: as [`Index::load_some`].
-    pub(super) fn load(&mut self, codes: &Codes<'_>, ids: &[u64]) -> Result<usize, mneme_search::Error> {
+    pub(super) fn load(&mut self, codes: &CodeSegment<'_>, ids: &[u64]) -> Result<usize, mneme_search::Error> {
         self.index.load_some(codes, ids)
     }
 
@@ -103,14 +103,14 @@ impl ContextIndex {
                 Ok(Ok(())) => self.expiries = HashMap::new(),
                 Ok(Err(error)) => tracing::warn!(%error, "float32 stays resident"),
                 Err(error) => {
-                    self.index.abandon_learning();
+                    self.index.abandon_training();
                     tracing::error!(%error, "learning codes panicked");
                 }
             }
         }
         if self.learning.is_none()
-            && self.index.is_ripe()
-            && let Some(learning) = self.index.begin_learning()
+            && self.index.should_train()
+            && let Some(learning) = self.index.begin_training()
         {
             self.learning = Some(tokio::task::spawn_blocking(|| learning.run()));
         }

@@ -7,7 +7,7 @@ use mneme_model::embedder::ServedEmbedder;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::{Namespace, NamespaceHash};
-use mneme_search::segment::Segment as Codes;
+use mneme_search::segment::CodeSegment;
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::header_from_item;
 use mneme_store::item::Item;
@@ -197,7 +197,7 @@ impl Replica {
             };
             if let Some(bytes) = &segment.codes {
                 let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
-                let codes = codes.get_or_insert_with(|| Codes::read(bytes));
+                let codes = codes.get_or_insert_with(|| CodeSegment::read(bytes));
                 let loaded =
                     codes.as_ref().map_err(Clone::clone).and_then(|codes| index.load(*context_key, codes, &ids));
                 if let Err(error) = loaded {

@@ -5,7 +5,7 @@ use mneme_model::context_key::ContextKey;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::normalize::QueryHash;
-use mneme_search::segment::Segment as Codes;
+use mneme_search::segment::CodeSegment;
 use mneme_search::{Basis, Candidates};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -99,10 +99,10 @@ impl NamespaceIndex {
     pub(super) fn load(
         &mut self,
         context_key: Option<ContextKey>,
-        codes: &Codes<'_>,
+        codes: &CodeSegment<'_>,
         ids: &[u64],
     ) -> Result<usize, mneme_search::Error> {
-        let Some(basis) = &self.basis else { return Err(mneme_search::Error::ForeignBasis) };
+        let Some(basis) = &self.basis else { return Err(mneme_search::Error::BasisMismatch) };
         let context = self.contexts.entry(context_key).or_insert_with(|| ContextIndex::new(basis.dim(), Some(basis)));
         context.load(codes, ids)
     }
@@ -173,7 +173,7 @@ mod tests {
             Embedding::normalized(values).unwrap()
         };
         let sample: Vec<Embedding> = (0..2048).map(|_| vector()).collect();
-        let basis = Basis::learn(768, sample.iter().map(Embedding::as_slice)).unwrap();
+        let basis = Basis::train(768, sample.iter().map(Embedding::as_slice)).unwrap();
         let mut index = NamespaceIndex::new(Some(Arc::new(basis)));
         for id in 1..=ROWS {
             index.upsert(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));

@@ -30,7 +30,7 @@ const MIN_RANGES: u64 = 2;
 /// How many entries the basis is learned from, at most.
 const SAMPLE_ROWS: usize = 8192;
 
-/// How many of the last ranges are asked whether the data has drifted away from the basis.
+/// How many of the last ranges are asked whether the data has has_drifted away from the basis.
 const DRIFT_RANGES: u64 = 4;
 
 /// What packing came to.
@@ -48,7 +48,7 @@ pub struct SegmentsWritten {
 }
 
 /// Packs the active embedder's vectors of the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
-/// drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
+/// has_drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
 /// is done for a cache of few entries, or of a dimension that has no basis.
 ///
 /// Reads: the manifest, the basis, a sample of up to 8,192 rows where one is learned, the rows of each range.
@@ -179,7 +179,7 @@ async fn learn(
         return Ok(None);
     }
     let learned =
-        tokio::task::spawn_blocking(move || Basis::learn(dim, vectors.iter().map(Embedding::as_slice)).map(Arc::new));
+        tokio::task::spawn_blocking(move || Basis::train(dim, vectors.iter().map(Embedding::as_slice)).map(Arc::new));
     let basis = learned.await.map_err(Error::internal)?.map_err(Error::internal)?;
     // Above every generation before, so that no key of theirs is ever used again.
     let basis_version = u64::try_from(cache.clock.now_ms()).unwrap_or(0);
@@ -212,10 +212,10 @@ async fn has_drifted(cache: &Cache, manifest: &SegmentManifest, basis: &Arc<Basi
         let segment = items.get(key).and_then(|item| Segment::from_item(item, number));
         if let Some(codes) = segment.and_then(|segment| segment.codes) {
             // One that is torn is no evidence.
-            mneme_search::segment::Segment::read(&codes).and_then(|codes| index.load(&codes)).ok();
+            mneme_search::segment::CodeSegment::read(&codes).and_then(|codes| index.load(&codes)).ok();
         }
     }
-    Ok(index.drifted())
+    Ok(index.has_drifted())
 }
 
 fn vector(item: &Item, served: &ServedEmbedder, dim: usize) -> Option<Embedding> {

@@ -1,10 +1,7 @@
-//! A basis as bytes, to be stored beside the rows.
+//! A basis as bytes, as it is stored in the table.
 
-use std::fmt;
-
-use sha2::{Digest, Sha256};
-
-use super::{Basis, DIMS, NORMS_BYTES};
+use super::definition::{Basis, DIMS, NORMS_BYTES};
+use super::id::{BasisId, ID_BYTES};
 use crate::error::Error;
 use crate::kernel::GROUPS;
 use crate::memory::LINE_BYTES;
@@ -15,44 +12,19 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 4 + 1 + 1 + 1 + 2 + 2;
 /// Spread, level-1 error, residual floor, step and mean, level-2 step, Gram error.
 const SCALARS: usize = 7;
-const ID_BYTES: usize = 16;
-
-/// The first 128 bits of the SHA-256 of a basis's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BasisId(pub(crate) [u8; ID_BYTES]);
-
-impl fmt::Debug for BasisId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for BasisId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl BasisId {
-    pub(crate) const UNSET: Self = Self([0; ID_BYTES]);
-
-    fn of(body: &[u8]) -> Self {
-        let mut id = [0; ID_BYTES];
-        id.copy_from_slice(&Sha256::digest(body)[..ID_BYTES]);
-        Self(id)
-    }
-}
 
 impl Basis {
-    /// The basis as bytes: 2 a coordinate of a direction (of 67 to 171 directions), so 100 to 260 KB at 768 dimensions and
-    /// up to 1.4 MB at 4096. Whoever stores it in parts joins them before reading.
+    /// The basis as bytes.
+    ///
+    /// A basis has 67 to 171 directions, and each of their coordinates takes 2 bytes. That is 100 to 260 KB at
+    /// 768 dimensions and up to 1.4 MB at 4096. A caller that stores the bytes in parts joins them before reading.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.body();
         bytes.extend_from_slice(&self.id.0);
         bytes
     }
 
-    /// Sets the id, once all else is set.
+    /// Sets the id from all other fields, which must be final.
     pub(crate) fn seal(mut self) -> Self {
         self.id = BasisId::of(&self.body());
         self
@@ -82,20 +54,20 @@ impl Basis {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// Reads the bytes that [`Self::to_bytes`] wrote.
     ///
-    /// Errors: `Torn`, for bytes that are cut, changed, of another version, or none of ours.
+    /// Errors: `Corrupt`, for bytes that are truncated, changed, of another version, or not a basis.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let torn = |fact| Error::Torn { what: "basis", fact };
+        let corrupt = |fact| Error::Corrupt { what: "basis", fact };
         if bytes.len() < HEADER_BYTES + ID_BYTES || &bytes[..4] != MAGIC {
-            return Err(torn("it does not begin as one"));
+            return Err(corrupt("the magic number is missing"));
         }
         if bytes[4] != VERSION {
-            return Err(torn("it is of another version"));
+            return Err(corrupt("its version is not supported"));
         }
         let (body, id) = bytes.split_at(bytes.len() - ID_BYTES);
         if BasisId::of(body).0 != id {
-            return Err(torn("its hash differs"));
+            return Err(corrupt("its hash differs"));
         }
         let groups = usize::from(body[5]);
         let lines = usize::from(body[6]);
@@ -107,11 +79,11 @@ impl Basis {
             || !DIMS.contains(&dim)
             || !(level1..=(level1 + lines * LINE_BYTES - NORMS_BYTES).min(dim)).contains(&directions)
         {
-            return Err(torn("its shape is none that a basis has"));
+            return Err(corrupt("its shape is not that of a basis"));
         }
         let float_count = SCALARS + directions + 2 * level1;
         if body.len() != HEADER_BYTES + 4 * float_count + level1 + 2 * directions * dim {
-            return Err(torn("its length does not fit its shape"));
+            return Err(corrupt("its length does not fit its shape"));
         }
         let (floats, rest) = body[HEADER_BYTES..].split_at(4 * float_count);
         let (centres, matrix) = rest.split_at(level1);
@@ -147,44 +119,44 @@ impl Basis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::basis::MIN_ROWS;
+    use crate::basis::MIN_TRAINING_ROWS;
 
     fn basis() -> Basis {
         let mut rng = fastrand::Rng::with_seed(3);
-        let rows: Vec<Vec<f32>> = (0..MIN_ROWS)
+        let rows: Vec<Vec<f32>> = (0..MIN_TRAINING_ROWS)
             .map(|_| {
                 let row: Vec<f32> = (0..64).map(|_| rng.f32() - 0.5).collect();
                 let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
                 row.into_iter().map(|x| x / norm).collect()
             })
             .collect();
-        Basis::learn(64, rows.iter().map(Vec::as_slice)).unwrap()
+        Basis::train(64, rows.iter().map(Vec::as_slice)).unwrap()
     }
 
     #[test]
-    fn survives_its_bytes_and_refuses_others() {
+    fn from_bytes_reads_written_bytes_and_refuses_truncated_or_changed_ones() {
         let basis = basis();
         let bytes = basis.to_bytes();
         assert_eq!(Basis::from_bytes(&bytes).unwrap(), basis);
         assert_eq!(basis.id().to_string().len(), 32);
         for len in 0..bytes.len() {
-            assert!(matches!(Basis::from_bytes(&bytes[..len]), Err(Error::Torn { what: "basis", .. })), "{len}");
+            assert!(matches!(Basis::from_bytes(&bytes[..len]), Err(Error::Corrupt { what: "basis", .. })), "{len}");
         }
         for at in (0..bytes.len()).step_by(97).chain([4, 5, 6, 7, 9]) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(matches!(Basis::from_bytes(&changed), Err(Error::Torn { .. })), "{at}");
+            assert!(matches!(Basis::from_bytes(&changed), Err(Error::Corrupt { .. })), "{at}");
         }
     }
 
     #[test]
-    fn a_shape_that_no_basis_has_is_refused_whatever_its_hash() {
+    fn from_bytes_with_impossible_shape_and_valid_hash_returns_corrupt() {
         for (at, value) in [(5, 1), (5, 17), (6, 0), (6, 3), (7, 63), (9, 200), (9, 66)] {
             let mut body = basis().body();
             body[at] = value;
             let id = BasisId::of(&body);
             body.extend_from_slice(&id.0);
-            assert!(matches!(Basis::from_bytes(&body), Err(Error::Torn { .. })), "{at} {value}");
+            assert!(matches!(Basis::from_bytes(&body), Err(Error::Corrupt { .. })), "{at} {value}");
         }
     }
 }

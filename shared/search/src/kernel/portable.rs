@@ -1,9 +1,9 @@
-//! Plain loops that the compiler vectorises: the reference, and what arm64 runs.
+//! Plain loops that the compiler vectorises. They are the reference for the other kernels, and arm64 runs them.
 
-use super::{BLOCK_ROWS, Hits};
+use super::block::{BLOCK_ROWS, Hits};
 use crate::memory::LINE_BYTES;
 
-/// Lanes of a partial sum.
+/// Independent partial sums of a projection.
 pub(super) const LANES: usize = 16;
 
 /// See [`super::Kernel::scan`].
@@ -40,12 +40,12 @@ pub(super) fn project(matrix: &[i16], vector: &[f32], out: &mut [f32]) {
                 *lane += f32::from(*weight) * float;
             }
         }
-        *out = finish(lanes, tail, rest);
+        *out = sum_lanes(lanes, tail, rest);
     }
 }
 
-/// Adds the products past the last whole line, fewer than [`LANES`], and then the lanes, pair by pair.
-pub(super) fn finish(mut lanes: [f32; LANES], weights: &[i16], floats: &[f32]) -> f32 {
+/// Adds the products after the last whole line, fewer than [`LANES`], and then adds the lanes pairwise.
+pub(super) fn sum_lanes(mut lanes: [f32; LANES], weights: &[i16], floats: &[f32]) -> f32 {
     for ((lane, weight), float) in lanes.iter_mut().zip(weights).zip(floats) {
         *lane += f32::from(*weight) * float;
     }

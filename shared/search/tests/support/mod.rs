@@ -1,34 +1,34 @@
-//! Data of many shapes, and the plain loop that every answer is held against.
+//! Test data of several distributions, and the brute-force search with which answers are compared.
 
-#![allow(dead_code)] // Each test file takes what it needs.
+#![allow(dead_code)] // Each test file uses only a part.
 
 use std::collections::BTreeMap;
 
-use mneme_search::{Index, Match, similarity};
+use mneme_search::{Index, Neighbour, similarity};
 
 pub(crate) type Rows = BTreeMap<u64, Vec<f32>>;
 
-/// What vectors look like.
+/// The distribution of the vectors.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Shape {
-    /// Every direction alike.
+    /// Uniform over all directions.
     Sphere,
-    /// Standard deviations that fall by a power law, as those of embeddings do.
+    /// Standard deviations that decrease by a power law, as those of embeddings do.
     PowerLaw,
-    /// A power law, and a common component: mean cosine 0.68.
+    /// A power law plus a common component. The mean cosine is 0.68.
     Cone,
-    /// A few centres, each with rows very near it.
+    /// A few centres, with rows very close to each.
     Clusters,
-    /// Four coordinates that are not zero.
+    /// At most four coordinates that are not zero.
     Sparse,
-    /// One of eight vectors, again and again.
+    /// Only eight different vectors.
     Duplicates,
 }
 
 pub(crate) const SHAPES: [Shape; 6] =
     [Shape::Sphere, Shape::PowerLaw, Shape::Cone, Shape::Clusters, Shape::Sparse, Shape::Duplicates];
 
-/// A source of vectors of one shape.
+/// A random source of vectors of one distribution.
 pub(crate) struct Source {
     pub(crate) rng: fastrand::Rng,
     pub(crate) dim: usize,
@@ -63,7 +63,7 @@ impl Source {
         unit(row)
     }
 
-    /// A vector.
+    /// A random vector.
     pub(crate) fn row(&mut self) -> Vec<f32> {
         let dim = self.dim;
         match self.shape {
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    /// A vector of this shape, or one of the rows, or one close to one.
+    /// A random vector, one of the rows, or a vector close to one of them.
     pub(crate) fn query(&mut self, rows: &Rows) -> Vec<f32> {
         let known = rows.values().nth(self.rng.usize(..rows.len().max(1))).cloned();
         match (self.rng.u8(..4), known) {
@@ -104,7 +104,7 @@ impl Source {
         }
     }
 
-    /// A threshold: any, a usual one, an end, or a similarity that occurs.
+    /// A random threshold: any, a usual one, an end of the range, zero, or the similarity of a row.
     pub(crate) fn threshold(&mut self, rows: &Rows, query: &[f32]) -> f32 {
         match self.rng.u8(..8) {
             0 => self.rng.f32() * 2.0 - 1.0,
@@ -118,11 +118,11 @@ impl Source {
     }
 }
 
-/// The plain loop.
-pub(crate) fn brute_force(rows: &Rows, query: &[f32], threshold: f32, k: usize) -> Vec<Match> {
-    let mut all: Vec<Match> = rows
+/// The plain loop over all rows.
+pub(crate) fn brute_force(rows: &Rows, query: &[f32], threshold: f32, k: usize) -> Vec<Neighbour> {
+    let mut all: Vec<Neighbour> = rows
         .iter()
-        .map(|(id, row)| Match { id: *id, similarity: similarity(query, row) })
+        .map(|(id, row)| Neighbour { id: *id, similarity: similarity(query, row) })
         .filter(|row| row.similarity >= threshold)
         .collect();
     all.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
@@ -130,7 +130,7 @@ pub(crate) fn brute_force(rows: &Rows, query: &[f32], threshold: f32, k: usize) 
     all
 }
 
-/// Asks once, and holds candidates and answer against the plain loop. `Err` says what differs.
+/// Searches once, and compares candidates and answer with the plain loop. `Err` says what differs.
 pub(crate) fn check(index: &Index, rows: &Rows, query: &[f32], threshold: f32, k: usize) -> Result<(), String> {
     let differs = |what: String| Err(format!("{what} (threshold {threshold}, k {k}, {} rows)", rows.len()));
     let expected = brute_force(rows, query, threshold, k);

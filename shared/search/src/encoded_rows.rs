@@ -1,17 +1,17 @@
-//! The code form of a namespace: level 1 in one stream of blocks, level 2 in lines of its own, in slot order.
+//! The code form of an index, in slot order. Level 1 is one stream of blocks; level 2 is in separate cache lines.
 
 use std::collections::BTreeSet;
 
 use crate::basis::Basis;
-use crate::encode::RowCodes;
-use crate::growth::grown;
+use crate::encode::EncodedRow;
 use crate::kernel::BLOCK_ROWS;
+use crate::memory::grown_capacity;
 use crate::memory::{Buffer, LINE_BYTES};
 
-/// Rows of a full chunk: level 2 is two huge pages, level 1 one to two at 8 to 16 groups.
+/// Rows of a full chunk. Its level 2 takes two huge pages per cache line, and its level 1 one to two at 8 to 16 groups.
 pub(crate) const CHUNK_ROWS: usize = 65_536;
 
-/// Rows `first..first + capacity`, codes of slots without a row being zero.
+/// A run of consecutive rows. The codes of slots without a row are zero, or those of a removed row.
 #[derive(Debug)]
 struct Chunk {
     rows: usize,
@@ -21,7 +21,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// `capacity`: whole blocks.
+    /// `capacity`: a multiple of [`BLOCK_ROWS`].
     fn new(shape: Shape, capacity: usize) -> Self {
         Self {
             rows: 0,
@@ -31,10 +31,12 @@ impl Chunk {
         }
     }
 
-    /// Makes room for `rows` rows in all, or for as many as are `expected` if it must move anyway.
+    /// Ensures a capacity of `rows` rows. If the memory must be reallocated, it gets at
+    /// least the capacity for `expected` rows.
     fn grow(&mut self, shape: Shape, rows: usize, expected: usize) {
         if rows > self.capacity {
-            let capacity = grown(self.capacity).max(expected).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
+            let capacity =
+                grown_capacity(self.capacity).max(expected).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
             let mut larger = Self::new(shape, capacity);
             let level1_bytes = self.capacity * 4 * shape.groups;
             larger.rows = self.rows;
@@ -46,63 +48,63 @@ impl Chunk {
     }
 }
 
-/// What a basis says of its codes' layout.
+/// The layout of the codes, as the basis defines it.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     groups: usize,
     level2_bytes: usize,
 }
 
-/// The codes of a namespace's rows under one basis.
+/// The codes of many rows under one basis.
 #[derive(Debug)]
-pub(crate) struct Codes {
+pub(crate) struct EncodedRows {
     shape: Shape,
     len: usize,
-    /// How many rows the caller said there would be.
+    /// The number of rows that the caller announced by [`EncodedRows::reserve`].
     expected: usize,
-    /// All but the last are full.
+    /// All chunks but the last are full.
     chunks: Vec<Chunk>,
-    /// Slots that level 1's bound does not hold for.
-    wild: BTreeSet<u32>,
-    /// The residual codes' sum, which tells how well the basis fits.
+    /// Slots of the outliers, for which the bound of level 1 does not hold.
+    outliers: BTreeSet<u32>,
+    /// The sum of the residual codes. A large mean shows that the basis does not fit.
     residual_sum: u64,
 }
 
-/// Where row `row` of a stretch of blocks has its code `j`.
+/// The position of code `j` of row `row` in a sequence of blocks.
 fn code_at(groups: usize, row: usize, j: usize) -> usize {
     (row / BLOCK_ROWS * groups + j / 4) * LINE_BYTES + row % BLOCK_ROWS * 4 + j % 4
 }
 
-/// The codes of level 1 of row `row` of a stretch of blocks.
+/// The codes of level 1 of row `row` in a sequence of blocks.
 pub(crate) fn level1_codes(blocks: &[u8], groups: usize, row: usize) -> impl Iterator<Item = u8> + '_ {
     (0..4 * groups).map(move |j| blocks[code_at(groups, row, j)])
 }
 
-impl Codes {
+impl EncodedRows {
     pub(crate) fn new(basis: &Basis) -> Self {
         let shape = Shape { groups: basis.groups, level2_bytes: basis.level2_bytes() };
-        Self { shape, len: 0, expected: 0, chunks: Vec::new(), wild: BTreeSet::new(), residual_sum: 0 }
+        Self { shape, len: 0, expected: 0, chunks: Vec::new(), outliers: BTreeSet::new(), residual_sum: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn wild(&self) -> &BTreeSet<u32> {
-        &self.wild
+    pub(crate) fn outliers(&self) -> &BTreeSet<u32> {
+        &self.outliers
     }
 
-    /// The mean residual code, 0 when empty.
+    /// The mean residual code, or 0 without rows.
     pub(crate) fn residual_mean(&self) -> f64 {
         self.residual_sum as f64 / self.len.max(1) as f64
     }
 
-    /// The chunk that the next row goes to, with room for up to `count` rows, and how many fit.
-    fn room(&mut self, count: usize) -> (&mut Chunk, usize) {
+    /// Returns the chunk for the next row, and how many of `count` rows fit into it. Its capacity suffices for those.
+    fn chunk_with_room(&mut self, count: usize) -> (&mut Chunk, usize) {
         if self.chunks.last().is_none_or(|chunk| chunk.rows == CHUNK_ROWS) {
-            let least = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
+            let min_capacity = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
             let expected = self.expected.saturating_sub(self.chunks.len() * CHUNK_ROWS);
-            let capacity = expected.clamp(least, CHUNK_ROWS).next_multiple_of(BLOCK_ROWS);
+            let capacity = expected.clamp(min_capacity, CHUNK_ROWS).next_multiple_of(BLOCK_ROWS);
             self.chunks.push(Chunk::new(self.shape, capacity));
         }
         let expected = self.expected.saturating_sub((self.chunks.len() - 1) * CHUNK_ROWS);
@@ -113,14 +115,14 @@ impl Codes {
         (chunk, fit)
     }
 
-    /// Rows to come, so that storage grows once.
+    /// Announces `count` more rows, so that the memory grows only once.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.expected = self.len + count;
     }
 
-    pub(crate) fn push(&mut self, codes: &RowCodes) {
+    pub(crate) fn push(&mut self, codes: &EncodedRow) {
         let (Shape { groups, level2_bytes }, slot) = (self.shape, self.len as u32);
-        let (chunk, _) = self.room(1);
+        let (chunk, _) = self.chunk_with_room(1);
         let row = chunk.rows;
         let blocks = chunk.level1.bytes_mut();
         for (group, codes) in codes.level1[..4 * groups].as_chunks::<4>().0.iter().enumerate() {
@@ -130,23 +132,23 @@ impl Codes {
         chunk.rows += 1;
         self.len += 1;
         self.residual_sum += u64::from(codes.level1[4 * groups - 1]);
-        if codes.is_wild {
-            self.wild.insert(slot);
+        if codes.is_outlier {
+            self.outliers.insert(slot);
         }
     }
 
-    /// Appends `rows` rows that are in this form already, by copying. `wild`: among them, counted from the first.
-    pub(crate) fn extend(&mut self, blocks: &[u8], lines: &[u8], wild: impl Iterator<Item = u32>) {
+    /// Appends rows that are already in this form, by copying. `blocks`: level 1. `lines`: level 2. `outliers`:
+    /// positions among the new rows.
+    pub(crate) fn extend(&mut self, blocks: &[u8], lines: &[u8], outliers: impl Iterator<Item = u32>) {
         let Shape { groups, level2_bytes } = self.shape;
         let rows = lines.len() / level2_bytes;
         let first = self.len as u32;
-        self.wild.extend(wild.map(|row| first + row));
+        self.outliers.extend(outliers.map(|row| first + row));
         self.residual_sum += (0..rows).map(|row| u64::from(blocks[code_at(groups, row, 4 * groups - 1)])).sum::<u64>();
         self.len += rows;
         let mut done = 0;
         while done < rows {
-            // `room` needs the chunks alone, the length being counted already.
-            let (chunk, fit) = self.room(rows - done);
+            let (chunk, fit) = self.chunk_with_room(rows - done);
             chunk.level2.bytes_mut()[chunk.rows * level2_bytes..][..fit * level2_bytes]
                 .copy_from_slice(&lines[done * level2_bytes..][..fit * level2_bytes]);
             copy_rows(chunk.level1.bytes_mut(), chunk.rows, blocks, done, fit, groups);
@@ -155,7 +157,7 @@ impl Codes {
         }
     }
 
-    /// Removes a row; the last one moves to its slot.
+    /// Removes a row. The last row moves to its slot.
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let last = self.len - 1;
         let Shape { groups, level2_bytes } = self.shape;
@@ -169,9 +171,9 @@ impl Codes {
             }
             chunk.level2.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&line);
         }
-        self.wild.remove(&(slot as u32));
-        if self.wild.remove(&(last as u32)) {
-            self.wild.insert(slot as u32);
+        self.outliers.remove(&(slot as u32));
+        if self.outliers.remove(&(last as u32)) {
+            self.outliers.insert(slot as u32);
         }
         let chunk = &mut self.chunks[last / CHUNK_ROWS];
         chunk.rows -= 1;
@@ -181,7 +183,7 @@ impl Codes {
         self.len -= 1;
     }
 
-    /// The blocks of level 1, chunk by chunk, with the first slot of each; the last block may have lanes without a row.
+    /// The blocks of level 1 by chunk, with the first slot of each chunk. The last block may have lanes without a row.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (u32, &[u8])> + '_ {
         self.chunks.iter().zip((0u32..).step_by(CHUNK_ROWS)).map(|(chunk, first)| {
             (first, &chunk.level1.bytes()[..chunk.rows.next_multiple_of(BLOCK_ROWS) * 4 * self.shape.groups])
@@ -204,17 +206,18 @@ impl Codes {
 
     pub(crate) fn resident_bytes(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(|chunk| chunk.level1.len() + chunk.level2.len()).sum();
-        // A B-tree's nodes are half full or more.
-        chunks + self.chunks.capacity() * size_of::<Chunk>() + 16 * self.wild.len()
+        // At most 16 bytes per outlier, because the nodes of a B-tree are at least half full.
+        chunks + self.chunks.capacity() * size_of::<Chunk>() + 16 * self.outliers.len()
     }
 }
 
-/// Copies `count` rows of level 1 between stretches of blocks, row `from` on to row `to` on.
+/// Copies `count` rows of level 1 from one sequence of blocks, starting at row `from`, to another, starting at row
+/// `to`.
 fn copy_rows(target: &mut [u8], to: usize, source: &[u8], from: usize, count: usize, groups: usize) {
     let mut done = 0;
     while done < count {
         let (to, from) = (to + done, from + done);
-        // As far as both stay in their block: rows stand side by side within a group.
+        // The run ends at the first end of a block, because rows are adjacent only within a group.
         let run = (BLOCK_ROWS - to % BLOCK_ROWS).min(BLOCK_ROWS - from % BLOCK_ROWS);
         if run == BLOCK_ROWS {
             let whole = (count - done) / BLOCK_ROWS * BLOCK_ROWS;

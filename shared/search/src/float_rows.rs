@@ -1,13 +1,12 @@
-//! The float32 form of a namespace: for few rows, where preparing a query for codes would cost more than it saves.
+//! The float32 form of an index. For few rows it is faster than codes, because a query for codes must be prepared.
 
 use std::sync::Arc;
 
 use simsimd::SpatialSimilarity;
 
-use crate::growth::grown;
-use crate::memory::{Buffer, HUGE_PAGE_BYTES};
+use crate::memory::{Buffer, HUGE_PAGE_BYTES, grown_capacity};
 
-/// `rows` vectors, one after the other.
+/// `rows` vectors in sequence.
 #[derive(Debug)]
 struct Chunk {
     rows: usize,
@@ -20,7 +19,7 @@ impl Chunk {
         Self { rows: 0, capacity, floats: Buffer::zeroed(capacity * dim * 4) }
     }
 
-    fn copied(&self, dim: usize, capacity: usize) -> Self {
+    fn copy_with_capacity(&self, dim: usize, capacity: usize) -> Self {
         let mut copy = Self::new(dim, capacity);
         copy.rows = self.rows;
         copy.floats.floats_mut()[..self.rows * dim].copy_from_slice(&self.floats.floats()[..self.rows * dim]);
@@ -28,17 +27,17 @@ impl Chunk {
     }
 }
 
-/// A namespace's vectors in slot order. Clones share the memory until one of them writes.
+/// The vectors of an index in slot order. Clones share the memory until one of them writes.
 #[derive(Debug, Clone)]
-pub(crate) struct Floats {
+pub(crate) struct FloatRows {
     dim: usize,
     len: usize,
-    /// Rows of a full chunk; all but the last are full.
+    /// Rows of a full chunk. All chunks but the last are full.
     chunk_rows: usize,
     chunks: Vec<Arc<Chunk>>,
 }
 
-impl Floats {
+impl FloatRows {
     /// `dim`: not 0.
     pub(crate) fn new(dim: usize) -> Self {
         Self { dim, len: 0, chunk_rows: (HUGE_PAGE_BYTES / (4 * dim)).max(16), chunks: Vec::new() }
@@ -55,25 +54,25 @@ impl Floats {
         }
         let last = self.chunks.last_mut().expect("one was pushed");
         if last.rows == last.capacity || Arc::get_mut(last).is_none() {
-            let capacity = if last.rows == last.capacity { grown(last.rows) } else { last.capacity };
-            *last = Arc::new(last.copied(self.dim, capacity.min(self.chunk_rows)));
+            let capacity = if last.rows == last.capacity { grown_capacity(last.rows) } else { last.capacity };
+            *last = Arc::new(last.copy_with_capacity(self.dim, capacity.min(self.chunk_rows)));
         }
-        let chunk = Arc::get_mut(last).expect("nobody else has it");
+        let chunk = Arc::get_mut(last).expect("not shared");
         chunk.floats.floats_mut()[chunk.rows * self.dim..][..self.dim].copy_from_slice(vector);
         chunk.rows += 1;
         self.len += 1;
     }
 
-    /// The chunk of slot `at`, its own copy where it is shared.
+    /// Chunk number `at`, which is copied first if it is shared.
     fn chunk_mut(&mut self, at: usize) -> &mut Chunk {
         let chunk = &mut self.chunks[at];
         if Arc::get_mut(chunk).is_none() {
-            *chunk = Arc::new(chunk.copied(self.dim, chunk.capacity));
+            *chunk = Arc::new(chunk.copy_with_capacity(self.dim, chunk.capacity));
         }
-        Arc::get_mut(chunk).expect("nobody else has it")
+        Arc::get_mut(chunk).expect("not shared")
     }
 
-    /// Removes a row; the last one moves to its slot.
+    /// Removes a row. The last row moves to its slot.
     pub(crate) fn swap_remove(&mut self, slot: usize) {
         let (dim, chunk_rows, last) = (self.dim, self.chunk_rows, self.len - 1);
         if slot != last {
@@ -105,13 +104,13 @@ impl Floats {
     }
 }
 
-/// The cosine similarity of two unit vectors of one length, in [-1, 1]: simsimd's float32 dot product, cut to the range.
+/// The cosine similarity of two unit vectors of one length: simsimd's float32 dot product, clamped to [-1, 1].
 ///
 /// # Panics
 ///
-/// When the lengths differ.
+/// Panics if the lengths differ.
 pub fn similarity(a: &[f32], b: &[f32]) -> f32 {
     let dot = <f32 as SpatialSimilarity>::dot(a, b).expect("vectors of one length");
-    // Zero has one sign here, so that its ties go to the lower id too.
+    // Adding 0 turns -0 into +0, so that rows of similarity zero tie and the lower id wins.
     (dot as f32).clamp(-1.0, 1.0) + 0.0
 }

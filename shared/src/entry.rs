@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_guard::{ConversationSignature, ExactDigest, Signature};
+use mneme_guard::{ConversationSignature, NumberFingerprint, Signature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -98,9 +98,9 @@ fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
 
 /// What numbers the question of the row `item` has, where its signature is kept. A put in place does not change it: the text of
 /// an id stays the same but for case and white space.
-pub(crate) fn exact_digest(item: &Item) -> Option<ExactDigest> {
+pub(crate) fn exact_digest(item: &Item) -> Option<NumberFingerprint> {
     let signature = item.get("signature")?.as_b().ok()?;
-    ConversationSignature::from_bytes(signature.as_ref()).ok()?.exact_digest()
+    ConversationSignature::from_bytes(signature.as_ref()).ok()?.number_fingerprint()
 }
 
 /// The moment of expiry that a row's `ttl` and `created_at` mean.

@@ -284,7 +284,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
         ));
     }
     invocation.enter(&namespace)?;
-    let digest = question.signature.exact_digest();
+    let digest = question.signature.number_fingerprint();
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     Ok(Checked {
         asked: Asked {

@@ -19,7 +19,7 @@ use mneme_core::question::Question;
 use mneme_core::replica::{Candidate, Candidates, Nearest, Replica};
 use mneme_core::table::counter::Counter;
 use mneme_core::table::{Projection, Rows, pointed_entry};
-use mneme_guard::{ExactDigest, VetoKind};
+use mneme_guard::{NumberFingerprint, VetoKind};
 use tokio::time::Instant;
 
 use crate::judge::Judged;
@@ -50,7 +50,7 @@ pub(crate) struct Asked {
     /// What the request says of the guard.
     pub(crate) guard: Option<Guard>,
     /// Its numbers and identifiers.
-    pub(crate) digest: Option<ExactDigest>,
+    pub(crate) digest: Option<NumberFingerprint>,
     pub(crate) now_secs: i64,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use mneme_guard::ExactDigest;
+use mneme_guard::NumberFingerprint;
 use mneme_search::segment::Segment as Codes;
 use mneme_search::{Basis, Candidates};
 
@@ -26,7 +26,7 @@ pub(super) struct Space {
     /// share 32 bits by chance, and those from 2^32 on.
     others: BTreeMap<u32, Vec<u64>>,
     /// What numbers the entries' questions have, of ids below 2^32 and where there are some.
-    digests: HashMap<u32, ExactDigest>,
+    digests: HashMap<u32, NumberFingerprint>,
     /// When it was last asked for, by the replica's count.
     pub(super) used: u64,
 }
@@ -42,7 +42,7 @@ impl Space {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let keys = self.groups.capacity() * 8 / 7 * (size_of::<Option<Partition>>() + 1);
-        let digests = self.digests.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<ExactDigest>() + 1);
+        let digests = self.digests.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<NumberFingerprint>() + 1);
         size_of::<Self>() + digests + self.groups.values().map(Group::bytes).sum::<usize>() + keys + by_hash
     }
 
@@ -57,7 +57,7 @@ impl Space {
     }
 
     /// Notes that the entry `id` has the query of `prefix`, and the numbers of `digest`.
-    pub(super) fn note(&mut self, id: u64, prefix: u32, digest: Option<ExactDigest>) {
+    pub(super) fn note(&mut self, id: u64, prefix: u32, digest: Option<NumberFingerprint>) {
         if let (Ok(small), Some(digest)) = (u32::try_from(id), digest) {
             self.digests.insert(small, digest);
         }
@@ -127,7 +127,7 @@ impl Space {
     }
 
     /// Whether the entry `id` is known to contradict a question of `digest`.
-    pub(super) fn contradicts(&self, id: u64, digest: ExactDigest) -> bool {
+    pub(super) fn contradicts(&self, id: u64, digest: NumberFingerprint) -> bool {
         let own = u32::try_from(id).ok().and_then(|small| self.digests.get(&small));
         own.is_some_and(|own| own.contradicts(digest))
     }
@@ -169,7 +169,7 @@ mod tests {
         let mut space = Space::new(Some(Arc::new(basis)));
         for id in 1..=ROWS {
             space.take_in(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));
-            space.note(id, fastrand::u32(..), ExactDigest::from_bits(fastrand::u32(..)));
+            space.note(id, fastrand::u32(..), NumberFingerprint::from_bits(fastrand::u32(..)));
         }
         let bytes = space.bytes() as f64 / ROWS as f64;
         assert!((100.0..200.0).contains(&bytes), "{bytes} bytes a row");

@@ -153,7 +153,7 @@ impl Cache {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
         };
-        let is_guarded = counter.guard(&new.namespace, &self.config) || new.signature.leans();
+        let is_guarded = counter.guard(&new.namespace, &self.config) || new.signature.needs_history();
         let row = Entry {
             id,
             namespace: new.namespace.clone(),

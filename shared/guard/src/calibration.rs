@@ -97,10 +97,10 @@ pub const MIN_PAIRS: usize = 20;
 
 /// The best threshold for `target`. Vetoed pairs and pairs with a confidence below `cutoff` are served at no threshold.
 ///
-/// The pairs of each label are assigned to the two halves alternately, in their order. So equal pairs give equal results,
-/// and both halves have both labels. Of equally good thresholds the highest is chosen. If no threshold satisfies
-/// [`Target::MaxWrong`], the result is a threshold just above the highest similarity, which serves nothing. Errors:
-/// [`CalibrationError`].
+/// The pairs of each label are assigned to the two halves alternately, in their order. So equal pairs give equal
+/// results, and both halves have both labels. Of equally good thresholds the highest is chosen. If no threshold
+/// satisfies [`Target::MaxWrong`], the result is a threshold just above the highest similarity, which serves nothing.
+/// Errors: [`CalibrationError`].
 pub fn calibrate(pairs: &[LabelledPair], target: Target, cutoff: f64) -> Result<Calibration, CalibrationError> {
     if let Target::MaxWrong(found) = target
         && !(0.0..=1.0).contains(&found)

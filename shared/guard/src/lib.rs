@@ -1,8 +1,8 @@
 //! The guard on the semantic layer: whether the answer to one question is right for another.
 //!
 //! The embeddings of two questions can be very similar although the questions need different answers ("Track order
-//! 48213", "Track order 48231"). The guard stores a [`Signature`] of each question: hashes of everything that decides its
-//! answer, in at most [`Signature::MAX_BYTES`]. [`compare`] takes two signatures and the cosine similarity of their
+//! 48213", "Track order 48231"). The guard stores a [`Signature`] of each question: hashes of everything that decides
+//! its answer, in at most [`Signature::MAX_BYTES`]. [`compare`] takes two signatures and the cosine similarity of their
 //! embeddings. It returns a [`Verdict`]: a veto with the kind of contradiction, or the calibrated probability that the
 //! answer to one question is right for the other.
 //!
@@ -11,7 +11,7 @@
 //! | `token` | the units that are compared | |
 //! | `language` | the word lists under `languages/`, one folder per language; word tables | `token` |
 //! | `text` | a text as tokens: segments, numbers, spelling, question type | `language`, `token` |
-//! | `signature` | the signature of a question: its tokens, its stored format, its number fingerprint | `text`, `token` |
+//! | `signature` | the signature of a question, its stored format, its number fingerprint | `text`, `token` |
 //! | `compare` | two signatures: alignment, features, vetoes, model | `signature`, `text`, `language`, `token` |
 //! | `conversation` | messages: context key, history, signature of a conversation | all of the above |
 //! | `calibration` | the best threshold for labelled pairs, and the curve of precision and recall | |

@@ -37,7 +37,11 @@ fn counted(pairs: &[LabelledPair], half: usize, cutoff: f64, threshold: f64) -> 
 
 proptest! {
     #[test]
-    fn calibrate_for_max_wrong_returns_best_of_all_thresholds(pairs in pairs(), max in 0.0f64..1.0, cutoff in 0.0f64..1.0) {
+    fn calibrate_for_max_wrong_returns_best_of_all_thresholds(
+        pairs in pairs(),
+        max in 0.0f64..1.0,
+        cutoff in 0.0f64..1.0,
+    ) {
         let Ok(found) = calibrate(&pairs, Target::MaxWrong(max), cutoff) else { return Ok(()) };
         let best = (0..=21)
             .map(|step| counted(&pairs, 0, cutoff, f64::from(step) / 20.0))

@@ -180,7 +180,11 @@ proptest! {
     }
 
     #[test]
-    fn compare_with_signature_of_altered_bytes_returns_verdict(text in text(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn compare_with_signature_of_altered_bytes_returns_verdict(
+        text in text(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
         let signature = Signature::of(&text);
         let mut bytes = signature.to_bytes();
         let at = at.index(bytes.len());
@@ -200,7 +204,8 @@ proptest! {
             prop_assert_eq!(NumberFingerprint::from_bits(x.to_bits()), Some(x));
             if x.contradicts(y) {
                 let verdict = compare(&a, &b, 0.99);
-                prop_assert!(matches!(verdict, Verdict::Vetoed(VetoKind::Number | VetoKind::Identifier)), "{verdict:?}");
+                let is_expected = matches!(verdict, Verdict::Vetoed(VetoKind::Number | VetoKind::Identifier));
+                prop_assert!(is_expected, "{verdict:?}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The stored format: tables hold signatures, context keys and hashes that earlier versions wrote, so they must not change.
+//! The stored format: tables hold signatures, context keys and hashes that earlier versions wrote, so they must not
+//! change.
 
 use mneme_guard::{Conversation, ConversationSignature};
 use serde::Deserialize;

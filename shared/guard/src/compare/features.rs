@@ -18,8 +18,8 @@ macro_rules! features {
 
 // In the descriptions below, topic tokens are words, numbers, identifiers and dates, and exact tokens are numbers,
 // identifiers and dates. A weight is a rarity in powers of ten; quantifiers and negations have one, too (see
-// `measure::weight`). "On both sides" is the lesser of the two sides' counts, at most 3; "on one side" is the difference
-// of the counts, at most 3.
+// `measure::weight`). "On both sides" is the lesser of the two sides' counts, at most 3; "on one side" is the
+// difference of the counts, at most 3.
 features! {
     /// The cosine similarity of the embeddings.
     similarity,

@@ -182,7 +182,8 @@ impl Remainder {
     }
 }
 
-/// The largest weight of an unmatched topic token that repartners another: between two equal neighbours, and next to one.
+/// The largest weight of an unmatched topic token that repartners another: between two equal neighbours, and next to
+/// one.
 fn swaps(alignment: &Alignment<'_>) -> (f64, f64) {
     let (mut in_place, mut one_neighbour) = (0.0f64, 0.0f64);
     for i in content(alignment.a).filter(|&i| alignment.of_a[i].is_none()) {

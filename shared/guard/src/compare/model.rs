@@ -29,17 +29,17 @@ struct Model {
 
 /// The probability that the answer to one question is right for the other, in (0, 1).
 ///
-/// The probability is calibrated on pairs without a veto: of the pairs with probability p, a share p is right. The model
-/// learns what annotators say. Right answers that annotators call wrong (the label noise, measured on pairs of the same
-/// words) are counted as right.
+/// The probability is calibrated on pairs without a veto: of the pairs with probability p, a share p is right. The
+/// model learns what annotators say. Right answers that annotators call wrong (the label noise, measured on pairs of
+/// the same words) are counted as right.
 pub(super) fn probability(features: &Features) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../../model.tsv")));
     model.probability(&features.values())
 }
 
-/// The probability that the answer to one question is right for the other, in (0, 1), if only the cosine `similarity` of
-/// their embeddings is known. It is calibrated on all pairs, those with a contradiction included.
+/// The probability that the answer to one question is right for the other, in (0, 1), if only the cosine `similarity`
+/// of their embeddings is known. It is calibrated on all pairs, those with a contradiction included.
 pub fn probability_of_similarity(similarity: f32) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../../similarity.tsv")));

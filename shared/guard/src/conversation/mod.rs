@@ -1,14 +1,14 @@
 //! Conversations: which parts are matched exactly, which by meaning, and which must agree.
 //!
 //! - System and developer messages, and a `context` object (model, tools, parameters and whatever else decides the
-//!   answer), are matched exactly. Their hash is the [`Conversation::context_key`]. Requests with different context keys
-//!   are never compared.
+//!   answer), are matched exactly. Their hash is the [`Conversation::context_key`]. Requests with different context
+//!   keys are never compared.
 //! - The user's last message is matched by meaning. It is the text that is embedded.
-//! - If the last message is a follow-up ("cancel it", "yes"; see [`is_self_contained`]), the messages before it must agree
-//!   with those of the candidate, and the context key says that the message is a follow-up. An exact comparison would fail
-//!   because people say the same in other words and with other small talk. A comparison by embeddings would fail because
-//!   two orders or two plans are similar to an embedding. [`ConversationSignature`] holds these messages, and
-//!   [`compare_conversations`] compares them.
+//! - If the last message is a follow-up ("cancel it", "yes"; see [`is_self_contained`]), the messages before it must
+//!   agree with those of the candidate, and the context key says that the message is a follow-up. An exact comparison
+//!   would fail because people say the same in other words and with other small talk. A comparison by embeddings would
+//!   fail because two orders or two plans are similar to an embedding. [`ConversationSignature`] holds these messages,
+//!   and [`compare_conversations`] compares them.
 //!
 //! | module | contains |
 //! | --- | --- |
@@ -43,8 +43,8 @@ pub struct Conversation {
     pub context_key: Option<[u8; 32]>,
     /// The last message, which is embedded.
     pub message: String,
-    /// The text that the exact layer hashes: the last message if it is self-contained, or else all messages but those of
-    /// the system.
+    /// The text that the exact layer hashes: the last message if it is self-contained, or else all messages but those
+    /// of the system.
     pub exact_text: String,
     /// True if the last message can be understood without the others.
     pub is_self_contained: bool,

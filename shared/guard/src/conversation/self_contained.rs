@@ -17,10 +17,10 @@ const MIN_NAMED_TOPIC_TOKENS: usize = 2;
 /// It does not refer to something said before (`it`, `that one`), does not begin with a word that continues the
 /// conversation (`and for two?`, `yes`), and does not mention a thing as known without saying which (`the link`).
 ///
-/// A self-contained message that is taken for a follow-up only loses a hit. A follow-up that is taken for self-contained
-/// gets a wrong answer. So the function returns false when it is unsure, and for every text in a language without word
-/// lists. It does not recognise a follow-up that has no word to show it ("How much is delivery?" after talk of one shop
-/// or another).
+/// A self-contained message that is taken for a follow-up only loses a hit. A follow-up that is taken for
+/// self-contained gets a wrong answer. So the function returns false when it is unsure, and for every text in a
+/// language without word lists. It does not recognise a follow-up that has no word to show it ("How much is delivery?"
+/// after talk of one shop or another).
 pub fn is_self_contained(text: &str) -> bool {
     let words = words_with_tokens(text);
     let language = Language::of(words.iter().map(|(word, _)| word.as_str()));

@@ -10,7 +10,10 @@
 //! | 1 | the number of tokens stored |
 //! | 2 | the number of tokens in the text |
 //! | 4 | the hash of the exact tokens that were dropped |
-//! | 9 for each token | hash (4), detail (3), kind in the low and role in the high half of a byte, rarity in the low five bits and three flags in the high bits of a byte |
+//! | 9 for each token | the token |
+//!
+//! A token: the hash, 4 bytes; the detail, 3; the kind in the low half and the role in the high half of a byte; the
+//! rarity in the low five bits and three flags in the high bits of a byte.
 
 use thiserror::Error;
 

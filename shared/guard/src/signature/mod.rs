@@ -10,8 +10,8 @@ use crate::token::{Token, TokenKind};
 /// The version of the stored format and of the tokens' meaning. It is raised when the same text gives other tokens.
 const VERSION: u8 = 1;
 
-/// The part of a question that decides its answer. It holds, as hashes, the base forms of the question's words in order,
-/// each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; and the type of
+/// The part of a question that decides its answer. It holds, as hashes, the base forms of the question's words in
+/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; and the type of
 /// question.
 ///
 /// A signature keeps at most [`Signature::MAX_TOKENS`] tokens. Of a longer question it keeps first the numbers,

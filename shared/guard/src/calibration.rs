@@ -71,7 +71,7 @@ pub enum CalibrationError {
         found: usize,
     },
     /// There are fewer than two pairs of a label. Each half needs one.
-    #[error("{same} pairs are labelled the same and {different} different; send at least two of each")]
+    #[error("{same} pairs are labelled the same and {different} different; send at least two of each label")]
     OneClass {
         /// The number of pairs labelled the same.
         same: usize,
@@ -79,7 +79,7 @@ pub enum CalibrationError {
         different: usize,
     },
     /// A similarity is not finite.
-    #[error("pair {at} has a similarity that is no finite number; embed its texts again")]
+    #[error("pair {at} has a similarity that is not a finite number; embed its texts again")]
     NotFinite {
         /// The pair's index, from 0.
         at: usize,

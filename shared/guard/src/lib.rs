@@ -2,9 +2,9 @@
 //!
 //! The embeddings of two questions can be very similar although the questions need different answers ("Track order
 //! 48213", "Track order 48231"). The guard stores a [`Signature`] of each question: hashes of everything that decides
-//! its answer, in at most [`Signature::MAX_BYTES`]. [`compare`] takes two signatures and the cosine similarity of their
-//! embeddings. It returns a [`Verdict`]: a veto with the kind of contradiction, or the calibrated probability that the
-//! answer to one question is right for the other.
+//! its answer, in at most [`Signature::MAX_BYTES`]. [`compare()`] takes two signatures and the cosine similarity of
+//! their embeddings. It returns a [`Verdict`]: a veto with the kind of contradiction, or the calibrated probability
+//! that the answer to one question is right for the other.
 //!
 //! | module | contains | imports |
 //! | --- | --- | --- |

@@ -62,7 +62,7 @@ pub(crate) fn compare_without_similarity(a: &Signature, b: &Signature) -> (Featu
     (features, contradiction(a, b, &alignment, &features))
 }
 
-/// The features of two questions, for the program that fits the model. `similarity`: as for [`compare`].
+/// The features of two questions, for the program that fits the model. `similarity`: as for [`compare()`].
 pub fn features(query: &Signature, candidate: &Signature, similarity: f32) -> Features {
     features_of(query, candidate, &Alignment::of(query, candidate), similarity)
 }

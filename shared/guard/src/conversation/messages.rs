@@ -18,13 +18,13 @@ pub enum ConversationError {
     #[error("messages: the list is empty")]
     Empty,
     /// There are more messages than [`super::Conversation::MAX_MESSAGES`].
-    #[error("messages: {found} messages, and {MAX_MESSAGES} are allowed")]
+    #[error("messages: there are {found} messages, and {MAX_MESSAGES} are allowed")]
     TooMany {
         /// The number of messages.
         found: usize,
     },
     /// There is more text than [`super::Conversation::MAX_BYTES`].
-    #[error("messages and context: {found} bytes, and {MAX_BYTES} are allowed")]
+    #[error("messages and context: they have {found} bytes, and {MAX_BYTES} are allowed")]
     TooLong {
         /// The size in bytes.
         found: usize,
@@ -38,7 +38,7 @@ pub enum ConversationError {
         role: String,
     },
     /// The last message is not the user's.
-    #[error("messages: the last one is of {role:?}, and only the user's can be answered")]
+    #[error("messages: the last message has the role {role:?}; it must be the user's")]
     LastNotUser {
         /// The role of the last message.
         role: String,
@@ -48,7 +48,7 @@ pub enum ConversationError {
     LastEmpty,
     /// A number in the context is not a 64-bit integer, and is so large that float64 does not distinguish it from its
     /// neighbours.
-    #[error("context: a number has more digits than can be told apart")]
+    #[error("context: a number has more digits than a 64-bit number holds")]
     NumberTooLarge,
 }
 

@@ -1,14 +1,14 @@
 //! Conversations: which parts are matched exactly, which by meaning, and which must agree.
 //!
-//! - System and developer messages, and a `context` object (model, tools, parameters and whatever else decides the
-//!   answer), are matched exactly. Their hash is the [`Conversation::context_key`]. Requests with different context
+//! - System and developer messages, and a `context` object (model, tools, parameters and anything else that decides
+//!   the answer), are matched exactly. Their hash is the [`Conversation::context_key`]. Requests with different context
 //!   keys are never compared.
 //! - The user's last message is matched by meaning. It is the text that is embedded.
 //! - If the last message is a follow-up ("cancel it", "yes"; see [`is_self_contained`]), the messages before it must
 //!   agree with those of the candidate, and the context key says that the message is a follow-up. An exact comparison
 //!   would fail because people say the same in other words and with other small talk. A comparison by embeddings would
 //!   fail because two orders or two plans are similar to an embedding. [`ConversationSignature`] holds these messages,
-//!   and [`compare_conversations`] compares them.
+//!   and [`signature::compare_conversations`] compares them.
 //!
 //! | module | contains |
 //! | --- | --- |
@@ -58,7 +58,7 @@ impl Conversation {
     /// The maximum size of all messages and the context together, in bytes.
     pub const MAX_BYTES: usize = messages::MAX_BYTES;
 
-    /// The conversation that consists of one message of the user. The message counts as self-contained, whatever it is.
+    /// The conversation that consists of one message of the user. It is treated as self-contained.
     pub fn of_query(query: &str) -> Self {
         Self {
             context_key: None,

@@ -18,7 +18,7 @@ pub struct ConversationSignature {
 /// Compares two conversations with the same context key. `similarity`: the cosine similarity of their last messages'
 /// embeddings, in [-1, 1].
 ///
-/// The result is that of [`compare`] for the last messages, or [`VetoKind::Context`] if these are follow-ups whose
+/// The result is that of [`compare()`] for the last messages, or [`VetoKind::Context`] if these are follow-ups whose
 /// histories do not agree.
 pub fn compare_conversations(
     query: &ConversationSignature,
@@ -49,8 +49,8 @@ impl ConversationSignature {
         self.history.is_some()
     }
 
-    /// The fingerprint of the last message; see [`Signature::number_fingerprint`]. Conversations whose fingerprints
-    /// contradict each other contradict each other, whatever their histories are.
+    /// The fingerprint of the last message; see [`Signature::number_fingerprint`]. If two fingerprints
+    /// contradict each other, so do the conversations, whether or not their histories agree.
     pub fn number_fingerprint(&self) -> Option<NumberFingerprint> {
         self.last.number_fingerprint()
     }

@@ -11,7 +11,7 @@ pub(crate) struct WordClass {
     pub(crate) kind: TokenKind,
     /// The role that the word gives to the words after it.
     pub(crate) opens: Option<SemanticRole>,
-    /// The word whose hash stands for all words of the same row.
+    /// The word whose hash a signature stores. It may be the same for all words of a row.
     pub(crate) canonical: &'static str,
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Frames {
 struct Frame {
     /// The words after the first.
     rest: Vec<&'static str>,
-    /// The question word that the frame stands for, or an empty text.
+    /// The question word with the meaning of the frame, or an empty text.
     question_word: &'static str,
 }
 
@@ -29,8 +29,8 @@ impl Frames {
         Self { by_first_word }
     }
 
-    /// The longest frame that `words` begin with: its number of words, and the question word that it stands for, or
-    /// an empty text.
+    /// The longest frame that `words` begin with: its number of words, and the question word with the same meaning,
+    /// or an empty text.
     pub(super) fn longest<'w>(
         &self,
         mut words: impl Iterator<Item = &'w str> + Clone,

@@ -27,7 +27,7 @@ pub(crate) struct Language {
     negating_prefixes: Vec<NegatingPrefix>,
     /// Words after which a negation negates nothing.
     neutralisers: Vec<&'static str>,
-    /// The word whose hash stands for every negation.
+    /// The word whose hash signatures store for every negation.
     negation: &'static str,
     inflection: Inflection,
     frames: Frames,
@@ -92,7 +92,7 @@ impl Language {
         self.classes.get(word).copied()
     }
 
-    /// The words that the contraction `word` stands for, separated by spaces.
+    /// The full words of the contraction `word`, separated by spaces.
     pub(crate) fn expand(&self, word: &str) -> Option<&'static str> {
         self.contractions.get(word).copied()
     }
@@ -128,7 +128,7 @@ impl Language {
         self.neutralisers.contains(&word)
     }
 
-    /// The word whose hash stands for every negation.
+    /// The word whose hash signatures store for every negation.
     pub(crate) fn negation(&self) -> &'static str {
         self.negation
     }

@@ -33,13 +33,15 @@ const IS_UNKNOWN: u8 = 1 << 7;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
     /// Another version of the guard wrote the bytes.
-    #[error("the signature has version {found}, this guard reads version {VERSION}; derive it from the query again")]
+    #[error(
+        "the signature has version {found}, and this guard reads version {VERSION}; derive it from the query again"
+    )]
     UnknownVersion {
         /// The version found.
         found: u8,
     },
     /// The length does not agree with the header, or the header is incomplete.
-    #[error("the signature has {found} bytes where {expected} were expected; derive it from the query again")]
+    #[error("the signature has {found} bytes, and {expected} were expected; derive it from the query again")]
     WrongLength {
         /// The number of bytes given.
         found: usize,
@@ -47,7 +49,7 @@ pub enum SignatureError {
         expected: usize,
     },
     /// A token has an unknown kind or role.
-    #[error("token {at} of the signature is of no known kind; derive it from the query again")]
+    #[error("token {at} of the signature has an unknown kind or role; derive it from the query again")]
     BadToken {
         /// The token's index, from 0.
         at: usize,

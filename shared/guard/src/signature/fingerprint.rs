@@ -36,7 +36,7 @@ impl NumberFingerprint {
         self.0.get()
     }
 
-    /// Reads [`NumberFingerprint::to_bits`]. `None` for 0, which stands for a question without a fingerprint.
+    /// Reads [`NumberFingerprint::to_bits`]. `None` for 0, which means that a question has no fingerprint.
     pub fn from_bits(bits: u32) -> Option<Self> {
         NonZeroU32::new(bits).map(Self)
     }

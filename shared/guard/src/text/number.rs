@@ -54,7 +54,7 @@ fn has_leading_zero(digits: &str) -> bool {
     digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.")
 }
 
-/// The number that `digits`, with commas and dots, stand for. Commas between groups of three digits, or of two and
+/// The number that `digits`, with commas and dots, represent. Commas between groups of three digits, or of two and
 /// three as in India, are separators of thousands. A single comma elsewhere is a decimal comma.
 fn value(digits: &str) -> Option<f64> {
     let groups: Vec<&str> = digits.split(',').collect();

@@ -142,7 +142,7 @@ impl TokenBuilder {
         {
             return chunk.split(['-', '/']).for_each(|part| self.chunk(part, false, false));
         }
-        // "covid-19": if a part beside a hyphen is a word of letters, the parts are tokens of their own.
+        // "covid-19": if a part is a word, each part is a token.
         let is_word = |part: &str| part.chars().count() > 3 && is_letters(part);
         if chunk.contains('-') && chunk.split('-').any(is_word) {
             return chunk.split('-').filter(|part| !part.is_empty()).for_each(|part| self.chunk(part, false, false));
@@ -266,7 +266,7 @@ impl TokenBuilder {
     }
 }
 
-/// The unit that a currency sign stands for.
+/// The unit of a currency sign.
 fn currency(mark: char) -> Option<&'static str> {
     Some(match mark {
         '$' => "dollar",

@@ -24,7 +24,7 @@ pub(crate) fn words_with_tokens(text: &str) -> Vec<(String, Token)> {
 /// What the tokenizer does with an introductory phrase at the start of a sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Frames {
-    /// The phrase is replaced by the question word that it stands for, or removed.
+    /// The phrase is replaced by the question word of the same meaning, or removed if there is none.
     Replaced,
     /// The phrase is read like other text.
     Kept,

@@ -172,3 +172,45 @@ pub fn relation_key(a: &str, b: &str) -> Option<u32> {
     let (a, b) = (signature_hash(a), signature_hash(b));
     (a != b).then(|| pair24(a, b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn english() -> &'static Language {
+        Language::of(std::iter::empty())
+    }
+
+    #[test]
+    fn base_of_inflected_word_returns_base_and_of_derived_word_returns_word() {
+        for (word, base) in [("orders", "order"), ("bought", "buy"), ("stopped", "stop"), ("morning", "morning")] {
+            assert_eq!(english().base(word), base);
+        }
+        assert_ne!(english().base("customs"), english().base("customer"));
+    }
+
+    #[test]
+    fn negated_with_negating_prefix_returns_base() {
+        assert_eq!(english().negated("unsafe"), Some("safe"));
+        assert_eq!(english().negated("inedible"), Some("edible"));
+        assert_eq!(english().negated("uncle"), None);
+        assert_eq!(english().negated("income"), None);
+    }
+
+    #[test]
+    fn frame_with_two_fitting_phrases_returns_longest() {
+        assert_eq!(english().frame("what is the best way to pay".split(' ')), Some((6, "how")));
+        assert_eq!(english().frame("tea is hot".split(' ')), None);
+    }
+
+    #[test]
+    fn every_cue_and_class_of_the_lists_is_known() {
+        for lists in &LANGUAGES {
+            let words = |list| rows(list).map(|(_, words)| words.split(' ').count()).sum::<usize>();
+            let classes = class::parse_classes(lists.classes);
+            assert!(rows(lists.classes).all(|(_, words)| words.split(' ').all(|word| classes.contains_key(word))));
+            let cues = class::parse_follow_up_cues(lists.follow_up);
+            assert_eq!(cues.len(), words(lists.follow_up));
+        }
+    }
+}

@@ -119,3 +119,40 @@ pub(super) fn is_title(segments: &[Segment]) -> bool {
     }
     words > 3 && capitals * 10 > words * 7
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The segments of `text`, each as a text.
+    fn texts(text: &str) -> Vec<String> {
+        let text_of = |segment| match segment {
+            Segment::Chunk { lower, .. } => lower,
+            Segment::Character(c) | Segment::Mark(c) => c.to_string(),
+        };
+        segments(text).into_iter().map(text_of).collect()
+    }
+
+    #[test]
+    fn segments_of_words_with_apostrophes_keeps_them_whole() {
+        assert_eq!(texts("Don’t stop, it's 'fine'."), ["don't", "stop", ",", "it's", "'", "fine", "'", "."]);
+    }
+
+    #[test]
+    fn segments_of_numbers_and_identifiers_keeps_them_whole() {
+        assert_eq!(
+            texts("1,234.5 at 18:30, AB-1234 and tea-cup"),
+            ["1,234.5", "at", "18:30", ",", "ab-1234", "and", "tea", "-", "cup"]
+        );
+    }
+
+    #[test]
+    fn segments_of_address_at_end_of_sentence_excludes_the_full_stop() {
+        assert_eq!(texts("See https://example.com/a?x=1."), ["see", "https://example.com/a?x=1", "."]);
+    }
+
+    #[test]
+    fn segments_of_script_without_spaces_are_characters() {
+        assert_eq!(texts("注文48213を"), ["注", "文", "48213", "を"]);
+    }
+}

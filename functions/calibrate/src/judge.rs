@@ -3,7 +3,7 @@
 use mneme_core::cache::Cache;
 use mneme_core::embedders::EmbedderSlot;
 use mneme_core::replica::similarity;
-use mneme_guard::{Judged, LabelledPair, Verdict, VetoKind, probability_of_similarity};
+use mneme_guard::{LabelledPair, PairScore, Verdict, VetoKind, probability_of_similarity};
 use mneme_model::confidence::{Guard, verdict};
 use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
@@ -45,7 +45,7 @@ impl Judge<'_> {
         {
             // The exact layer's: served at every threshold.
             return Ok(Seen {
-                pair: LabelledPair { similarity: 1.0, judged: Judged::Confident(1.0), same },
+                pair: LabelledPair { similarity: 1.0, score: PairScore::Confidence(1.0), same },
                 veto: None,
             });
         }
@@ -55,16 +55,16 @@ impl Judge<'_> {
                 "send an `embedding` with each side, or the `similarity` of the pair, or configure MNEME_EMBEDDER",
             )
         })?;
-        let (judged, veto) = match (&questions, self.guard) {
-            (Some((a, b)), _) if a.partition != b.partition => (Judged::Vetoed, Some("partition")),
+        let (score, veto) = match (&questions, self.guard) {
+            (Some((a, b)), _) if a.partition != b.partition => (PairScore::Vetoed, Some("partition")),
             (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard) {
-                Verdict::Vetoed(kind) => (Judged::Vetoed, Some(name(kind))),
-                Verdict::Probability(probability) => (Judged::Confident(probability), None),
+                Verdict::Vetoed(kind) => (PairScore::Vetoed, Some(name(kind))),
+                Verdict::Probability(probability) => (PairScore::Confidence(probability), None),
             },
-            (None, Guard::On) => (Judged::Confident(probability_of_similarity(similarity)), None),
-            (None, Guard::Off) => (Judged::Confident(similarity.into()), None),
+            (None, Guard::On) => (PairScore::Confidence(probability_of_similarity(similarity)), None),
+            (None, Guard::Off) => (PairScore::Confidence(similarity.into()), None),
         };
-        Ok(Seen { pair: LabelledPair { similarity: similarity.into(), judged, same }, veto })
+        Ok(Seen { pair: LabelledPair { similarity: similarity.into(), score, same }, veto })
     }
 }
 

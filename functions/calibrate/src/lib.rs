@@ -10,7 +10,7 @@ use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
-use mneme_guard::{CalibrationError, CurvePoint, LEAST_PAIRS, LabelledPair, Target};
+use mneme_guard::{CalibrationError, CurvePoint, LabelledPair, MIN_PAIRS, Target};
 use mneme_model::confidence::Guard;
 use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ const MOST_PAIRS: usize = 10_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The labelled pairs: from [`LEAST_PAIRS`] to 10,000, at least two of each label. Those of each label take turns
+    /// The labelled pairs: from [`MIN_PAIRS`] to 10,000, at least two of each label. Those of each label take turns
     /// between the halves, in their order.
     pub pairs: Vec<Pair>,
     /// What the threshold is to be best for; F1 when absent.
@@ -170,7 +170,7 @@ fn refused(error: CalibrationError) -> Error {
     let (detail, remediation) = match error {
         CalibrationError::TooFew { found } => (
             format!("pairs: {found} pairs are too few"),
-            format!("send at least {LEAST_PAIRS}; a hundred or more give figures to rely on"),
+            format!("send at least {MIN_PAIRS}; a hundred or more give figures to rely on"),
         ),
         CalibrationError::OneClass { same, different } => (
             format!("pairs: {same} are labelled the same and {different} different"),

@@ -1,5 +1,8 @@
-//! What the guard makes of pairs of questions: reads JSON lines `{"a","b","similarity"}` from stdin, writes a JSON line each:
-//! `{"veto": kind or null, "probability": p or null, "features": [...]}`. `--names` writes the features' names instead.
+//! Compares pairs of questions, for the fit of the model and for the evaluation of its quality.
+//!
+//! Reads JSON lines `{"a", "b", "similarity"}` from standard input. Writes a JSON line for each: `{"veto": kind or
+//! null, "probability": p or null, "features": [...]}`. With the argument `--names`, it writes the names of the
+//! features and reads nothing.
 
 use std::io::{BufRead, Write};
 

@@ -1,4 +1,5 @@
-//! How long a signature and a comparison take, in nanoseconds: for a short question, and for two of the longest signatures.
+//! Measures the time of a signature and of a comparison, in nanoseconds, for two short questions and for two texts of
+//! 32 KB, which have signatures of the maximum size.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,4 +1,6 @@
-"""Writes the word tables that `examples/pack.rs` packs: word frequencies from wordfreq, synonyms and antonyms from WordNet.
+"""Writes the word tables that `examples/pack.rs` packs.
+
+The frequencies come from wordfreq, the synonyms and antonyms from WordNet.
 
 usage: tables.py rarity | synonyms WORDNET_DICT | opposites WORDNET_DICT OPPOSITES_TSV
 """
@@ -9,16 +11,21 @@ from pathlib import Path
 
 import wordfreq
 
-# Words commoner than one in ten million (Zipf 2), so that a relation is one that people use.
-RAREST_ZIPF = 2.5
+# The least frequency of a word in a relation, in wordfreq's Zipf scale (the decimal logarithm of the frequency per 10^9
+# words). A relation of rarer words is one that people hardly use.
+MIN_ZIPF = 2.5
 
 
 def common(word):
-    return word.isalpha() and wordfreq.zipf_frequency(word, "en") >= RAREST_ZIPF
+    return word.isalpha() and wordfreq.zipf_frequency(word, "en") >= MIN_ZIPF
 
 
 def synsets(dictionary):
-    """Each synset of WordNet's data files: part of speech, words, pointers as (symbol, from, target offset, target pos, to)."""
+    """Yields each synset of WordNet's data files as (key, words, pointers).
+
+    A key is the part of speech and the offset. A pointer is (symbol, index of the source word, key of the target, index of
+    the target word). The indexes begin with 1; 0 means the whole synset.
+    """
     for pos in ("noun", "verb", "adj", "adv"):
         for line in (Path(dictionary) / f"data.{pos}").read_text("utf-8").splitlines():
             if line.startswith("  "):
@@ -35,13 +42,13 @@ def synsets(dictionary):
 
 
 def senses(dictionary):
-    """How often each (word, synset) was tagged in WordNet's corpora."""
+    """For each (word, synset key): the number of the sense, 1 for the most frequent, and its count in WordNet's corpora."""
     counts = {}
     for line in (Path(dictionary) / "index.sense").read_text("utf-8").splitlines():
-        key, offset, _number, count = line.split()
+        key, offset, number, count = line.split()
         word, rest = key.split("%")
         pos = {"1": "n", "2": "v", "3": "a", "4": "r", "5": "a"}[rest[0]]
-        counts[word, pos + offset] = (int(_number), int(count))
+        counts[word, pos + offset] = (int(number), int(count))
     return counts
 
 
@@ -52,7 +59,7 @@ def rarity():
 
 
 def related(words_of, words, pointers, symbols):
-    """The pairs of common words that pointers of these symbols join, word to word."""
+    """Yields the pairs of common words that are joined by pointers with these symbols."""
     for symbol, source, target, place in pointers:
         if symbol in symbols and source and place and target in words_of:
             a, b = words[source - 1], words_of[target][place - 1]
@@ -65,10 +72,10 @@ def synonyms(dictionary):
     words_of = {key: words for key, words, _ in synsets(dictionary)}
     pairs = set()
     for key, words, pointers in synsets(dictionary):
-        # A word's sense counts when it is among its first two: later ones are rarely meant.
+        # Only the two most frequent senses of a word count. Others are rarely meant.
         usual = [w for w in words if common(w) and tagged.get((w, key), (9, 0))[0] <= 2]
         pairs.update(tuple(sorted(pair)) for pair in itertools.combinations(sorted(set(usual)), 2))
-        # Derived words (pay, payment) and what an adverb comes from (quickly, quick).
+        # Derived words (pay, payment), and adjectives with their adverbs (quick, quickly).
         pairs.update(related(words_of, words, pointers, {"+", "\\"}))
     for a, b in sorted(pairs):
         print(a, b, sep="\t")

@@ -1,8 +1,8 @@
-//! What conversations are matched by.
+//! Conversations: context keys, self-contained messages, histories and errors.
 
 use mneme_guard::{
     Conversation, ConversationError, ConversationSignature, SignatureError, Verdict, VetoKind, compare_conversations,
-    stands_alone,
+    is_self_contained,
 };
 use serde_json::json;
 
@@ -14,19 +14,19 @@ fn of(messages: Messages<'_>) -> Conversation {
 
 fn verdict(a: Messages<'_>, b: Messages<'_>) -> Verdict {
     let (a, b) = (of(a), of(b));
-    assert_eq!(a.partition, b.partition);
+    assert_eq!(a.context_key, b.context_key);
     compare_conversations(&a.signature, &b.signature, 1.0)
 }
 
 #[test]
-fn whole_questions_stand_alone_and_the_rest_leans() {
+fn is_self_contained_of_whole_questions_is_true_and_of_follow_ups_is_false() {
     for text in [
         "When does the library in Ghent close?",
         "How do I grow tomatoes and basil in clay pots?",
         "Does Lufthansa carry surfboards?",
         "Which documents does a student visa for Japan need?",
     ] {
-        assert!(stands_alone(text), "{text}");
+        assert!(is_self_contained(text), "{text}");
     }
     for text in [
         "cancel it",
@@ -45,29 +45,29 @@ fn whole_questions_stand_alone_and_the_rest_leans() {
         "How much?",
         "Are there cheaper ones in Ghent near Central Station?",
     ] {
-        assert!(!stands_alone(text), "{text}");
+        assert!(!is_self_contained(text), "{text}");
     }
 }
 
 #[test]
-fn a_first_message_always_stands_alone() {
+fn conversation_with_one_user_message_is_self_contained() {
     let conversation = of(&[("system", "You sell bicycles."), ("user", "cancel it")]);
-    assert!(conversation.stands_alone);
-    assert_eq!(conversation.identity, "cancel it");
+    assert!(conversation.is_self_contained);
+    assert_eq!(conversation.exact_text, "cancel it");
 }
 
 #[test]
-fn a_message_that_stands_alone_meets_whatever_was_said_before() {
+fn compare_with_self_contained_messages_ignores_history() {
     let question = "When does the library in Ghent close?";
     let a = [("user", "hi, do you lend films?"), ("assistant", "We do, for a week."), ("user", question)];
     let b = [("user", "I lost my card 4711"), ("assistant", "I blocked it."), ("user", question)];
     assert!(matches!(verdict(&a, &b), Verdict::Probability(_)));
-    assert_eq!(of(&a).identity, question);
-    assert_eq!(of(&a).partition, of(&[("user", question)]).partition);
+    assert_eq!(of(&a).exact_text, question);
+    assert_eq!(of(&a).context_key, of(&[("user", question)]).context_key);
 }
 
 #[test]
-fn a_message_that_leans_needs_the_same_said_before() {
+fn compare_with_follow_ups_requires_agreeing_histories() {
     let offer = |what: &'static str| [("user", "My kayak has a leak"), ("assistant", what), ("user", "yes please")];
     let context = Verdict::Vetoed(VetoKind::Context);
     assert_eq!(verdict(&offer("Shall I book a repair?"), &offer("Shall I refund the price?")), context);
@@ -75,7 +75,7 @@ fn a_message_that_leans_needs_the_same_said_before() {
         verdict(&offer("Shall I book a repair?"), &offer("Shall I book a repair?")),
         Verdict::Probability(_)
     ));
-    // Options in another order.
+    // The options are in another order.
     assert_eq!(
         verdict(
             &offer("Would you like a paddle, a helmet or a rope?"),
@@ -83,7 +83,7 @@ fn a_message_that_leans_needs_the_same_said_before() {
         ),
         context
     );
-    // Another order number long before.
+    // The order numbers differ, in a message further back.
     let order = |number: &'static str| {
         [
             ("user", number),
@@ -103,9 +103,9 @@ fn a_message_that_leans_needs_the_same_said_before() {
             &plan("What does the business plan cost?", "The business plan is billed by the year."),
         ),
         context,
-        "a common word in another's place",
+        "a common word replaces another",
     );
-    // Small talk on one side only.
+    // Only one side has small talk.
     let plain =
         [("user", "Do you rent kayaks?"), ("assistant", "Yes, at 20 euros."), ("user", "how long is that for?")];
     let chatty = [
@@ -114,33 +114,33 @@ fn a_message_that_leans_needs_the_same_said_before() {
         ("user", "how long is that for?"),
     ];
     assert!(matches!(verdict(&plain, &chatty), Verdict::Probability(_)));
-    assert_ne!(of(&plain).identity, of(&chatty).identity);
+    assert_ne!(of(&plain).exact_text, of(&chatty).exact_text);
 }
 
 #[test]
-fn what_is_exact_parts_the_cache() {
+fn context_key_depends_on_system_messages_context_and_follow_up_only() {
     let user = [("user", "When does the library in Ghent close?")];
-    let partition = |messages: Messages<'_>, context: serde_json::Value| {
-        Conversation::of(messages, context.as_object()).expect("a valid conversation").partition
+    let context_key = |messages: Messages<'_>, context: serde_json::Value| {
+        Conversation::of(messages, context.as_object()).expect("a valid conversation").context_key
     };
-    let plain = of(&user).partition;
+    let plain = of(&user).context_key;
     assert_eq!(of(&user), Conversation::of_query(user[0].1));
     assert_eq!(plain, None);
-    assert_eq!(plain, partition(&user, json!({})));
-    assert_ne!(plain, of(&[("system", "Be brief."), user[0]]).partition);
+    assert_eq!(plain, context_key(&user, json!({})));
+    assert_ne!(plain, of(&[("system", "Be brief."), user[0]]).context_key);
     assert_ne!(
-        of(&[("system", "Be"), ("system", "brief."), user[0]]).partition,
-        of(&[("system", "Bebrief."), user[0]]).partition
+        of(&[("system", "Be"), ("system", "brief."), user[0]]).context_key,
+        of(&[("system", "Bebrief."), user[0]]).context_key
     );
-    assert_eq!(partition(&user, json!({"model": "m", "t": 1})), partition(&user, json!({"t": 1.0, "model": "m"})));
-    assert_ne!(partition(&user, json!({"model": "m"})), partition(&user, json!({"model": "n"})));
-    assert_ne!(partition(&user, json!({"a": [1, 2]})), partition(&user, json!({"a": [2, 1]})));
-    let leaning = of(&[("user", "hi"), ("assistant", "hello"), ("user", "cancel it")]);
-    assert_ne!(leaning.partition, plain);
+    assert_eq!(context_key(&user, json!({"model": "m", "t": 1})), context_key(&user, json!({"t": 1.0, "model": "m"})));
+    assert_ne!(context_key(&user, json!({"model": "m"})), context_key(&user, json!({"model": "n"})));
+    assert_ne!(context_key(&user, json!({"a": [1, 2]})), context_key(&user, json!({"a": [2, 1]})));
+    let follow_up = of(&[("user", "hi"), ("assistant", "hello"), ("user", "cancel it")]);
+    assert_ne!(follow_up.context_key, plain);
 }
 
 #[test]
-fn bad_conversations_are_named() {
+fn conversation_with_invalid_messages_returns_specific_error() {
     let error = |messages: Messages<'_>| Conversation::of(messages, None).expect_err("an error");
     assert_eq!(error(&[]), ConversationError::Empty);
     assert_eq!(error(&[("robot", "hi")]), ConversationError::UnknownRole { at: 0, role: "robot".to_owned() });
@@ -157,7 +157,7 @@ fn bad_conversations_are_named() {
 }
 
 #[test]
-fn bytes_of_no_conversation_are_named() {
+fn from_bytes_with_truncated_or_repeated_bytes_does_not_return_the_signature() {
     assert!(matches!(ConversationSignature::from_bytes(&[]), Err(SignatureError::WrongLength { .. })));
     let bytes = of(&[("user", "hi"), ("assistant", "hello"), ("user", "cancel it")]).signature.to_bytes();
     assert!(ConversationSignature::from_bytes(&bytes).is_ok());
@@ -168,7 +168,7 @@ fn bytes_of_no_conversation_are_named() {
 }
 
 #[test]
-fn what_may_lean_leans() {
+fn conversation_with_doubtful_last_message_is_follow_up() {
     let talk = |last: &'static str| of(&[("user", "Hello!"), ("assistant", "What can I do?"), ("user", last)]);
     for last in [
         "Können Sie das bitte für mich stornieren?",
@@ -181,15 +181,15 @@ fn what_may_lean_leans() {
         "Now explain step two in greater detail",
         "Which option is cheaper overall including taxes?",
     ] {
-        assert!(!talk(last).stands_alone, "{last}");
+        assert!(!talk(last).is_self_contained, "{last}");
     }
     for last in ["What is the capital of France?", "How do I reset the password of a Netflix account?"] {
-        assert!(talk(last).stands_alone, "{last}");
+        assert!(talk(last).is_self_contained, "{last}");
     }
 }
 
 #[test]
-fn numbers_that_no_64_bits_hold_are_refused() {
+fn conversation_with_inexact_number_in_context_returns_error() {
     let with = |context: serde_json::Value| Conversation::of(&[("user", "hi")], context.as_object());
     for number in ["340282366920938463463374607431768211451", "-12345678901234567890123", "1e300"] {
         let context = serde_json::from_str(&format!("{{\"a\": [{{\"user\": {number}}}]}}")).expect("JSON");
@@ -200,12 +200,12 @@ fn numbers_that_no_64_bits_hold_are_refused() {
 }
 
 #[test]
-fn where_one_message_ends_is_part_of_what_was_said() {
+fn exact_text_of_different_message_boundaries_differs() {
     let one = of(&[("user", "a assistant 1 b"), ("assistant", "c"), ("user", "cancel it")]);
     let two = of(&[("user", "a"), ("assistant", "b"), ("assistant", "c"), ("user", "cancel it")]);
     let spaced = of(&[("user", "a              "), ("assistant", "b"), ("assistant", "c"), ("user", "cancel it")]);
     let collapsed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    assert_ne!(collapsed(&one.identity), collapsed(&two.identity));
-    assert_ne!(collapsed(&one.identity), collapsed(&spaced.identity));
-    assert_eq!(collapsed(&two.identity), collapsed(&spaced.identity));
+    assert_ne!(collapsed(&one.exact_text), collapsed(&two.exact_text));
+    assert_ne!(collapsed(&one.exact_text), collapsed(&spaced.exact_text));
+    assert_eq!(collapsed(&two.exact_text), collapsed(&spaced.exact_text));
 }

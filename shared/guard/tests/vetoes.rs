@@ -1,4 +1,4 @@
-//! The kinds of contradiction, each by examples.
+//! Examples of each kind of veto.
 
 use mneme_guard::{Signature, Verdict, VetoKind, compare, probability_of_similarity};
 
@@ -22,7 +22,7 @@ fn allows(pairs: &[(&str, &str)]) {
 }
 
 #[test]
-fn another_number_or_unit() {
+fn different_numbers_or_units_are_vetoed() {
     vetoes(
         VetoKind::Number,
         &[
@@ -47,7 +47,7 @@ fn another_number_or_unit() {
 }
 
 #[test]
-fn another_identifier() {
+fn different_identifiers_are_vetoed() {
     vetoes(
         VetoKind::Identifier,
         &[
@@ -62,7 +62,7 @@ fn another_identifier() {
 }
 
 #[test]
-fn another_date_or_time() {
+fn different_dates_or_times_are_vetoed() {
     vetoes(
         VetoKind::Date,
         &[
@@ -77,7 +77,7 @@ fn another_date_or_time() {
 }
 
 #[test]
-fn another_quotation() {
+fn different_quotations_are_vetoed() {
     vetoes(
         VetoKind::Quote,
         &[("What does \"idle\" mean?", "What does “busy” mean?"), ("Translate «дом»", "Translate «кот»")],
@@ -89,7 +89,7 @@ fn another_quotation() {
 }
 
 #[test]
-fn a_denial() {
+fn negation_on_one_side_is_vetoed() {
     vetoes(
         VetoKind::Negation,
         &[
@@ -100,7 +100,7 @@ fn a_denial() {
             ("Will you phone me?", "Won't you phone me?"),
         ],
     );
-    // Two denials cancel; "or not" and "why not" deny nothing.
+    // Two negations cancel each other. "Or not" and "why not" negate nothing.
     allows(&[
         ("Is it not safe?", "Is it unsafe?"),
         ("Is tea healthy or not?", "Is tea healthy?"),
@@ -109,7 +109,7 @@ fn a_denial() {
 }
 
 #[test]
-fn an_opposite() {
+fn opposites_are_vetoed() {
     vetoes(
         VetoKind::Opposite,
         &[
@@ -123,7 +123,7 @@ fn an_opposite() {
 }
 
 #[test]
-fn another_direction() {
+fn exchanged_roles_are_vetoed() {
     vetoes(
         VetoKind::Direction,
         &[
@@ -136,8 +136,8 @@ fn another_direction() {
 }
 
 #[test]
-fn a_rewording_is_likelier_right_than_another_thing() {
-    // At one similarity for all, so that only the words speak.
+fn probability_of_rewording_is_higher_than_of_other_topic() {
+    // The similarity is the same for all pairs, so that only the words make a difference.
     let p = |a: &str, b: &str| match compare(&Signature::of(a), &Signature::of(b), 0.88) {
         Verdict::Probability(p) => p,
         vetoed @ Verdict::Vetoed(_) => panic!("{vetoed:?}: {a:?} | {b:?}"),
@@ -151,7 +151,7 @@ fn a_rewording_is_likelier_right_than_another_thing() {
 }
 
 #[test]
-fn words_that_share_nothing_do_not_speak_for_an_answer() {
+fn probability_without_common_words_is_at_most_that_of_similarity() {
     let (a, b) = ("How long does a refund to my card take?", "Which bakeries in Ghent are open on Sundays?");
     for similarity in [0.5, 0.7, 0.86, 0.95, 1.0f32] {
         let Verdict::Probability(p) = compare(&Signature::of(a), &Signature::of(b), similarity) else {

@@ -40,7 +40,7 @@ pub fn verdict(
 ) -> Verdict {
     let compared = stored.map(|stored| compare_conversations(question, stored, similarity));
     match compared {
-        None if question.leans() => Verdict::Vetoed(VetoKind::Context),
+        None if question.needs_history() => Verdict::Vetoed(VetoKind::Context),
         Some(Verdict::Vetoed(VetoKind::Context)) => Verdict::Vetoed(VetoKind::Context),
         Some(verdict) if guard == Guard::On => verdict,
         None if guard == Guard::On => Verdict::Probability(probability_of_similarity(similarity)),

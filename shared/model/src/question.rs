@@ -112,12 +112,12 @@ impl Question {
                 Conversation::of(&said, context).map_err(refused)?
             }
         };
-        let Conversation { partition, message, identity, signature, .. } = conversation;
-        let hash = match &partition {
-            None => QueryHash::of(&identity, config.normalize),
-            Some(partition) => QueryHash::within(partition, &identity, config.normalize),
+        let Conversation { context_key, message, exact_text, signature, .. } = conversation;
+        let hash = match &context_key {
+            None => QueryHash::of(&exact_text, config.normalize),
+            Some(key) => QueryHash::within(key, &exact_text, config.normalize),
         };
-        Ok(Self { message, hash, context_key: partition.map(ContextKey::from), signature })
+        Ok(Self { message, hash, context_key: context_key.map(ContextKey::from), signature })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A question that is ready to be looked up.
 
-use mneme_guard::ExactDigest;
+use mneme_guard::NumberFingerprint;
 use mneme_model::confidence::Guard;
 use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
@@ -25,7 +25,7 @@ pub struct Query {
     pub now_secs: i64,
     pub(super) vector: QueryVector,
     /// The fingerprint of the question's numbers and identifiers, where it has some.
-    pub(super) fingerprint: Option<ExactDigest>,
+    pub(super) fingerprint: Option<NumberFingerprint>,
 }
 
 impl Query {
@@ -39,7 +39,7 @@ impl Query {
         guard: Option<Guard>,
         now_secs: i64,
     ) -> Self {
-        let fingerprint = question.signature.exact_digest();
+        let fingerprint = question.signature.number_fingerprint();
         Self { question, namespace, threshold, guard, now_secs, vector: QueryVector::new(embedding), fingerprint }
     }
 

@@ -16,7 +16,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mneme_guard::ExactDigest;
+use mneme_guard::NumberFingerprint;
 use mneme_model::config::Config;
 use mneme_model::context_key::ContextKey;
 use mneme_model::embedder::ServedEmbedder;
@@ -189,7 +189,7 @@ impl Replica {
 
     /// Whether the entry `id` of the namespace is known to contradict a question of `digest` in a number or an identifier, so that
     /// with the guard on its answer is none for it. Reads: memory only.
-    pub fn contradicts(&self, namespace: &Namespace, id: u64, digest: ExactDigest) -> bool {
+    pub fn contradicts(&self, namespace: &Namespace, id: u64, digest: NumberFingerprint) -> bool {
         self.namespaces.get(namespace).is_some_and(|index| index.contradicts(id, digest))
     }
 

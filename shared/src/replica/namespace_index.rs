@@ -1,6 +1,6 @@
 //! One namespace of the replica: its vectors, and which entries its queries have.
 
-use mneme_guard::ExactDigest;
+use mneme_guard::NumberFingerprint;
 use mneme_model::context_key::ContextKey;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
@@ -25,7 +25,7 @@ pub(super) struct NamespaceIndex {
     /// share 32 bits by chance, and those from 2^32 on.
     others: BTreeMap<u32, Vec<u64>>,
     /// What numbers the entries' questions have, of ids below 2^32 and where there are some.
-    fingerprints: HashMap<u32, ExactDigest>,
+    fingerprints: HashMap<u32, NumberFingerprint>,
     /// When it was last asked for, by the replica's count.
     pub(super) used: u64,
 }
@@ -41,7 +41,7 @@ impl NamespaceIndex {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let keys = self.contexts.capacity() * 8 / 7 * (size_of::<Option<ContextKey>>() + 1);
-        let fingerprints = self.fingerprints.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<ExactDigest>() + 1);
+        let fingerprints = self.fingerprints.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<NumberFingerprint>() + 1);
         size_of::<Self>()
             + fingerprints
             + self.contexts.values().map(ContextIndex::bytes).sum::<usize>()
@@ -60,7 +60,7 @@ impl NamespaceIndex {
     }
 
     /// Notes that the entry `id` has the query of `prefix`, and the numbers of `fingerprint`.
-    pub(super) fn note(&mut self, id: u64, prefix: u32, fingerprint: Option<ExactDigest>) {
+    pub(super) fn note(&mut self, id: u64, prefix: u32, fingerprint: Option<NumberFingerprint>) {
         if let (Ok(small), Some(fingerprint)) = (u32::try_from(id), fingerprint) {
             self.fingerprints.insert(small, fingerprint);
         }
@@ -130,7 +130,7 @@ impl NamespaceIndex {
     }
 
     /// Whether the entry `id` is known to contradict a question of `fingerprint`.
-    pub(super) fn contradicts(&self, id: u64, fingerprint: ExactDigest) -> bool {
+    pub(super) fn contradicts(&self, id: u64, fingerprint: NumberFingerprint) -> bool {
         let own = u32::try_from(id).ok().and_then(|small| self.fingerprints.get(&small));
         own.is_some_and(|own| own.contradicts(fingerprint))
     }
@@ -177,7 +177,7 @@ mod tests {
         let mut index = NamespaceIndex::new(Some(Arc::new(basis)));
         for id in 1..=ROWS {
             index.upsert(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));
-            index.note(id, fastrand::u32(..), ExactDigest::from_bits(fastrand::u32(..)));
+            index.note(id, fastrand::u32(..), NumberFingerprint::from_bits(fastrand::u32(..)));
         }
         let bytes = index.bytes() as f64 / ROWS as f64;
         assert!((100.0..200.0).contains(&bytes), "{bytes} bytes a row");

@@ -30,7 +30,7 @@ const MIN_RANGES: u64 = 2;
 /// How many entries the basis is learned from, at most.
 const SAMPLE_ROWS: usize = 8192;
 
-/// How many of the last ranges are asked whether the data has has_drifted away from the basis.
+/// How many of the last ranges are asked whether the data has drifted away from the basis.
 const DRIFT_RANGES: u64 = 4;
 
 /// What packing came to.
@@ -48,7 +48,7 @@ pub struct SegmentsWritten {
 }
 
 /// Packs the active embedder's vectors of the full ranges of ids that are not packed yet, until `until`. The first time, and again when the data has
-/// has_drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
+/// drifted away from the basis, it learns one, from a sample of the entries; all ranges are packed anew then. Nothing
 /// is done for a cache of few entries, or of a dimension that has no basis.
 ///
 /// Reads: the manifest, the basis, a sample of up to 8,192 rows where one is learned, the rows of each range.

@@ -1,7 +1,7 @@
 //! How a row of the table holds an entry.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_guard::{ConversationSignature, ExactDigest};
+use mneme_guard::{ConversationSignature, NumberFingerprint};
 use mneme_model::context_key::ContextKey;
 use mneme_model::embedder::{EmbedderGeneration, ServedEmbedder};
 use mneme_model::embedding::Embedding;
@@ -138,8 +138,8 @@ pub fn expires_at(item: &Item) -> Option<i64> {
 
 /// The fingerprint of the numbers in the row's question, where a signature is stored. A put that keeps the id does not
 /// change it: the text of an id changes in case and white space only.
-pub fn number_fingerprint(item: &Item) -> Option<ExactDigest> {
-    ConversationSignature::from_bytes(bytes(item, name::SIGNATURE)?).ok()?.exact_digest()
+pub fn number_fingerprint(item: &Item) -> Option<NumberFingerprint> {
+    ConversationSignature::from_bytes(bytes(item, name::SIGNATURE)?).ok()?.number_fingerprint()
 }
 
 /// The vectors in `item`.

@@ -163,7 +163,7 @@ impl Planner<'_> {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
         };
-        let keeps_signature = counter.guard(&new.namespace, config) || new.signature.leans();
+        let keeps_signature = counter.guard(&new.namespace, config) || new.signature.needs_history();
         let row = Entry {
             id,
             namespace: new.namespace.clone(),

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use mneme_guard::ExactDigest;
+use mneme_guard::NumberFingerprint;
 
 use mneme_model::context_key::ContextKey;
 use mneme_model::namespace::NamespaceHash;
@@ -34,7 +34,7 @@ pub struct SegmentEntry {
     /// See [`crate::normalize::QueryHash::prefix`].
     pub prefix: u32,
     /// Of its message, where the guard has kept what decides its answer.
-    pub digest: Option<ExactDigest>,
+    pub digest: Option<NumberFingerprint>,
 }
 
 /// One range of ids. At 1,024 ids an item of up to 190 KB, and 49 bytes for each group: at most 240 KB.
@@ -58,7 +58,7 @@ impl Segment {
             entries.extend_from_slice(&((entry.id - first) as u16).to_le_bytes());
             entries.extend_from_slice(&entry.group.to_le_bytes());
             entries.extend_from_slice(&entry.prefix.to_le_bytes());
-            digests.extend_from_slice(&entry.digest.map_or(0, ExactDigest::to_bits).to_le_bytes());
+            digests.extend_from_slice(&entry.digest.map_or(0, NumberFingerprint::to_bits).to_le_bytes());
         }
         let mut groups = Vec::with_capacity(self.groups.len() * GROUP_BYTES);
         for (namespace, context_key) in &self.groups {
@@ -72,7 +72,7 @@ impl Segment {
             ("groups".to_owned(), AttributeValue::B(Blob::new(groups))),
             ("facts".to_owned(), AttributeValue::B(Blob::new(entries))),
             ("digests".to_owned(), AttributeValue::B(Blob::new(digests))),
-            (DIGESTS_VERSION.to_owned(), AttributeValue::N(ExactDigest::VERSION.to_string())),
+            (DIGESTS_VERSION.to_owned(), AttributeValue::N(NumberFingerprint::VERSION.to_string())),
         ]);
         if let Some(codes) = &self.codes {
             item.insert("codes".to_owned(), AttributeValue::B(Blob::new(codes.clone())));
@@ -95,10 +95,10 @@ impl Segment {
         if digests.len() != entries.len() || !odd.is_empty() {
             return None;
         }
-        let knows_digests = item::number(item, DIGESTS_VERSION) == Some(ExactDigest::VERSION);
+        let knows_digests = item::number(item, DIGESTS_VERSION) == Some(NumberFingerprint::VERSION);
         let entry = |(bytes, digest): (&[u8; ENTRY_BYTES], &[u8; DIGEST_BYTES])| {
             let [a, b, c, d, prefix @ ..] = *bytes;
-            let digest = ExactDigest::from_bits(u32::from_le_bytes(*digest)).filter(|_| knows_digests);
+            let digest = NumberFingerprint::from_bits(u32::from_le_bytes(*digest)).filter(|_| knows_digests);
             let id = ids.start() + u64::from(u16::from_le_bytes([a, b]));
             let group = u16::from_le_bytes([c, d]);
             let known = ids.contains(&id) && usize::from(group) < groups.len();
@@ -129,7 +129,7 @@ mod tests {
         ) {
             let first = *ids_of(number).start();
             let entry = |(offset, (group, prefix, digest)): (u64, (u16, u32, u32))| {
-                let digest = ExactDigest::from_bits(digest);
+                let digest = NumberFingerprint::from_bits(digest);
                 SegmentEntry { id: first + offset, group: group % groups.len() as u16, prefix, digest }
             };
             let group = |(namespace, context_key): &([u8; 16], Option<[u8; 32]>)| {

@@ -1,16 +1,26 @@
-//! The bytes of a signature.
+//! The stored format of a signature.
 //!
-//! Version 1: the version, how it asks, the negations and the number of tokens, a byte each; the text's tokens and the digest of
-//! the dropped ones, 2 and 4 bytes; then 9 bytes a token: hash (4), detail (3), kind in the low and role in the high
-//! half of a byte, rarity in the low five bits of a byte and the three flags above. Little-endian.
+//! Version 1, all numbers little-endian:
+//!
+//! | bytes | content |
+//! | --- | --- |
+//! | 1 | the version |
+//! | 1 | the question type |
+//! | 1 | the number of negations |
+//! | 1 | the number of tokens stored |
+//! | 2 | the number of tokens in the text |
+//! | 4 | the hash of the exact tokens that were dropped |
+//! | 9 for each token | the token |
+//!
+//! A token: the hash, 4 bytes; the detail, 3; the kind in the low half and the role in the high half of a byte; the
+//! rarity in the low five bits and three flags in the high bits of a byte.
 
 use thiserror::Error;
 
-use crate::signature::Signature;
-use crate::token::{Kind, Role, Token};
+use super::{Signature, VERSION};
+use crate::text::question_type::QuestionType;
+use crate::token::{SemanticRole, Token, TokenKind};
 
-/// The version of the format and of what the tokens mean: raised when the same text would give other tokens.
-pub(crate) const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 10;
 const TOKEN_BYTES: usize = 9;
 
@@ -18,39 +28,42 @@ const IS_NAME: u8 = 1 << 5;
 const IS_QUOTED: u8 = 1 << 6;
 const IS_UNKNOWN: u8 = 1 << 7;
 
-/// Why bytes are no signature. The remedy is one for all: derive the signature from the query's text again.
+/// Bytes that are not a stored signature. The remedy is the same for each error: derive the signature from the query
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
-    /// Written by another version of the guard.
-    #[error("the signature has version {found}, this guard reads version {VERSION}; derive it from the query again")]
+    /// Another version of the guard wrote the bytes.
+    #[error(
+        "the signature has version {found}, and this guard reads version {VERSION}; derive it from the query again"
+    )]
     UnknownVersion {
         /// The version found.
         found: u8,
     },
-    /// Not as long as its header says, or without one.
-    #[error("the signature has {found} bytes where {expected} were expected; derive it from the query again")]
+    /// The length does not agree with the header, or the header is incomplete.
+    #[error("the signature has {found} bytes, and {expected} were expected; derive it from the query again")]
     WrongLength {
-        /// How many bytes there are.
+        /// The number of bytes given.
         found: usize,
-        /// How many there should be.
+        /// The number of bytes that the header implies.
         expected: usize,
     },
-    /// A token of a kind that does not exist.
-    #[error("token {at} of the signature is of no known kind; derive it from the query again")]
+    /// A token has an unknown kind or role.
+    #[error("token {at} of the signature has an unknown kind or role; derive it from the query again")]
     BadToken {
-        /// The token's place, from 0.
+        /// The token's index, from 0.
         at: usize,
     },
 }
 
 impl Signature {
-    /// The most bytes a signature takes.
+    /// The maximum size of a signature in bytes.
     pub const MAX_BYTES: usize = HEADER_BYTES + TOKEN_BYTES * Self::MAX_TOKENS;
 
-    /// The signature's bytes, at most [`Signature::MAX_BYTES`].
+    /// The stored form, at most [`Signature::MAX_BYTES`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + TOKEN_BYTES * self.tokens.len());
-        bytes.extend([VERSION, self.asks, self.negations, self.tokens.len() as u8]);
+        bytes.extend([VERSION, self.question_type.to_byte(), self.negations, self.tokens.len() as u8]);
         bytes.extend(self.total.to_le_bytes());
         bytes.extend(self.dropped.to_le_bytes());
         for token in &self.tokens {
@@ -65,7 +78,8 @@ impl Signature {
         bytes
     }
 
-    /// Reads [`Signature::to_bytes`]. Errors: a version this guard does not know, and anything else that is no signature.
+    /// Reads [`Signature::to_bytes`]. Errors: [`SignatureError`], for any bytes that are not a stored signature of this
+    /// version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(match bytes.first() {
@@ -73,7 +87,7 @@ impl Signature {
                 _ => SignatureError::WrongLength { found: bytes.len(), expected: HEADER_BYTES },
             });
         };
-        let [version, asks, negations, count, t0, t1, d0, d1, d2, d3] = *header;
+        let [version, question_type, negations, count, t0, t1, d0, d1, d2, d3] = *header;
         if version != VERSION {
             return Err(SignatureError::UnknownVersion { found: version });
         }
@@ -85,7 +99,7 @@ impl Signature {
         let tokens = rows.iter().enumerate().map(|(at, row)| token(row).ok_or(SignatureError::BadToken { at }));
         Ok(Self {
             tokens: tokens.collect::<Result<_, _>>()?,
-            asks,
+            question_type: QuestionType::from_byte(question_type),
             negations,
             total: u16::from_le_bytes([t0, t1]),
             dropped: u32::from_le_bytes([d0, d1, d2, d3]),
@@ -94,12 +108,12 @@ impl Signature {
 }
 
 fn token(row: &[u8; TOKEN_BYTES]) -> Option<Token> {
-    let [h0, h1, h2, h3, d0, d1, d2, what, flags] = *row;
+    let [h0, h1, h2, h3, d0, d1, d2, kind_and_role, flags] = *row;
     Some(Token {
         hash: u32::from_le_bytes([h0, h1, h2, h3]),
         detail: u32::from_le_bytes([d0, d1, d2, 0]),
-        kind: *Kind::STORED.get(usize::from(what & 0x0f))?,
-        role: *Role::STORED.get(usize::from(what >> 4))?,
+        kind: *TokenKind::STORED.get(usize::from(kind_and_role & 0x0f))?,
+        role: *SemanticRole::STORED.get(usize::from(kind_and_role >> 4))?,
         rarity: flags & 0x1f,
         is_name: flags & IS_NAME != 0,
         is_quoted: flags & IS_QUOTED != 0,

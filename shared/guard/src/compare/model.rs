@@ -1,41 +1,48 @@
-//! The logistic models, written by `fit/fit.py`: `model.tsv`, and `similarity.tsv`, which knows the similarity alone.
+//! The logistic models, which `fit/fit.py` fits. `model.tsv` takes all features, and `similarity.tsv` the similarity
+//! alone.
 
 use std::sync::OnceLock;
 
-use crate::features::{FEATURE_NAMES, Features};
+use super::features::{FEATURE_NAMES, Features};
 
-/// From this similarity on, comparisons may weigh differently with it.
+/// Above this similarity, a feature's weight may change linearly with the similarity. `fit/fit.py` has the same number.
 const NEAR: f64 = 0.7;
 
+/// A term of a model. A number is the index of a feature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Term {
     Intercept,
+    /// The feature.
     Feature(usize),
+    /// The feature's excess over a knot, or 0.
     Above(usize, f64),
+    /// The feature times the similarity's excess over [`NEAR`].
     TimesNearness(usize),
 }
 
 struct Model {
-    /// How often the labels that the model learnt from call a right answer wrong.
+    /// The share of right answers that the training labels call wrong.
     noise: f64,
+    /// The terms and their weights.
     terms: Vec<(Term, f64)>,
 }
 
 /// The probability that the answer to one question is right for the other, in (0, 1).
 ///
-/// Calibrated on pairs that no veto stops: of the pairs with probability p, a share p is right. The model learns what annotators
-/// say; a right answer that they call wrong (the label noise, measured on pairs of the same words) is counted as right.
-pub(crate) fn probability(features: &Features) -> f64 {
+/// The probability is calibrated on pairs without a veto: of the pairs with probability p, a share p is right. The
+/// model learns what annotators say. Right answers that annotators call wrong (the label noise, measured on pairs of
+/// the same words) are counted as right.
+pub(super) fn probability(features: &Features) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    let model = MODEL.get_or_init(|| Model::parse(include_str!("../model.tsv")));
+    let model = MODEL.get_or_init(|| Model::parse(include_str!("../../model.tsv")));
     model.probability(&features.values())
 }
 
-/// The probability that the answer to one question is right for the other, in (0, 1), where nothing is known of them but the
-/// cosine `similarity` of their embeddings. Calibrated on all pairs.
+/// The probability that the answer to one question is right for the other, in (0, 1), if only the cosine `similarity`
+/// of their embeddings is known. It is calibrated on all pairs, those with a contradiction included.
 pub fn probability_of_similarity(similarity: f32) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    let model = MODEL.get_or_init(|| Model::parse(include_str!("../similarity.tsv")));
+    let model = MODEL.get_or_init(|| Model::parse(include_str!("../../similarity.tsv")));
     let mut values = [0.0; FEATURE_NAMES.len()];
     values[0] = similarity.into();
     model.probability(&values)
@@ -65,15 +72,15 @@ impl Model {
 
 impl Term {
     fn parse(text: &str) -> Option<Self> {
-        let place = |name: &str| FEATURE_NAMES.iter().position(|known| *known == name);
+        let index = |name: &str| FEATURE_NAMES.iter().position(|known| *known == name);
         if text == "intercept" {
             Some(Self::Intercept)
         } else if let Some((name, knot)) = text.split_once('>') {
-            Some(Self::Above(place(name)?, knot.parse().ok()?))
+            Some(Self::Above(index(name)?, knot.parse().ok()?))
         } else if let Some(name) = text.strip_suffix("*near") {
-            Some(Self::TimesNearness(place(name)?))
+            Some(Self::TimesNearness(index(name)?))
         } else {
-            place(text).map(Self::Feature)
+            index(text).map(Self::Feature)
         }
     }
 }
@@ -83,8 +90,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_model_is_read_and_the_similarity_comes_first() {
-        let text = include_str!("../model.tsv");
+    fn parse_of_model_file_reads_every_row_and_similarity_is_first_feature() {
+        let text = include_str!("../../model.tsv");
         let rows = text.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!(Model::parse(text).terms.len(), rows - 1);
         assert!(rows > FEATURE_NAMES.len());
@@ -92,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_mean_what_the_fitting_script_writes() {
+    fn probability_with_each_kind_of_term_returns_weighted_sum() {
         let model = Model::parse(
             "# a comment\nnoise\t0.1\nintercept\t-3\nsimilarity\t2\nsimilarity>0.9\t10\ncloseness*near\t3\n",
         );

@@ -1,0 +1,97 @@
+//! Vetoes: differences that make one question's answer wrong for the other, however similar the questions are.
+
+use serde::Serialize;
+
+use super::alignment::Alignment;
+use super::features::Features;
+use crate::signature::Signature;
+use crate::token::{SemanticRole, Token, TokenKind};
+
+/// The kind of a contradiction between two questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VetoKind {
+    /// Different numbers, or the same number with different units.
+    Number,
+    /// Different order numbers, models, versions or addresses.
+    Identifier,
+    /// Different days, months or times.
+    Date,
+    /// Different quotations.
+    Quote,
+    /// One question negates what the other does not, and nothing else differs.
+    Negation,
+    /// One question has the opposite of a word of the other, and nothing else differs.
+    Opposite,
+    /// From A to B, and from B to A.
+    Direction,
+    /// Follow-up messages whose earlier messages differ.
+    Context,
+}
+
+/// The contradiction of two signatures, if there is one.
+pub(super) fn contradiction(
+    a: &Signature,
+    b: &Signature,
+    alignment: &Alignment<'_>,
+    features: &Features,
+) -> Option<VetoKind> {
+    exact(a, b, alignment).or_else(|| polarity(a, b, alignment, features)).or_else(|| direction(alignment))
+}
+
+/// A contradiction in numbers, identifiers, dates or quotations: each side has one that the other lacks.
+fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<VetoKind> {
+    let unmatched = |kind: TokenKind| {
+        let is_of_kind = |token: &&Token| token.kind == kind;
+        (alignment.only_a().filter(is_of_kind).count(), alignment.only_b().filter(is_of_kind).count())
+    };
+    let (numbers, identifiers) = (unmatched(TokenKind::Number), unmatched(TokenKind::Identifier));
+    if identifiers.0 + numbers.0 > 0 && identifiers.1 + numbers.1 > 0 {
+        return Some(if identifiers.0 + identifiers.1 > 0 { VetoKind::Identifier } else { VetoKind::Number });
+    }
+    if a.dropped != b.dropped && a.dropped != 0 && b.dropped != 0 {
+        return Some(VetoKind::Identifier);
+    }
+    let have_different_units = |(x, y, _): (&Token, &Token, _)| {
+        x.kind == TokenKind::Number && x.detail != y.detail && x.detail != 0 && y.detail != 0
+    };
+    if alignment.matches().any(have_different_units) {
+        return Some(VetoKind::Number);
+    }
+    let mut dates = alignment.only_a().filter(|x| x.kind == TokenKind::Date);
+    if dates.any(|x| alignment.only_b().any(|y| y.kind == TokenKind::Date && y.detail == x.detail)) {
+        return Some(VetoKind::Date);
+    }
+    let quotes = unmatched(TokenKind::Quote);
+    let is_quoted = |token: &Token| token.is_quoted && (token.kind == TokenKind::Word || token.kind.is_exact());
+    (quotes.0 > 0 && quotes.1 > 0 && alignment.only_a().any(is_quoted) && alignment.only_b().any(is_quoted))
+        .then_some(VetoKind::Quote)
+}
+
+/// An odd number of negations and opposites, between two questions of one type whose topics do not differ otherwise.
+fn polarity(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &Features) -> Option<VetoKind> {
+    let is_topic = |token: &&Token| token.kind.is_content() || token.kind == TokenKind::Quantifier;
+    let others = alignment.only_a().filter(is_topic).count().max(alignment.only_b().filter(is_topic).count());
+    let opposites = features.opposites as usize;
+    let inversions = usize::from(a.negations) + usize::from(b.negations) + opposites;
+    if inversions.is_multiple_of(2) || a.question_type != b.question_type {
+        return None;
+    }
+    match opposites {
+        0 if others == 0 => Some(VetoKind::Negation),
+        1 if others <= 1 => Some(VetoKind::Opposite),
+        _ => None,
+    }
+}
+
+/// Two tokens that both questions contain have exchanged roles, and the topics do not differ otherwise.
+fn direction(alignment: &Alignment<'_>) -> Option<VetoKind> {
+    let changed: Vec<(SemanticRole, SemanticRole)> = alignment
+        .matches()
+        .filter(|(x, y, _)| x.role != y.role && x.kind.is_content())
+        .map(|(x, y, _)| (x.role, y.role))
+        .collect();
+    let is_exchanged = changed.iter().any(|&(x, y)| changed.contains(&(y, x)));
+    (is_exchanged && alignment.only_a().chain(alignment.only_b()).all(|token| !token.kind.is_content()))
+        .then_some(VetoKind::Direction)
+}

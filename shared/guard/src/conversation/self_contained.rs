@@ -1,0 +1,49 @@
+//! Whether a message is self-contained, or a follow-up that needs the messages before it.
+
+use crate::language::{FollowUpCue, Language};
+use crate::text::tokenizer::words_with_tokens;
+use crate::token::TokenKind;
+
+/// A text is in a language if at least one in so many of its words is in that language's class lists.
+const MAX_WORDS_PER_LISTED_WORD: usize = 5;
+/// A self-contained message without a name, identifier or number has at least this many topic tokens.
+const MIN_TOPIC_TOKENS: usize = 4;
+/// A self-contained message with a name, identifier or number has at least this many topic tokens, these included.
+const MIN_NAMED_TOPIC_TOKENS: usize = 2;
+
+/// True if a message can be understood without the messages before it.
+///
+/// A self-contained message has at least four topic tokens, or two if a name, an identifier or a number is among them.
+/// It does not refer to something said before (`it`, `that one`), does not begin with a word that continues the
+/// conversation (`and for two?`, `yes`), and does not mention a thing as known without saying which (`the link`).
+///
+/// A self-contained message that is taken for a follow-up only loses a hit. A follow-up that is taken for
+/// self-contained gets a wrong answer. So the function returns false when it is unsure, and for every text in a
+/// language without word lists. It does not recognise a follow-up that has no word to show it ("How much is delivery?"
+/// after talk of one shop or another).
+pub fn is_self_contained(text: &str) -> bool {
+    let words = words_with_tokens(text);
+    let language = Language::of(words.iter().map(|(word, _)| word.as_str()));
+    let listed = words.iter().filter(|(word, _)| language.is_listed(word)).count();
+    if listed * MAX_WORDS_PER_LISTED_WORD < words.len() {
+        return false;
+    }
+    let Some((first, _)) = words.first() else { return false };
+    if language.is_cue(FollowUpCue::Opener, first)
+        || words.iter().any(|(word, _)| language.is_cue(FollowUpCue::Reference, word))
+    {
+        return false;
+    }
+    // "The link" does not say which link. "The opening hours of the Leeds branch" does.
+    let mentions_unspecified_thing = words.iter().enumerate().any(|(at, (word, _))| {
+        language.is_cue(FollowUpCue::Definite, word)
+            && !words[at + 1..].iter().any(|(later, token)| {
+                language.is_cue(FollowUpCue::Specifier, later) || token.is_name || token.kind.is_exact()
+            })
+    });
+    let topic_tokens = words.iter().filter(|(_, token)| token.kind.is_content()).count();
+    let is_named =
+        words.iter().any(|(_, token)| token.is_name || matches!(token.kind, TokenKind::Identifier | TokenKind::Number));
+    let min_topic_tokens = if is_named { MIN_NAMED_TOPIC_TOKENS } else { MIN_TOPIC_TOKENS };
+    !mentions_unspecified_thing && topic_tokens >= min_topic_tokens
+}

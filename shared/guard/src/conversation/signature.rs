@@ -1,0 +1,101 @@
+//! The signature of a conversation: its stored format and its comparison.
+
+use super::history::History;
+use crate::compare::veto::VetoKind;
+use crate::compare::{Verdict, compare};
+use crate::signature::Signature;
+use crate::signature::codec::SignatureError;
+use crate::signature::fingerprint::NumberFingerprint;
+
+/// The part of a conversation that decides the answer to its last message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConversationSignature {
+    pub(super) last: Signature,
+    /// `None` for a self-contained message.
+    pub(super) history: Option<History>,
+}
+
+/// Compares two conversations with the same context key. `similarity`: the cosine similarity of their last messages'
+/// embeddings, in [-1, 1].
+///
+/// The result is that of [`compare()`] for the last messages, or [`VetoKind::Context`] if these are follow-ups whose
+/// histories do not agree.
+pub fn compare_conversations(
+    query: &ConversationSignature,
+    candidate: &ConversationSignature,
+    similarity: f32,
+) -> Verdict {
+    let agree = match (&query.history, &candidate.history) {
+        (None, None) => true,
+        (Some(query), Some(candidate)) => query.agrees_with(candidate),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    if agree { compare(&query.last, &candidate.last, similarity) } else { Verdict::Vetoed(VetoKind::Context) }
+}
+
+impl From<Signature> for ConversationSignature {
+    /// The signature of a self-contained message.
+    fn from(last: Signature) -> Self {
+        Self { last, history: None }
+    }
+}
+
+impl ConversationSignature {
+    /// The maximum size in bytes.
+    pub const MAX_BYTES: usize = 4 * (LENGTH_BYTES + Signature::MAX_BYTES);
+
+    /// True if the last message is a follow-up, which needs the messages before it.
+    pub fn needs_history(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// The fingerprint of the last message; see [`Signature::number_fingerprint`]. If two fingerprints
+    /// contradict each other, so do the conversations, whether or not their histories agree.
+    pub fn number_fingerprint(&self) -> Option<NumberFingerprint> {
+        self.last.number_fingerprint()
+    }
+
+    /// The stored form: the signature of the last message and, for a follow-up, those of the user's messages, of the
+    /// messages replied to and of the assistant's messages. Each is preceded by its length, 2 bytes, little-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let history = self.history.iter().flat_map(|history| [&history.user, &history.replied_to, &history.assistant]);
+        std::iter::once(&self.last)
+            .chain(history)
+            .flat_map(|part| {
+                let bytes = part.to_bytes();
+                (bytes.len() as u16).to_le_bytes().into_iter().chain(bytes)
+            })
+            .collect()
+    }
+
+    /// Reads [`ConversationSignature::to_bytes`]. Errors: [`SignatureError`], for any bytes that are not one or four
+    /// stored signatures of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
+        let mut parts = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() && parts.len() < 4 {
+            let too_short = SignatureError::WrongLength { found: bytes.len(), expected: bytes.len() + 1 };
+            let (length, after) = rest.split_first_chunk::<LENGTH_BYTES>().ok_or(too_short)?;
+            let length = usize::from(u16::from_le_bytes(*length));
+            let (part, after) = after.split_at_checked(length).ok_or(too_short)?;
+            parts.push(Signature::from_bytes(part)?);
+            rest = after;
+        }
+        let wrong_length = SignatureError::WrongLength { found: bytes.len(), expected: bytes.len() - rest.len() };
+        if !rest.is_empty() {
+            return Err(wrong_length);
+        }
+        match <[Signature; 4]>::try_from(parts) {
+            Ok([last, user, replied_to, assistant]) => {
+                Ok(Self { last, history: Some(History { user, replied_to, assistant }) })
+            }
+            Err(mut parts) => match (parts.pop(), parts.is_empty()) {
+                (Some(last), true) => Ok(last.into()),
+                _ => Err(wrong_length),
+            },
+        }
+    }
+}
+
+/// The size of the length that precedes each signature.
+const LENGTH_BYTES: usize = 2;

@@ -1,0 +1,53 @@
+//! The word lists of `languages/`, embedded in the program, and the form of their rows.
+
+/// The word lists of one language, one file each. Each file's first lines say what its rows are.
+pub(super) struct WordLists {
+    pub(super) classes: &'static str,
+    pub(super) contractions: &'static str,
+    pub(super) numbers: &'static str,
+    pub(super) units: &'static str,
+    pub(super) calendar: &'static str,
+    pub(super) negation: &'static str,
+    pub(super) inflection: &'static str,
+    pub(super) irregular: &'static str,
+    pub(super) frames: &'static str,
+    pub(super) follow_up: &'static str,
+}
+
+macro_rules! word_lists {
+    ($folder:literal) => {
+        WordLists {
+            classes: include_str!(concat!("../../languages/", $folder, "/classes.tsv")),
+            contractions: include_str!(concat!("../../languages/", $folder, "/contractions.tsv")),
+            numbers: include_str!(concat!("../../languages/", $folder, "/numbers.tsv")),
+            units: include_str!(concat!("../../languages/", $folder, "/units.tsv")),
+            calendar: include_str!(concat!("../../languages/", $folder, "/calendar.tsv")),
+            negation: include_str!(concat!("../../languages/", $folder, "/negation.tsv")),
+            inflection: include_str!(concat!("../../languages/", $folder, "/inflection.tsv")),
+            irregular: include_str!(concat!("../../languages/", $folder, "/irregular.tsv")),
+            frames: include_str!(concat!("../../languages/", $folder, "/frames.tsv")),
+            follow_up: include_str!(concat!("../../languages/", $folder, "/follow_up.tsv")),
+        }
+    };
+}
+
+/// The languages that the guard has word lists for. To add a language, add a folder and a line here.
+pub(super) const LANGUAGES: [WordLists; 1] = [word_lists!("en")];
+
+/// The rows of a list, split at the first tab. Empty lines and comments are no rows.
+pub(super) fn rows(list: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    list.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once('\t').unwrap_or((line, "")))
+}
+
+/// The words of the rows whose first column is `name`.
+pub(super) fn words_of(list: &'static str, name: &'static str) -> impl Iterator<Item = &'static str> {
+    rows(list).filter(move |(row, _)| *row == name).flat_map(|(_, words)| words.split(' '))
+}
+
+/// Each word of `words`, a list with spaces, with the list's first word.
+pub(super) fn spellings(words: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let canonical = words.split(' ').next().unwrap_or(words);
+    words.split(' ').map(move |word| (word, canonical))
+}

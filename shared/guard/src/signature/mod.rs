@@ -1,0 +1,69 @@
+//! Signatures: the part of a question that decides its answer, as hashes of bounded size.
+
+pub(crate) mod codec;
+pub(crate) mod fingerprint;
+
+use crate::text::question_type::QuestionType;
+use crate::text::tokenizer::tokens;
+use crate::token::{Token, TokenKind};
+
+/// The version of the stored format and of the tokens' meaning. It is raised when the same text gives other tokens.
+const VERSION: u8 = 1;
+
+/// The part of a question that decides its answer. It holds, as hashes, the base forms of the question's words in
+/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; and the type of
+/// question.
+///
+/// A signature keeps at most [`Signature::MAX_TOKENS`] tokens. Of a longer question it keeps first the numbers,
+/// identifiers, quotations and dates, then negations, names and quantifiers, then the rarest words. A hash of the exact
+/// tokens that were dropped is kept, so that two long texts with different numbers have different signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Signature {
+    /// In the order of the text.
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) question_type: QuestionType,
+    /// The number of negations, at most 255.
+    pub(crate) negations: u8,
+    /// The number of tokens in the text, at most 65535.
+    pub(crate) total: u16,
+    /// The hash of the exact tokens that were dropped: a sum, so that their order does not matter. 0: none.
+    pub(crate) dropped: u32,
+}
+
+impl Signature {
+    /// The most tokens that a signature keeps.
+    pub const MAX_TOKENS: usize = 112;
+
+    /// The signature of `query`, which may be any text. The time is linear in the text's length, except that the tokens
+    /// of a long text are sorted.
+    pub fn of(query: &str) -> Self {
+        let (mut tokens, question_type) = tokens(query);
+        let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);
+        let negations = tokens.iter().filter(|token| token.kind == TokenKind::Negation).count();
+        let mut dropped = 0u32;
+        if tokens.len() > Self::MAX_TOKENS {
+            let mut order: Vec<usize> = (0..tokens.len()).collect();
+            order.sort_by_key(|&at| (std::cmp::Reverse(priority(&tokens[at])), at));
+            for &at in &order[Self::MAX_TOKENS..] {
+                if tokens[at].kind.is_exact() {
+                    dropped = dropped.wrapping_add(tokens[at].hash.wrapping_mul(tokens[at].hash | 1));
+                }
+            }
+            order.truncate(Self::MAX_TOKENS);
+            order.sort_unstable();
+            tokens = order.into_iter().map(|at| tokens[at]).collect();
+        }
+        Self { tokens, question_type, negations: u8::try_from(negations).unwrap_or(u8::MAX), total, dropped }
+    }
+}
+
+/// The priority of a token when a signature cannot keep all of them.
+fn priority(token: &Token) -> u8 {
+    match token.kind {
+        TokenKind::Number | TokenKind::Identifier | TokenKind::Quote | TokenKind::Date => 255,
+        TokenKind::Negation => 254,
+        TokenKind::Word if token.is_name => 100 + token.rarity,
+        TokenKind::Quantifier => 100,
+        _ => token.rarity,
+    }
+}

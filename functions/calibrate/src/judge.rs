@@ -56,7 +56,7 @@ impl Judge<'_> {
             )
         })?;
         let (score, veto) = match (&questions, self.guard) {
-            (Some((a, b)), _) if a.partition != b.partition => (PairScore::Vetoed, Some("partition")),
+            (Some((a, b)), _) if a.context_key != b.context_key => (PairScore::Vetoed, Some("partition")),
             (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard) {
                 Verdict::Vetoed(kind) => (PairScore::Vetoed, Some(name(kind))),
                 Verdict::Probability(probability) => (PairScore::Confidence(probability), None),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use mneme_aws::tls_roots::TlsRoots;
 use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
 
@@ -118,6 +119,8 @@ pub struct Config {
     pub max_response_bytes: Option<usize>,
     /// `MNEME_MAX_METADATA_BYTES`, of the metadata as JSON.
     pub max_metadata_bytes: usize,
+    /// `MNEME_TLS_ROOTS`: which roots AWS's certificates are checked against.
+    pub tls_roots: TlsRoots,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory that the function has, in MB; `None` outside Lambda.
     pub memory_mb: Option<u64>,
 }
@@ -318,6 +321,11 @@ impl Config {
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
+            tls_roots: env.one_of(
+                "MNEME_TLS_ROOTS",
+                TlsRoots::Pinned,
+                &[("pinned", TlsRoots::Pinned), ("system", TlsRoots::System)],
+            ),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
         // That of the embedder `minilm`, which reads it when it loads its model.
@@ -379,9 +387,10 @@ mod tests {
             ("MNEME_GUARD_PER_REQUEST", "on"),
             ("MNEME_TXN_RETRIES", "1000"),
             ("MNEME_MAX_QUERY_BYTES", "1e3"),
+            ("MNEME_TLS_ROOTS", "none"),
         ])
         .unwrap_err();
-        assert_eq!(complaints.len(), 15, "{complaints:#?}");
+        assert_eq!(complaints.len(), 16, "{complaints:#?}");
         assert!(complaints[0].contains("MNEME_TABLE_NAME"));
         assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
     }

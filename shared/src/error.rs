@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mneme_embed::error::chain;
+use mneme_aws::sdk_error::cause_chain;
 use serde::Serialize;
 
 /// What went wrong, by what the caller does next.
@@ -173,7 +173,7 @@ impl Error {
 
     /// The cause chain in one line, for the log.
     pub fn causes(&self) -> String {
-        std::error::Error::source(self).map(chain).unwrap_or_default()
+        std::error::Error::source(self).map(cause_chain).unwrap_or_default()
     }
 }
 

@@ -9,13 +9,12 @@
 //! | the vectors in memory and the search | [`replica`], [`packed`], `mneme_search` |
 //! | vectors of texts | [`embed`], `mneme_embed` |
 //! | whether an answer may be served | [`confidence`] |
-//! | what a function works with | [`cache`], [`config`], [`aws`], [`clock`], [`recorder`] |
+//! | what a function works with | [`cache`], [`config`], [`clock`], `mneme_aws`, [`recorder`] |
 //! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
 //! | what a caller may do, what the log says of it | [`access`], [`invocation`], [`report`] |
 //! | a function's main loop | [`runtime`] |
 
 pub mod access;
-pub mod aws;
 pub mod cache;
 pub mod census;
 pub mod clock;

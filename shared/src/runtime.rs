@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::Client;
 use futures::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
+use mneme_aws::client_config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -16,7 +17,6 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::aws;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -62,7 +62,7 @@ pub async fn start() -> Option<Cache> {
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     match Config::from_env() {
         Ok(config) => {
-            let aws = aws::from_env().await;
+            let aws = client_config::from_env(config.tls_roots).await;
             let table = Table::over(&Client::new(&aws), &config.table_name);
             Some(Cache::new(config, table, aws, Clock::System))
         }

@@ -7,9 +7,9 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_bedrockruntime::operation::RequestId as _;
+use mneme_aws::sdk_error::{SdkErrorKind, ServiceText, classify, http_status, log_line};
 
-use crate::error::{EmbedError, EmbedErrorKind, chain};
+use crate::error::{EmbedError, EmbedErrorKind};
 use crate::pause;
 
 /// Attempts are counted in one place, `retry`.
@@ -27,34 +27,32 @@ pub(crate) fn model_error<E>(error: SdkError<E, HttpResponse>) -> EmbedError
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let status = status(&error);
-    let code = error.code().unwrap_or_default();
-    let named = match fault(&error) {
-        Fault::Throttled => EmbedError::throttled(),
-        Fault::Unreachable => EmbedError::unreachable(),
-        Fault::Unavailable => EmbedError::unavailable(status),
-        Fault::NoCredentials => EmbedError::new(
+    let named = match classify(&error) {
+        SdkErrorKind::Throttled => EmbedError::throttled(),
+        SdkErrorKind::TimedOut | SdkErrorKind::Unreachable => EmbedError::unreachable(),
+        SdkErrorKind::ServiceUnavailable => EmbedError::unavailable(http_status(&error)),
+        SdkErrorKind::NotSent => EmbedError::new(
             EmbedErrorKind::Refused,
             "there are no AWS credentials, or no region, to call Amazon Bedrock with",
             "give the function an IAM role; outside Lambda, set AWS_REGION, and AWS_PROFILE or the keys",
         ),
-        Fault::Forbidden => EmbedError::new(
+        SdkErrorKind::AccessDenied => EmbedError::new(
             EmbedErrorKind::Refused,
             "the function may not call bedrock:InvokeModel on the model, or its credentials are not valid",
             "allow bedrock:InvokeModel on the model's ARN (and the inference profile's, where one is used) in the \
              function's IAM role, and see that the account has access to the model",
         ),
-        Fault::Missing => EmbedError::new(
+        SdkErrorKind::ResourceMissing => EmbedError::new(
             EmbedErrorKind::UnknownModel,
             "Amazon Bedrock knows no such model in this region",
             "check the model id or the ARN in MNEME_EMBEDDER, and that the model is offered in the region",
         ),
-        Fault::Refused if code == "ServiceQuotaExceededException" => EmbedError::new(
+        SdkErrorKind::QuotaExceeded => EmbedError::new(
             EmbedErrorKind::Refused,
             "the account's quota for the model is spent",
             "raise the quota in Service Quotas, or use another model or region",
         ),
-        Fault::Refused => EmbedError::new(
+        SdkErrorKind::InvalidRequest | SdkErrorKind::Other => EmbedError::new(
             EmbedErrorKind::BadRequest,
             "Amazon Bedrock refused the request as not valid for the model",
             "shorten the text; if short texts are refused too, the model may be offered through an inference profile \
@@ -62,7 +60,7 @@ where
         ),
     };
     let pause = error.raw_response().and_then(|reply| pause::asked_for(|name| reply.headers().get(name)));
-    named.retry_after(pause).caused_by(cause("InvokeModel", &error))
+    named.retry_after(pause).caused_by(log_line("InvokeModel", &error, ServiceText::Withheld))
 }
 
 /// The named error of a failed `action` (`ssm:GetParameter`, …) on the key.
@@ -70,11 +68,16 @@ pub(crate) fn key_error<E>(action: &str, error: SdkError<E, HttpResponse>) -> Em
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let kind = match fault(&error) {
-        Fault::Throttled => EmbedErrorKind::Throttled,
-        Fault::Unreachable => EmbedErrorKind::Unreachable,
-        Fault::Unavailable => EmbedErrorKind::Unavailable,
-        Fault::NoCredentials | Fault::Forbidden | Fault::Missing | Fault::Refused => EmbedErrorKind::Refused,
+    let kind = match classify(&error) {
+        SdkErrorKind::Throttled => EmbedErrorKind::Throttled,
+        SdkErrorKind::TimedOut | SdkErrorKind::Unreachable => EmbedErrorKind::Unreachable,
+        SdkErrorKind::ServiceUnavailable => EmbedErrorKind::Unavailable,
+        SdkErrorKind::NotSent
+        | SdkErrorKind::AccessDenied
+        | SdkErrorKind::ResourceMissing
+        | SdkErrorKind::QuotaExceeded
+        | SdkErrorKind::InvalidRequest
+        | SdkErrorKind::Other => EmbedErrorKind::Refused,
     };
     let named = EmbedError::new(
         kind,
@@ -84,79 +87,5 @@ where
              where it is encrypted with a key of your own"
         ),
     );
-    named.caused_by(cause(action, &error))
-}
-
-/// How a failed call is to be taken.
-enum Fault {
-    Throttled,
-    NoCredentials,
-    Forbidden,
-    Missing,
-    Refused,
-    Unreachable,
-    Unavailable,
-}
-
-/// Sorts an SDK error by its code, then by its status.
-///
-/// Source: Amazon Bedrock API Reference, InvokeModel, "Errors"; AWS Secrets Manager and Systems Manager API Reference.
-fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Fault {
-    match error {
-        SdkError::ServiceError(_) => {}
-        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => return Fault::Unreachable,
-        // A reply that breaks off is one that cannot be read.
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => return Fault::Unreachable,
-        // Nothing was sent: for want of credentials or of a region.
-        _ => return Fault::NoCredentials,
-    }
-    match error.code().unwrap_or_default() {
-        "ThrottlingException" | "TooManyRequestsException" => return Fault::Throttled,
-        "AccessDeniedException"
-        | "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "IncompleteSignature"
-        | "ExpiredTokenException"
-        | "MissingAuthenticationTokenException" => return Fault::Forbidden,
-        "ResourceNotFoundException" => return Fault::Missing,
-        "ModelErrorException"
-        | "ModelNotReadyException"
-        | "ModelTimeoutException"
-        | "InternalServerException"
-        | "InternalServiceError"
-        | "InternalServerError" => return Fault::Unavailable,
-        _ => {}
-    }
-    match status(error) {
-        401 | 403 => Fault::Forbidden,
-        404 => Fault::Missing,
-        408 | 500.. => Fault::Unavailable,
-        429 => Fault::Throttled,
-        _ => Fault::Refused,
-    }
-}
-
-fn status<E>(error: &SdkError<E, HttpResponse>) -> u16 {
-    error.raw_response().map_or(0, |reply| reply.status().as_u16())
-}
-
-/// What the log says of it: the code and the request id, or why there was no answer. Of the service's own words only those
-/// on permissions: others may repeat the text.
-fn cause<E>(action: &str, error: &SdkError<E, HttpResponse>) -> String
-where
-    E: ProvideErrorMetadata + StdError + 'static,
-{
-    if error.as_service_error().is_none() {
-        return match error {
-            SdkError::ResponseError(_) => format!("{action}: the reply could not be read"),
-            _ => format!("{action}: {}", chain(error)),
-        };
-    }
-    let code = error.code().unwrap_or("no code");
-    let request_id = error.meta().request_id().unwrap_or("none");
-    let message = match fault(error) {
-        Fault::Forbidden => error.message().unwrap_or("no message"),
-        _ => "its message is left out",
-    };
-    format!("{action}: {code}: {message} (HTTP status {}, request id {request_id})", status(error))
+    named.caused_by(log_line(action, &error, ServiceText::Withheld))
 }

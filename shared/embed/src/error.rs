@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mneme_aws::sdk_error::cause_chain;
+
 /// What went wrong, by what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbedErrorKind {
@@ -151,15 +153,8 @@ impl EmbedError {
 
     /// The cause chain in one line, for the log.
     pub fn causes(&self) -> String {
-        std::error::Error::source(self).map(chain).unwrap_or_default()
+        std::error::Error::source(self).map(cause_chain).unwrap_or_default()
     }
-}
-
-/// `error` and its causes, outermost first, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 /// A reply that is not what it should be: where, but not what stands there, which may be the text.

@@ -11,10 +11,11 @@ use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder}
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use mneme_aws::sdk_error::cause_chain;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::{EmbedError, chain};
+use crate::error::EmbedError;
 
 /// The largest reply that is read: 128 vectors of 65,536 numbers take 45 MB in base64.
 const MAX_REPLY_BYTES: usize = 64 << 20;
@@ -59,12 +60,13 @@ impl Http {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
         let reply = self.connections()?.request(request).await;
-        let (head, body) = reply.map_err(|error| EmbedError::unreachable().caused_by(chain(&error)))?.into_parts();
+        let (head, body) =
+            reply.map_err(|error| EmbedError::unreachable().caused_by(cause_chain(&error)))?.into_parts();
         let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 return EmbedError::malformed(format!("the embedder's reply is longer than {MAX_REPLY_BYTES} bytes"));
             }
-            EmbedError::unreachable().caused_by(chain(error.as_ref()))
+            EmbedError::unreachable().caused_by(cause_chain(error.as_ref()))
         })?;
         Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
 
 use super::Table;
-use super::fault::{self, Fault};
+use super::fault;
 use crate::embedders::{NEXT, NEXT_ERA, OWN_ERA};
 use crate::entry::{Entry, Item, number};
 use crate::error::Error;
@@ -170,7 +171,7 @@ impl Table {
             self.client.get_item().table_name(&self.name).key("id", key.attribute()).consistent_read(true).send().await;
         match sent {
             Ok(output) => Ok(output.item),
-            Err(error) if fault::classify(&error) == Fault::TableMissing => Ok(None),
+            Err(error) if classify(&error) == SdkErrorKind::ResourceMissing => Ok(None),
             Err(error) => Err(fault::named("GetItem", error)),
         }
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Table;
-use super::fault::{self, Fault};
+use super::fault;
 use crate::entry::Item;
 use crate::error::Error;
 
@@ -122,14 +123,19 @@ impl Table {
                 }
                 return Ok(outcome);
             }
-            let again = match fault::classify(&error) {
+            let again = match classify(&error) {
                 // Also while the first sending of this very token is still at work (`TransactionInProgress`).
-                Fault::Unreachable => {
+                SdkErrorKind::QuotaExceeded
+                | SdkErrorKind::NotSent
+                | SdkErrorKind::TimedOut
+                | SdkErrorKind::Unreachable
+                | SdkErrorKind::ServiceUnavailable
+                | SdkErrorKind::Other => {
                     unanswered = true;
                     true
                 }
-                Fault::Throttled => true,
-                Fault::TableMissing | Fault::Forbidden | Fault::Refused => false,
+                SdkErrorKind::Throttled => true,
+                SdkErrorKind::ResourceMissing | SdkErrorKind::AccessDenied | SdkErrorKind::InvalidRequest => false,
             };
             attempt += 1;
             let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };

@@ -37,9 +37,9 @@ pub enum SdkErrorKind {
 
 /// Classifies an error by how the call ended, then by the service's error code, then by the HTTP status.
 ///
-/// Sources: Amazon DynamoDB API Reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer Guide,
-/// "Error handling with DynamoDB", which answers with the statuses 400, 500 and 503 only; Amazon Bedrock API Reference,
-/// `InvokeModel`, "Errors"; the API References of AWS Secrets Manager and AWS Systems Manager.
+/// Sources: Amazon DynamoDB API Reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer
+/// Guide, "Error handling with DynamoDB", which answers with the statuses 400, 500 and 503 only; Amazon Bedrock API
+/// Reference, `InvokeModel`, "Errors"; the API References of AWS Secrets Manager and AWS Systems Manager.
 pub fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> SdkErrorKind {
     match error {
         SdkError::ServiceError(answer) => {
@@ -133,7 +133,8 @@ where
 
 /// The messages of `error` and of its causes, outermost first, on one line.
 pub fn cause_chain(error: &(dyn Error + 'static)) -> String {
-    let texts: Vec<String> = iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    let texts: Vec<String> =
+        iter::successors(Some(error), |error| (**error).source()).map(ToString::to_string).collect();
     texts.join(": ")
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
+#[cfg(feature = "embed")]
 use crate::embed::Embedders;
 use crate::entry::Item;
 use crate::error::Error;
@@ -37,8 +38,10 @@ pub struct Shared {
     pub table: Table,
     /// The time.
     pub clock: Clock,
-    /// What clients of AWS's services are made of.
+    /// The configuration that an embedder's clients are created from.
+    #[cfg(feature = "embed")]
     pub(crate) aws: SdkConfig,
+    #[cfg(feature = "embed")]
     pub(crate) embedders: Embedders,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
@@ -62,13 +65,16 @@ impl Deref for Cache {
 }
 
 impl Cache {
-    /// A cache over `table`, with a deadline far off. `aws`: what an embedder's clients are made of.
+    /// A cache over `table`, with a deadline far off. `aws`: the configuration that an embedder's clients are created from.
+    #[cfg_attr(not(feature = "embed"), expect(unused_variables, reason = "only embedders use `aws`"))]
     pub fn new(config: Config, table: Table, aws: SdkConfig, clock: Clock) -> Self {
         let shared = Shared {
             config,
             table,
             clock,
+            #[cfg(feature = "embed")]
             aws,
+            #[cfg(feature = "embed")]
             embedders: Embedders::default(),
             opened: AtomicBool::new(false),
             registered: Mutex::default(),

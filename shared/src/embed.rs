@@ -1,19 +1,18 @@
 //! The configured embedders, at work within an invocation's time.
 
-use std::sync::OnceLock;
+#[cfg(feature = "embed")]
+mod providers;
 
-use futures::future::BoxFuture;
-use mneme_embed::backend::Backend;
-use mneme_embed::embedder::Embedder;
-use mneme_embed::error::{EmbedError, EmbedErrorKind};
 use mneme_embed::spec::Spec;
-use tokio::time::Instant;
 
 use crate::cache::Cache;
 use crate::config::{Config, EmbedderConfig};
 use crate::embedders::Serving;
+#[cfg(not(feature = "embed"))]
 use crate::embedding::Embedding;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(feature = "embed")]
+pub(crate) use providers::Embedders;
 
 /// One of the configured embedders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +36,6 @@ impl Slot {
         embedder.filter(|embedder| embedder.spec != Spec::None)
     }
 }
-
-/// The configured embedders, each made when first needed: an exact answer waits for none of it.
-#[derive(Debug, Default)]
-pub(crate) struct Embedders([OnceLock<Embedder<Backend>>; 2]);
 
 /// What an entry that is stored now is embedded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,89 +79,17 @@ impl Cache {
             other: others.next().and_then(|other| self.embedder_of(&other)),
         })
     }
-
-    /// The vectors of `texts`, in their order, from the configured embedder `slot`. Texts that this instance embedded not long ago
-    /// cost nothing. It takes three quarters of the time that is left at most: the rest is for what the vectors are for.
-    ///
-    /// Errors, of each text alone: `InvalidRequest` for one that cannot be embedded, being blank or too long; `EmbedderError`;
-    /// `EmbedderDimensionError` where the vectors are not of the configured dimension.
-    pub async fn embed(&self, slot: Slot, texts: &[&str]) -> Vec<Result<Embedding, Error>> {
-        let embedder = match self.embedder(slot) {
-            Ok(embedder) => embedder,
-            Err(error) => return texts.iter().map(|_| Err(error.for_caller())).collect(),
-        };
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let deadline = Instant::now() + left * 3 / 4;
-        // Boxed: the SDK's futures nest deeply.
-        let embedded: BoxFuture<'_, _> = Box::pin(embedder.embed_each(texts, deadline));
-        let checked = |(text, result): (&&str, Result<Vec<f32>, EmbedError>)| {
-            let checked = self.checked(slot, result.map_err(named)?);
-            if checked.is_err() {
-                self.forget_embedded(text);
-            }
-            checked
-        };
-        texts.iter().zip(embedded.await).map(checked).collect()
-    }
-
-    /// Forgets the vectors of a text that do not fit the table: the next time the embedders are asked again.
-    pub fn forget_embedded(&self, text: &str) {
-        for embedder in self.embedders.0.iter().filter_map(OnceLock::get) {
-            embedder.forget(text);
-        }
-    }
-
-    fn embedder(&self, slot: Slot) -> Result<&Embedder<Backend>, Error> {
-        let made = &self.embedders.0[slot as usize];
-        if let Some(embedder) = made.get() {
-            return Ok(embedder);
-        }
-        let configured = slot.embedder(&self.config);
-        let backend = configured.and_then(|of| Backend::new(&of.spec, of.key.clone(), &self.aws)).ok_or_else(|| {
-            Error::new(
-                ErrorKind::EmbedderError,
-                "no embedder is configured",
-                "send an embedding, or configure MNEME_EMBEDDER",
-            )
-        })?;
-        Ok(made.get_or_init(|| Embedder::new(backend)))
-    }
-
-    fn checked(&self, slot: Slot, vector: Vec<f32>) -> Result<Embedding, Error> {
-        let configured = slot.embedder(&self.config).and_then(|embedder| embedder.dim);
-        if let Some(dim) = configured.filter(|dim| *dim as usize != vector.len()) {
-            return Err(Error::new(
-                ErrorKind::EmbedderDimensionError,
-                format!("the embedder's vectors have {} numbers, and {dim} are configured", vector.len()),
-                "correct MNEME_EMBEDDER_DIM, or leave it out",
-            ));
-        }
-        Embedding::normalized(vector).map_err(|rule| {
-            Error::new(ErrorKind::EmbedderError, format!("the embedder's vector is not usable: {rule}"), "try again")
-        })
-    }
 }
 
-/// The contract's name for what went wrong: the text's fault is the caller's, all else the embedder's.
-fn named(error: EmbedError) -> Error {
-    let kind = match error.kind {
-        EmbedErrorKind::BadRequest => ErrorKind::InvalidRequest,
-        EmbedErrorKind::WrongDimension => ErrorKind::EmbedderDimensionError,
-        EmbedErrorKind::Throttled
-        | EmbedErrorKind::Refused
-        | EmbedErrorKind::UnknownModel
-        | EmbedErrorKind::Unreachable
-        | EmbedErrorKind::Unavailable
-        | EmbedErrorKind::Malformed
-        | EmbedErrorKind::TimedOut => ErrorKind::EmbedderError,
-    };
-    let named = Error::new(kind, error.detail.clone(), error.remediation.clone());
-    let pause = error.retry_after.map(|pause| u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).max(1));
-    let causes = error.causes();
-    let named = if causes.is_empty() { named } else { named.caused_by(causes) };
-    match pause {
-        Some(secs) => named.retry_after(secs),
-        None if error.kind.is_passing() || error.kind == EmbedErrorKind::TimedOut => named.retry_after(1),
-        None => named,
+/// Without the feature `embed` no provider of vectors is linked, and [`Cache::embed`] is not public. Only re-embedding,
+/// which no such function offers, still calls it.
+#[cfg(not(feature = "embed"))]
+impl Cache {
+    /// Errors: `Internal`, for each text.
+    pub(crate) async fn embed(&self, _: Slot, texts: &[&str]) -> Vec<Result<Embedding, Error>> {
+        let error = || Err(Error::internal("the function was built without the feature `embed`"));
+        texts.iter().map(|_| error()).collect()
     }
+
+    pub(crate) fn forget_embedded(&self, _: &str) {}
 }

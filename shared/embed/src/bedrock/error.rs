@@ -1,29 +1,18 @@
-//! What the errors of AWS's services mean here, and how its clients are set up.
+//! What an error of `InvokeModel` means.
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use mneme_aws::sdk_error::{SdkErrorKind, ServiceText, classify, http_status, log_line};
 
 use crate::error::{EmbedError, EmbedErrorKind};
-use crate::pause;
+use crate::retry_after::retry_after;
 
-/// Attempts are counted in one place, `retry`.
-pub(crate) fn no_retries() -> RetryConfig {
-    RetryConfig::disabled()
-}
-
-/// Only connecting has a limit of its own; all else ends with the deadline.
-pub(crate) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build()
-}
-
-/// The named error of a failed `InvokeModel`.
-pub(crate) fn model_error<E>(error: SdkError<E, HttpResponse>) -> EmbedError
+/// The error of a failed `InvokeModel`.
+///
+/// The cause has the service's message only if it is about permissions: another message may repeat the text.
+pub(super) fn model_error<E>(error: SdkError<E, HttpResponse>) -> EmbedError
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -59,33 +48,6 @@ where
              only: put its id, as us.cohere.embed-v4:0, into MNEME_EMBEDDER",
         ),
     };
-    let pause = error.raw_response().and_then(|reply| pause::asked_for(|name| reply.headers().get(name)));
+    let pause = error.raw_response().and_then(|reply| retry_after(|name| reply.headers().get(name)));
     named.retry_after(pause).caused_by(log_line("InvokeModel", &error, ServiceText::Withheld))
-}
-
-/// The named error of a failed `action` (`ssm:GetParameter`, …) on the key.
-pub(crate) fn key_error<E>(action: &str, error: SdkError<E, HttpResponse>) -> EmbedError
-where
-    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-{
-    let kind = match classify(&error) {
-        SdkErrorKind::Throttled => EmbedErrorKind::Throttled,
-        SdkErrorKind::TimedOut | SdkErrorKind::Unreachable => EmbedErrorKind::Unreachable,
-        SdkErrorKind::ServiceUnavailable => EmbedErrorKind::Unavailable,
-        SdkErrorKind::NotSent
-        | SdkErrorKind::AccessDenied
-        | SdkErrorKind::ResourceMissing
-        | SdkErrorKind::QuotaExceeded
-        | SdkErrorKind::InvalidRequest
-        | SdkErrorKind::Other => EmbedErrorKind::Refused,
-    };
-    let named = EmbedError::new(
-        kind,
-        format!("the embedder's API key could not be fetched with {action}"),
-        format!(
-            "check the ARN in MNEME_EMBEDDER_API_KEY; allow {action} on it in the function's IAM role, and kms:Decrypt \
-             where it is encrypted with a key of your own"
-        ),
-    );
-    named.caused_by(log_line(action, &error, ServiceText::Withheld))
 }

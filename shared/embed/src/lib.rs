@@ -8,7 +8,7 @@
 //! | the providers | [`backend`], [`bedrock`], [`openai`], [`minilm`] |
 //! | errors and retries | [`error`], `retry`, `retry_after` |
 //!
-//! Without the feature `providers` (on by default) only [`spec`] and [`key`] are built. They are all that reading a
+//! Without the feature `providers` only [`spec`] and [`key`] are built. They are all that reading a
 //! configuration needs, and they need no HTTP client, no AWS SDK and no model.
 
 #[cfg(feature = "providers")]

@@ -1,4 +1,4 @@
-//! What every AWS client of this workspace shares. No other crate below the functions configures a client.
+//! What every AWS client of this workspace shares. It is the lowest layer that depends on the AWS SDK.
 //!
 //! | to learn about | read |
 //! | --- | --- |

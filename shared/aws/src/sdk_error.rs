@@ -31,15 +31,18 @@ pub enum SdkErrorKind {
     Unreachable,
     /// The service failed to process the request. The request may have been carried out.
     ServiceUnavailable,
-    /// The answer has a code and a status that say nothing more. The request may have been carried out.
+    /// Neither the code nor the status of the answer is known. The request may have been carried out.
     Other,
 }
 
 /// Classifies an error by how the call ended, then by the service's error code, then by the HTTP status.
 ///
+/// The status decides only if the code is unknown. DynamoDB itself answers with 400, 500 and 503 only, so another status
+/// comes from a server in between.
+///
 /// Sources: Amazon DynamoDB API Reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer
-/// Guide, "Error handling with DynamoDB", which answers with the statuses 400, 500 and 503 only; Amazon Bedrock API
-/// Reference, `InvokeModel`, "Errors"; the API References of AWS Secrets Manager and AWS Systems Manager.
+/// Guide, "Error handling with DynamoDB"; Amazon Bedrock API Reference, `InvokeModel`, "Errors"; the API References of
+/// AWS Secrets Manager and AWS Systems Manager.
 pub fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> SdkErrorKind {
     match error {
         SdkError::ServiceError(answer) => {

@@ -84,7 +84,7 @@ impl EmbedError {
         )
     }
 
-    /// `TimedOut`, for a service.
+    /// `TimedOut`: a service did not answer before the deadline.
     pub(crate) fn timed_out() -> Self {
         Self::new(
             EmbedErrorKind::TimedOut,
@@ -93,7 +93,7 @@ impl EmbedError {
         )
     }
 
-    /// `Unreachable`, for any service.
+    /// `Unreachable`: there was no connection to a service, or it broke.
     pub(crate) fn unreachable() -> Self {
         Self::new(
             EmbedErrorKind::Unreachable,
@@ -111,7 +111,7 @@ impl EmbedError {
         )
     }
 
-    /// `Throttled`, for any service.
+    /// `Throttled`: a service refused the request for now.
     pub(crate) fn throttled() -> Self {
         Self::new(
             EmbedErrorKind::Throttled,

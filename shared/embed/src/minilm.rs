@@ -16,7 +16,7 @@ use crate::error::{EmbedError, EmbedErrorKind};
 use crate::provider::{Limits, Provider};
 use crate::spec::{MINILM_DIM, Spec};
 
-// Specs are parsed without the model's crate.
+// `spec` is built without the model's crate, so it has its own copy of the dimension.
 const _: () = assert!(DIM == MINILM_DIM);
 
 /// Names the only directory where the model is looked for.

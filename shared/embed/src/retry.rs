@@ -1,9 +1,9 @@
 //! Retries of a call to an embedder.
 //!
-//! The crate `backon` runs the loop. This module gives it the pauses, the deadline and the pause that a service asked
-//! for. The AWS SDK's own retries are off ([`crate::bedrock`], [`crate::openai`]): they know no deadline of the
-//! caller, and they wait out a long pause that belongs to the caller's `Retry-After`. Every provider has the same
-//! rules this way.
+//! The crate `backon` runs the loop. This module gives it the pauses, the deadline, and the pause that a service asked
+//! for. The AWS SDK's own retries are off ([`crate::bedrock`], [`crate::openai`]), for two reasons. They do not know the
+//! caller's deadline. If a service asks for a long pause, they shorten it to some seconds and retry too early, while
+//! here such an error is returned with the pause. Every provider has the same rules this way.
 
 use std::future::Future;
 use std::time::Duration;

@@ -19,7 +19,8 @@ use mneme_store::namespace_stats::NamespaceStats;
 use mneme_store::table::Table;
 use tokio::time::Instant;
 
-use crate::embedders::{EmbedderPool, Embedders};
+#[cfg(feature = "embed")]
+use crate::embedders::providers::{EmbedderPool, Embedders};
 use crate::retry_budget::RetryBudget;
 use crate::writer_queue::{QueueMemory, WriterQueue};
 
@@ -38,7 +39,9 @@ pub struct Shared {
     pub table: Table,
     /// The time.
     pub clock: Clock,
+    #[cfg(feature = "embed")]
     aws: SdkConfig,
+    #[cfg(feature = "embed")]
     embedders: EmbedderPool,
     opened: AtomicBool,
     registered: Mutex<HashSet<Namespace>>,
@@ -63,12 +66,15 @@ impl Deref for Cache {
 
 impl Cache {
     /// A cache over `table` with a deadline 15 minutes away. `aws`: the configuration of the embedders' clients.
+    #[cfg_attr(not(feature = "embed"), expect(unused_variables, reason = "only embedders use `aws`"))]
     pub fn new(config: Config, table: Table, aws: SdkConfig, clock: Clock) -> Self {
         let shared = Shared {
             config,
             table,
             clock,
+            #[cfg(feature = "embed")]
             aws,
+            #[cfg(feature = "embed")]
             embedders: EmbedderPool::default(),
             opened: AtomicBool::new(false),
             registered: Mutex::default(),
@@ -98,6 +104,7 @@ impl Cache {
     }
 
     /// The configured embedders.
+    #[cfg(feature = "embed")]
     pub fn embedders(&self) -> Embedders<'_> {
         Embedders::new(&self.shared.embedders, &self.config, &self.shared.aws, self.deadline)
     }

@@ -4,19 +4,22 @@
 //! | to learn about | read |
 //! | --- | --- |
 //! | what a function works with | [`cache`] |
-//! | a lookup | [`lookup`], [`replica`], `mneme_search`, `mneme_guard` |
+//! | a lookup | `lookup`, [`replica`], `mneme_search`, `mneme_guard` |
 //! | changes to the table | [`write`](mod@write), `writer_queue`, `retry_budget` |
 //! | single entries and pages | [`entries`] |
 //! | caps, counts, `vacuum`, segments | [`maintain`], [`segments`] |
-//! | embedders, and moving to another one | [`embedders`], [`reembed`], `mneme_embed` |
+//! | embedders, and moving to another one | [`embedders`], `reembed`, `mneme_embed` |
 //! | a function's main loop, its log line and metrics | [`runtime`] |
+//!
+//! The feature `embed` is for functions that embed texts: it adds lookups, re-embedding and the providers of vectors.
 
-mod aws;
 pub mod cache;
 pub mod embedders;
 pub mod entries;
+#[cfg(feature = "embed")]
 pub mod lookup;
 pub mod maintain;
+#[cfg(feature = "embed")]
 pub mod reembed;
 pub mod replica;
 mod retry_budget;

@@ -1,7 +1,7 @@
 //! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
 
 use mneme_core::cache::Cache;
-use mneme_core::embedders::EmbedderSlot;
+use mneme_core::embedders::providers::EmbedderSlot;
 use mneme_core::replica::similarity;
 use mneme_guard::{LabelledPair, PairScore, Verdict, VetoKind, probability_of_similarity};
 use mneme_model::confidence::{Guard, verdict};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mneme_api::event::batch::{self, BatchResult};
 use mneme_api::event::{self, Fields, Reply};
 use mneme_core::cache::Cache;
-use mneme_core::embedders::write::MadeVectors;
+use mneme_core::embedders::entry_vectors::MadeVectors;
 use mneme_core::maintain::eviction::enforce_caps;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
-use mneme_core::embedders::EmbedderSlot;
+use mneme_core::embedders::providers::EmbedderSlot;
 use mneme_core::reembed;
 use mneme_core::reembed::fill::embedder_dim;
 use mneme_core::reembed::state::{State, status};

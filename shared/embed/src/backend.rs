@@ -1,4 +1,4 @@
-//! The provider that the configuration names.
+//! The provider that the configuration selects.
 
 use aws_config::SdkConfig;
 use tokio::time::Instant;
@@ -11,21 +11,21 @@ use crate::openai::OpenAi;
 use crate::provider::{Limits, Provider};
 use crate::spec::Spec;
 
-/// One of the providers of this build.
+/// One of the providers.
 pub enum Backend {
-    /// Amazon Bedrock.
+    /// A model on Amazon Bedrock.
     Bedrock(Bedrock),
-    /// An OpenAI-compatible service.
+    /// A model behind an OpenAI-compatible service.
     OpenAi(Box<OpenAi>),
-    /// all-MiniLM-L6-v2 inside the process.
+    /// The model all-MiniLM-L6-v2 inside the process.
     MiniLm(MiniLm),
 }
 
 impl Backend {
-    /// The provider of `spec`; `None` where callers bring their vectors. Sends nothing.
+    /// Creates the provider that `spec` selects; `None` if callers send the vectors. Sends nothing.
     ///
-    /// `key` is for `openai` alone; `aws` holds the credentials, and the region where no ARN names one. Where the model of
-    /// `minilm` is, the environment tells ([`MiniLm::from_env`]).
+    /// `key` is used by `openai` only. `aws` has the credentials, and the region if no ARN names one. `minilm` finds
+    /// its model by the environment ([`MiniLm::from_env`]).
     pub fn new(spec: &Spec, key: KeySource, aws: &SdkConfig) -> Option<Self> {
         match spec {
             Spec::None => None,

@@ -1,4 +1,4 @@
-//! Texts in, vectors out: batches, checks, and the memory of what was embedded before.
+//! What callers use: batches of texts, checks of the vectors, and a cache of vectors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,23 +13,24 @@ use tokio::time::Instant;
 use crate::error::{EmbedError, EmbedErrorKind};
 use crate::provider::Provider;
 
-/// How many vectors an instance remembers: 6 MB of 1536 dimensions.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
+/// How many vectors an instance caches. With 1,536 dimensions they take 6 MB.
+const CACHE_CAPACITY: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
-/// After how many calls in a row that were refused all texts are taken to be: as many as it takes to find one among 1,024.
-const MOST_REFUSED: usize = 10;
+/// After this many refused calls in a row, [`Embedder::embed_each`] stops halving and reports every text as refused.
+/// Ten halvings find one text among 1,024.
+const MAX_REFUSALS_IN_A_ROW: usize = 10;
 
-/// A text's SHA-256: texts may be long, and the memory of an instance is no place to keep them.
+/// The SHA-256 of a text. The cache keeps it in place of the text, which may be long and private.
 type TextHash = [u8; 32];
 
 fn hash_of(text: &str) -> TextHash {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// A provider, with a bounded memory of the texts it has embedded.
+/// A provider with a least-recently-used cache of the vectors it made.
 pub struct Embedder<P> {
     provider: P,
-    remembered: Mutex<LruCache<TextHash, Vec<f32>>>,
+    vectors: Mutex<LruCache<TextHash, Vec<f32>>>,
 }
 
 impl<P: Provider> fmt::Debug for Embedder<P> {
@@ -39,43 +40,47 @@ impl<P: Provider> fmt::Debug for Embedder<P> {
 }
 
 impl<P: Provider> Embedder<P> {
-    /// Embeds by `provider`; nothing is sent before the first [`Self::embed`].
+    /// Sends nothing. The cache is empty.
     pub fn new(provider: P) -> Self {
-        Self { provider, remembered: Mutex::new(LruCache::new(REMEMBERED)) }
+        Self { provider, vectors: Mutex::new(LruCache::new(CACHE_CAPACITY)) }
     }
 
-    /// What vectors it makes: provider, model, dimension where it is chosen, version. Stable; what a table is stamped with.
+    /// Identifies the vectors: provider, model, dimension if it is configured, version. The table is stamped with it.
+    /// It is the same for every instance and release.
     pub fn fingerprint(&self) -> &str {
         self.provider.fingerprint()
     }
 
-    /// The length of its vectors, where the configuration decides it.
+    /// The length of the vectors; `None` if the configuration does not determine it.
     pub fn dim(&self) -> Option<usize> {
         self.provider.dim()
     }
 
-    /// Forgets that `text` was embedded: its vector turned out to be of no use.
+    /// Removes the vector of `text` from the cache. Call it if the vector turned out to be unusable.
     pub fn forget(&self, text: &str) {
-        self.memory().pop(&hash_of(text));
+        self.cache().pop(&hash_of(text));
     }
 
-    fn recall(&self, hash: &TextHash) -> Option<Vec<f32>> {
-        self.memory().get(hash).cloned()
+    fn cached(&self, hash: &TextHash) -> Option<Vec<f32>> {
+        self.cache().get(hash).cloned()
     }
 
-    fn memory(&self) -> MutexGuard<'_, LruCache<TextHash, Vec<f32>>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, LruCache<TextHash, Vec<f32>>> {
+        self.vectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The vectors of `texts`, in their order, each finite, not zero, and `[dim]` where that is configured; not normalised.
+    /// Embeds all of `texts`, or none.
     ///
-    /// A text that stands there twice, or was embedded by this instance not long ago, costs nothing. The others go out in
-    /// as many calls as the provider needs, several at once. It ends by the deadline: give one below the invocation's.
+    /// Returns the vectors in the order of the texts. Each is finite, not zero, and `[dim]` if that is configured.
+    /// They are not normalised. A text is sent once, even if it occurs twice, and not at all if its vector is cached.
+    /// The texts are sent in as many calls as the provider needs, several at the same time. The method returns at
+    /// `deadline` at the latest, so pass one before the invocation's.
     ///
-    /// Errors: all or none. What was embedded before one is remembered: asking again without [`EmbedError::text`] goes on.
+    /// Errors: the first error of a text or a call. The vectors of the calls that succeeded before it are cached, so a
+    /// second call without the text [`EmbedError::text`] continues.
     pub async fn embed(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         for (at, text) in texts.iter().enumerate() {
-            self.provider.check(text).map_err(|error| error.of_text(at))?;
+            self.provider.check(text).map_err(|error| error.for_text(at))?;
         }
         let hashes: Vec<TextHash> = texts.iter().map(|text| hash_of(text)).collect();
         let mut known: HashMap<TextHash, Vec<f32>> = HashMap::new();
@@ -84,45 +89,48 @@ impl<P: Provider> Embedder<P> {
             if known.contains_key(hash) {
                 continue;
             }
-            let vector = self.recall(hash);
+            let vector = self.cached(hash);
             if vector.is_none() {
                 unknown.push(at);
             }
-            // A text that is asked for now is marked, so that it is asked for once.
+            // An unknown text gets an empty vector for now, so that its second occurrence is not sent.
             known.insert(*hash, vector.unwrap_or_default());
         }
         let limits = self.provider.limits();
         let calls =
-            unknown.chunks(limits.texts_per_call.get()).map(|places| self.call(texts, &hashes, places, deadline));
-        let mut replies = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(limits.calls_at_once.get());
+            unknown.chunks(limits.texts_per_call.get()).map(|indices| self.call(texts, &hashes, indices, deadline));
+        let mut replies = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(limits.concurrent_calls.get());
         while let Some(vectors) = replies.try_next().await? {
             known.extend(vectors);
         }
         Ok(hashes.iter().map(|hash| known.get(hash).cloned().unwrap_or_default()).collect())
     }
 
-    /// What becomes of each of `texts`, in their order: as [`Self::embed`], but a text that cannot be embedded has its own
-    /// error and costs the others nothing more than further calls, and one that is remembered has its vector whatever fails.
+    /// Embeds each of `texts` as [`Self::embed`] does, but with one result per text, in their order.
+    ///
+    /// A text that cannot be embedded has its own error. It causes further calls but no error for the others. A text
+    /// whose vector is cached has that vector, even if every call fails.
     pub async fn embed_each(&self, texts: &[&str], deadline: Instant) -> Vec<Result<Vec<f32>, EmbedError>> {
         let mut results: Vec<Option<Result<Vec<f32>, EmbedError>>> =
-            texts.iter().map(|text| self.recall(&hash_of(text)).map(Ok)).collect();
+            texts.iter().map(|text| self.cached(&hash_of(text)).map(Ok)).collect();
         let unknown = (0..texts.len()).filter(|at| results[*at].is_none()).collect();
-        // What is asked for together; a part in which some text, it is not known which, was refused is halved.
+        // The texts of one part are embedded together. If a text of a part is refused and it is not known which, the
+        // part is halved.
         let mut parts: Vec<Vec<usize>> = vec![unknown];
         let mut refused_in_a_row = 0;
         while let Some(mut part) = parts.pop() {
-            let asked: Vec<&str> = part.iter().map(|at| texts[*at]).collect();
-            match self.embed(&asked, deadline).await {
+            let part_texts: Vec<&str> = part.iter().map(|at| texts[*at]).collect();
+            match self.embed(&part_texts, deadline).await {
                 Ok(vectors) => {
                     refused_in_a_row = 0;
                     part.iter().zip(vectors).for_each(|(at, vector)| results[*at] = Some(Ok(vector)));
                 }
                 Err(error) => match (error.kind, error.text) {
-                    (EmbedErrorKind::BadRequest, Some(place)) if place < part.len() => {
-                        results[part.remove(place)] = Some(Err(error));
+                    (EmbedErrorKind::BadRequest, Some(index)) if index < part.len() => {
+                        results[part.remove(index)] = Some(Err(error));
                         parts.push(part);
                     }
-                    (EmbedErrorKind::BadRequest, _) if part.len() > 1 && refused_in_a_row < MOST_REFUSED => {
+                    (EmbedErrorKind::BadRequest, _) if part.len() > 1 && refused_in_a_row < MAX_REFUSALS_IN_A_ROW => {
                         refused_in_a_row += 1;
                         let second = part.split_off(part.len() / 2);
                         parts.extend([part, second]);
@@ -131,33 +139,33 @@ impl<P: Provider> Embedder<P> {
                 },
             }
         }
-        let nothing = || Err(EmbedError::malformed("a text was not embedded"));
-        results.into_iter().map(|result| result.unwrap_or_else(nothing)).collect()
+        let missing = || Err(EmbedError::malformed("a text was not embedded"));
+        results.into_iter().map(|result| result.unwrap_or_else(missing)).collect()
     }
 
-    /// One call for the texts at `places`; what it yields is checked and remembered.
+    /// Sends one call for the texts at `indices`, checks the vectors and caches them.
     async fn call(
         &self,
         texts: &[&str],
         hashes: &[TextHash],
-        places: &[usize],
+        indices: &[usize],
         deadline: Instant,
     ) -> Result<Vec<(TextHash, Vec<f32>)>, EmbedError> {
-        let asked: Vec<&str> = places.iter().map(|at| texts[*at]).collect();
-        let vectors = match self.provider.call(&asked, deadline).await {
+        let call_texts: Vec<&str> = indices.iter().map(|at| texts[*at]).collect();
+        let vectors = match self.provider.call(&call_texts, deadline).await {
             Ok(vectors) => vectors,
-            // Which text it is about is known where there is one.
+            // If the call had one text, that text caused the error.
             Err(error) => {
-                return Err(match (error.kind, places) {
-                    (EmbedErrorKind::BadRequest, [only]) => error.of_text(*only),
+                return Err(match (error.kind, indices) {
+                    (EmbedErrorKind::BadRequest, [only]) => error.for_text(*only),
                     _ => error,
                 });
             }
         };
-        if vectors.len() != places.len() {
+        if vectors.len() != indices.len() {
             return Err(EmbedError::malformed(format!(
                 "the embedder answered {} texts with {} vectors",
-                places.len(),
+                indices.len(),
                 vectors.len()
             )));
         }
@@ -167,15 +175,18 @@ impl<P: Provider> Embedder<P> {
         if vectors.iter().any(|vector| vector.len() != vectors[0].len()) {
             return Err(EmbedError::malformed("the embedder answered with vectors of several lengths"));
         }
-        let vectors: Vec<_> = places.iter().map(|at| hashes[*at]).zip(vectors).collect();
-        let mut remembered = self.memory();
+        let vectors: Vec<_> = indices.iter().map(|at| hashes[*at]).zip(vectors).collect();
+        let mut cache = self.cache();
         for (hash, vector) in &vectors {
-            remembered.put(*hash, vector.clone());
+            cache.put(*hash, vector.clone());
         }
         Ok(vectors)
     }
 
-    /// Whether a reply's vector can be stored and compared.
+    /// Refuses a vector that cannot be stored or compared.
+    ///
+    /// Errors: `Malformed` for one with a number that is not finite, and for one that is empty or zero;
+    /// `WrongDimension`.
     fn check_vector(&self, vector: &[f32]) -> Result<(), EmbedError> {
         if let Some(at) = vector.iter().position(|value| !value.is_finite()) {
             return Err(EmbedError::malformed(format!("number {at} of a vector of the embedder is not finite")));
@@ -199,14 +210,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::provider::{Limits, not_blank};
+    use crate::provider::{Limits, refuse_blank};
 
-    /// Embeds a text as its length, three a call and two calls at once; refuses calls with the text `bad`.
+    /// Embeds a text as its length. It takes three texts per call and two calls at the same time. It refuses a call
+    /// with the text `bad`.
     #[derive(Default)]
     struct Lengths {
         calls: Mutex<Vec<Vec<String>>>,
-        /// Calls under way, and the most there were.
-        under_way: Mutex<(usize, usize)>,
+        /// The calls that run now, and the highest number that ran at the same time.
+        running: Mutex<(usize, usize)>,
     }
 
     impl Provider for Lengths {
@@ -220,24 +232,24 @@ mod tests {
 
         fn limits(&self) -> Limits {
             let of = |n| NonZeroUsize::new(n).unwrap();
-            Limits { texts_per_call: of(3), calls_at_once: of(2) }
+            Limits { texts_per_call: of(3), concurrent_calls: of(2) }
         }
 
         fn check(&self, text: &str) -> Result<(), EmbedError> {
-            not_blank(text)
+            refuse_blank(text)
         }
 
         async fn call(&self, texts: &[&str], _deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
             self.calls.lock().unwrap().push(texts.iter().map(ToString::to_string).collect());
             {
-                let (now, most) = &mut *self.under_way.lock().unwrap();
+                let (now, highest) = &mut *self.running.lock().unwrap();
                 *now += 1;
-                *most = (*most).max(*now);
+                *highest = (*highest).max(*now);
             }
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
-            self.under_way.lock().unwrap().0 -= 1;
+            self.running.lock().unwrap().0 -= 1;
             if texts.contains(&"bad") {
                 return Err(EmbedError::new(EmbedErrorKind::BadRequest, "bad", "send a good one"));
             }
@@ -245,87 +257,88 @@ mod tests {
         }
     }
 
-    fn ample() -> Instant {
+    fn far_deadline() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
 
-    fn calls(embedder: &Embedder<Lengths>) -> Vec<Vec<String>> {
+    /// The texts of each call since the last time.
+    fn take_calls(embedder: &Embedder<Lengths>) -> Vec<Vec<String>> {
         std::mem::take(&mut *embedder.provider.calls.lock().unwrap())
     }
 
     #[tokio::test]
-    async fn a_text_is_embedded_once() {
+    async fn embed_with_repeated_text_sends_it_once() {
         let embedder = Embedder::new(Lengths::default());
         assert_eq!((embedder.fingerprint(), embedder.dim()), ("lengths", None));
-        let vectors = embedder.embed(&["aa", "b", "aa", "b"], ample()).await.unwrap();
+        let vectors = embedder.embed(&["aa", "b", "aa", "b"], far_deadline()).await.unwrap();
         assert_eq!(vectors, [[2.0], [1.0], [2.0], [1.0]]);
-        assert_eq!(calls(&embedder), [["aa", "b"]]);
-        let vectors = embedder.embed(&["b", "ccc", "aa"], ample()).await.unwrap();
+        assert_eq!(take_calls(&embedder), [["aa", "b"]]);
+        let vectors = embedder.embed(&["b", "ccc", "aa"], far_deadline()).await.unwrap();
         assert_eq!(vectors, [[1.0], [3.0], [2.0]]);
-        assert_eq!(calls(&embedder), [["ccc"]]);
-        assert!(embedder.embed(&[], ample()).await.unwrap().is_empty());
-        assert!(calls(&embedder).is_empty());
+        assert_eq!(take_calls(&embedder), [["ccc"]]);
+        assert!(embedder.embed(&[], far_deadline()).await.unwrap().is_empty());
+        assert!(take_calls(&embedder).is_empty());
         embedder.forget("b");
-        embedder.embed(&["b", "ccc"], ample()).await.unwrap();
-        assert_eq!(calls(&embedder), [["b"]]);
+        embedder.embed(&["b", "ccc"], far_deadline()).await.unwrap();
+        assert_eq!(take_calls(&embedder), [["b"]]);
     }
 
     #[tokio::test]
-    async fn the_least_recently_used_is_forgotten() {
+    async fn embed_with_full_cache_evicts_least_recently_used() {
         let embedder = Embedder::new(Lengths::default());
-        let texts: Vec<String> = (0..REMEMBERED.get()).map(|text| text.to_string()).collect();
+        let texts: Vec<String> = (0..CACHE_CAPACITY.get()).map(|text| text.to_string()).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        embedder.embed(&texts, ample()).await.unwrap();
-        embedder.embed(&["0"], ample()).await.unwrap();
-        embedder.embed(&["one more"], ample()).await.unwrap();
-        calls(&embedder);
-        embedder.embed(&["0", "1"], ample()).await.unwrap();
-        assert_eq!(calls(&embedder), [["1"]]);
+        embedder.embed(&texts, far_deadline()).await.unwrap();
+        embedder.embed(&["0"], far_deadline()).await.unwrap();
+        embedder.embed(&["one more"], far_deadline()).await.unwrap();
+        take_calls(&embedder);
+        embedder.embed(&["0", "1"], far_deadline()).await.unwrap();
+        assert_eq!(take_calls(&embedder), [["1"]]);
     }
 
     #[tokio::test]
-    async fn calls_go_out_together_within_the_bound() {
+    async fn embed_with_many_texts_sends_concurrent_calls_within_limits() {
         let embedder = Embedder::new(Lengths::default());
         let texts: Vec<String> = (1..=20).map(|length| "x".repeat(length)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = embedder.embed(&texts, ample()).await.unwrap();
+        let vectors = embedder.embed(&texts, far_deadline()).await.unwrap();
         assert_eq!(vectors, (1..=20u8).map(|length| vec![f32::from(length)]).collect::<Vec<_>>());
-        assert_eq!(calls(&embedder).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3, 3, 3, 3, 2]);
-        assert_eq!(*embedder.provider.under_way.lock().unwrap(), (0, 2));
+        assert_eq!(take_calls(&embedder).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3, 3, 3, 3, 2]);
+        assert_eq!(*embedder.provider.running.lock().unwrap(), (0, 2));
     }
 
     #[tokio::test]
-    async fn one_text_at_fault_is_told_and_the_others_are_remembered() {
+    async fn embed_with_bad_text_names_it_and_caches_the_others() {
         let embedder = Embedder::new(Lengths::default());
-        let error = embedder.embed(&["a", "\n ", "b"], ample()).await.unwrap_err();
+        let error = embedder.embed(&["a", "\n ", "b"], far_deadline()).await.unwrap_err();
         assert_eq!((error.kind, error.text), (EmbedErrorKind::BadRequest, Some(1)));
-        assert!(calls(&embedder).is_empty());
+        assert!(take_calls(&embedder).is_empty());
 
-        let error = embedder.embed(&["a", "b", "c", "bad"], ample()).await.unwrap_err();
+        let error = embedder.embed(&["a", "b", "c", "bad"], far_deadline()).await.unwrap_err();
         assert_eq!((error.kind, error.text), (EmbedErrorKind::BadRequest, Some(3)));
-        calls(&embedder);
-        embedder.embed(&["a", "b", "c"], ample()).await.unwrap();
-        assert!(calls(&embedder).is_empty());
+        take_calls(&embedder);
+        embedder.embed(&["a", "b", "c"], far_deadline()).await.unwrap();
+        assert!(take_calls(&embedder).is_empty());
 
-        let error = embedder.embed(&["d", "bad"], ample()).await.unwrap_err();
-        assert_eq!((error.kind, error.text), (EmbedErrorKind::BadRequest, None), "which of the call's is not known");
+        let error = embedder.embed(&["d", "bad"], far_deadline()).await.unwrap_err();
+        assert_eq!((error.kind, error.text), (EmbedErrorKind::BadRequest, None), "the call had two texts");
     }
 
     #[tokio::test]
-    async fn each_text_has_its_own_outcome() {
+    async fn embed_each_with_bad_texts_returns_one_result_per_text() {
         let embedder = Embedder::new(Lengths::default());
         let texts = ["a", "", "bbb", "bad", "cc", " ", "dddd", "eeeee", "a"];
-        let each = embedder.embed_each(&texts, ample()).await;
+        let each = embedder.embed_each(&texts, far_deadline()).await;
         for (text, result) in texts.iter().zip(each) {
             match result {
                 Ok(vector) => assert_eq!(vector, [text.len() as f32]),
                 Err(error) => assert!(["", " ", "bad"].contains(text) && error.kind == EmbedErrorKind::BadRequest),
             }
         }
-        assert!(embedder.embed_each(&[], ample()).await.is_empty());
-        calls(&embedder);
-        let each = embedder.embed_each(&["a", "bad", "cc"], ample()).await;
+        assert!(embedder.embed_each(&[], far_deadline()).await.is_empty());
+        take_calls(&embedder);
+        let each = embedder.embed_each(&["a", "bad", "cc"], far_deadline()).await;
         assert!(each[0].is_ok() && each[1].is_err() && each[2].is_ok());
-        assert_eq!(calls(&embedder), [["bad"]], "what is remembered is not asked for with what fails");
+        assert_eq!(take_calls(&embedder), [["bad"]], "a cached text is not sent with a bad one");
     }
 }

@@ -1,50 +1,42 @@
-//! The errors of an embedder: their kinds, facts and remedies.
+//! The errors of an embedder: kind, fact and remedy.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What went wrong, by what to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use mneme_aws::sdk_error::cause_chain;
+
+/// The kinds of errors. Each kind says what to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum EmbedErrorKind {
-    /// Too many requests: ask later, or for a higher quota.
+    /// There were too many requests. Try again later, or raise the quota.
     Throttled,
-    /// The service does not take the credentials, or the quota is spent: mend the deployment.
+    /// The service refused the credentials, or the quota is spent. Correct the deployment.
     Refused,
-    /// The service knows no such model, or the URL is not an embedder's: mend the configuration.
+    /// The service knows no such model, or the URL is not that of an embedder. Correct the configuration.
     UnknownModel,
-    /// The text cannot be embedded, being blank or too long: change it.
+    /// The text cannot be embedded: it is blank or too long. Change the text.
     BadRequest,
-    /// No connection: mend the network, or try again.
+    /// There was no connection. Correct the network, or try again.
     Unreachable,
-    /// The service failed: try again.
+    /// The service failed. Try again.
     Unavailable,
-    /// The reply holds no vectors for the texts: what answers is no embedder of this kind.
+    /// The reply does not have a vector for each text. Correct the configuration: the service is not such an embedder.
     Malformed,
-    /// The vectors have another length than the configured one: mend the configuration.
+    /// The vectors do not have the configured length. Correct the configuration.
     WrongDimension,
-    /// No answer before the deadline: try again, or give it more time.
+    /// There was no reply before the deadline. Try again, or allow more time.
     TimedOut,
 }
 
 impl EmbedErrorKind {
-    /// A name for logs and metrics.
+    /// The name for logs and metrics, which is the variant's.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Throttled => "Throttled",
-            Self::Refused => "Refused",
-            Self::UnknownModel => "UnknownModel",
-            Self::BadRequest => "BadRequest",
-            Self::Unreachable => "Unreachable",
-            Self::Unavailable => "Unavailable",
-            Self::Malformed => "Malformed",
-            Self::WrongDimension => "WrongDimension",
-            Self::TimedOut => "TimedOut",
-        }
+        self.into()
     }
 
     /// Whether the same request may succeed a moment later.
-    pub fn is_passing(self) -> bool {
+    pub fn is_transient(self) -> bool {
         match self {
             Self::Throttled | Self::Unreachable | Self::Unavailable => true,
             Self::Refused
@@ -57,32 +49,33 @@ impl EmbedErrorKind {
     }
 }
 
-/// A named error with its remedy.
+/// An error with its remedy.
 ///
-/// `detail` and `remediation` hold no text, no key and nothing that a service said; the cause, for the log alone, is
-/// the `source`, which has no text and no key either.
+/// `detail` and `remediation` contain no text, no key, and nothing that a service said. The cause is the `source`,
+/// which is meant for the log only. It contains no text and no key either.
 #[derive(Debug, Clone)]
 pub struct EmbedError {
-    /// Which error it is.
+    /// The kind.
     pub kind: EmbedErrorKind,
     /// The fact, with values.
     pub detail: String,
     /// What to do next.
     pub remediation: String,
-    /// Which of the texts it is about, where it is about one.
+    /// The index of the text that caused the error, if it is known.
     pub text: Option<usize>,
-    /// How long the service asked to be left alone.
+    /// The pause that the service asked for.
     pub retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl EmbedError {
+    /// An error without text, pause and cause.
     pub(crate) fn new(kind: EmbedErrorKind, detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         let (detail, remediation) = (detail.into(), remediation.into());
         Self { kind, detail, remediation, text: None, retry_after: None, source: None }
     }
 
-    /// `Malformed`: `detail` says in what.
+    /// `Malformed`. `detail` is the fact.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(
             EmbedErrorKind::Malformed,
@@ -91,7 +84,7 @@ impl EmbedError {
         )
     }
 
-    /// `TimedOut`.
+    /// `TimedOut`: a service did not answer before the deadline.
     pub(crate) fn timed_out() -> Self {
         Self::new(
             EmbedErrorKind::TimedOut,
@@ -100,7 +93,7 @@ impl EmbedError {
         )
     }
 
-    /// `Unreachable`.
+    /// `Unreachable`: there was no connection to a service, or it broke.
     pub(crate) fn unreachable() -> Self {
         Self::new(
             EmbedErrorKind::Unreachable,
@@ -109,7 +102,7 @@ impl EmbedError {
         )
     }
 
-    /// `Unavailable`.
+    /// `Unavailable`. `status`: the HTTP status of the reply.
     pub(crate) fn unavailable(status: u16) -> Self {
         Self::new(
             EmbedErrorKind::Unavailable,
@@ -118,7 +111,7 @@ impl EmbedError {
         )
     }
 
-    /// `Throttled`.
+    /// `Throttled`: a service refused the request for now.
     pub(crate) fn throttled() -> Self {
         Self::new(
             EmbedErrorKind::Throttled,
@@ -127,42 +120,39 @@ impl EmbedError {
         )
     }
 
-    pub(crate) fn of_text(mut self, text: usize) -> Self {
+    /// Adds the index of the text that caused the error.
+    pub(crate) fn for_text(mut self, text: usize) -> Self {
         self.text = Some(text);
         self
     }
 
+    /// Adds the pause that the service asked for.
     pub(crate) fn retry_after(mut self, pause: Option<Duration>) -> Self {
         self.retry_after = pause;
         self
     }
 
+    /// Adds the cause, for the log.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(cause.into().into());
         self
     }
 
-    /// Adds how often and how long it was tried.
+    /// Adds the number of attempts, and the time that they took, to the fact.
     pub(crate) fn after(mut self, attempts: u32, elapsed: Duration) -> Self {
         let times = if attempts == 1 { "attempt" } else { "attempts" };
         self.detail = format!("{} ({attempts} {times} in {} ms)", self.detail, elapsed.as_millis());
         self
     }
 
-    /// The cause chain in one line, for the log.
+    /// The chain of causes on one line, for the log; empty if there is no cause.
     pub fn causes(&self) -> String {
-        std::error::Error::source(self).map(chain).unwrap_or_default()
+        std::error::Error::source(self).map(cause_chain).unwrap_or_default()
     }
 }
 
-/// `error` and its causes, outermost first, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
-}
-
-/// A reply that is not what it should be: where, but not what stands there, which may be the text.
+/// `Malformed`, for a reply that could not be parsed. The cause has the position but not the content there, which may
+/// be the text.
 pub(crate) fn unreadable(error: &serde_json::Error) -> EmbedError {
     let (category, line, column) = (error.classify(), error.line(), error.column());
     EmbedError::malformed("the embedder's reply is not of the form that it should have")

@@ -1,33 +1,23 @@
-//! The API key of an embedder: from the environment, from Secrets Manager or from Parameter Store; never shown.
+//! Where the API key of an embedder is stored: the value of `MNEME_EMBEDDER_API_KEY`, parsed.
 
-use std::time::Duration;
+use http::HeaderValue;
 
-use aws_config::{Region, SdkConfig};
-use hyper::http::HeaderValue;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-
-use crate::aws;
-use crate::error::{EmbedError, EmbedErrorKind};
 use crate::spec::{SpecError, is_region};
-
-/// After a key was refused and its source had no other, for how long the source is not asked again.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The accepted forms.
 const FORM: &str = "the key itself, arn:aws:secretsmanager:<region>:<account>:secret:<name>, or \
                     arn:aws:ssm:<region>:<account>:parameter/<name>";
 
-/// Where the key is (`MNEME_EMBEDDER_API_KEY`).
+/// Where the key is stored (`MNEME_EMBEDDER_API_KEY`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// The service asks for none.
+    /// Nowhere: the service needs no key.
     None,
-    /// Here.
+    /// In the variable itself.
     Given(ApiKey),
-    /// In Secrets Manager: the secret's text, or the only member of the JSON object that it is.
+    /// In Secrets Manager. The secret is the key, or a JSON object whose only member is the key.
     SecretsManager(KeyArn),
-    /// In Parameter Store, decrypted.
+    /// In Parameter Store, which decrypts it.
     ParameterStore(KeyArn),
 }
 
@@ -38,13 +28,25 @@ pub struct KeyArn {
     region: String,
 }
 
-/// A key, as the `Authorization` header that it is sent in. Its `Debug` does not show it.
+impl KeyArn {
+    /// The whole ARN.
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// The region that the ARN names.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+}
+
+/// A key in the form of the `Authorization` header that it is sent in. Its `Debug` hides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey(HeaderValue);
 
 impl ApiKey {
-    /// `None`: no header can hold it.
-    fn new(key: &str) -> Option<Self> {
+    /// `None` if `key` is empty or has characters that a header cannot hold.
+    pub(crate) fn new(key: &str) -> Option<Self> {
         let key = key.trim();
         let fits = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
         let mut header = HeaderValue::try_from(format!("Bearer {key}")).ok().filter(|_| fits)?;
@@ -52,16 +54,16 @@ impl ApiKey {
         Some(Self(header))
     }
 
-    /// For the `Authorization` header.
-    pub(crate) fn header(&self) -> HeaderValue {
+    /// The value of the `Authorization` header, which is marked as sensitive.
+    pub fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 }
 
 impl KeySource {
-    /// The key, or the ARN of where it is; an empty text is no key.
+    /// Parses a key or the ARN of a secret or parameter. An empty text is [`KeySource::None`].
     ///
-    /// Errors: the accepted forms; never the text.
+    /// Errors: the fact and the accepted forms, never `text`, which may be a key.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let text = text.trim();
         if text.is_empty() {
@@ -73,7 +75,7 @@ impl KeySource {
             return Ok(Self::Given(key));
         }
         let parts: Vec<&str> = text.splitn(6, ':').collect();
-        let place = match parts[..] {
+        let source = match parts[..] {
             ["arn", partition, service, region, account, resource]
                 if partition.starts_with("aws")
                     && is_region(region)
@@ -89,121 +91,13 @@ impl KeySource {
             }
             _ => None,
         };
-        place.ok_or_else(|| SpecError::new("the ARN is neither a secret's nor a parameter's", FORM))
+        source.ok_or_else(|| SpecError::new("the ARN is neither a secret's nor a parameter's", FORM))
     }
 }
 
+/// Whether `resource` is `kind` followed by a name.
 fn is_named(resource: &str, kind: &str) -> bool {
     resource.strip_prefix(kind).is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
-}
-
-/// Who keeps the key.
-enum Store {
-    Secrets(aws_sdk_secretsmanager::Client, String),
-    Parameters(aws_sdk_ssm::Client, String),
-}
-
-impl Store {
-    /// The key as it is now. Errors: those of the service; `Refused` where what it keeps is no key.
-    async fn fetch(&self) -> Result<ApiKey, EmbedError> {
-        let (text, action) = match self {
-            Self::Secrets(client, arn) => {
-                let action = "secretsmanager:GetSecretValue";
-                let sent = Box::pin(client.get_secret_value().secret_id(arn).send()).await;
-                (sent.map_err(|error| aws::key_error(action, error))?.secret_string, action)
-            }
-            Self::Parameters(client, arn) => {
-                let action = "ssm:GetParameter";
-                let sent = Box::pin(client.get_parameter().name(arn).with_decryption(true).send()).await;
-                (sent.map_err(|error| aws::key_error(action, error))?.parameter.and_then(|found| found.value), action)
-            }
-        };
-        text.as_deref().and_then(key_in).ok_or_else(|| {
-            EmbedError::new(
-                EmbedErrorKind::Refused,
-                format!("what {action} returned is no API key"),
-                "store the key as plain text, or as the only member of a JSON object, its value a string",
-            )
-        })
-    }
-}
-
-/// The key that a stored text is: itself, or the only member of a JSON object, as Secrets Manager's console writes.
-fn key_in(text: &str) -> Option<ApiKey> {
-    if !text.trim_start().starts_with('{') {
-        return ApiKey::new(text);
-    }
-    let members: std::collections::BTreeMap<String, String> = serde_json::from_str(text).ok()?;
-    match members.into_values().collect::<Vec<_>>().as_slice() {
-        [only] => ApiKey::new(only),
-        _ => None,
-    }
-}
-
-/// The key of one instance: fetched when first needed, and again when it is refused.
-pub(crate) struct KeyHolder {
-    store: Option<Store>,
-    held: Mutex<Held>,
-}
-
-struct Held {
-    key: Option<ApiKey>,
-    /// When its source last had no other.
-    unchanged: Option<Instant>,
-}
-
-impl KeyHolder {
-    pub(crate) fn new(source: KeySource, aws: &SdkConfig) -> Self {
-        let (key, store) = match source {
-            KeySource::None => (None, None),
-            KeySource::Given(key) => (Some(key), None),
-            KeySource::SecretsManager(KeyArn { arn, region }) => {
-                let config = aws_sdk_secretsmanager::config::Builder::from(aws)
-                    .region(Region::new(region))
-                    .retry_config(aws::no_retries())
-                    .timeout_config(aws::timeouts())
-                    .build();
-                (None, Some(Store::Secrets(aws_sdk_secretsmanager::Client::from_conf(config), arn)))
-            }
-            KeySource::ParameterStore(KeyArn { arn, region }) => {
-                let config = aws_sdk_ssm::config::Builder::from(aws)
-                    .region(Region::new(region))
-                    .retry_config(aws::no_retries())
-                    .timeout_config(aws::timeouts())
-                    .build();
-                (None, Some(Store::Parameters(aws_sdk_ssm::Client::from_conf(config), arn)))
-            }
-        };
-        Self { store, held: Mutex::new(Held { key, unchanged: None }) }
-    }
-
-    /// The key, `None` where the service asks for none. One caller fetches, the others wait for it.
-    pub(crate) async fn key(&self) -> Result<Option<ApiKey>, EmbedError> {
-        let mut held = self.held.lock().await;
-        if let (None, Some(store)) = (&held.key, &self.store) {
-            held.key = Some(store.fetch().await?);
-        }
-        Ok(held.key.clone())
-    }
-
-    /// Another key than the refused one; `None` where there is none, and for half a minute after that was found.
-    pub(crate) async fn other_than(&self, refused: &ApiKey) -> Result<Option<ApiKey>, EmbedError> {
-        let mut held = self.held.lock().await;
-        if let Some(key) = held.key.as_ref().filter(|key| *key != refused) {
-            return Ok(Some(key.clone()));
-        }
-        let Some(store) = &self.store else { return Ok(None) };
-        if held.unchanged.is_some_and(|since| since.elapsed() < RENEWAL_PAUSE) {
-            return Ok(None);
-        }
-        let key = store.fetch().await?;
-        if key == *refused {
-            held.unchanged = Some(Instant::now());
-            return Ok(None);
-        }
-        held.key = Some(key.clone());
-        Ok(Some(key))
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_arns_are_told_apart() {
+    fn parse_with_key_or_arn_returns_its_source() {
         assert_eq!(KeySource::parse(" "), Ok(KeySource::None));
         assert!(matches!(KeySource::parse("sk-abc"), Ok(KeySource::Given(_))));
         let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/key-AbCdEf";
@@ -226,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_yields_the_forms_and_no_key() {
+    fn parse_with_other_text_returns_accepted_forms_without_the_text() {
         for text in [
             "sk-secret two",
             "sk-secret\u{e9}",
@@ -243,20 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_the_key() {
+    fn debug_of_key_hides_it() {
         let source = KeySource::parse("sk-secret").unwrap();
         assert_eq!(format!("{source:?}"), "Given(ApiKey(Sensitive))");
-    }
-
-    #[test]
-    fn a_secret_is_the_key_or_its_only_member() {
-        let key = ApiKey::new("sk-abc");
-        assert!(key.is_some());
-        for text in ["sk-abc", " sk-abc\n", r#"{"api_key": "sk-abc"}"#, " {\"OPENAI\":\"sk-abc\"}\n"] {
-            assert_eq!(key_in(text), key, "{text}");
-        }
-        for text in ["", "{}", r#"{"a":"1","b":"2"}"#, r#"{"a":1}"#, r#"{"a":"#] {
-            assert_eq!(key_in(text), None, "{text}");
-        }
     }
 }

@@ -1,23 +1,33 @@
-//! Embedders: text in, vectors out.
+//! Embedders: texts in, vectors out.
 //!
 //! | to learn about | read |
 //! | --- | --- |
 //! | `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY` | [`spec`], [`key`] |
-//! | what callers use: batches, checks, memory | [`embedder`] |
-//! | what a provider does, and which there are | [`provider`], [`backend`], [`bedrock`], [`openai`], [`minilm`] |
-//! | what they are reached by | `aws`, `http` |
-//! | what may go wrong | [`error`], `retry`, `pause` |
+//! | what callers use: batches, checks, the cache of vectors | `embedder` |
+//! | what every provider does | `provider` |
+//! | the providers | `backend`, `bedrock`, `openai`, `minilm` |
+//! | errors and retries | `error`, `retry`, `retry_after` |
+//!
+//! Without the feature `providers` only [`spec`] and [`key`] are built. They are all that reading a configuration needs.
+//! They depend on no HTTP client, no AWS SDK and no model.
 
-mod aws;
+#[cfg(feature = "providers")]
 pub mod backend;
+#[cfg(feature = "providers")]
 pub mod bedrock;
+#[cfg(feature = "providers")]
 pub mod embedder;
+#[cfg(feature = "providers")]
 pub mod error;
-mod http;
 pub mod key;
+#[cfg(feature = "providers")]
 pub mod minilm;
+#[cfg(feature = "providers")]
 pub mod openai;
-mod pause;
+#[cfg(feature = "providers")]
 pub mod provider;
+#[cfg(feature = "providers")]
 mod retry;
+#[cfg(feature = "providers")]
+mod retry_after;
 pub mod spec;

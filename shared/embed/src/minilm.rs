@@ -1,4 +1,4 @@
-//! all-MiniLM-L6-v2 inside the process: no service, no network, no charge.
+//! The model all-MiniLM-L6-v2 inside the process. It needs no service and no network.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,75 +14,80 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{EmbedError, EmbedErrorKind};
 use crate::provider::{Limits, Provider};
-use crate::spec::Spec;
+use crate::spec::{MINILM_DIM, Spec};
 
-/// Where the model's files are, and nowhere else.
+// `spec` is built without the model's crate, so it has its own copy of the dimension.
+const _: () = assert!(DIM == MINILM_DIM);
+
+/// Names the only directory where the model is looked for.
 const PATH_VARIABLE: &str = "MNEME_MINILM_PATH";
 
-/// Where a layer of Lambda puts them.
-const LAYER: &str = "/opt/minilm";
+/// The directory where a Lambda layer puts the model.
+const LAYER_DIRECTORY: &str = "/opt/minilm";
 
-/// The directory of a Lambda function's own files, and where in it they are.
+/// Names the directory of a Lambda function's own files, set by Lambda.
 const TASK_ROOT_VARIABLE: &str = "LAMBDA_TASK_ROOT";
-const IN_TASK_ROOT: &str = "minilm";
+/// The model's directory within it.
+const TASK_DIRECTORY: &str = "minilm";
 
-/// A call computes on one processor; the next may see the deadline first.
+/// A call computes on one processor. Short calls let the deadline be checked between them.
 const LIMITS: Limits = Limits {
     texts_per_call: NonZeroUsize::new(8).expect("not zero"),
-    calls_at_once: NonZeroUsize::new(1).expect("not zero"),
+    concurrent_calls: NonZeroUsize::new(1).expect("not zero"),
 };
 
-/// The model, read from its directory when it is first needed.
+/// The model. It is loaded when it is first needed.
 pub struct MiniLm {
     fingerprint: String,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Where the model may be; the first that exists is it.
-    places: Vec<PathBuf>,
-    /// Once it is loaded. A failure is not kept: the files may come.
+    /// The directories where the model may be. The first one that exists is used.
+    directories: Vec<PathBuf>,
+    /// `None` until it is loaded. A failure is not kept, since the files may appear later.
     model: Mutex<Option<Arc<Model>>>,
 }
 
 impl MiniLm {
-    /// The model in the directory of `MNEME_MINILM_PATH`, if that is set; or else in `/opt/minilm`, where a layer puts it, or
-    /// in the directory `minilm` beside the function's binary. Reads the environment, and nothing yet from any of them.
+    /// The model in the directory `MNEME_MINILM_PATH`, if that is set. Otherwise the model in `/opt/minilm`, where a
+    /// layer puts it, or in the directory `minilm` of the function's own files. Reads the environment, but no file
+    /// yet.
     pub fn from_env() -> Self {
-        Self::in_places(places(|name| env::var_os(name)))
+        Self::in_directories(directories(|name| env::var_os(name)))
     }
 
-    /// The model in the first of these directories that exists.
-    pub fn in_places(places: Vec<PathBuf>) -> Self {
+    /// The model in the first of `directories` that exists. Reads no file yet.
+    pub fn in_directories(directories: Vec<PathBuf>) -> Self {
         let fingerprint = Spec::MiniLm.fingerprint().unwrap_or_default();
-        Self { fingerprint, shared: Arc::new(Shared { places, model: Mutex::default() }) }
+        Self { fingerprint, shared: Arc::new(Shared { directories, model: Mutex::default() }) }
     }
 }
 
-/// Where the environment says that the model may be.
-fn places(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+/// The directories where the model may be, by the environment, which `variable` reads.
+fn directories(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match set(PATH_VARIABLE) {
         Some(only) => vec![only],
         None => {
-            let own = set(TASK_ROOT_VARIABLE).map(|root| root.join(IN_TASK_ROOT));
-            [Some(PathBuf::from(LAYER)), own].into_iter().flatten().collect()
+            let own = set(TASK_ROOT_VARIABLE).map(|root| root.join(TASK_DIRECTORY));
+            [Some(PathBuf::from(LAYER_DIRECTORY)), own].into_iter().flatten().collect()
         }
     }
 }
 
 impl Shared {
-    /// The model, loaded now if it is not yet.
+    /// The model. The first call loads it. Blocks.
     ///
-    /// Errors: `UnknownModel` where it is not or is another, `Unavailable` where it cannot be read.
+    /// Errors: `UnknownModel` if there is no model or another one; `Unavailable` if its files cannot be read.
     fn model(&self) -> Result<Arc<Model>, EmbedError> {
-        // Whoever comes while it is loaded waits for it.
+        // A concurrent caller waits here until the model is loaded.
         let mut held = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = &*held {
             return Ok(model.clone());
         }
-        let Some(directory) = self.places.iter().find(|place| place.is_dir()) else {
-            return Err(nowhere(&self.places));
+        let Some(directory) = self.directories.iter().find(|directory| directory.is_dir()) else {
+            return Err(no_directory(&self.directories));
         };
         let begun = Instant::now();
         let model = Arc::new(Model::load(directory).map_err(not_loaded)?);
@@ -106,14 +111,14 @@ impl Provider for MiniLm {
         LIMITS
     }
 
-    /// Takes every text: one without words has the vector that sentence-transformers gives it, and of a long one the
-    /// beginning counts.
+    /// Accepts every text. A text without words has the vector that sentence-transformers gives it. Of a long text only
+    /// the beginning counts.
     fn check(&self, _text: &str) -> Result<(), EmbedError> {
         Ok(())
     }
 
-    /// Computes on a thread for blocking work. What has begun when the deadline passes is completed in vain; what has not
-    /// begun does not begin.
+    /// Computes on a thread for blocking work. A computation that runs at the deadline is completed, but its result is
+    /// discarded. None is started after the deadline.
     async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
         let shared = self.shared.clone();
@@ -137,7 +142,7 @@ impl Provider for MiniLm {
     }
 }
 
-/// `TimedOut`, with what helps here.
+/// `TimedOut`, with the remedy for a computation in this process.
 fn timed_out() -> EmbedError {
     EmbedError::new(
         EmbedErrorKind::TimedOut,
@@ -146,18 +151,19 @@ fn timed_out() -> EmbedError {
     )
 }
 
-/// None of the places exists.
-fn nowhere(places: &[PathBuf]) -> EmbedError {
-    let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+/// `UnknownModel`: none of `directories` exists.
+fn no_directory(directories: &[PathBuf]) -> EmbedError {
+    let directories: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
     EmbedError::new(
         EmbedErrorKind::UnknownModel,
         "the model of the embedder minilm is not there",
         "run shared/minilm/fetch, and put the directory that it writes into the function's layer or zip as `minilm`, or \
          name it in MNEME_MINILM_PATH",
     )
-    .caused_by(format!("no such directory: {}", places.join(", ")))
+    .caused_by(format!("no such directory: {}", directories.join(", ")))
 }
 
+/// `UnknownModel` or `Unavailable`, for a model that could not be loaded.
 fn not_loaded(error: LoadError) -> EmbedError {
     let kind = match &error {
         LoadError::Missing(_) | LoadError::WrongChecksum { .. } | LoadError::Malformed { .. } => {
@@ -177,19 +183,19 @@ mod tests {
     use super::*;
     use crate::embedder::Embedder;
 
-    fn ample() -> Instant {
+    fn far_deadline() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
 
-    async fn error(places: Vec<PathBuf>, deadline: Instant) -> EmbedError {
-        Embedder::new(MiniLm::in_places(places)).embed(&["text"], deadline).await.unwrap_err()
+    async fn error(directories: Vec<PathBuf>, deadline: Instant) -> EmbedError {
+        Embedder::new(MiniLm::in_directories(directories)).embed(&["text"], deadline).await.unwrap_err()
     }
 
     #[test]
-    fn the_environment_names_the_only_place_or_there_are_two() {
+    fn directories_with_path_variable_are_that_one_only() {
         let of = |set: &[(&str, &str)]| {
             let value = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-            places(value).iter().map(|place| place.display().to_string()).collect::<Vec<_>>()
+            directories(value).iter().map(|directory| directory.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(of(&[]), ["/opt/minilm"]);
         assert_eq!(of(&[(TASK_ROOT_VARIABLE, "/var/task")]), ["/opt/minilm", "/var/task/minilm"]);
@@ -198,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn what_it_makes_is_known_before_it_is_loaded() {
-        let embedder = MiniLm::in_places(Vec::new());
+    fn fingerprint_and_dim_before_loading_are_known() {
+        let embedder = MiniLm::in_directories(Vec::new());
         assert_eq!(embedder.fingerprint(), "minilm:all-MiniLM-L6-v2/1");
         assert_eq!((embedder.dim(), Spec::MiniLm.dim()), (Some(384), Some(384)));
         assert_eq!(Spec::MiniLm.fingerprint().as_deref(), Some(embedder.fingerprint()));
@@ -209,48 +215,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_that_is_not_there_is_told_with_the_remedy() {
+    async fn embed_without_model_returns_the_remedy() {
         let empty = tempfile::tempdir().unwrap();
-        let error = error(vec![empty.path().join("none"), empty.path().join("nor this")], ample()).await;
+        let error = error(vec![empty.path().join("none"), empty.path().join("nor this")], far_deadline()).await;
         assert_eq!((error.kind, error.text), (EmbedErrorKind::UnknownModel, None));
         assert!(error.remediation.contains("shared/minilm/fetch") && error.remediation.contains(PATH_VARIABLE));
-        assert!(!error.to_string().contains("nor this"), "paths are for the log");
+        assert!(!error.to_string().contains("nor this"), "only the log has paths");
         assert!(error.causes().contains("/none, ") && error.causes().ends_with("/nor this"), "{}", error.causes());
     }
 
     #[tokio::test]
-    async fn a_directory_without_the_model_is_not_passed_over() {
+    async fn embed_with_first_directory_lacking_the_model_does_not_use_the_second() {
         let (empty, full) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(full.path().join("vocab.txt"), "of another model\n").unwrap();
-        let missing = error(vec![empty.path().to_owned(), full.path().to_owned()], ample()).await;
+        let missing = error(vec![empty.path().to_owned(), full.path().to_owned()], far_deadline()).await;
         assert_eq!(missing.kind, EmbedErrorKind::UnknownModel);
         assert!(missing.causes().starts_with("there is no ") && missing.causes().ends_with("/vocab.txt"));
-        let other = error(vec![full.path().to_owned()], ample()).await;
+        let other = error(vec![full.path().to_owned()], far_deadline()).await;
         assert_eq!(other.kind, EmbedErrorKind::UnknownModel);
         assert!(other.causes().contains("not the file that this release was made for"), "{}", other.causes());
         assert!(other.remediation.contains("shared/minilm/fetch"));
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_read_may_be_later() {
+    async fn embed_with_unreadable_file_is_unavailable() {
         let directory = tempfile::tempdir().unwrap();
-        // A directory opens and does not read, for every user.
+        // Every user, root too, can open a directory but not read it.
         std::fs::create_dir(directory.path().join("vocab.txt")).unwrap();
-        let error = error(vec![directory.path().to_owned()], ample()).await;
+        let error = error(vec![directory.path().to_owned()], far_deadline()).await;
         assert_eq!(error.kind, EmbedErrorKind::Unavailable);
         assert!(error.causes().contains("could not be read: "), "{}", error.causes());
     }
 
     #[tokio::test]
-    async fn nothing_begins_after_the_deadline() {
-        // There is no model: that this is not the error shows that none was looked for.
+    async fn embed_after_the_deadline_does_not_load_the_model() {
+        // There is no model. `UnknownModel` would show that the model was looked for.
         let error = error(Vec::new(), Instant::now() - Duration::from_millis(1)).await;
         assert_eq!(error.kind, EmbedErrorKind::TimedOut);
     }
 
     #[tokio::test]
-    async fn the_wait_for_another_s_load_ends_with_the_deadline() {
-        let embedder = MiniLm::in_places(Vec::new());
+    async fn embed_while_another_call_loads_times_out_at_the_deadline() {
+        let embedder = MiniLm::in_directories(Vec::new());
         let shared = embedder.shared.clone();
         let ((begun, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
         let other = thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What every provider of vectors does.
+//! The interface of every provider of vectors.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -7,41 +7,42 @@ use tokio::time::Instant;
 
 use crate::error::{EmbedError, EmbedErrorKind};
 
-/// How much a provider takes at once.
+/// How many texts and calls a provider takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most texts in one call.
+    /// The highest number of texts in one call.
     pub texts_per_call: NonZeroUsize,
-    /// The most calls of one batch that are under way together.
-    pub calls_at_once: NonZeroUsize,
+    /// The highest number of calls for one batch that run at the same time.
+    pub concurrent_calls: NonZeroUsize,
 }
 
 /// A model that turns texts into vectors.
 pub trait Provider: Send + Sync {
-    /// What vectors it makes, stable across instances and releases.
+    /// Identifies the vectors that the model makes. It is the same for every instance and release.
     fn fingerprint(&self) -> &str;
 
-    /// The length of its vectors; `None`: the first reply tells.
+    /// The length of the vectors; `None` if only a reply shows it.
     fn dim(&self) -> Option<usize>;
 
-    /// How much it takes at once.
+    /// How many texts one call takes, and how many calls may run at the same time.
     fn limits(&self) -> Limits;
 
-    /// Whether it takes a text at all, as far as that is known without asking.
+    /// Refuses a text that the model is known not to take. Sends nothing.
     ///
     /// Errors: `BadRequest`.
     fn check(&self, text: &str) -> Result<(), EmbedError>;
 
-    /// The vectors of at most [`Limits::texts_per_call`] texts, in their order, before the deadline; their number, length
-    /// and values are the caller's to check.
+    /// Embeds at most [`Limits::texts_per_call`] texts before `deadline`, with retries.
+    ///
+    /// Returns the vectors in the order of the texts. The caller checks their number, length and values.
     fn call(&self, texts: &[&str], deadline: Instant)
     -> impl Future<Output = Result<Vec<Vec<f32>>, EmbedError>> + Send;
 }
 
-/// Whether a text has anything to embed: what OpenAI and Amazon Titan refuse, and what has no meaning to compare.
+/// Refuses a blank text. It has no meaning to compare, and OpenAI and Amazon Titan refuse it too.
 ///
 /// Errors: `BadRequest`.
-pub(crate) fn not_blank(text: &str) -> Result<(), EmbedError> {
+pub(crate) fn refuse_blank(text: &str) -> Result<(), EmbedError> {
     if text.trim().is_empty() {
         return Err(EmbedError::new(
             EmbedErrorKind::BadRequest,

@@ -1,52 +1,60 @@
-//! Attempts: how often, how far apart, and never past the deadline.
+//! Retries of a call to an embedder.
+//!
+//! The crate `backon` runs the loop. This module gives it the pauses, the deadline, and the pause that a service asked
+//! for. The AWS SDK's own retries are off ([`crate::bedrock`], [`crate::openai`]), for two reasons. They do not know the
+//! caller's deadline. If a service asks for a long pause, they shorten it to some seconds and retry too early, while
+//! here such an error is returned with the pause. Every provider has the same rules this way.
 
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use backon::Retryable as _;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::EmbedError;
 
-/// How often a request is sent at most.
-const ATTEMPTS: u32 = 3;
-/// The longest pause after the first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before the second attempt, and before the third, which is the last.
+const PAUSE_BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
 
-/// The value of the first attempt that succeeds.
+/// Calls `attempt` until it succeeds, at most three times.
 ///
-/// Errors that may pass are tried again, three attempts in all, after a pause between zero and a bound that doubles (full
-/// jitter: AWS Architecture Blog, "Exponential Backoff and Jitter") or the one the service asked for, if that is longer.
-/// There is no attempt and no pause that the deadline does not leave time for; an attempt under way ends with it.
-/// Embedding changes nothing, so sending a request twice does no harm.
-pub(crate) async fn persist<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, EmbedError>
+/// A transient error is followed by another attempt. The pause before it is random between zero and a bound that
+/// doubles (full jitter: AWS Architecture Blog, "Exponential Backoff and Jitter"). If the service asked for a longer
+/// pause, that one is kept. An attempt that is still running at the deadline ends with `TimedOut`. No pause extends
+/// beyond the deadline: the error is returned instead. Embedding changes nothing, so a request may be sent twice.
+///
+/// Errors: that of the last attempt, with the number of attempts and the time they took.
+pub(crate) async fn with_retries<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, EmbedError>
 where
     F: Future<Output = Result<T, EmbedError>>,
 {
     let begun = Instant::now();
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let error = match timeout_at(deadline, attempt()).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => error,
-            Err(_) => EmbedError::timed_out(),
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Some(pause) = pause(&error, attempts, fastrand::f64(), left) else {
-            return Err(error.after(attempts, begun.elapsed()));
-        };
-        let (kind, pause_ms) = (error.kind.name(), pause.as_millis());
-        tracing::info!(kind, attempts, pause_ms, cause = error.causes(), "the embedder is asked again");
-        sleep(pause).await;
-    }
+    let mut attempts = 1;
+    let bounded = || {
+        let attempt = timeout_at(deadline, attempt());
+        async { attempt.await.unwrap_or_else(|_| Err(EmbedError::timed_out())) }
+    };
+    let result = bounded
+        .retry(PAUSE_BOUNDS.into_iter().map(full_jitter))
+        .when(|error| error.kind.is_transient())
+        .adjust(|error, backoff| pause(error, backoff?, deadline.saturating_duration_since(Instant::now())))
+        .notify(|error, pause| {
+            let (kind, pause_ms) = (error.kind.name(), pause.as_millis());
+            tracing::info!(kind, attempts, pause_ms, cause = error.causes(), "the call to the embedder is retried");
+            attempts += 1;
+        })
+        .await;
+    result.map_err(|error| error.after(attempts, begun.elapsed()))
 }
 
-/// How long to wait after `attempts` attempts, the last of which ended with `error`, when `left` is the time to the deadline
-/// and `share`, in [0, 1), is drawn at random. `None`: there is no further attempt.
-fn pause(error: &EmbedError, attempts: u32, share: f64, left: Duration) -> Option<Duration> {
-    let bound = FIRST_PAUSE * 2u32.pow(attempts - 1);
-    let pause = bound.mul_f64(share).max(error.retry_after.unwrap_or_default());
-    (error.kind.is_passing() && attempts < ATTEMPTS && pause < left).then_some(pause)
+fn full_jitter(bound: Duration) -> Duration {
+    bound.mul_f64(fastrand::f64())
+}
+
+/// The pause after `error`; `None` if it does not end within `left`, the time to the deadline.
+fn pause(error: &EmbedError, backoff: Duration, left: Duration) -> Option<Duration> {
+    let pause = backoff.max(error.retry_after.unwrap_or_default());
+    (pause < left).then_some(pause)
 }
 
 #[cfg(test)]
@@ -58,33 +66,44 @@ mod tests {
     use crate::error::EmbedErrorKind;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const BACKOFF: Duration = Duration::from_millis(50);
 
-    #[test]
-    fn the_bound_doubles_until_the_last_attempt() {
-        let error = EmbedError::unavailable(503);
-        let of = |attempts, share| pause(&error, attempts, share, HOUR);
-        assert_eq!(of(1, 0.0), Some(Duration::ZERO));
-        assert_eq!((of(1, 0.5), of(2, 0.5)), (Some(FIRST_PAUSE / 2), Some(FIRST_PAUSE)));
-        assert_eq!(of(3, 0.0), None);
+    /// How often an attempt that always fails with `error` is made in an hour, and the final error.
+    async fn attempts_with(error: EmbedError) -> (u32, EmbedError) {
+        let calls = Cell::new(0);
+        let failing = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(error.clone()))
+        };
+        let error = with_retries(Instant::now() + HOUR, failing).await.unwrap_err();
+        (calls.get(), error)
     }
 
     #[test]
-    fn what_the_service_asks_for_is_kept_or_left_to_the_caller() {
-        let of = |asked| pause(&EmbedError::throttled().retry_after(Some(asked)), 1, 0.5, HOUR);
-        assert_eq!(of(Duration::from_secs(7)), Some(Duration::from_secs(7)));
-        assert_eq!(of(Duration::ZERO), Some(FIRST_PAUSE / 2));
-        assert_eq!((of(HOUR), of(Duration::MAX)), (None, None));
+    fn pause_bounds_double() {
+        assert_eq!(PAUSE_BOUNDS[1], PAUSE_BOUNDS[0] * 2);
+        for bound in PAUSE_BOUNDS {
+            assert!((0..100).all(|_| full_jitter(bound) < bound));
+        }
     }
 
     #[test]
-    fn there_is_no_pause_that_ends_after_the_deadline() {
+    fn pause_with_longer_pause_of_the_service_keeps_it() {
+        let with = |asked| pause(&EmbedError::throttled().retry_after(Some(asked)), BACKOFF, HOUR);
+        assert_eq!(with(Duration::from_secs(7)), Some(Duration::from_secs(7)));
+        assert_eq!(with(Duration::ZERO), Some(BACKOFF));
+        assert_eq!((with(HOUR), with(Duration::MAX)), (None, None));
+    }
+
+    #[test]
+    fn pause_beyond_the_deadline_is_none() {
         let error = EmbedError::unreachable();
-        assert_eq!(pause(&error, 1, 0.5, FIRST_PAUSE / 2), None);
-        assert_eq!(pause(&error, 1, 0.0, Duration::ZERO), None);
+        assert_eq!(pause(&error, BACKOFF, BACKOFF), None);
+        assert_eq!(pause(&error, Duration::ZERO, Duration::ZERO), None);
     }
 
-    #[test]
-    fn only_what_may_pass_is_tried_again() {
+    #[tokio::test]
+    async fn with_retries_with_permanent_error_makes_one_attempt() {
         for kind in [
             EmbedErrorKind::Refused,
             EmbedErrorKind::UnknownModel,
@@ -93,36 +112,29 @@ mod tests {
             EmbedErrorKind::WrongDimension,
             EmbedErrorKind::TimedOut,
         ] {
-            assert_eq!(pause(&EmbedError::new(kind, "", ""), 1, 0.0, HOUR), None, "{kind:?}");
-        }
-        for kind in [EmbedErrorKind::Throttled, EmbedErrorKind::Unreachable, EmbedErrorKind::Unavailable] {
-            assert_eq!(pause(&EmbedError::new(kind, "", ""), 1, 0.0, HOUR), Some(Duration::ZERO), "{kind:?}");
+            let (attempts, error) = attempts_with(EmbedError::new(kind, "", "")).await;
+            assert_eq!((attempts, error.kind), (1, kind));
         }
     }
 
     #[tokio::test]
-    async fn an_attempt_ends_with_the_deadline_and_is_not_repeated() {
+    async fn with_retries_with_transient_error_makes_three_attempts_and_counts_them() {
+        for kind in [EmbedErrorKind::Throttled, EmbedErrorKind::Unreachable, EmbedErrorKind::Unavailable] {
+            let (attempts, error) = attempts_with(EmbedError::new(kind, "it failed", "")).await;
+            assert_eq!((attempts, error.kind), (3, kind));
+            assert!(error.detail.starts_with("it failed (3 attempts in "), "{}", error.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn with_retries_with_attempt_running_at_the_deadline_times_out() {
         let calls = Cell::new(0);
-        let error = persist(Instant::now() + Duration::from_millis(20), || {
+        let error = with_retries(Instant::now() + Duration::from_millis(20), || {
             calls.set(calls.get() + 1);
             pending::<Result<(), EmbedError>>()
         })
         .await
         .unwrap_err();
         assert_eq!((calls.get(), error.kind), (1, EmbedErrorKind::TimedOut));
-    }
-
-    #[tokio::test]
-    async fn the_error_tells_how_often_it_was_tried() {
-        let calls = Cell::new(0);
-        let error = persist(Instant::now() + HOUR, || {
-            calls.set(calls.get() + 1);
-            ready(Err::<(), _>(EmbedError::unavailable(503)))
-        })
-        .await
-        .unwrap_err();
-        assert_eq!((calls.get(), error.kind), (3, EmbedErrorKind::Unavailable));
-        let told = "the embedder failed with HTTP status 503 (3 attempts in ";
-        assert!(error.detail.starts_with(told), "{}", error.detail);
     }
 }

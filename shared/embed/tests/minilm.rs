@@ -1,4 +1,4 @@
-//! The embedder `minilm` with its model: `tests/minilm/run` fetches that, and runs this.
+//! The embedder `minilm` with its model. `tests/minilm/run` fetches the model and runs this test.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
 use tokio::time::Instant;
 
-/// On one thread, so that whatever blocks it would stop the counting.
+/// The runtime has one thread. A computation that blocked it would stop the counting.
 #[tokio::test]
 #[ignore = "needs the model in MNEME_MINILM_PATH"]
-async fn texts_become_vectors_while_other_work_goes_on() {
+async fn embed_with_minilm_returns_vectors_without_blocking_the_runtime() {
     let aws = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
     let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws);
     let embedder = backend.map(Embedder::new).unwrap_or_else(|| panic!("no embedder"));
@@ -28,11 +28,11 @@ async fn texts_become_vectors_while_other_work_goes_on() {
     };
     let vectors = tokio::select! {
         vectors = embedder.embed(&texts, Instant::now() + Duration::from_secs(600)) => vectors.unwrap_or_else(|error| panic!("{error}")),
-        () = count => panic!("it counts for ever"),
+        () = count => panic!("the counting does not end"),
     };
     assert!(counted.get() > 1, "nothing else ran");
     assert!(vectors.iter().all(|vector| vector.len() == 384));
     let dot = |a: usize, b: usize| vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum::<f32>();
     assert!((0..texts.len()).all(|at| (dot(at, at) - 1.0).abs() < 1e-5));
-    assert!(dot(0, 1) > dot(0, 2) + 0.3, "a rewording is nearer than another matter");
+    assert!(dot(0, 1) > dot(0, 2) + 0.3, "a rewording is closer than another topic");
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use mneme_embed::error::chain;
 use serde::Serialize;
 
 /// What went wrong, by what the caller does next.
@@ -169,11 +168,6 @@ impl Error {
             detail: &self.detail,
             remediation: &self.remediation,
         }
-    }
-
-    /// The cause chain in one line, for the log.
-    pub fn causes(&self) -> String {
-        std::error::Error::source(self).map(chain).unwrap_or_default()
     }
 }
 

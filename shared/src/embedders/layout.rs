@@ -8,7 +8,7 @@ use mneme_model::row_vectors::RowVectors;
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
 
-use super::write::NewVector;
+use super::new_vector::NewVector;
 
 /// An entry's vectors by the role of their embedders, as little-endian float32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

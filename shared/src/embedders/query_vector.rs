@@ -6,7 +6,7 @@ use mneme_model::embedder::ServedEmbedder;
 use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 
-use super::{EmbedderSlot, Embedders};
+use super::providers::{EmbedderSlot, Embedders};
 
 /// The vector of a question.
 ///

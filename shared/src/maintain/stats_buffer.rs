@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
+use crate::runtime::metrics::causes;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_store::key::RowKey;
@@ -57,7 +58,7 @@ impl StatsBuffer {
     }
 
     fn put_back(&self, namespace: Namespace, counts: &EventCounts, error: &Error) {
-        tracing::warn!(%error, causes = error.causes(), "counts could not be written");
+        tracing::warn!(%error, causes = causes(error), "counts could not be written");
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.entry(namespace).or_default().add(counts);
     }

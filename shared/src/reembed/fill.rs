@@ -16,7 +16,7 @@ use super::state::{State, move_counter};
 use super::step_budget::StepBudget;
 use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
-use crate::embedders::EmbedderSlot;
+use crate::embedders::providers::EmbedderSlot;
 use crate::embedders::layout::EntryVectors;
 use crate::segments::write::write_segments;
 

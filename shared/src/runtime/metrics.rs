@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use tracing::Level;
 
 use mneme_api::event::Caller;
+use mneme_aws::sdk_error::cause_chain;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_store::capacity::Usage;
@@ -116,11 +117,16 @@ pub struct Failure {
     causes: String,
 }
 
+/// The causes of `error` in one line, outermost first.
+pub(crate) fn causes(error: &Error) -> String {
+    std::error::Error::source(error).map(cause_chain).unwrap_or_default()
+}
+
 impl Failure {
     /// What there is to say of `error`, which kept `what` from being done.
     pub fn new(what: &'static str, error: &Error) -> Self {
         let detail = error.kind.is_ours().then(|| error.detail.clone());
-        Self { what, error: error.kind.name(), detail, causes: error.causes() }
+        Self { what, error: error.kind.name(), detail, causes: causes(error) }
     }
 }
 

@@ -19,7 +19,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::aws;
+use mneme_aws::client_config;
+use mneme_aws::tls_roots::TlsRoots;
 use crate::cache::Cache;
 use invocation::Invocation;
 use metrics::{EmfWriter, InvocationOutcome};
@@ -65,7 +66,8 @@ pub async fn start() -> Option<Cache> {
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     match Config::from_env() {
         Ok(config) => {
-            let aws = aws::from_env().await;
+            let roots = if config.pins_tls_roots { TlsRoots::Pinned } else { TlsRoots::System };
+            let aws = client_config::from_env(roots).await;
             let table = Table::over(&Client::new(&aws), &config.table_name);
             Some(Cache::new(config, table, aws, Clock::System))
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -13,7 +14,7 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 
 use crate::attribute as name;
-use crate::backend_error::{self as fault, Fault};
+use crate::backend_error as fault;
 use crate::entry_row::{entry_from_item, readable_entry};
 use crate::item::{Item, number};
 use crate::key::RowKey;
@@ -167,7 +168,7 @@ impl Table {
             .await;
         match sent {
             Ok(output) => Ok(output.item),
-            Err(error) if fault::classify(&error) == Fault::TableMissing => Ok(None),
+            Err(error) if classify(&error) == SdkErrorKind::ResourceMissing => Ok(None),
             Err(error) => Err(fault::named("GetItem", error)),
         }
     }

@@ -9,11 +9,12 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::Instant;
 
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use mneme_model::config::{Billing, Config, IndexProjection};
 use mneme_model::error::Error;
 
 use crate::attribute as name;
-use crate::backend_error::{self as fault, Fault};
+use crate::backend_error as fault;
 use crate::index::{HASH_INDEX, LRU_INDEX};
 use crate::table::Table;
 
@@ -119,7 +120,7 @@ impl Table {
         match self.client.update_time_to_live().table_name(&self.name).time_to_live_specification(on).send().await {
             Ok(_) => Ok(()),
             // A creator beside us was faster: DynamoDB refuses to enable what is enabled.
-            Err(error) if fault::classify(&error) == Fault::Refused => Ok(()),
+            Err(error) if classify(&error) == SdkErrorKind::InvalidRequest => Ok(()),
             Err(error) => Err(fault::named("UpdateTimeToLive", error)),
         }
     }
@@ -133,7 +134,7 @@ impl Table {
     async fn describe(&self) -> Result<Option<TableDescription>, Error> {
         match self.client.describe_table().table_name(&self.name).send().await {
             Ok(output) => Ok(output.table),
-            Err(error) if fault::classify(&error) == Fault::TableMissing => Ok(None),
+            Err(error) if classify(&error) == SdkErrorKind::ResourceMissing => Ok(None),
             Err(error) => Err(fault::named("DescribeTable", error)),
         }
     }

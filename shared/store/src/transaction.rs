@@ -8,9 +8,10 @@ use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::backend_error::{self as fault, Fault};
+use crate::backend_error as fault;
 use crate::item::Item;
 use crate::table::Table;
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use mneme_model::error::Error;
 
 /// The most actions one transaction takes (API reference, `TransactWriteItems`).
@@ -126,14 +127,19 @@ impl Table {
                 }
                 return Ok(outcome);
             }
-            let again = match fault::classify(&error) {
+            let again = match classify(&error) {
                 // Also while the first sending of this very token is still at work (`TransactionInProgress`).
-                Fault::Unreachable => {
+                SdkErrorKind::QuotaExceeded
+                | SdkErrorKind::NotSent
+                | SdkErrorKind::TimedOut
+                | SdkErrorKind::Unreachable
+                | SdkErrorKind::ServiceUnavailable
+                | SdkErrorKind::Other => {
                     unanswered = true;
                     true
                 }
-                Fault::Throttled => true,
-                Fault::TableMissing | Fault::Forbidden | Fault::Refused => false,
+                SdkErrorKind::Throttled => true,
+                SdkErrorKind::ResourceMissing | SdkErrorKind::AccessDenied | SdkErrorKind::InvalidRequest => false,
             };
             attempt += 1;
             let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };

@@ -25,11 +25,12 @@ struct TitanReply {
 #[derive(Serialize)]
 struct CohereRequest<'a> {
     texts: &'a [&'a str],
-    /// A cache compares questions with questions, and the same one must have the same vector when it is stored and when it
-    /// is looked up: so one type for both. `search_query` is the one made for questions; `search_document` is for the
-    /// passages that answer them.
+    /// The cache compares questions with questions. A question must have the same vector when it is stored and when
+    /// it is looked up, so there is one type for both. `search_query` is the type for questions. `search_document` is
+    /// the type for the passages that answer them.
     input_type: &'static str,
-    /// Of two long questions with the same beginning, cut vectors would be the same, and one would get the other's answer.
+    /// `NONE` refuses a text that is too long. If it were truncated, two long questions with the same beginning would
+    /// have the same vector, and one would get the answer of the other.
     truncate: &'static str,
     embedding_types: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,10 +42,10 @@ struct CohereReply {
     embeddings: Vectors,
 }
 
-/// Vectors, or vectors by type (`embeddings_floats`, `embeddings_by_type`).
+/// The vectors of a reply, which come as a list (`embeddings_floats`) or by type (`embeddings_by_type`).
 struct Vectors(Vec<Vec<f32>>);
 
-/// The body for `texts`; Titan's takes only the first.
+/// The body of the request for `texts`. Titan's has one text: the first.
 pub(super) fn request(spec: &BedrockSpec, texts: &[&str]) -> Vec<u8> {
     let body = match spec.family {
         Family::TitanV2 => serde_json::to_vec(&TitanRequest {
@@ -63,7 +64,7 @@ pub(super) fn request(spec: &BedrockSpec, texts: &[&str]) -> Vec<u8> {
     body.expect("strings and numbers")
 }
 
-/// The vectors in a reply, in the order of the texts.
+/// Reads the vectors of a reply, in the order of the texts.
 ///
 /// Errors: `Malformed`.
 pub(super) fn vectors(family: Family, body: &[u8]) -> Result<Vec<Vec<f32>>, EmbedError> {
@@ -78,9 +79,9 @@ pub(super) fn vectors(family: Family, body: &[u8]) -> Result<Vec<Vec<f32>>, Embe
 
 impl<'de> Deserialize<'de> for Vectors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct ListOrByType;
 
-        impl<'de> Visitor<'de> for Either {
+        impl<'de> Visitor<'de> for ListOrByType {
             type Value = Vectors;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,6 +108,6 @@ impl<'de> Deserialize<'de> for Vectors {
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(ListOrByType)
     }
 }

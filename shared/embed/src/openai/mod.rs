@@ -1,26 +1,30 @@
 //! Any service with an OpenAI-compatible embeddings API: OpenAI, vLLM, Ollama, text-embeddings-inference.
 
+mod key_cache;
+mod transport;
 mod wire;
 
 use std::num::NonZeroUsize;
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use hyper::http::StatusCode;
+use http::StatusCode;
 use tokio::time::Instant;
 
+use self::key_cache::KeyCache;
+use self::transport::{Http, Reply};
 use crate::error::{EmbedError, EmbedErrorKind};
-use crate::http::{Http, Reply};
-use crate::key::{ApiKey, KeyHolder, KeySource};
-use crate::pause;
-use crate::provider::{Limits, Provider, not_blank};
-use crate::retry::persist;
+use crate::key::{ApiKey, KeySource};
+use crate::provider::{Limits, Provider, refuse_blank};
+use crate::retry::with_retries;
+use crate::retry_after::retry_after;
 use crate::spec::OpenAiSpec;
 
-/// OpenAI takes 2,048 texts a call (its API reference), text-embeddings-inference 32 (`--max-client-batch-size`).
+/// OpenAI takes 2,048 texts per call (its API reference). text-embeddings-inference takes 32
+/// (`--max-client-batch-size`), which is the lower of the two.
 const LIMITS: Limits = Limits {
     texts_per_call: NonZeroUsize::new(32).expect("not zero"),
-    calls_at_once: NonZeroUsize::new(4).expect("not zero"),
+    concurrent_calls: NonZeroUsize::new(4).expect("not zero"),
 };
 
 /// A model behind `POST <base URL>/embeddings`.
@@ -28,22 +32,24 @@ pub struct OpenAi {
     spec: OpenAiSpec,
     fingerprint: String,
     http: Http,
-    key: KeyHolder,
+    key: KeyCache,
 }
 
 impl OpenAi {
-    /// The model of `spec`; `aws` is what a key in Secrets Manager or Parameter Store is fetched with, when first needed.
+    /// Sends nothing. A key in Secrets Manager or Parameter Store is fetched when it is first needed, with the
+    /// credentials of `aws`.
     pub fn new(spec: OpenAiSpec, key: KeySource, aws: &SdkConfig) -> Self {
         let fingerprint = spec.fingerprint();
-        Self { fingerprint, http: Http::new(spec.endpoint.clone()), key: KeyHolder::new(key, aws), spec }
+        Self { fingerprint, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, aws), spec }
     }
 
-    /// One attempt; a key that is refused is fetched again.
+    /// Sends one request and reads the vectors of its reply. If the key is refused and its store has another one, a
+    /// second request is sent with that key.
     async fn attempt(&self, request: &Bytes) -> Result<Vec<Vec<f32>>, EmbedError> {
         let key = self.key.key().await?;
         let mut reply = self.http.post(key.as_ref().map(ApiKey::header), request.clone()).await?;
         if let (StatusCode::UNAUTHORIZED, Some(refused)) = (reply.status, &key)
-            && let Some(other) = self.key.other_than(refused).await?
+            && let Some(other) = self.key.replacement_of(refused).await?
         {
             reply = self.http.post(Some(other.header()), request.clone()).await?;
         }
@@ -65,21 +71,21 @@ impl Provider for OpenAi {
     }
 
     fn check(&self, text: &str) -> Result<(), EmbedError> {
-        not_blank(text)
+        refuse_blank(text)
     }
 
     async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let request = wire::request(&self.spec.model, self.spec.dim, texts);
-        persist(deadline, || self.attempt(&request)).await
+        with_retries(deadline, || self.attempt(&request)).await
     }
 }
 
-/// The named error of a reply that is no success.
+/// The error of a reply whose status is not a success.
 fn refusal(reply: &Reply) -> EmbedError {
-    let said = wire::Fault::of(&reply.body);
+    let fault = wire::Fault::of(&reply.body);
     let status = reply.status.as_u16();
     let named = match status {
-        429 if said.code.as_deref() == Some("insufficient_quota") => EmbedError::new(
+        429 if fault.code.as_deref() == Some("insufficient_quota") => EmbedError::new(
             EmbedErrorKind::Refused,
             "the embedder's quota is spent",
             "look at the plan and the billing of the account that the API key belongs to",
@@ -104,7 +110,7 @@ fn refusal(reply: &Reply) -> EmbedError {
         ),
         _ => EmbedError::malformed(format!("the embedder answered with HTTP status {status}")),
     };
-    let pause = pause::asked_for(|name| reply.headers.get(name)?.to_str().ok());
+    let pause = retry_after(|name| reply.headers.get(name)?.to_str().ok());
     let request_id = reply.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none");
-    named.retry_after(pause).caused_by(format!("HTTP status {status}, {said} (request id {request_id})"))
+    named.retry_after(pause).caused_by(format!("HTTP status {status}, {fault} (request id {request_id})"))
 }

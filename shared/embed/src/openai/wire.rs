@@ -1,4 +1,4 @@
-//! The wire form. Source: OpenAI API reference, "Create embeddings".
+//! The bodies of `POST <base URL>/embeddings`. Source: OpenAI API reference, "Create embeddings".
 
 use std::fmt;
 
@@ -21,7 +21,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 struct Request<'a> {
     model: &'a str,
     input: &'a [&'a str],
-    /// A quarter of what the numbers take as text; a server that does not know it answers with numbers.
+    /// `base64`, which takes a quarter of the bytes of numbers as text. A server that does not know it answers with
+    /// numbers.
     encoding_format: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     dimensions: Option<usize>,
@@ -38,7 +39,7 @@ struct Item {
     embedding: Floats,
 }
 
-/// A vector: numbers, or base64 of little-endian float32.
+/// A vector, which comes as numbers or as base64 of little-endian float32.
 struct Floats(Vec<f32>);
 
 pub(super) fn request(model: &str, dimensions: Option<usize>, input: &[&str]) -> Bytes {
@@ -46,7 +47,7 @@ pub(super) fn request(model: &str, dimensions: Option<usize>, input: &[&str]) ->
     serde_json::to_vec(&request).expect("strings and numbers").into()
 }
 
-/// The vectors in a reply, in the order of their indices.
+/// Reads the vectors of a reply, in the order of their indices.
 ///
 /// Errors: `Malformed`.
 pub(super) fn vectors(body: &[u8]) -> Result<Vec<Vec<f32>>, EmbedError> {
@@ -67,9 +68,9 @@ pub(super) fn vectors(body: &[u8]) -> Result<Vec<Vec<f32>>, EmbedError> {
 
 impl<'de> Deserialize<'de> for Floats {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct NumbersOrBase64;
 
-        impl<'de> Visitor<'de> for Either {
+        impl<'de> Visitor<'de> for NumbersOrBase64 {
             type Value = Floats;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,12 +95,12 @@ impl<'de> Deserialize<'de> for Floats {
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(NumbersOrBase64)
     }
 }
 
-/// What an error's body may tell the log: `type` and `code`, where they look like names. The message may repeat the text
-/// or the key.
+/// What the log gets of an error's body: `type` and `code`, if they look like names. The message is left out, since it
+/// may repeat the text or the key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) kind: Option<String>,
@@ -107,6 +108,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    /// Reads the names in `body`. A body of another form has none.
     pub(super) fn of(body: &[u8]) -> Self {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
         let error = body.get("error").unwrap_or(&body);
@@ -116,9 +118,9 @@ impl Fault {
                 Value::Number(number) => number.to_string(),
                 _ => return None,
             };
-            let plain =
+            let is_name =
                 text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            plain.then_some(text)
+            is_name.then_some(text)
         };
         Self { kind: name("type"), code: name("code") }
     }
@@ -139,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_and_base64_say_the_same(values in prop::collection::vec(any::<f32>().prop_filter("finite", |v| v.is_finite()), 1..20)) {
+        fn vectors_as_numbers_or_base64_are_equal(values in prop::collection::vec(any::<f32>().prop_filter("finite", |v| v.is_finite()), 1..20)) {
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             for embedding in [serde_json::json!(values), serde_json::json!(BASE64.encode(bytes))] {
                 let body = serde_json::json!({ "data": [{ "index": 0, "embedding": embedding }] }).to_string();
@@ -149,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn the_request_names_the_dimension_only_when_there_is_one() {
+    fn request_has_dimensions_only_if_configured() {
         let body = |dim| serde_json::from_slice::<Value>(&request("m", dim, &["a"])).unwrap();
         assert_eq!(body(None), serde_json::json!({ "model": "m", "input": ["a"], "encoding_format": "base64" }));
         assert_eq!(body(Some(8))["dimensions"], 8);
     }
 
     #[test]
-    fn an_error_tells_names_and_no_messages() {
+    fn fault_with_names_and_message_keeps_only_names() {
         let body = br#"{"error":{"message":"Incorrect API key: sk-s","type":"invalid_request_error","code":"invalid_api_key"}}"#;
         assert_eq!(Fault::of(body).to_string(), "type invalid_request_error, code invalid_api_key");
         let vllm = br#"{"object":"error","message":"too long","type":"BadRequestError","code":400}"#;

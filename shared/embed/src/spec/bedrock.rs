@@ -1,4 +1,4 @@
-//! `bedrock:<model id>[:<dimension>][@<ARN>]`: which model, and what to call it by.
+//! `bedrock:<model id>[:<dimension>][@<ARN>]`: the model, and the id or ARN to call it by.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ const FORM: &str = "bedrock:<model id>[:<dimension>][@<ARN>], where the model is
                     cohere.embed-v4:0 (256, 512, 1024 or 1536), also with a region's prefix (us., eu., global.) or as an \
                     ARN; and after the @ the ARN of an inference profile or a provisioned model to call it by";
 
-/// How this crate calls the models; another way that makes other vectors gets another number.
+/// The version in the fingerprint. It goes up if this crate calls the models in a way that makes other vectors.
 const VERSION: u32 = 1;
 
-/// Models that share one form of request and reply.
+/// A family of models with one form of request and reply.
 ///
 /// Source: Amazon Bedrock User Guide, "Amazon Titan Embeddings Text", "Cohere Embed v3", "Cohere Embed v4".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of a model id without prefix; a version is one digit.
+    /// The family of a model id without prefix. A version in it (`:0`) has one digit.
     fn of(model: &str) -> Option<Self> {
         let (name, version) = model.split_once(':').map_or((model, None), |(name, version)| (name, Some(version)));
         if version.is_some_and(|version| version.len() != 1 || !version.bytes().all(|b| b.is_ascii_digit())) {
@@ -42,7 +42,7 @@ impl Family {
         }
     }
 
-    /// The dimensions it has, the one it has by default last.
+    /// The dimensions to choose from. The last one is the default.
     fn dims(self) -> &'static [usize] {
         match self {
             Self::TitanV2 => &[256, 512, 1024],
@@ -55,19 +55,19 @@ impl Family {
 /// A model on Amazon Bedrock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BedrockSpec {
-    /// Which form its requests have.
+    /// The form of its requests and replies.
     pub family: Family,
-    /// The model's own id, without a region's prefix: what the vectors are of.
+    /// The model's own id, without the prefix of a region. It identifies the vectors.
     pub model: String,
-    /// The length of its vectors.
+    /// The length of the vectors.
     pub dim: usize,
-    /// What to call it by: the id or the ARN of a model or of a profile.
+    /// The `modelId` of the requests: the id or the ARN of a model or of an inference profile.
     pub target: String,
-    /// The region that an ARN names; `None`: the function's own.
+    /// The region that an ARN names; `None` for the function's own region.
     pub region: Option<String>,
-    /// Whether `target` is not what names the model.
+    /// Whether an ARN follows the `@`. It is then the `target`.
     has_own_target: bool,
-    /// Whether the dimension was given.
+    /// Whether the dimension is configured, rather than the default.
     has_own_dim: bool,
 }
 
@@ -160,12 +160,12 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// Whether a text has the form of a region's name, as `eu-west-1`.
+/// Whether a text has the form of a region's name, such as `eu-west-1`.
 pub(crate) fn is_region(text: &str) -> bool {
     text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// `us.cohere.embed-v4:0`, the id of a profile across regions, without its prefix.
+/// Removes the prefix from the id of a cross-region inference profile, such as `us.cohere.embed-v4:0`.
 fn without_prefix(id: &str) -> &str {
     match id.split_once('.') {
         Some((prefix, model))
@@ -184,28 +184,28 @@ fn without_prefix(id: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> BedrockSpec {
+    fn parse(text: &str) -> BedrockSpec {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
-    fn ids_keep_their_own_colons() {
-        let titan = read("amazon.titan-embed-text-v2:0");
+    fn parse_with_colon_in_model_id_keeps_it() {
+        let titan = parse("amazon.titan-embed-text-v2:0");
         assert_eq!(
             (titan.family, titan.model.as_str(), titan.dim),
             (Family::TitanV2, "amazon.titan-embed-text-v2:0", 1024)
         );
         assert_eq!((titan.target.as_str(), titan.region), ("amazon.titan-embed-text-v2:0", None));
-        assert_eq!(read("amazon.titan-embed-text-v2:0:256").dim, 256);
-        assert_eq!(read("amazon.titan-embed-text-v2:0:256").target, "amazon.titan-embed-text-v2:0");
-        assert_eq!(read("cohere.embed-english-v3").dim, 1024);
-        assert_eq!(read("cohere.embed-multilingual-v3:1024").target, "cohere.embed-multilingual-v3");
-        assert_eq!(read("cohere.embed-v4:0").dim, 1536);
+        assert_eq!(parse("amazon.titan-embed-text-v2:0:256").dim, 256);
+        assert_eq!(parse("amazon.titan-embed-text-v2:0:256").target, "amazon.titan-embed-text-v2:0");
+        assert_eq!(parse("cohere.embed-english-v3").dim, 1024);
+        assert_eq!(parse("cohere.embed-multilingual-v3:1024").target, "cohere.embed-multilingual-v3");
+        assert_eq!(parse("cohere.embed-v4:0").dim, 1536);
     }
 
     #[test]
-    fn profiles_and_arns_are_called_as_they_are_and_stand_for_the_model() {
-        let one = read("cohere.embed-v4:0:512");
+    fn parse_with_profile_or_arn_keeps_target_and_fingerprint_of_the_model() {
+        let one = parse("cohere.embed-v4:0:512");
         for (text, target, region) in [
             ("us.cohere.embed-v4:0:512", "us.cohere.embed-v4:0", None),
             (
@@ -224,7 +224,7 @@ mod tests {
                 Some("us-east-1"),
             ),
         ] {
-            let spec = read(text);
+            let spec = parse(text);
             assert_eq!((spec.target.as_str(), spec.region.as_deref()), (target, region), "{text}");
             assert_eq!(spec.to_string(), text);
             assert_eq!(spec.fingerprint(), one.fingerprint());
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_the_accepted_form() {
+    fn parse_with_invalid_spec_returns_fact_and_accepted_form() {
         for (text, says) in [
             ("", "no model id"),
             ("amazon titan", "no model id"),

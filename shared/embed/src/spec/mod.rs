@@ -1,4 +1,4 @@
-//! Which embedder: the one string of `MNEME_EMBEDDER`, parsed.
+//! Which embedder is configured: the value of `MNEME_EMBEDDER`, parsed.
 //!
 //! ```text
 //! embedder = "none" | "" | "minilm" | "bedrock:" bedrock | "openai:" openai
@@ -7,8 +7,8 @@
 //! dim      = 2 to 5 digits without a leading zero, at most 65536
 //! ```
 //!
-//! Model ids have colons of their own (`amazon.titan-embed-text-v2:0`, `nomic-embed-text:v1.5`): only a last part that is
-//! a `dim` is a dimension, and since a dimension has two digits or more, Bedrock's version `:0` is none.
+//! Model ids may contain colons (`amazon.titan-embed-text-v2:0`, `nomic-embed-text:v1.5`). So only a last part of the
+//! form `dim` is a dimension. A dimension has at least two digits, so Bedrock's version `:0` is not one.
 
 mod bedrock;
 mod openai;
@@ -20,31 +20,34 @@ pub(crate) use bedrock::is_region;
 pub use bedrock::{BedrockSpec, Family};
 pub use openai::OpenAiSpec;
 
-/// The forms that `MNEME_EMBEDDER` may have.
+/// The accepted forms of `MNEME_EMBEDDER`.
 pub const FORMS: &str = "none, bedrock:<model id>[:<dimension>][@<profile ARN>], \
                          openai:<model>[:<dimension>]@<base URL>, or minilm";
 
-/// The largest dimension of a cache (`MNEME_EMBEDDER_DIM`).
+/// The largest dimension that a cache may have (`MNEME_EMBEDDER_DIM`).
 const MAX_DIM: usize = 65_536;
 
-/// The vectors of `minilm`. Other weights, or word pieces, would make it `/2`.
+/// Identifies the vectors of `minilm`. The version after the slash goes up if the weights or the tokenizer change.
 const MINILM_FINGERPRINT: &str = "minilm:all-MiniLM-L6-v2/1";
 
-/// Which embedder, as configured.
+/// The length of the vectors of `minilm`.
+pub(crate) const MINILM_DIM: usize = 384;
+
+/// The configured embedder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Spec {
-    /// None: callers bring their vectors.
+    /// None: callers send the vectors.
     #[default]
     None,
     /// A model on Amazon Bedrock.
     Bedrock(BedrockSpec),
     /// A model behind an OpenAI-compatible `POST <base URL>/embeddings`.
     OpenAi(OpenAiSpec),
-    /// all-MiniLM-L6-v2 inside the function.
+    /// The model all-MiniLM-L6-v2 inside the function.
     MiniLm,
 }
 
-/// Why a text names no embedder, with the accepted form. Never repeats the text, which may hold what is secret.
+/// Why a text was not accepted, and the accepted form. It never repeats the text, which may contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{fact}; accepted: {accepted}")]
 pub struct SpecError {
@@ -59,9 +62,11 @@ impl SpecError {
 }
 
 impl Spec {
-    /// What vectors this embedder makes, for the table's stamp: `<provider>:<model>[:<dimension>]/<version>`. The same
-    /// model through another region, profile or host has the same; `version` is that of how this crate calls the model.
-    /// `None` without an embedder here.
+    /// Identifies the vectors of this embedder: `<provider>:<model>[:<dimension>]/<version>`. The table is stamped
+    /// with it.
+    ///
+    /// The same model in another region, profile or host has the same fingerprint. `version` goes up if this crate
+    /// calls the model in a way that makes other vectors. `None` if callers send the vectors.
     pub fn fingerprint(&self) -> Option<String> {
         match self {
             Self::None => None,
@@ -71,13 +76,13 @@ impl Spec {
         }
     }
 
-    /// The length of its vectors, where the configuration decides it.
+    /// The length of the vectors; `None` if the configuration does not determine it.
     pub fn dim(&self) -> Option<usize> {
         match self {
             Self::None => None,
             Self::Bedrock(spec) => Some(spec.dim),
             Self::OpenAi(spec) => spec.dim,
-            Self::MiniLm => Some(mneme_minilm::encoder::DIM),
+            Self::MiniLm => Some(MINILM_DIM),
         }
     }
 }
@@ -85,7 +90,7 @@ impl Spec {
 impl FromStr for Spec {
     type Err = SpecError;
 
-    /// Errors: what is wrong with `text`, and the accepted form.
+    /// Errors: the fact and the accepted form.
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let text = text.trim();
         let provider = text.split(':').next().unwrap_or_default();
@@ -99,7 +104,7 @@ impl FromStr for Spec {
     }
 }
 
-/// As it is configured; parses to the same.
+/// Writes the configured form, which parses to an equal value.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -111,7 +116,7 @@ impl fmt::Display for Spec {
     }
 }
 
-/// Splits `<model>:<dim>` where the last part is a dimension.
+/// Splits `<model>:<dim>` if the last part has the form of a dimension.
 ///
 /// Errors: a dimension above 65536.
 fn split_dim<'a>(text: &'a str, accepted: &str) -> Result<(&'a str, Option<usize>), SpecError> {
@@ -126,7 +131,7 @@ fn split_dim<'a>(text: &'a str, accepted: &str) -> Result<(&'a str, Option<usize
     }
 }
 
-/// Whether a model's name can stand in a request and in a stamp.
+/// Whether a model's name is valid in a request and in a fingerprint: 1 to 256 visible ASCII characters.
 fn is_name(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
 }
@@ -138,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_read() {
+    fn parse_with_single_word_returns_spec() {
         assert_eq!("".parse(), Ok(Spec::None));
         assert_eq!(" none ".parse(), Ok(Spec::None));
         assert_eq!("minilm".parse(), Ok(Spec::MiniLm));
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_embedder_yields_the_accepted_form() {
+    fn parse_with_unknown_provider_returns_accepted_forms() {
         for text in ["titan", "none:", "minilm:x", "bedrock", "openai", "BEDROCK:x", ":", "https://x"] {
             let error = text.parse::<Spec>().unwrap_err().to_string();
             assert_eq!(error, format!("that names no embedder; accepted: {FORMS}"), "{text}");
@@ -190,14 +195,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(spec in prop_oneof![bedrock(), openai()]) {
+        fn parse_with_displayed_spec_returns_equal_spec(spec in prop_oneof![bedrock(), openai()]) {
             let again: Spec = spec.to_string().parse().unwrap();
             prop_assert_eq!(&again, &spec);
             prop_assert_eq!(again.fingerprint(), spec.fingerprint());
         }
 
         #[test]
-        fn any_text_is_read_or_refused_with_a_form(text in "(bedrock:|openai:|)[ -~]{0,60}") {
+        fn parse_with_any_text_returns_spec_or_accepted_form(text in "(bedrock:|openai:|)[ -~]{0,60}") {
             match text.parse::<Spec>() {
                 Ok(spec) => prop_assert_eq!(spec.to_string().parse::<Spec>(), Ok(spec)),
                 Err(error) => prop_assert!(error.to_string().contains("; accepted: "), "{}", error),
@@ -205,7 +210,7 @@ mod tests {
         }
 
         #[test]
-        fn only_a_last_part_of_two_to_five_digits_is_a_dimension(model in "[a-z:.0-9]{1,20}", dim in 10usize..=MAX_DIM) {
+        fn split_dim_with_two_to_five_digits_returns_dimension(model in "[a-z:.0-9]{1,20}", dim in 10usize..=MAX_DIM) {
             let text = format!("{model}:{dim}");
             prop_assert_eq!(split_dim(&text, ""), Ok((model.as_str(), Some(dim))));
             for last in ["0", "9", "8k", "007", "v2", ""] {

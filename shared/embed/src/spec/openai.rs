@@ -1,9 +1,9 @@
-//! `openai:<model>[:<dimension>]@<base URL>`: which model, and where.
+//! `openai:<model>[:<dimension>]@<base URL>`: the model, and the URL of its service.
 
 use std::fmt;
 use std::str::FromStr;
 
-use hyper::http::Uri;
+use http::Uri;
 
 use super::{SpecError, is_name, split_dim};
 
@@ -11,20 +11,20 @@ use super::{SpecError, is_name, split_dim};
 const FORM: &str = "openai:<model>[:<dimension>]@<base URL>, as openai:text-embedding-3-small:512@https://api.openai.com/v1; \
                     the URL without user, query and fragment, the key in MNEME_EMBEDDER_API_KEY";
 
-/// How this crate calls the models; another way that makes other vectors gets another number.
+/// The version in the fingerprint. It goes up if this crate calls the models in a way that makes other vectors.
 const VERSION: u32 = 1;
 
 /// A model behind an OpenAI-compatible endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAiSpec {
-    /// The model's name, as the server knows it.
+    /// The `model` of the requests.
     pub model: String,
-    /// The length of its vectors, which is then asked for; `None`: the model's own.
+    /// The length of the vectors, which the requests ask for; `None` for the model's own length.
     pub dim: Option<usize>,
-    /// Where; `embeddings` is appended to its path.
+    /// The configured URL without a slash at its end.
     base_url: String,
-    /// `<base URL>/embeddings`.
-    pub(crate) endpoint: Uri,
+    /// `<base URL>/embeddings`, the URL of the requests.
+    pub endpoint: Uri,
 }
 
 impl OpenAiSpec {
@@ -41,7 +41,8 @@ impl FromStr for OpenAiSpec {
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let refused = |fact: &str| SpecError::new(fact, FORM);
-        // A model's name may have an @ (`@cf/baai/bge-m3`), and so may a URL's path: the first that a URL follows counts.
+        // A model's name may contain an @ (`@cf/baai/bge-m3`), and so may the path of a URL. The first @ that a URL
+        // follows is the separator.
         let at = text
             .match_indices('@')
             .map(|(at, _)| at)
@@ -52,18 +53,18 @@ impl FromStr for OpenAiSpec {
             return Err(refused("that is no model's name"));
         }
         let base_url = text[at + 1..].trim_end_matches('/');
-        // What is parsed has no place for a fragment.
-        let fragment = base_url.contains('#');
+        // `Uri` drops a fragment when it is parsed.
+        let has_fragment = base_url.contains('#');
         let endpoint: Uri = format!("{base_url}/embeddings")
             .parse()
             .map_err(|error| refused(&format!("the base URL is none: {error}")))?;
         let Some(authority) = endpoint.authority() else { return Err(refused("the base URL is none: it has no host")) };
-        if fragment || authority.as_str().contains('@') || endpoint.query().is_some() {
+        if has_fragment || authority.as_str().contains('@') || endpoint.query().is_some() {
             return Err(refused("the base URL has a user, a query or a fragment"));
         }
-        // A port is told by the colon before it.
-        let port = authority.as_str().strip_prefix(authority.host()).is_some_and(|port| !port.is_empty());
-        if authority.host().is_empty() || (port && endpoint.port_u16().is_none()) {
+        // What follows the host is a colon and a port.
+        let has_port = authority.as_str().strip_prefix(authority.host()).is_some_and(|port| !port.is_empty());
+        if authority.host().is_empty() || (has_port && endpoint.port_u16().is_none()) {
             return Err(refused("the base URL is none: its host or port is not valid"));
         }
         Ok(Self { model: model.to_owned(), dim, base_url: base_url.to_owned(), endpoint })
@@ -84,12 +85,12 @@ impl fmt::Display for OpenAiSpec {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> OpenAiSpec {
+    fn parse(text: &str) -> OpenAiSpec {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
-    fn model_dimension_and_place_are_told_apart() {
+    fn parse_returns_model_dimension_and_endpoint() {
         for (text, model, dim, endpoint) in [
             (
                 "text-embedding-3-small@https://api.openai.com/v1",
@@ -117,20 +118,20 @@ mod tests {
                 "https://h/accounts/a@b/ai/v1/embeddings",
             ),
         ] {
-            let spec = read(text);
+            let spec = parse(text);
             assert_eq!((spec.model.as_str(), spec.dim, spec.endpoint.to_string().as_str()), (model, dim, endpoint));
         }
     }
 
     #[test]
-    fn the_stamp_is_the_model_and_not_the_place() {
-        assert_eq!(read("m:64@http://a/v1").fingerprint(), "openai:m:64/1");
-        assert_eq!(read("m:64@http://a/v1").fingerprint(), read("m:64@https://b").fingerprint());
-        assert_eq!(read("m@http://a/v1").fingerprint(), "openai:m/1");
+    fn fingerprint_with_another_url_is_the_same() {
+        assert_eq!(parse("m:64@http://a/v1").fingerprint(), "openai:m:64/1");
+        assert_eq!(parse("m:64@http://a/v1").fingerprint(), parse("m:64@https://b").fingerprint());
+        assert_eq!(parse("m@http://a/v1").fingerprint(), "openai:m/1");
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_the_accepted_form_and_without_a_secret() {
+    fn parse_with_invalid_spec_returns_accepted_form_without_secret() {
         for (text, says) in [
             ("text-embedding-3-small", "no @http"),
             ("m@ftp://h", "no @http"),

@@ -1,4 +1,4 @@
-//! What the embedders send, and what they make of every kind of answer, against local servers that speak the wire forms.
+//! The requests of the embedders, and their results for every kind of reply. Local servers play the services.
 
 mod bedrock;
 mod keys;
@@ -14,12 +14,12 @@ use mneme_embed::spec::Spec;
 use server::Server;
 use tokio::time::Instant;
 
-/// Longer than any test takes.
-fn ample() -> Instant {
+/// A deadline that no test reaches.
+fn far_deadline() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-/// The embedder that `spec` names, its key in `key`, AWS's services being `server`.
+/// The embedder of `spec` with the key source `key`. `server` answers in place of every AWS service.
 fn embedder(spec: &str, key: &str, server: &Server) -> Embedder<Backend> {
     let spec: Spec = spec.parse().unwrap_or_else(|error| panic!("{spec}: {error}"));
     let key = KeySource::parse(key).unwrap_or_else(|error| panic!("{error}"));
@@ -27,7 +27,7 @@ fn embedder(spec: &str, key: &str, server: &Server) -> Embedder<Backend> {
 }
 
 #[tokio::test]
-async fn what_needs_no_service_is_there_without_one() {
+async fn backend_of_spec_without_service_needs_none() {
     let aws = Server::refusing().await.aws();
     assert!(Backend::new(&Spec::None, KeySource::None, &aws).is_none());
     let backend = Backend::new(&Spec::MiniLm, KeySource::None, &aws);

@@ -10,8 +10,8 @@ use mneme_embed::error::{EmbedError, EmbedErrorKind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::server::{Answer, Asked, Server};
-use crate::{ample, embedder};
+use crate::server::{Answer, Recorded, Server};
+use crate::{embedder, far_deadline};
 
 fn over(server: &Server, model: &str) -> Embedder<Backend> {
     embedder(&format!("openai:{model}@{}/v1", server.url), "", server)
@@ -21,10 +21,11 @@ fn base64_of(vector: &[f32]) -> String {
     STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
-/// Vectors that tell the texts apart: their lengths; the reply is in reverse order, every other one as numbers.
-fn lengths(asked: &Asked) -> Answer {
-    let texts = asked.body["input"].as_array().cloned().unwrap_or_default();
-    let dim = asked.body["dimensions"].as_u64().unwrap_or(2) as usize;
+/// Answers with vectors whose first number is the length of the text. They are in reverse order, and every other one
+/// is in base64.
+fn lengths(request: &Recorded) -> Answer {
+    let texts = request.body["input"].as_array().cloned().unwrap_or_default();
+    let dim = request.body["dimensions"].as_u64().unwrap_or(2) as usize;
     let mut data: Vec<Value> = texts
         .iter()
         .enumerate()
@@ -41,81 +42,81 @@ fn lengths(asked: &Asked) -> Answer {
     )
 }
 
-/// What one text is answered with.
+/// The answer to a request with one text.
 fn one(embedding: &Value) -> Answer {
     Answer::json(&json!({ "data": [{ "index": 0, "embedding": embedding }] }))
 }
 
 async fn error_of(server: &Server, model: &str) -> EmbedError {
-    over(server, model).embed(&["a question"], ample()).await.expect_err("no vectors")
+    over(server, model).embed(&["a question"], far_deadline()).await.expect_err("no vectors")
 }
 
 #[tokio::test]
-async fn vectors_come_in_the_order_of_the_texts_in_either_form() {
-    let server = Server::start(|_, asked| lengths(asked)).await;
-    let vectors = over(&server, "m:10").embed(&["a", "bbb", "cc"], ample()).await.unwrap();
+async fn vectors_in_either_form_are_returned_in_the_order_of_the_texts() {
+    let server = Server::start(|_, request| lengths(request)).await;
+    let vectors = over(&server, "m:10").embed(&["a", "bbb", "cc"], far_deadline()).await.unwrap();
     let of = |length: f32| [vec![length], vec![0.5; 9]].concat();
     assert_eq!(vectors, [of(1.0), of(3.0), of(2.0)]);
-    let asks = server.asks();
-    assert_eq!(asks.len(), 1);
-    assert_eq!(asks[0].path, "/v1/embeddings");
-    assert_eq!(asks[0].header("content-type"), "application/json");
-    assert_eq!(asks[0].header("authorization"), "");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].path, "/v1/embeddings");
+    assert_eq!(requests[0].header("content-type"), "application/json");
+    assert_eq!(requests[0].header("authorization"), "");
     let body = json!({ "model": "m", "input": ["a", "bbb", "cc"], "encoding_format": "base64", "dimensions": 10 });
-    assert_eq!(asks[0].body, body);
+    assert_eq!(requests[0].body, body);
 }
 
 #[tokio::test]
-async fn many_texts_go_in_calls_of_32() {
-    let server = Server::start(|_, asked| lengths(asked)).await;
+async fn embed_with_70_texts_sends_32_per_call() {
+    let server = Server::start(|_, request| lengths(request)).await;
     let texts: Vec<String> = (1..=70).map(|length| "x".repeat(length)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let vectors = over(&server, "m").embed(&texts, ample()).await.unwrap();
+    let vectors = over(&server, "m").embed(&texts, far_deadline()).await.unwrap();
     assert_eq!(vectors, (1..=70u8).map(|length| vec![f32::from(length), 0.5]).collect::<Vec<_>>());
     let mut sizes: Vec<usize> =
-        server.asks().iter().map(|asked| asked.body["input"].as_array().map_or(0, Vec::len)).collect();
+        server.requests().iter().map(|request| request.body["input"].as_array().map_or(0, Vec::len)).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [6, 32, 32]);
-    assert!(server.asks().iter().all(|asked| asked.body.get("dimensions").is_none()));
+    assert!(server.requests().iter().all(|request| request.body.get("dimensions").is_none()));
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn transient_status_is_retried() {
     for status in [429, 500, 502, 503, 408] {
-        let server = Server::start(move |nth, asked| match nth {
+        let server = Server::start(move |nth, request| match nth {
             1 => Answer::status(status, &json!({})).with("retry-after", "0"),
-            _ => lengths(asked),
+            _ => lengths(request),
         })
         .await;
-        let vectors = over(&server, "m").embed(&["abc"], ample()).await.unwrap();
-        assert_eq!((vectors, server.asks().len()), (vec![vec![3.0, 0.5]], 2), "{status}");
+        let vectors = over(&server, "m").embed(&["abc"], far_deadline()).await.unwrap();
+        assert_eq!((vectors, server.requests().len()), (vec![vec![3.0, 0.5]], 2), "{status}");
     }
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_named_after_three_attempts() {
+async fn transient_status_after_three_attempts_has_its_kind() {
     for (status, kind, says) in [
         (429, EmbedErrorKind::Throttled, "throttled the request (3 attempts in "),
         (503, EmbedErrorKind::Unavailable, "failed with HTTP status 503 (3 attempts in "),
     ] {
         let server = Server::always(Answer::status(status, &json!({}))).await;
         let error = error_of(&server, "m").await;
-        assert_eq!((error.kind, server.asks().len()), (kind, 3));
+        assert_eq!((error.kind, server.requests().len()), (kind, 3));
         assert!(error.detail.contains(says), "{error}");
         assert!(error.causes().contains(&format!("HTTP status {status}")), "{}", error.causes());
     }
 }
 
 #[tokio::test]
-async fn a_pause_beyond_the_deadline_is_the_callers() {
+async fn pause_beyond_the_deadline_is_returned_to_the_caller() {
     let server = Server::always(Answer::status(429, &json!({})).with("retry-after", "3600")).await;
     let error = error_of(&server, "m").await;
     assert_eq!((error.kind, error.retry_after), (EmbedErrorKind::Throttled, Some(Duration::from_secs(3600))));
-    assert_eq!(server.asks().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_will_not_pass_is_asked_once() {
+async fn permanent_status_is_not_retried() {
     let quota = json!({ "error": { "type": "insufficient_quota", "code": "insufficient_quota", "message": "pay" } });
     for (status, body, kind) in [
         (429, quota, EmbedErrorKind::Refused),
@@ -129,22 +130,23 @@ async fn what_will_not_pass_is_asked_once() {
     ] {
         let server = Server::always(Answer::status(status, &body).with("location", "/elsewhere")).await;
         let error = error_of(&server, "m").await;
-        assert_eq!((error.kind, server.asks().len()), (kind, 1), "{status}: {error}");
+        assert_eq!((error.kind, server.requests().len()), (kind, 1), "{status}: {error}");
         assert!(!error.remediation.is_empty());
         assert_eq!(error.text, (kind == EmbedErrorKind::BadRequest).then_some(0), "{status}");
     }
 }
 
 #[tokio::test]
-async fn neither_text_nor_key_is_repeated_when_a_service_does() {
+async fn error_of_service_that_repeats_text_and_key_has_neither() {
     for status in [400, 401, 429, 500] {
-        let server = Server::start(move |_, asked| {
-            let said = format!("{} {}", asked.body, asked.header("authorization"));
+        let server = Server::start(move |_, request| {
+            let said = format!("{} {}", request.body, request.header("authorization"));
             Answer::status(status, &json!({ "error": { "message": said, "type": said, "code": said } }))
         })
         .await;
         let spec = format!("openai:m@{}/v1", server.url);
-        let error = embedder(&spec, "sk-hidden", &server).embed(&["a private matter"], ample()).await.unwrap_err();
+        let error =
+            embedder(&spec, "sk-hidden", &server).embed(&["a private matter"], far_deadline()).await.unwrap_err();
         let told = format!("{error} {error:?} {}", error.causes());
         assert!(!told.contains("private") && !told.contains("hidden"), "{told}");
         assert!(told.contains("type none, code none"), "{told}");
@@ -152,7 +154,7 @@ async fn neither_text_nor_key_is_repeated_when_a_service_does() {
 }
 
 #[tokio::test]
-async fn a_malformed_reply_is_named_and_not_repeated() {
+async fn malformed_reply_has_its_kind_and_is_not_repeated() {
     let vector = |index: u8| json!({ "index": index, "embedding": [1.0] });
     for (answer, says) in [
         (Answer::text("<html>hello</html>"), "not of the form"),
@@ -173,14 +175,14 @@ async fn a_malformed_reply_is_named_and_not_repeated() {
     ] {
         let server = Server::always(answer.clone()).await;
         let error = error_of(&server, "m").await;
-        assert_eq!((error.kind, server.asks().len()), (EmbedErrorKind::Malformed, 1), "{answer:?}: {error}");
+        assert_eq!((error.kind, server.requests().len()), (EmbedErrorKind::Malformed, 1), "{answer:?}: {error}");
         assert!(error.detail.contains(says), "{answer:?}: {error}");
         assert!(!error.causes().contains("private"), "{}", error.causes());
     }
 }
 
 #[tokio::test]
-async fn another_dimension_than_the_configured_is_named() {
+async fn vector_of_another_dimension_is_refused_if_one_is_configured() {
     let server = Server::always(one(&json!([1.0, 2.0]))).await;
     let error = error_of(&server, "m:768").await;
     assert_eq!(error.kind, EmbedErrorKind::WrongDimension);
@@ -189,26 +191,26 @@ async fn another_dimension_than_the_configured_is_named() {
     let server = Server::start(|nth, _| one(&json!(vec![1.0; nth]))).await;
     let embedder = over(&server, "m");
     assert_eq!((embedder.dim(), embedder.fingerprint()), (None, "openai:m/1"));
-    // Where none is configured, the caller knows which fits.
-    assert_eq!(embedder.embed(&["one"], ample()).await.unwrap()[0].len(), 1);
-    assert_eq!(embedder.embed(&["two"], ample()).await.unwrap()[0].len(), 2);
+    // If no dimension is configured, the caller checks it.
+    assert_eq!(embedder.embed(&["one"], far_deadline()).await.unwrap()[0].len(), 1);
+    assert_eq!(embedder.embed(&["two"], far_deadline()).await.unwrap()[0].len(), 2);
     let two = json!({ "data": [{ "index": 0, "embedding": [1.0] }, { "index": 1, "embedding": [1.0, 2.0] }] });
     let server = Server::always(Answer::json(&two)).await;
-    let error = over(&server, "m").embed(&["one", "two"], ample()).await.unwrap_err();
+    let error = over(&server, "m").embed(&["one", "two"], far_deadline()).await.unwrap_err();
     assert_eq!((error.kind, error.detail.contains("several lengths")), (EmbedErrorKind::Malformed, true));
 }
 
 #[tokio::test]
-async fn a_slow_service_ends_with_the_deadline() {
+async fn service_without_reply_times_out_at_the_deadline() {
     let server = Server::always(Answer::Never).await;
     let deadline = Instant::now() + Duration::from_millis(100);
     let error = over(&server, "m").embed(&["a question"], deadline).await.unwrap_err();
     assert_eq!(error.kind, EmbedErrorKind::TimedOut);
-    assert!(server.asks().len() <= 1);
+    assert!(server.requests().len() <= 1);
 }
 
 #[tokio::test]
-async fn nobody_there_is_named_after_three_attempts() {
+async fn service_without_connection_is_unreachable_after_three_attempts() {
     for server in [Server::refusing().await, Server::hanging_up().await] {
         let error = error_of(&server, "m").await;
         assert_eq!(error.kind, EmbedErrorKind::Unreachable);
@@ -218,9 +220,9 @@ async fn nobody_there_is_named_after_three_attempts() {
 }
 
 #[tokio::test]
-async fn plain_http_under_an_https_url_is_unreachable() {
+async fn https_url_of_http_server_is_unreachable() {
     let server = Server::always(one(&json!([1.0]))).await;
     let spec = format!("openai:m@{}/v1", server.url.replace("http://", "https://"));
-    let error = embedder(&spec, "", &server).embed(&["a question"], ample()).await.unwrap_err();
-    assert_eq!((error.kind, server.asks().len()), (EmbedErrorKind::Unreachable, 0));
+    let error = embedder(&spec, "", &server).embed(&["a question"], far_deadline()).await.unwrap_err();
+    assert_eq!((error.kind, server.requests().len()), (EmbedErrorKind::Unreachable, 0));
 }

@@ -1,4 +1,4 @@
-//! A server that keeps what it is asked, and answers as a test says.
+//! A server that records the requests and answers as a test tells it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,26 +10,26 @@ use axum::http::{HeaderMap, Request, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct Recorded {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Asked {
+impl Recorded {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A status, headers and a body.
     Reply(u16, Vec<(&'static str, String)>, Bytes),
-    /// Nothing, ever.
+    /// No reply: the connection stays open.
     Never,
 }
 
@@ -46,7 +46,7 @@ impl Answer {
         Self::Reply(status, Vec::new(), body.to_string().into())
     }
 
-    /// As AWS's services name an error.
+    /// An error in the form of AWS's services.
     pub(crate) fn aws_error(status: u16, code: &str, message: &str) -> Self {
         let body = serde_json::json!({ "message": message, "__type": code });
         Self::status(status, &body).with("x-amzn-errortype", code)
@@ -63,64 +63,64 @@ impl Answer {
     }
 }
 
-/// A free port, and its URL.
+/// Listens on a free port. Returns the listener and its URL.
 async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     (listener, url)
 }
 
-type Asks = Arc<Mutex<Vec<Asked>>>;
+type Requests = Arc<Mutex<Vec<Recorded>>>;
 
-/// A server on a free port; it ends with the test's runtime.
+/// A server on a free port. It ends with the runtime of the test.
 pub(crate) struct Server {
     pub(crate) url: String,
-    asks: Asks,
+    requests: Requests,
 }
 
 impl Server {
-    /// Answers the n-th request, from 1, with `answer(n, request)`.
-    pub(crate) async fn start(answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
+    /// Answers the n-th request with `answer(n, request)`. The first request has n = 1.
+    pub(crate) async fn start(answer: impl Fn(usize, &Recorded) -> Answer + Send + Sync + 'static) -> Self {
         let (listener, url) = listen().await;
-        let asks = Asks::default();
-        let (kept, answer) = (Arc::clone(&asks), Arc::new(answer));
+        let requests = Requests::default();
+        let (recorded, answer) = (Arc::clone(&requests), Arc::new(answer));
         let app = Router::new().fallback(move |request: Request<Body>| {
-            let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-            async move { handle(&kept, answer.as_ref(), request).await }
+            let (recorded, answer) = (Arc::clone(&recorded), Arc::clone(&answer));
+            async move { handle(&recorded, answer.as_ref(), request).await }
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, asks }
+        Self { url, requests }
     }
 
-    /// Always the same answer.
+    /// Gives every request the same answer.
     pub(crate) async fn always(answer: Answer) -> Self {
         Self::start(move |_, _| answer.clone()).await
     }
 
-    /// A port on which nobody listens: the listener is gone when this returns.
+    /// The URL of a port on which nothing listens any more.
     pub(crate) async fn refusing() -> Self {
-        Self { url: listen().await.1, asks: Asks::default() }
+        Self { url: listen().await.1, requests: Requests::default() }
     }
 
-    /// Takes connections and closes them without a word.
+    /// Accepts connections and closes them without a reply.
     pub(crate) async fn hanging_up() -> Self {
         let (listener, url) = listen().await;
         tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-        Self { url, asks: Asks::default() }
+        Self { url, requests: Requests::default() }
     }
 
-    /// Everything asked so far.
-    pub(crate) fn asks(&self) -> Vec<Asked> {
-        self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The requests so far.
+    pub(crate) fn requests(&self) -> Vec<Recorded> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A configuration in which every AWS service is this server.
+    /// An SDK configuration that sends every request to this server.
     pub(crate) fn aws(&self) -> SdkConfig {
         let credentials = Credentials::new("AKIDTEST", "secret", None, None, "tests");
         self.aws_with(Some(SharedCredentialsProvider::new(credentials)))
     }
 
-    /// The same with other credentials, or none.
+    /// The same with other credentials, or without.
     pub(crate) fn aws_with(&self, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
         let mut config = SdkConfig::builder();
         config
@@ -133,23 +133,23 @@ impl Server {
 }
 
 async fn handle(
-    asks: &Asks,
-    answer: &(dyn Fn(usize, &Asked) -> Answer + Sync),
+    requests: &Requests,
+    answer: &(dyn Fn(usize, &Recorded) -> Answer + Sync),
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole request");
-    let asked = Asked {
+    let recorded = Recorded {
         path: head.uri.path().to_owned(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let nth = {
-        let mut asks = asks.lock().unwrap_or_else(PoisonError::into_inner);
-        asks.push(asked.clone());
-        asks.len()
+        let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.push(recorded.clone());
+        requests.len()
     };
-    match answer(nth, &asked) {
+    match answer(nth, &recorded) {
         Answer::Never => std::future::pending().await,
         Answer::Reply(status, headers, body) => {
             let mut reply = Response::builder().status(status);

@@ -97,6 +97,8 @@ pub struct Config {
     pub max_response_bytes: Option<usize>,
     /// `MNEME_MAX_METADATA_BYTES`, of the metadata as JSON.
     pub max_metadata_bytes: usize,
+    /// `MNEME_TLS_ROOTS`: whether connections to AWS trust the pinned roots only, or else the system's.
+    pub pins_tls_roots: bool,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory that the function has, in MB; `None` outside Lambda.
     pub memory_mb: Option<u64>,
 }
@@ -174,6 +176,7 @@ impl Config {
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
+            pins_tls_roots: env.one_of("MNEME_TLS_ROOTS", true, &[("pinned", true), ("system", false)]),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
         // That of the embedder `minilm`, which reads it when it loads its model.
@@ -235,9 +238,10 @@ mod tests {
             ("MNEME_GUARD_PER_REQUEST", "on"),
             ("MNEME_TXN_RETRIES", "1000"),
             ("MNEME_MAX_QUERY_BYTES", "1e3"),
+            ("MNEME_TLS_ROOTS", "none"),
         ])
         .unwrap_err();
-        assert_eq!(complaints.len(), 15, "{complaints:#?}");
+        assert_eq!(complaints.len(), 16, "{complaints:#?}");
         assert!(complaints[0].contains("MNEME_TABLE_NAME"));
         assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
     }

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
-use crate::embedders::write::NewVector;
+use crate::embedders::new_vector::NewVector;
 use crate::writer_queue::Ticket;
 use plan::{ActionRole, Planner, PutPlan};
 use snapshot::PutSnapshot;

@@ -8,10 +8,12 @@
 pub struct EmptyRanges(Vec<u8>);
 
 impl EmptyRanges {
+    /// The set that [`EmptyRanges::as_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
+    /// One bit for each range, from the first on, least significant bit first.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -28,6 +28,7 @@ const GROUP_BYTES: usize = 16 + 1 + 32;
 /// What is known of an entry beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentEntry {
+    /// Its id.
     pub id: u64,
     /// In [`Segment::groups`].
     pub group: u16,

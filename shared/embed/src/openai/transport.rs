@@ -1,56 +1,60 @@
-//! HTTP, over the stack that the AWS SDK links anyway: hyper, and rustls with aws-lc.
+//! HTTP requests to an OpenAI-compatible service.
+//!
+//! The AWS SDK links hyper, and rustls with aws-lc, in any case. This module uses the same crates.
 
 use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use mneme_aws::sdk_error::cause_chain;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::{EmbedError, chain};
+use crate::error::EmbedError;
 
-/// The largest reply that is read: 128 vectors of 65,536 numbers take 45 MB in base64.
+/// The largest reply that is read, in bytes. 128 vectors of 65,536 numbers take 45 MB in base64.
 const MAX_REPLY_BYTES: usize = 64 << 20;
-/// How long connecting may take, TLS aside.
+/// How long opening a TCP connection may take. The TLS handshake is not included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long sent bytes may stay unacknowledged: what was frozen with its instance may have lost its connections.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
-/// How long an idle connection is kept, below the 350 s of AWS's NAT gateways and load balancers' 60 s.
-const IDLE: Duration = Duration::from_secs(50);
+/// How long sent bytes may stay unacknowledged. Lambda freezes an idle instance, whose connections may be lost when it
+/// continues.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an idle connection is kept. AWS's NAT gateways close one after 350 s, its load balancers after 60 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// The connections of one instance to one server, opened when first needed.
-pub(crate) struct Http {
+/// A pool of connections to one server. They are opened when they are first needed.
+pub(super) struct Http {
     endpoint: Uri,
-    connections: OnceLock<Connections>,
+    pool: OnceLock<Pool>,
 }
 
-/// An answer with any status.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+/// A reply with any status.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Http {
-    pub(crate) fn new(endpoint: Uri) -> Self {
-        Self { endpoint, connections: OnceLock::new() }
+    pub(super) fn new(endpoint: Uri) -> Self {
+        Self { endpoint, pool: OnceLock::new() }
     }
 
-    /// Posts JSON. Redirects are not followed: they would take the texts and the key elsewhere.
+    /// Posts JSON. Redirects are not followed: they would send the texts and the key to another server.
     ///
-    /// Errors: `Unreachable`; `Malformed`, for a reply above 64 MB.
-    pub(crate) async fn post(&self, authorization: Option<HeaderValue>, json: Bytes) -> Result<Reply, EmbedError> {
+    /// Errors: `Unreachable`; `Malformed` for a reply above 64 MB.
+    pub(super) async fn post(&self, authorization: Option<HeaderValue>, json: Bytes) -> Result<Reply, EmbedError> {
         let mut request = Request::new(Full::new(json));
-        *request.method_mut() = hyper::Method::POST;
+        *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json.clone());
@@ -58,31 +62,33 @@ impl Http {
         if let Some(authorization) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
-        let reply = self.connections()?.request(request).await;
-        let (head, body) = reply.map_err(|error| EmbedError::unreachable().caused_by(chain(&error)))?.into_parts();
+        let reply = self.pool()?.request(request).await;
+        let (head, body) =
+            reply.map_err(|error| EmbedError::unreachable().caused_by(cause_chain(&error)))?.into_parts();
         let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 return EmbedError::malformed(format!("the embedder's reply is longer than {MAX_REPLY_BYTES} bytes"));
             }
-            EmbedError::unreachable().caused_by(chain(error.as_ref()))
+            EmbedError::unreachable().caused_by(cause_chain(error.as_ref()))
         })?;
         Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 
-    /// The connections; the first caller has the system's certificates read, where the endpoint needs any.
-    fn connections(&self) -> Result<&Connections, EmbedError> {
-        if let Some(connections) = self.connections.get() {
-            return Ok(connections);
+    /// The pool. The first call creates it, and reads the system's certificates if the endpoint is `https`.
+    fn pool(&self) -> Result<&Pool, EmbedError> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
         }
         let tls = self.tls().map_err(|error| EmbedError::unreachable().caused_by(error))?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let connections = Client::builder(TokioExecutor::new())
+        let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector.wrap_connector(http_connector()));
-        Ok(self.connections.get_or_init(|| connections))
+        Ok(self.pool.get_or_init(|| pool))
     }
 
+    /// The system's roots for `https`; none for `http`.
     fn tls(&self) -> io::Result<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
@@ -101,6 +107,6 @@ fn http_connector() -> HttpConnector {
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     #[cfg(target_os = "linux")]
-    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT));
     connector
 }

@@ -1,25 +1,10 @@
 //! The vectors of entries that are about to be stored.
 
-use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 use mneme_store::counter::Counter;
 
-use super::{EmbedderSlot, Embedders};
-
-/// The vector of an entry to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewVector {
-    /// The fingerprint of the embedder that made it; `None`: the embedder that this instance serves.
-    pub made_by: Option<String>,
-    /// The vector.
-    pub embedding: Embedding,
-}
-
-impl From<Embedding> for NewVector {
-    fn from(embedding: Embedding) -> Self {
-        Self { made_by: None, embedding }
-    }
-}
+use super::new_vector::NewVector;
+use super::providers::{EmbedderSlot, Embedders};
 
 /// The vectors that the configured embedders made of one text.
 #[derive(Debug)]

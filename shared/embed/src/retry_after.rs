@@ -1,13 +1,15 @@
-//! How long a service asks to be left alone.
+//! The pause that a service asks for in the headers of a reply.
 
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// The pause that a reply's headers ask for: `retry-after-ms` (OpenAI) and `x-amz-retry-after` (AWS) in milliseconds,
-/// `retry-after` in seconds or as a date (RFC 9110, 10.2.3). `None`: none that can be read.
-pub(crate) fn asked_for<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<Duration> {
+/// Reads the pause from a reply's headers, which `header` looks up.
+///
+/// `retry-after-ms` (OpenAI) and `x-amz-retry-after` (AWS) are in milliseconds. `retry-after` is in seconds or a date
+/// (RFC 9110, 10.2.3). `None` if there is no such header, or if its value has none of these forms.
+pub(crate) fn retry_after<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<Duration> {
     let millis = ["retry-after-ms", "x-amz-retry-after"].into_iter().find_map(&header);
     if let Some(millis) = millis.and_then(|text| text.trim().parse::<f64>().ok()) {
         return Duration::try_from_secs_f64(millis / 1000.0).ok();
@@ -25,11 +27,11 @@ mod tests {
     use super::*;
 
     fn read(name: &str, value: &str) -> Option<Duration> {
-        asked_for(|asked| (asked == name).then_some(value))
+        retry_after(|asked| (asked == name).then_some(value))
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn retry_after_in_each_form_is_read() {
         assert_eq!(read("retry-after", "7"), Some(Duration::from_secs(7)));
         assert_eq!(read("retry-after", "0.5"), Some(Duration::from_millis(500)));
         assert_eq!(read("retry-after-ms", "250"), Some(Duration::from_millis(250)));
@@ -40,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pause_is_none() {
+    fn retry_after_in_unknown_form_is_none() {
         for value in ["", "-1", "NaN", "inf", "1e300", "soon"] {
             assert_eq!(read("retry-after", value), None, "{value}");
             assert_eq!(read("retry-after-ms", value), None, "{value}");

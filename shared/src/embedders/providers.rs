@@ -1,0 +1,155 @@
+//! The embedders that an instance has created, and their use within an invocation's time.
+
+use std::sync::OnceLock;
+
+use aws_config::SdkConfig;
+use futures::future::BoxFuture;
+use mneme_embed::backend::Backend;
+use mneme_embed::embedder::Embedder;
+use mneme_embed::error::{EmbedError, EmbedErrorKind};
+use mneme_embed::spec::Spec;
+use mneme_model::config::{Config, EmbedderConfig};
+use mneme_model::embedder::ServedEmbedder;
+use mneme_model::embedding::Embedding;
+use mneme_model::error::{Error, ErrorKind};
+use tokio::time::Instant;
+
+/// One of the configured embedders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbedderSlot {
+    /// `MNEME_EMBEDDER`.
+    Main,
+    /// `MNEME_EMBEDDER_NEXT`: during a move, the embedder that the cache moves to.
+    Next,
+}
+
+impl EmbedderSlot {
+    /// Both slots.
+    pub const ALL: [Self; 2] = [Self::Main, Self::Next];
+
+    /// The embedder that `config` has in this slot; `None` where callers send the vectors.
+    pub fn configured(self, config: &Config) -> Option<&EmbedderConfig> {
+        let embedder = match self {
+            Self::Main => Some(&config.embedder),
+            Self::Next => config.next_embedder.as_ref(),
+        };
+        embedder.filter(|embedder| embedder.spec != Spec::None)
+    }
+}
+
+/// The embedders of one instance, by slot. Each is made when it is first needed, so that an exact answer never waits for one.
+#[derive(Debug, Default)]
+pub(crate) struct EmbedderPool([OnceLock<Embedder<Backend>>; 2]);
+
+/// The configured embedders, for one invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedders<'a> {
+    pool: &'a EmbedderPool,
+    pub(super) config: &'a Config,
+    aws: &'a SdkConfig,
+    deadline: Instant,
+}
+
+impl<'a> Embedders<'a> {
+    pub(crate) fn new(pool: &'a EmbedderPool, config: &'a Config, aws: &'a SdkConfig, deadline: Instant) -> Self {
+        Self { pool, config, aws, deadline }
+    }
+
+    /// Whether an embedder is configured. Without one, callers send the vectors.
+    pub fn are_configured(&self) -> bool {
+        EmbedderSlot::ALL.iter().any(|slot| slot.configured(self.config).is_some())
+    }
+
+    /// The slot of the embedder `served`; `None` where it is not configured and callers send the vectors.
+    pub fn slot_of(&self, served: &ServedEmbedder) -> Option<EmbedderSlot> {
+        let fingerprint = served.fingerprint.as_deref()?;
+        let is_it = |embedder: &EmbedderConfig| embedder.fingerprint.as_deref() == Some(fingerprint);
+        EmbedderSlot::ALL.into_iter().find(|slot| slot.configured(self.config).is_some_and(is_it))
+    }
+
+    /// The vectors of `texts`, in their order, from the embedder in `slot`. Texts that this instance embedded lately cost no
+    /// call. Takes at most three quarters of the time that is left, because the vectors have to be used afterwards.
+    ///
+    /// Errors, of each text alone: `InvalidRequest` for a text that cannot be embedded (blank, or too long); `EmbedderError`;
+    /// `EmbedderDimensionError` where the vectors do not have the configured dimension.
+    pub async fn embed(&self, slot: EmbedderSlot, texts: &[&str]) -> Vec<Result<Embedding, Error>> {
+        let embedder = match self.embedder(slot) {
+            Ok(embedder) => embedder,
+            Err(error) => return texts.iter().map(|_| Err(error.for_caller())).collect(),
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let deadline = Instant::now() + left * 3 / 4;
+        // Boxed: the SDK's futures nest deeply.
+        let embedded: BoxFuture<'_, _> = Box::pin(embedder.embed_each(texts, deadline));
+        let checked = |(text, result): (&&str, Result<Vec<f32>, EmbedError>)| {
+            let checked = self.checked(slot, result.map_err(named)?);
+            if checked.is_err() {
+                self.forget(text);
+            }
+            checked
+        };
+        texts.iter().zip(embedded.await).map(checked).collect()
+    }
+
+    /// Drops the remembered vectors of a text whose vectors do not fit the table. The next time the embedders are asked again.
+    pub fn forget(&self, text: &str) {
+        for embedder in self.pool.0.iter().filter_map(OnceLock::get) {
+            embedder.forget(text);
+        }
+    }
+
+    fn embedder(&self, slot: EmbedderSlot) -> Result<&'a Embedder<Backend>, Error> {
+        let made = &self.pool.0[slot as usize];
+        if let Some(embedder) = made.get() {
+            return Ok(embedder);
+        }
+        let configured = slot.configured(self.config);
+        let backend = configured.and_then(|of| Backend::new(&of.spec, of.key.clone(), self.aws)).ok_or_else(|| {
+            Error::new(
+                ErrorKind::EmbedderError,
+                "no embedder is configured",
+                "send an embedding, or configure MNEME_EMBEDDER",
+            )
+        })?;
+        Ok(made.get_or_init(|| Embedder::new(backend)))
+    }
+
+    fn checked(&self, slot: EmbedderSlot, vector: Vec<f32>) -> Result<Embedding, Error> {
+        let configured = slot.configured(self.config).and_then(|embedder| embedder.dim);
+        if let Some(dim) = configured.filter(|dim| *dim as usize != vector.len()) {
+            return Err(Error::new(
+                ErrorKind::EmbedderDimensionError,
+                format!("the embedder's vectors have {} numbers, and {dim} are configured", vector.len()),
+                "correct MNEME_EMBEDDER_DIM, or leave it out",
+            ));
+        }
+        Embedding::normalized(vector).map_err(|rule| {
+            Error::new(ErrorKind::EmbedderError, format!("the embedder's vector is not usable: {rule}"), "try again")
+        })
+    }
+}
+
+/// The contract's name for an embedder's failure. A text that cannot be embedded is the caller's to change; everything else
+/// is the embedder's failure.
+fn named(error: EmbedError) -> Error {
+    let kind = match error.kind {
+        EmbedErrorKind::BadRequest => ErrorKind::InvalidRequest,
+        EmbedErrorKind::WrongDimension => ErrorKind::EmbedderDimensionError,
+        EmbedErrorKind::Throttled
+        | EmbedErrorKind::Refused
+        | EmbedErrorKind::UnknownModel
+        | EmbedErrorKind::Unreachable
+        | EmbedErrorKind::Unavailable
+        | EmbedErrorKind::Malformed
+        | EmbedErrorKind::TimedOut => ErrorKind::EmbedderError,
+    };
+    let named = Error::new(kind, error.detail.clone(), error.remediation.clone());
+    let pause = error.retry_after.map(|pause| u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).max(1));
+    let causes = error.causes();
+    let named = if causes.is_empty() { named } else { named.caused_by(causes) };
+    match pause {
+        Some(secs) => named.retry_after(secs),
+        None if error.kind.is_transient() || error.kind == EmbedErrorKind::TimedOut => named.retry_after(1),
+        None => named,
+    }
+}

@@ -161,6 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn contract_operations_are_the_packages_of_the_functions_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
+        let packages = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let declared: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.name.to_owned()).collect();
+        assert_eq!(packages.collect::<BTreeSet<_>>(), declared);
+    }
+
+    #[test]
     fn contract_variables_of_operations_are_those_of_the_configuration() {
         let Document { operations, variables, .. } = Document::new();
         let read: BTreeSet<_> = operations.iter().flat_map(|operation| operation.variables.iter().copied()).collect();

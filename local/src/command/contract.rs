@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn contract_operations_are_the_packages_of_the_functions_folder() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
-        let packages = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let packages =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let declared: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.name.to_owned()).collect();
         assert_eq!(packages.collect::<BTreeSet<_>>(), declared);
     }

@@ -7,7 +7,9 @@ use aws_config::SdkConfig;
 use mneme_api::event::Fields;
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_entry;
+use mneme_core::maintain::eviction::enforce_caps;
 use mneme_core::write::put::{NewEntry, StoredEntry, put_all};
+use mneme_core::write::touch::touch;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
@@ -110,12 +112,12 @@ async fn the_order_of_use_decides_who_goes() {
     for number in 0..10 {
         timed.set(number);
         ids.push(timed.put(&number.to_string(), None, None).await.id);
-        timed.cache.enforce_caps(&namespace, None).await.unwrap();
+        enforce_caps(&timed.cache, &namespace, None).await.unwrap();
     }
     timed.set(100);
-    timed.cache.touch(ids[0]).await.unwrap();
+    touch(&timed.cache, ids[0]).await.unwrap();
     timed.set(200);
     timed.put("one more", None, None).await;
-    assert_eq!(timed.cache.enforce_caps(&namespace, None).await.unwrap().evicted, 1);
+    assert_eq!(enforce_caps(&timed.cache, &namespace, None).await.unwrap().evicted, 1);
     assert!(timed.is_live(ids[0]).await && !timed.is_live(ids[1]).await && timed.is_live(ids[2]).await);
 }

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use crate::spec::{SpecError, is_region};
 
 /// The accepted forms.
-const FORM: &str = "the key itself, arn:aws:secretsmanager:<region>:<account>:secret:<name>, or \
+pub const FORM: &str = "the key itself, arn:aws:secretsmanager:<region>:<account>:secret:<name>, or \
                     arn:aws:ssm:<region>:<account>:parameter/<name>";
 
 /// Where the key is stored (`MNEME_EMBEDDER_API_KEY`).

@@ -16,8 +16,8 @@ use super::state::{State, move_counter};
 use super::step_budget::StepBudget;
 use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
-use crate::embedders::providers::EmbedderSlot;
 use crate::embedders::layout::EntryVectors;
+use crate::embedders::providers::EmbedderSlot;
 use crate::segments::write::write_segments;
 
 /// A text that every embedder takes: whether it answers at all, and with how many numbers.

@@ -41,7 +41,8 @@ impl NamespaceIndex {
         // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let keys = self.contexts.capacity() * 8 / 7 * (size_of::<Option<ContextKey>>() + 1);
-        let fingerprints = self.fingerprints.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<NumberFingerprint>() + 1);
+        let fingerprints =
+            self.fingerprints.capacity() * 8 / 7 * (size_of::<u32>() + size_of::<NumberFingerprint>() + 1);
         size_of::<Self>()
             + fingerprints
             + self.contexts.values().map(ContextIndex::bytes).sum::<usize>()

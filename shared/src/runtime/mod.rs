@@ -19,12 +19,12 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use mneme_aws::client_config;
-use mneme_aws::tls_roots::TlsRoots;
 use crate::cache::Cache;
 use invocation::Invocation;
 use metrics::{EmfWriter, InvocationOutcome};
 use mneme_api::event::{self, Event, Fields, Payload, Reply};
+use mneme_aws::client_config;
+use mneme_aws::tls_roots::TlsRoots;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
 use mneme_model::error::Error;

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
     ProvisionedThroughput, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
     TimeToLiveStatus,
 };
+use serde::Serialize;
 use tokio::time::Instant;
 
 use mneme_aws::sdk_error::{SdkErrorKind, classify};
@@ -18,6 +19,33 @@ use crate::backend_error as fault;
 use crate::index::{HASH_INDEX, LRU_INDEX};
 use crate::table::Table;
 
+/// The table's partition key; it has no sort key.
+pub const TABLE_KEY: &str = name::ID;
+
+/// The attributes that the table's key and the indexes' keys use, with their types in DynamoDB's notation.
+pub const KEY_ATTRIBUTES: [(&str, &str); 4] =
+    [(TABLE_KEY, "N"), (name::NAMESPACE, "S"), (name::QUERY_HASH, "S"), (name::LAST_ACCESSED_AT, "N")];
+
+/// The key of one global secondary index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IndexSchema {
+    /// The index's name.
+    pub name: &'static str,
+    /// The attribute of its partition key.
+    pub partition_key: &'static str,
+    /// The attribute of its sort key.
+    pub sort_key: &'static str,
+}
+
+/// Every index of the table.
+pub const INDEXES: [IndexSchema; 2] = [
+    IndexSchema { name: HASH_INDEX, partition_key: name::NAMESPACE, sort_key: name::QUERY_HASH },
+    IndexSchema { name: LRU_INDEX, partition_key: name::NAMESPACE, sort_key: name::LAST_ACCESSED_AT },
+];
+
+/// The attribute by which DynamoDB itself deletes expired entries.
+pub const TTL_ATTRIBUTE: &str = name::TTL;
+
 /// How often a table that is being created is looked at.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -25,8 +53,11 @@ fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, Error> {
     KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(Error::internal)
 }
 
-fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, Error> {
-    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().map_err(Error::internal)
+fn key_attributes() -> Result<Vec<AttributeDefinition>, Error> {
+    let attribute = |(name, kind): (&str, &str)| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::from(kind)).build()
+    };
+    KEY_ATTRIBUTES.into_iter().map(attribute).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 fn throughput(billing: Billing) -> Result<Option<ProvisionedThroughput>, Error> {
@@ -41,15 +72,15 @@ fn throughput(billing: Billing) -> Result<Option<ProvisionedThroughput>, Error> 
     }
 }
 
-fn index(name: &str, sort_key: &str, config: &Config) -> Result<GlobalSecondaryIndex, Error> {
+fn index(schema: IndexSchema, config: &Config) -> Result<GlobalSecondaryIndex, Error> {
     let projection = match config.projection {
         IndexProjection::KeysOnly => ProjectionType::KeysOnly,
         IndexProjection::All => ProjectionType::All,
     };
     GlobalSecondaryIndex::builder()
-        .index_name(name)
-        .key_schema(key(name::NAMESPACE, KeyType::Hash)?)
-        .key_schema(key(sort_key, KeyType::Range)?)
+        .index_name(schema.name)
+        .key_schema(key(schema.partition_key, KeyType::Hash)?)
+        .key_schema(key(schema.sort_key, KeyType::Range)?)
         .projection(Projection::builder().projection_type(projection).build())
         .set_provisioned_throughput(throughput(config.billing)?)
         .build()
@@ -66,17 +97,14 @@ impl Table {
             Billing::PayPerRequest => BillingMode::PayPerRequest,
             Billing::Provisioned { .. } => BillingMode::Provisioned,
         };
+        let indexes = INDEXES.into_iter().map(|schema| index(schema, config)).collect::<Result<_, _>>()?;
         let created = self
             .client
             .create_table()
             .table_name(&self.name)
-            .attribute_definitions(attribute(name::ID, ScalarAttributeType::N)?)
-            .attribute_definitions(attribute(name::NAMESPACE, ScalarAttributeType::S)?)
-            .attribute_definitions(attribute(name::QUERY_HASH, ScalarAttributeType::S)?)
-            .attribute_definitions(attribute(name::LAST_ACCESSED_AT, ScalarAttributeType::N)?)
-            .key_schema(key(name::ID, KeyType::Hash)?)
-            .global_secondary_indexes(index(HASH_INDEX, name::QUERY_HASH, config)?)
-            .global_secondary_indexes(index(LRU_INDEX, name::LAST_ACCESSED_AT, config)?)
+            .set_attribute_definitions(Some(key_attributes()?))
+            .key_schema(key(TABLE_KEY, KeyType::Hash)?)
+            .set_global_secondary_indexes(Some(indexes))
             .billing_mode(billing)
             .set_provisioned_throughput(throughput(config.billing)?)
             .send()
@@ -114,7 +142,7 @@ impl Table {
         }
         let on = TimeToLiveSpecification::builder()
             .enabled(true)
-            .attribute_name(name::TTL)
+            .attribute_name(TTL_ATTRIBUTE)
             .build()
             .map_err(Error::internal)?;
         match self.client.update_time_to_live().table_name(&self.name).time_to_live_specification(on).send().await {
@@ -151,15 +179,15 @@ impl Table {
         if table.table_status != Some(TableStatus::Active) && table.table_status != Some(TableStatus::Updating) {
             faults.push("the table is not active".to_owned());
         }
-        if keys_of(table.key_schema()) != [name::ID] {
+        if keys_of(table.key_schema()) != [TABLE_KEY] {
             faults.push("the table's key is not `id`".to_owned());
         }
-        for (name, sort_key) in [(HASH_INDEX, name::QUERY_HASH), (LRU_INDEX, name::LAST_ACCESSED_AT)] {
+        for IndexSchema { name, partition_key, sort_key } in INDEXES {
             let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
             match index {
                 None => faults.push(format!("the index `{name}` is missing")),
-                Some(index) if keys_of(index.key_schema()) != [name::NAMESPACE, sort_key] => {
-                    faults.push(format!("the index `{name}` is not on (namespace, {sort_key})"));
+                Some(index) if keys_of(index.key_schema()) != [partition_key, sort_key] => {
+                    faults.push(format!("the index `{name}` is not on ({partition_key}, {sort_key})"));
                 }
                 Some(_) => {}
             }

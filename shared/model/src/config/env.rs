@@ -1,12 +1,28 @@
 //! Reading variables: each bad one adds a complaint, and reading goes on.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
+use serde::Serialize;
 
 use super::{Billing, EmbedderConfig};
+
+/// The accepted form of a table's provisioned capacity.
+const CAPACITY_FORM: &str = "rcu,wcu: two whole numbers from 1";
+
+/// What one variable accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// The value that an unset variable counts as; `None`: the feature is off, or its value comes from elsewhere.
+    pub default: Option<String>,
+    /// The accepted form, in words.
+    pub accepted: String,
+}
 
 /// The variables of one embedder.
 pub(super) struct EmbedderVariables {
@@ -32,24 +48,60 @@ pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
 };
 
 /// The unparsed `MNEME_*` variables and the complaints about those read so far.
+#[derive(Default)]
 pub(super) struct RawEnv {
     pub(super) variables: BTreeMap<String, String>,
     pub(super) complaints: Vec<String>,
+    /// The variables asked for so far, where somebody wants the list.
+    pub(super) described: Option<Vec<Variable>>,
 }
 
 impl RawEnv {
     /// Takes a variable out; an empty one counts as not set, as in a template's unset parameter.
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(super) fn take(
+        &mut self,
+        name: &'static str,
+        default: Option<&dyn Display>,
+        form: &dyn Display,
+    ) -> Option<String> {
+        if let Some(described) = &mut self.described {
+            let default = default.map(ToString::to_string);
+            described.push(Variable { name, default, accepted: form.to_string() });
+        }
         self.variables.remove(name).filter(|value| !value.is_empty())
     }
 
     /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
-    pub(super) fn parse<T: FromStr>(&mut self, name: &str, default: T, form: &str, accept: impl Fn(&T) -> bool) -> T {
-        self.optional(name, form, accept).unwrap_or(default)
+    pub(super) fn parse<T: FromStr + Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        form: &str,
+        accept: impl Fn(&T) -> bool,
+    ) -> T {
+        let text = self.take(name, Some(&default), &form);
+        self.accept(name, text, form, accept).unwrap_or(default)
     }
 
-    pub(super) fn optional<T: FromStr>(&mut self, name: &str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
-        let text = self.take(name)?;
+    /// The variable as a `T` for which `accept` holds; `None` when it is not set.
+    pub(super) fn optional<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        form: &str,
+        accept: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let text = self.take(name, None, &form);
+        self.accept(name, text, form, accept)
+    }
+
+    pub(super) fn accept<T: FromStr>(
+        &mut self,
+        name: &str,
+        text: Option<String>,
+        form: &str,
+        accept: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let text = text?;
         match text.trim().parse::<T>() {
             Ok(value) if accept(&value) => Some(value),
             _ => {
@@ -59,29 +111,36 @@ impl RawEnv {
         }
     }
 
-    pub(super) fn one_of<T: Copy>(&mut self, name: &str, default: T, accepted: &[(&str, T)]) -> T {
-        let Some(text) = self.take(name) else { return default };
+    pub(super) fn one_of<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        accepted: &[(&'static str, T)],
+    ) -> T {
+        let words = || accepted.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        let default_word = accepted.iter().find(|(_, value)| *value == default).map(|(word, _)| word as &dyn Display);
+        let form = if self.described.is_some() { words() } else { String::new() };
+        let Some(text) = self.take(name, default_word, &form) else { return default };
         match accepted.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())) {
             Some((_, value)) => *value,
             None => {
-                let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
-                self.complaints.push(format!("{name}={text:?} is not {}", words.join(" or ")));
+                self.complaints.push(format!("{name}={text:?} is not {}", words()));
                 default
             }
         }
     }
 
-    pub(super) fn switch(&mut self, name: &str, default: bool) -> bool {
+    pub(super) fn switch(&mut self, name: &'static str, default: bool) -> bool {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
     pub(super) fn embedder(&mut self, of: &EmbedderVariables) -> EmbedderConfig {
-        let spec = self.take(of.spec).unwrap_or_default().parse::<Spec>();
+        let spec = self.take(of.spec, Some(&Spec::None), &mneme_embed::spec::FORMS).unwrap_or_default().parse::<Spec>();
         if let Err(error) = &spec {
             self.complaints.push(format!("{}: {error}", of.spec));
         }
         // Neither the key nor what was taken for one is ever repeated.
-        let key = match KeySource::parse(&self.take(of.key).unwrap_or_default()) {
+        let key = match KeySource::parse(&self.take(of.key, None, &mneme_embed::key::FORM).unwrap_or_default()) {
             Ok(key) => key,
             Err(error) => {
                 self.complaints.push(format!("{}: {error}", of.key));
@@ -93,7 +152,8 @@ impl RawEnv {
                 .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
         }
         let spec = spec.unwrap_or_default();
-        let fingerprint = self.take(of.fingerprint).or_else(|| spec.fingerprint());
+        let fingerprint =
+            self.take(of.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
         let dim = self.dim(of, &spec);
         EmbedderConfig { spec, key, fingerprint, dim }
     }
@@ -125,7 +185,7 @@ impl RawEnv {
     pub(super) fn billing(&mut self) -> Billing {
         let provisioned =
             self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);
-        let capacity = self.take("MNEME_PROVISIONED_CAPACITY");
+        let capacity = self.take("MNEME_PROVISIONED_CAPACITY", None, &CAPACITY_FORM);
         match (provisioned, capacity) {
             (false, None) => Billing::PayPerRequest,
             (false, Some(_)) => {
@@ -146,8 +206,7 @@ impl RawEnv {
                 if let Some(&[read_units, write_units]) = units.as_deref() {
                     return Billing::Provisioned { read_units, write_units };
                 }
-                self.complaints
-                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not rcu,wcu: two whole numbers from 1"));
+                self.complaints.push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not {CAPACITY_FORM}"));
                 Billing::PayPerRequest
             }
         }

@@ -6,6 +6,7 @@ use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
 
 use crate::limits::MAX_TTL_SECS;
+pub use env::Variable;
 use env::{MAIN, RawEnv};
 
 /// How a created table is billed.
@@ -30,6 +31,9 @@ pub enum IndexProjection {
     /// The whole entry, which the Python library reads from them.
     All,
 }
+
+/// The accepted form of a table's name. Source: DynamoDB Developer Guide, "Naming rules".
+const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
 /// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
 const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -125,15 +129,30 @@ impl Config {
                 .into_iter()
                 .filter(|(name, _)| name.starts_with("MNEME_") || name == MEMORY_SIZE)
                 .collect(),
-            complaints: Vec::new(),
+            ..RawEnv::default()
         };
-        let table_name = env.take("MNEME_TABLE_NAME").unwrap_or_default();
-        // The service's own rule: DynamoDB Developer Guide, "Naming rules".
+        let config = Self::read(&mut env);
+        for name in env.variables.keys() {
+            // Not an error: another version of a function, or another tool, may read it.
+            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
+        }
+        if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
+    }
+
+    /// Every variable that is read, with its default and its accepted form.
+    pub fn variables() -> Vec<Variable> {
+        let mut env = RawEnv { described: Some(Vec::new()), ..RawEnv::default() };
+        Self::read(&mut env);
+        env.described.unwrap_or_default()
+    }
+
+    /// Reads every variable. Complaints about bad ones are left in `env`.
+    fn read(env: &mut RawEnv) -> Self {
+        let table_name = env.take("MNEME_TABLE_NAME", None, &TABLE_NAME_FORM).unwrap_or_default();
         let well_named = (3..=255).contains(&table_name.len())
             && table_name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if !well_named {
-            env.complaints
-                .push(format!("MNEME_TABLE_NAME={table_name:?} is not a table name: 3 to 255 of a-z A-Z 0-9 _ - ."));
+            env.complaints.push(format!("MNEME_TABLE_NAME={table_name:?} is not {TABLE_NAME_FORM}"));
         }
         let positive = "a whole number from 1";
         let from_zero = "a whole number from 0";
@@ -170,7 +189,7 @@ impl Config {
             stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
             access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
-            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM"),
+            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM", None, &"the name of a claim in the callers' tokens"),
             metric_namespaces: env
                 .parse("MNEME_METRIC_NAMESPACES", 10, "a whole number from 0 to 1000", |n| *n <= 1000),
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
@@ -179,13 +198,9 @@ impl Config {
             pins_tls_roots: env.one_of("MNEME_TLS_ROOTS", true, &[("pinned", true), ("system", false)]),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
-        // That of the embedder `minilm`, which reads it when it loads its model.
-        env.take("MNEME_MINILM_PATH");
-        for name in env.variables.keys() {
-            // Not an error: another version of a function, or another tool, may read it.
-            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
-        }
-        if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
+        // The embedder `minilm` reads this variable itself when it loads its model.
+        env.take("MNEME_MINILM_PATH", None, &"a directory that holds the model of `minilm`");
+        config
     }
 }
 
@@ -219,6 +234,22 @@ mod tests {
         assert!(
             config.normalize && config.store_query && config.guard && !config.create_table && !config.guard_per_request
         );
+    }
+
+    #[test]
+    fn every_variable_is_described_once_with_its_default_and_form() {
+        let variables = Config::variables();
+        let names: std::collections::BTreeSet<_> = variables.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), variables.len());
+        let described = |name: &str| {
+            let variable = variables.iter().find(|variable| variable.name == name).unwrap();
+            (variable.default.as_deref(), variable.accepted.as_str())
+        };
+        assert_eq!(described("MNEME_SIMILARITY_THRESHOLD"), (Some("0.85"), "a number from -1 to 1"));
+        assert_eq!(described("MNEME_GUARD"), (Some("on"), "on or off"));
+        assert_eq!(described("MNEME_GSI_PROJECTION"), (Some("KEYS_ONLY"), "KEYS_ONLY or ALL"));
+        assert_eq!(described("MNEME_MAX_ENTRIES"), (None, "a whole number from 1"));
+        assert_eq!(described("MNEME_EMBEDDER"), (Some("none"), mneme_embed::spec::FORMS));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The function binaries, built by cargo.
+//! Builds the function binaries with cargo.
 
 use std::{
     ffi::OsString,
@@ -14,45 +14,54 @@ use serde::Deserialize;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Cargo could not be run at all.
+    /// Cargo could not be run.
     #[error("cannot run `{}`: {source}; install Rust, or pass `--binaries` with a directory of built functions", program.display())]
     Run {
-        /// What was to be run.
+        /// The program that was to be run.
         program: PathBuf,
         /// The system's reason.
         source: std::io::Error,
     },
     /// Cargo ran and failed; its own messages went to stderr.
-    #[error("`cargo build --workspace --bins` failed ({0}); its messages are above")]
+    #[error("`cargo build` of the functions failed ({0}); its messages are above")]
     Failed(std::process::ExitStatus),
     /// Cargo succeeded, but a function has no executable.
     #[error("the workspace at {} builds no `mneme-{function}`", workspace.display())]
     Missing {
         /// The function.
-        function: &'static str,
+        function: String,
         /// The workspace root.
         workspace: PathBuf,
     },
 }
 
-/// Builds every function binary with cargo and returns the directory they are in.
+/// Builds the binary of every function, and `mneme-local` itself, with cargo. Returns the directory that holds them.
 ///
-/// The profile is the one this crate was built with: `dev` with debug assertions, else `release`. Blocks until cargo is
-/// done; cargo's own messages go to stderr. Runs `$CARGO`, or `cargo` when that is unset.
+/// # Errors
+/// As [`build_some_functions`].
+pub fn build_functions() -> Result<PathBuf, BuildError> {
+    build_some_functions(FUNCTIONS)
+}
+
+/// Builds the binaries of `functions`, and `mneme-local` itself, with cargo. Returns the directory that holds them.
+///
+/// The profile is the one that this crate was built with: `dev` with debug assertions, else `release`. Blocks until cargo
+/// has finished; cargo's own messages go to stderr. Runs `$CARGO`, or `cargo` when that is unset.
 ///
 /// # Errors
 /// When cargo cannot be run, when the build fails, or when the workspace has no binary for some function.
-pub fn build_functions() -> Result<PathBuf, BuildError> {
-    // local/ stands at the top of the workspace.
+pub fn build_some_functions(functions: &[&str]) -> Result<PathBuf, BuildError> {
+    // This crate's directory is local/ in the workspace's root.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workspace = workspace.canonicalize().unwrap_or(workspace);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let run_error = |source| BuildError::Run { program: PathBuf::from(&cargo), source };
 
     let mut command = Command::new(&cargo);
-    // The whole workspace, not the functions alone: the same features are then unified as in a build of everything, so
-    // that neither build throws the other's dependencies away.
-    command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    // `--workspace` selects the features of a build of the whole workspace, whichever binaries are built. With other
+    // features, cargo would build the dependencies a second time.
+    command.args(["build", "--workspace", "--message-format=json-render-diagnostics", "--bin=mneme-local"]);
+    command.args(functions.iter().map(|function| format!("--bin=mneme-{function}")));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -64,19 +73,18 @@ pub fn build_functions() -> Result<PathBuf, BuildError> {
         return Err(BuildError::Failed(status));
     }
 
-    let mut directory = None;
-    for &function in FUNCTIONS {
-        let name = format!("mneme-{function}");
-        let found = executables.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name.as_str()));
-        directory = found.and_then(|path| path.parent()).map(Path::to_path_buf);
-        if directory.is_none() {
-            return Err(BuildError::Missing { function, workspace });
-        }
+    let directory = |name: &str| {
+        let executable = executables.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+        executable.and_then(|path| path.parent()).map(Path::to_path_buf)
+    };
+    let missing = |function: &str| BuildError::Missing { function: function.to_owned(), workspace: workspace.clone() };
+    for function in functions {
+        directory(&format!("mneme-{function}")).ok_or_else(|| missing(function))?;
     }
-    directory.ok_or(BuildError::Missing { function: "lookup", workspace })
+    directory("mneme-local").ok_or_else(|| missing("local"))
 }
 
-/// The one part of cargo's build messages that matters here.
+/// The one field of cargo's build messages that is used here.
 /// Source: <https://doc.rust-lang.org/cargo/reference/external-tools.html#json-messages>
 #[derive(Deserialize)]
 struct Message {
@@ -97,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn executables_are_read_from_cargos_messages() {
+    fn executables_of_cargos_messages_are_their_paths() {
         let messages = concat!(
             "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"serde\"},\"executable\":null}\n",
             "not json\n",

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: dynoxide, on a runtime of its own.
+//! The embedded DynamoDB: dynoxide, on its own Tokio runtime.
 
 use std::{net::TcpListener, path::Path, thread, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::start_error::StartError;
 
-/// How long [`Embedded::stop`] waits for requests that are still being answered.
+/// How long [`Embedded::stop`] waits for unfinished requests.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// A DynamoDB served from this process. It stops when dropped; [`Embedded::stop`] waits for that.
+/// A DynamoDB served from this process. Dropping it stops it; [`Embedded::stop`] also waits for the end.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     url: String,
@@ -19,9 +19,9 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the tables (`data`, or memory) and serves them on 127.0.0.1.
+    /// Opens the tables in the file `data`, or in memory without one, and serves them on 127.0.0.1.
     ///
-    /// Errors: the port is in use, or the file cannot be opened as a database.
+    /// Errors: the port is in use, the file cannot be opened as a database, or no thread can be started.
     pub(crate) fn start(port: u16, data: Option<&Path>) -> Result<Self, StartError> {
         let bound = TcpListener::bind(("127.0.0.1", port)).and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -32,8 +32,8 @@ impl Embedded {
             bound.map_err(|source| StartError::bind("DynamoDB", "--dynamodb-port", port, source))?;
         let database = open(data)?;
 
-        // dynoxide answers each request without yielding. On a runtime of its own, a long scan holds up other DynamoDB
-        // requests, which SQLite would queue anyway, but never the Runtime API or a time-out.
+        // dynoxide answers each request without yielding. On its own runtime, a long scan delays other DynamoDB requests,
+        // which SQLite would queue anyway, but never the Runtime API or a time-out.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("dynamodb")
@@ -53,7 +53,7 @@ impl Embedded {
             if let Err(error) = served {
                 tracing::error!(%error, "the embedded DynamoDB ended");
             }
-            // The last handle of the database closes with the runtime, which is what makes a data file complete.
+            // The last handle of the database closes with the runtime, and only then is a data file complete.
             runtime.shutdown_timeout(STOP_LIMIT);
             let _ = ended.send(());
         };
@@ -61,7 +61,7 @@ impl Embedded {
         Ok(Self { url: format!("http://{address}"), stop: Some(stop), stopped })
     }
 
-    /// Where it serves, without a trailing slash.
+    /// Its URL, without a trailing slash.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

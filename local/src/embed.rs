@@ -4,13 +4,12 @@
 //! numbers, weighs them, and scales the vector to length 1. The cosine of two such vectors grows with the wording the
 //! texts share.
 //!
-//! **What it can match**: rewordings that share words or forms of them: "How do I export my data?" and "exporting all
-//! of our data"; another order, other filler words, singular and plural, small typing errors.
+//! **It matches** rewordings that share words or forms of them, such as "How do I export my data?" and "exporting all of
+//! our data". It tolerates another word order, other filler words, singular and plural, and small typing errors.
 //!
-//! **What it cannot**: anything that takes the meaning of a word. Synonyms ("quit" for "cancel"), paraphrases without
-//! common words, other languages: all of these look unrelated. And it errs the other way: texts that differ in the one
-//! word that matters ("turn *on*" and "turn *off*", "cancel" and "pause") look alike. Its similarities also run lower
-//! than a model's. A real deployment uses a real embedding model.
+//! **It does not know the meaning of words.** Synonyms ("quit" for "cancel"), paraphrases without common words, and other
+//! languages look unrelated. Texts that differ in the one word that matters ("turn *on*" and "turn *off*", "cancel" and
+//! "pause") look alike. Its similarities are lower than a model's. A deployment needs an embedding model.
 //!
 //! The vector of a text is the same on every machine and in every release: the hash is FNV-1a with 64 bits, and no part
 //! of it depends on a random seed. Source of the idea: the hashing trick, <https://arxiv.org/abs/0902.2206>.
@@ -19,22 +18,23 @@ use std::{collections::HashMap, hash::Hasher as _};
 
 use fnv::FnvHasher;
 
-/// How many numbers a vector has.
+/// The dimension of a vector.
 pub const DIM: usize = 768;
 
-/// The embedder's name, as a cache stamps it in its table. Another hash, weight or list of stop words needs another.
+/// The embedder's name, with which a cache's table is stamped. Change it with the hash, a weight or the stop words.
 pub const FINGERPRINT: &str = "mneme-local-ngram-v1";
 
-/// How much each kind of feature counts. Words carry the topic, their pieces carry the forms of words, and pairs a
-/// little of the order.
+/// The weight of a word. Words carry the topic.
 const WORD: f32 = 1.0;
+/// The weight of a pair of neighbouring words. Pairs carry a little of the word order.
 const PAIR: f32 = 0.35;
+/// The weight of a piece of a word. Pieces match different forms of a word.
 const PIECE: f32 = 0.3;
 
-/// What remains of the weight of a word that says next to nothing about the topic.
+/// The factor on the weight of a stop word, which says next to nothing about the topic.
 const STOP_WORD: f32 = 0.12;
 
-/// English words that questions share whatever they are about; sorted.
+/// English words that are common in questions about any topic; sorted.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "by", "can", "could", "d", "did",
     "do", "does", "don", "for", "from", "get", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its",
@@ -43,16 +43,16 @@ const STOP_WORDS: &[&str] = &[
     "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
 ];
 
-/// The vector of a text: [`DIM`] numbers of Euclidean norm 1. A text without letters and digits gets one too, the same
-/// for all of them, because a zero vector could not be stored.
+/// Returns the vector of a text: [`DIM`] numbers of Euclidean norm 1. All texts without letters and digits have the same
+/// vector, because a cache refuses a zero vector.
 pub fn embed(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0_f32; DIM];
     for (feature, (count, weight)) in features(text) {
-        // The hash picks a place, and another part of it a sign: features that meet in one place then cancel out as
-        // often as they add up, which leaves cosines right on average.
-        let place = usize::try_from(feature % DIM as u64).unwrap_or_default();
+        // One part of the hash selects the dimension and another the sign. Features that collide in a dimension then
+        // cancel out as often as they add up, so cosines are right on average.
+        let dimension = usize::try_from(feature % DIM as u64).unwrap_or_default();
         let sign = if feature >> 63 == 0 { 1.0 } else { -1.0 };
-        vector[place] += sign * weight * (1.0 + (count as f32).ln());
+        vector[dimension] += sign * weight * (1.0 + (count as f32).ln());
     }
     let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if norm > 0.0 {
@@ -65,13 +65,13 @@ pub fn embed(text: &str) -> Vec<f32> {
     vector
 }
 
-/// The cosine of two vectors of norm 1.
+/// Returns the cosine of two vectors of norm 1.
 pub fn similarity(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Every feature of a text by its hash, with how often it occurs and the weight of its kind, in a fixed order: sums of
-/// floating-point numbers depend on it.
+/// Returns every feature of a text: its hash, its number of occurrences and its weight. The order is fixed, because sums
+/// of floating-point numbers depend on it.
 fn features(text: &str) -> Vec<(u64, (u32, f32))> {
     let words = words(text);
     let mut counts: HashMap<u64, (u32, f32)> = HashMap::new();
@@ -97,10 +97,10 @@ fn features(text: &str) -> Vec<(u64, (u32, f32))> {
     features
 }
 
-/// The words of a text in lower case: runs of letters and digits.
+/// Returns the words of a text, runs of letters and digits, in lower case.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
-    // "e-mail", "wi-fi" and "non-profit" are as often written in one word.
+    // "e-mail", "wi-fi" and "non-profit" are often written as one word.
     let joined = lower.replace('-', "");
     joined.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -120,15 +120,15 @@ fn hash(kind: u8, text: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn alike(a: &str, b: &str) -> f32 {
+    fn text_similarity(a: &str, b: &str) -> f32 {
         similarity(&embed(a), &embed(b))
     }
 
     #[test]
-    fn a_text_has_one_vector_for_ever() {
+    fn embed_of_a_text_never_changes() {
         let vector = embed("How do I reset my password?");
         assert_eq!(vector, embed("How do I reset my password?"));
-        // FNV-1a's own test vector: the hash is part of what a stored vector means.
+        // A test vector of FNV-1a: stored vectors depend on the hash.
         let mut hasher = FnvHasher::default();
         hasher.write(b"foobar");
         assert_eq!(hasher.finish(), 0x8594_4171_f739_67e8);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_vector_has_norm_1() {
+    fn embed_of_any_text_has_norm_1() {
         for text in ["How do I reset my password?", "the", "x", "", "?!", "日本語", &"long ".repeat(1000)] {
             let norm = similarity(&embed(text), &embed(text)).sqrt();
             assert!((norm - 1.0).abs() < 1e-5, "{text}: {norm}");
@@ -146,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn case_space_and_punctuation_do_not_count() {
+    fn embed_ignores_case_space_and_punctuation() {
         assert_eq!(embed("  Reset   MY e-mail! "), embed("reset my email"));
     }
 
     #[test]
-    fn closer_wording_is_closer() {
+    fn similarity_grows_with_shared_wording() {
         let question = "How do I export my data?";
         let order = [
             "How do I export my data?",
@@ -161,14 +161,14 @@ mod tests {
             "How do I book a meeting room?",
         ];
         for pair in order.windows(2) {
-            assert!(alike(question, pair[0]) > alike(question, pair[1]), "{pair:?}");
+            assert!(text_similarity(question, pair[0]) > text_similarity(question, pair[1]), "{pair:?}");
         }
-        assert!(alike(question, order[4]).abs() < 0.2);
+        assert!(text_similarity(question, order[4]).abs() < 0.2);
     }
 
     #[test]
-    fn synonyms_are_strangers() {
-        assert!(alike("cancel my subscription", "quit paying for this") < 0.3);
+    fn similarity_of_synonyms_is_low() {
+        assert!(text_similarity("cancel my subscription", "quit paying for this") < 0.3);
     }
 
     #[test]

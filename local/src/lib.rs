@@ -1,21 +1,23 @@
 //! The product on one machine: the real function binaries behind an emulated Lambda, an HTTP API and a DynamoDB.
 //!
-//! Never deployed. `mneme-local serve` and the integration tests use it alike: [`build_functions`] builds the binaries,
-//! [`Server::start`] serves them.
+//! This crate is never deployed. `mneme-local serve` and the integration tests use it alike: [`build_functions`] builds
+//! the binaries, and [`Server::start`] serves them.
 //!
 //! - [`options`]: what to serve, and where.
-//! - [`server`]: everything together, started and stopped; [`start_error`]: why it does not start.
-//! - [`build`]: the function binaries, by cargo.
-//! - `lambda`: the emulated Lambda: a pool of child processes per function, each with its own Runtime API.
-//! - `api`: what stands on the API port: the HTTP API (API Gateway, payload format 2.0) and Lambda's Invoke API.
+//! - [`server`]: starts and stops everything; [`start_error`]: why a server does not start.
+//! - [`build`]: builds the function binaries with cargo.
+//! - `lambda`: the emulated Lambda, a pool of child processes per function, each with its own Runtime API.
+//! - `api`: the services on the API port: the HTTP API (API Gateway, payload format 2.0) and Lambda's Invoke API.
+//! - `body`: request bodies, read up to a limit.
 //! - `dynamodb`: the embedded DynamoDB.
-//! - [`weights`]: those of the embedder `minilm`.
-//! - [`command`]: the subcommands `serve`, `demo` and `calibrate`.
+//! - [`weights`]: the weights of the embedder `minilm`.
+//! - [`command`]: the subcommands `serve`, `demo`, `calibrate`, `reembed` and `contract`.
 //! - [`embed`]: the demo's text embedder.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod api;
+mod body;
 pub mod build;
 pub mod command;
 mod dynamodb;

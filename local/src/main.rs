@@ -1,12 +1,12 @@
-//! The command line of the local server, its demo, its calibration and its moves.
+//! The command line: the local server, the demo, calibration, re-embedding, and the contract.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, Calibrate, Demo, Reembed, Serve};
+use mneme_local::command::{self, Calibrate, Contract, Demo, Reembed, Serve};
 use tracing_subscriber::EnvFilter;
 
-/// mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
+/// Run mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -20,12 +20,13 @@ enum Command {
     Demo(Demo),
     Calibrate(Calibrate),
     Reembed(Reembed),
+    Contract(Contract),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // dynoxide warns of every refused condition, which is everyday business for these functions.
+    // dynoxide warns of every condition that fails, and these functions rely on conditions that may fail.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -38,6 +39,7 @@ async fn main() -> ExitCode {
         Command::Demo(arguments) => command::demo(arguments).await,
         Command::Calibrate(arguments) => command::calibrate(arguments).await,
         Command::Reembed(arguments) => command::reembed(arguments).await,
+        Command::Contract(arguments) => command::contract(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

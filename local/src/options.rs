@@ -4,46 +4,46 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Everything [`Server::start`](crate::Server::start) needs to know.
+/// The arguments of [`Server::start`](crate::Server::start).
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Port of the HTTP API and the Invoke API on 127.0.0.1; 0 means any free port.
     pub port: u16,
-    /// The DynamoDB the functions use.
+    /// The DynamoDB that the functions use.
     pub dynamodb: Dynamodb,
-    /// The most instances of one function at a time; further requests wait in order of arrival. At least 1.
+    /// The maximum number of instances per function, at least 1. Further requests wait in order of arrival.
     pub max_instances: usize,
     /// Directory of the executables `mneme-<function>`, as [`build_functions`](crate::build_functions) returns it.
     pub binaries: PathBuf,
-    /// Environment of the functions. It stands above the defaults (table `mneme`, created when missing, region,
-    /// endpoint and credentials of the DynamoDB), and below the variables that Lambda itself sets.
+    /// Environment of the functions. It overrides the defaults (table `mneme`, created when missing, and the DynamoDB's
+    /// region, endpoint and credentials). The variables that Lambda itself sets override it.
     pub env: BTreeMap<String, String>,
-    /// The functions' time-out, as Lambda's: an invocation that takes longer ends with its instance. 30 s is the default.
+    /// The functions' time-out. As on Lambda, an invocation that takes longer ends with its instance. Default: 30 s.
     pub timeout: Duration,
-    /// The functions' memory size as told to them, in MiB; nothing enforces it. 1024 is the default.
+    /// The memory size that the functions read from their environment, in MiB. Nothing enforces it. Default: 1024.
     pub memory_mib: u32,
-    /// Where the functions' output goes.
+    /// Where the functions' output is written.
     pub log: Log,
 }
 
-/// Where the output of instances goes: line by line, each behind the name of its instance, `[lookup#1] …`.
+/// Where the output of instances is written, line by line. Each line starts with its instance's name: `[lookup#1] …`.
 #[derive(Debug, Clone, Default)]
 pub enum Log {
-    /// To this process's stderr.
+    /// This process's stderr.
     #[default]
     Stderr,
-    /// Into a channel.
+    /// A channel, one message per line.
     Channel(UnboundedSender<String>),
 }
 
-/// Which DynamoDB the functions use.
+/// A DynamoDB for the functions.
 #[derive(Debug, Clone)]
 pub enum Dynamodb {
-    /// One inside this process, served on 127.0.0.1 for any other client too.
+    /// One inside this process. It is served on 127.0.0.1, where other clients can use it too.
     Embedded {
         /// Its port; 0 means any free port.
         port: u16,
-        /// The file that keeps its tables; without one they live in memory and end with the server.
+        /// The file that keeps its tables. Without one they are in memory and end with the server.
         data: Option<PathBuf>,
     },
     /// Another one, by its URL.
@@ -51,7 +51,7 @@ pub enum Dynamodb {
 }
 
 impl Default for Options {
-    /// Any free ports, an embedded DynamoDB in memory, 4 instances, and no directory of binaries: set that.
+    /// Any free ports, an embedded DynamoDB in memory, and 4 instances. `binaries` is empty and has to be set.
     fn default() -> Self {
         Self {
             port: 0,

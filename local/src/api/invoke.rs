@@ -1,7 +1,7 @@
 //! Lambda's Invoke API.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. Signatures are not checked; `LogType: Tail`
-//! is ignored (the log is on stderr); an `Event` invocation that fails is not tried again.
+//! is ignored (the log is on stderr). An `Event` invocation that fails is not retried.
 
 use std::sync::Arc;
 
@@ -15,10 +15,13 @@ use axum::{
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use super::body::{self, Unread};
-use crate::lambda::{Function, Functions, Outcome, REQUEST_LIMIT};
+use crate::{
+    body::{self, BodyError},
+    lambda::{Function, Functions, Outcome, REQUEST_LIMIT},
+};
 
 const INVOCATION_TYPE: &str = "x-amz-invocation-type";
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
@@ -42,7 +45,7 @@ pub(super) async fn invoke(
     let id = Uuid::new_v4();
     let response = match answer(&functions, &name, qualifier.as_deref(), id, &headers, body).await {
         Ok(response) => response,
-        Err(fault) => fault.into_response(),
+        Err(error) => error.into_response(),
     };
     ([(REQUEST_ID, id.to_string())], response).into_response()
 }
@@ -54,19 +57,19 @@ async fn answer(
     id: Uuid,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
+) -> Result<Response, InvokeError> {
     let function = find(functions, name, qualifier)?;
     let payload = match body::read(body, REQUEST_LIMIT).await {
         Ok(payload) if payload.is_empty() => Bytes::from_static(b"{}"),
         Ok(payload) => payload,
-        Err(Unread::TooLarge) => return Err(Fault::TooLarge),
-        Err(Unread::Broken) => return Err(Fault::NotJson("the body is incomplete".to_owned())),
+        Err(BodyError::TooLarge) => return Err(InvokeError::TooLarge),
+        Err(BodyError::Broken) => return Err(InvokeError::NotJson("the body is incomplete".to_owned())),
     };
     check_json(&payload)?;
 
-    match headers.get(INVOCATION_TYPE).map_or(Ok("RequestResponse"), HeaderValue::to_str) {
-        Ok("RequestResponse") => Ok(respond(function.invoke(id, payload).await)),
-        Ok("Event") => {
+    match invocation_type(headers)? {
+        InvocationType::RequestResponse => Ok(respond(function.invoke(id, payload).await)),
+        InvocationType::Event => {
             let function = Arc::clone(function);
             tokio::spawn(async move {
                 if let Outcome::Error(error) = function.invoke(id, payload).await {
@@ -76,9 +79,25 @@ async fn answer(
             });
             Ok(StatusCode::ACCEPTED.into_response())
         }
-        Ok("DryRun") => Ok(StatusCode::NO_CONTENT.into_response()),
-        Ok(_) | Err(_) => Err(Fault::InvocationType),
+        InvocationType::DryRun => Ok(StatusCode::NO_CONTENT.into_response()),
     }
+}
+
+/// How the function is invoked: the values of the header `X-Amz-Invocation-Type`.
+#[derive(Clone, Copy, Default, EnumString)]
+enum InvocationType {
+    /// The caller waits for the outcome.
+    #[default]
+    RequestResponse,
+    /// The function runs in the background.
+    Event,
+    /// Only the request is checked.
+    DryRun,
+}
+
+fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, InvokeError> {
+    let Some(value) = headers.get(INVOCATION_TYPE) else { return Ok(InvocationType::default()) };
+    value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(InvokeError::InvocationType)
 }
 
 fn respond(outcome: Outcome) -> Response {
@@ -97,8 +116,8 @@ fn respond(outcome: Outcome) -> Response {
     response
 }
 
-/// The function meant by a name, a partial or a whole ARN, each with or without a version.
-fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Result<&'a Arc<Function>, Fault> {
+/// Finds the function that a name, a partial ARN or a whole ARN names, each with or without a version.
+fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Result<&'a Arc<Function>, InvokeError> {
     let unqualified = name.rsplit_once("function:").map_or(name, |(_, name)| name);
     let (name, version) = match unqualified.split_once(':') {
         Some((name, version)) => (name, Some(version)),
@@ -106,7 +125,7 @@ fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Re
     };
     let unknown = || {
         let version = version.map(|version| format!(":{version}")).unwrap_or_default();
-        Fault::UnknownFunction(format!("arn:aws:lambda:us-east-1:123456789012:function:{name}{version}"))
+        InvokeError::UnknownFunction(format!("arn:aws:lambda:us-east-1:123456789012:function:{name}{version}"))
     };
     if version.is_some_and(|version| version != "$LATEST") {
         return Err(unknown());
@@ -114,47 +133,49 @@ fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Re
     functions.get(name).ok_or_else(unknown)
 }
 
-fn check_json(payload: &[u8]) -> Result<(), Fault> {
-    let text = std::str::from_utf8(payload).map_err(|error| Fault::NotJson(error.to_string()))?;
-    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| Fault::NotJson(error.to_string()))
+fn check_json(payload: &[u8]) -> Result<(), InvokeError> {
+    let text = std::str::from_utf8(payload).map_err(|error| InvokeError::NotJson(error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| InvokeError::NotJson(error.to_string()))
 }
 
-/// A request that reaches no function.
-#[derive(Debug)]
-enum Fault {
+/// Why a request does not reach a function, by the name of Lambda's exception.
+#[derive(Debug, IntoStaticStr)]
+enum InvokeError {
+    /// No function has this ARN.
+    #[strum(serialize = "ResourceNotFoundException")]
     UnknownFunction(String),
+    /// The payload is not JSON, for this reason.
+    #[strum(serialize = "InvalidRequestContentException")]
     NotJson(String),
+    /// The payload is larger than [`REQUEST_LIMIT`].
+    #[strum(serialize = "RequestTooLargeException")]
     TooLarge,
+    /// The header `X-Amz-Invocation-Type` has an unknown value.
+    #[strum(serialize = "InvalidParameterValueException")]
     InvocationType,
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for InvokeError {
     fn into_response(self) -> Response {
-        let (status, name, body) = match self {
-            Self::UnknownFunction(arn) => (
-                StatusCode::NOT_FOUND,
-                "ResourceNotFoundException",
-                json!({ "Type": "User", "Message": format!("Function not found: {arn}") }),
-            ),
-            Self::NotJson(reason) => (
-                StatusCode::BAD_REQUEST,
-                "InvalidRequestContentException",
-                json!({ "Type": "User", "message": format!("Could not parse request body into json: {reason}") }),
-            ),
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "RequestTooLargeException",
-                json!({
-                    "Type": "User",
-                    "message": format!("Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation"),
-                }),
-            ),
-            Self::InvocationType => (
-                StatusCode::BAD_REQUEST,
-                "InvalidParameterValueException",
-                json!({ "Type": "User", "message": "X-Amz-Invocation-Type must be RequestResponse, Event or DryRun" }),
-            ),
+        let exception: &str = (&self).into();
+        let user_error = |message: String| json!({ "Type": "User", "message": message });
+        let (status, body) = match self {
+            // Lambda spells this exception's field with a capital M.
+            Self::UnknownFunction(arn) => {
+                (StatusCode::NOT_FOUND, json!({ "Type": "User", "Message": format!("Function not found: {arn}") }))
+            }
+            Self::NotJson(reason) => {
+                (StatusCode::BAD_REQUEST, user_error(format!("Could not parse request body into json: {reason}")))
+            }
+            Self::TooLarge => {
+                let message = format!("Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation");
+                (StatusCode::PAYLOAD_TOO_LARGE, user_error(message))
+            }
+            Self::InvocationType => {
+                let message = "X-Amz-Invocation-Type must be RequestResponse, Event or DryRun";
+                (StatusCode::BAD_REQUEST, user_error(message.to_owned()))
+            }
         };
-        (status, [(ERROR_TYPE, name)], Json(body)).into_response()
+        (status, [(ERROR_TYPE, exception)], Json(body)).into_response()
     }
 }

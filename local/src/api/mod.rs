@@ -1,16 +1,13 @@
-//! What stands on the API port.
+//! The services on the API port.
 //!
 //! - [`invoke`]: Lambda's own Invoke API, for the AWS CLI and SDKs.
-//! - [`http`]: the HTTP API of `template.yaml`: [`routing`] finds the function, [`event`] makes the request an event,
-//!   [`reply`] makes the function's answer an HTTP response.
-//! - [`body`]: request bodies, read up to a limit.
+//! - [`http`]: the HTTP API of `template.yaml`. [`event`] turns a request into an event, and [`reply`] turns the
+//!   function's answer into an HTTP response.
 
-pub(crate) mod body;
 mod event;
 mod http;
 mod invoke;
 mod reply;
-mod routing;
 
 use std::sync::Arc;
 
@@ -18,7 +15,7 @@ use axum::{Router, routing::post};
 
 use crate::lambda::Functions;
 
-/// Everything on the API port.
+/// The router of the API port.
 pub(crate) fn router(functions: Arc<Functions>) -> Router {
     Router::new()
         .route("/2015-03-31/functions/{function}/invocations", post(invoke::invoke))

@@ -1,16 +1,16 @@
-//! The HTTP API as the subcommands call it.
+//! A client of the HTTP API for the subcommands.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A request that was not answered as the contract says.
+/// Why a request has no usable reply.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     #[error("{request} was not answered: {source}")]
     Unanswered { request: String, source: reqwest::Error },
     #[error("{request} was answered with {status}: {body}")]
     Refused { request: String, status: reqwest::StatusCode, body: String },
-    #[error("{request} was answered with what is not its reply ({source}): {body}")]
+    #[error("the reply to {request} has another form ({source}): {body}")]
     Unreadable { request: String, source: serde_json::Error, body: String },
 }
 
@@ -26,12 +26,12 @@ impl Api {
         Self { http: reqwest::Client::new(), url: url.to_owned(), token: None }
     }
 
-    /// With a bearer token in every request.
+    /// Sends `token` as the bearer token of every request.
     pub(super) fn with_token(self, token: Option<String>) -> Self {
         Self { token, ..self }
     }
 
-    /// `POST path` with `body`. Returns the reply's body.
+    /// Sends `POST path` with `body`. Returns the reply's body.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ApiError> {
         let request = || format!("POST {path}");
         let unanswered = |source| ApiError::Unanswered { request: request(), source };

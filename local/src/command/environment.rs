@@ -1,15 +1,15 @@
-//! What the functions get of the environment `mneme-local` itself was started in.
+//! The part of this process's environment that the functions get.
 
 use std::collections::BTreeMap;
 
 use crate::weights::{WeightsError, fetch_weights};
 
-/// Where the functions find the weights of the embedder `minilm`.
+/// The variable with the directory of the weights of the embedder `minilm`.
 const WEIGHTS: &str = "MNEME_MINILM_PATH";
 
-/// Every `MNEME_*` and `AWS_*` variable of this process, but for those that would name another DynamoDB than the one
-/// the command line asks for: a demo must never write to a table it was not pointed at.
-pub(super) fn passed_on() -> BTreeMap<String, String> {
+/// Returns every `MNEME_*` and `AWS_*` variable of this process, except those that select a DynamoDB. The command line
+/// selects it: the demo must never write to a table that the user did not name.
+pub(super) fn inherited() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("MNEME_") || name.starts_with("AWS_"))
@@ -19,10 +19,11 @@ pub(super) fn passed_on() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Sees to it that the functions find the weights, where `minilm` is an embedder of theirs and nothing says where they are.
+/// Fetches the weights of `minilm` and sets their directory in `env`, if `minilm` is one of the embedders and `env` names
+/// no directory.
 ///
 /// # Errors
-/// They are not there and cannot be fetched.
+/// The weights are missing and cannot be fetched.
 pub(super) fn provide_weights(env: &mut BTreeMap<String, String>) -> Result<(), WeightsError> {
     let embedders = ["MNEME_EMBEDDER", "MNEME_EMBEDDER_NEXT"].map(|name| env.get(name));
     if embedders.into_iter().flatten().any(|embedder| embedder == "minilm") && !env.contains_key(WEIGHTS) {

@@ -2,6 +2,7 @@
 
 mod api;
 mod calibrate;
+mod contract;
 mod demo;
 mod environment;
 mod reembed;
@@ -9,6 +10,7 @@ mod serve;
 mod signals;
 
 pub use calibrate::{Calibrate, calibrate};
+pub use contract::{Contract, contract};
 pub use demo::{Demo, demo};
 pub use reembed::{Reembed, reembed};
 pub use serve::{Serve, serve};

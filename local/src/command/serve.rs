@@ -1,14 +1,18 @@
-//! `mneme-local serve`: serves until it is told to stop.
+//! `mneme-local serve`: serves until a signal stops it.
 
 use std::{error::Error, io::Write as _, path::PathBuf};
 
 use super::{environment, signals::Signals};
-use crate::{Dynamodb, Options, Server, build_functions};
+use crate::{
+    build::build_functions,
+    options::{Dynamodb, Options},
+    server::Server,
+};
 
-/// Build the functions and serve them: HTTP API, Invoke API and DynamoDB.
+/// Build the functions and serve the HTTP API, the Invoke API and DynamoDB.
 ///
-/// Prints one line to stdout when it can serve: `ready api=<url> dynamodb=<url>`. The functions' output goes to stderr.
-/// Every MNEME_* and AWS_* variable is passed on to the functions. With MNEME_EMBEDDER=minilm its weights are fetched once.
+/// When it can serve, prints one line to stdout: `ready api=<url> dynamodb=<url>`. The functions' output goes to stderr.
+/// The functions inherit every MNEME_* and AWS_* variable. MNEME_EMBEDDER=minilm fetches the weights once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Serve {
     /// Port of the HTTP API and the Invoke API; 0 means any free port.
@@ -17,25 +21,25 @@ pub struct Serve {
     /// Port of the embedded DynamoDB; 0 means any free port.
     #[arg(long, default_value_t = 8000, conflicts_with = "dynamodb_endpoint")]
     dynamodb_port: u16,
-    /// File that keeps the embedded DynamoDB's tables; without it they live in memory.
+    /// File that keeps the embedded DynamoDB's tables. Without it they are in memory.
     #[arg(long, value_name = "PATH", conflicts_with = "dynamodb_endpoint")]
     data: Option<PathBuf>,
     /// Use this DynamoDB instead of the embedded one.
     #[arg(long, value_name = "URL")]
     dynamodb_endpoint: Option<String>,
-    /// The most instances of one function at a time.
+    /// Maximum number of instances per function.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     max_instances: u16,
-    /// Directory of built functions (`mneme-lookup` and so on); without it they are built first.
+    /// Directory of built functions (`mneme-lookup` and so on). Without it they are built first.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
 }
 
 impl Serve {
-    /// What to start, with the functions built.
+    /// Builds the functions and returns the server's options.
     fn options(self) -> Result<Options, Box<dyn Error>> {
         let binaries = self.binaries.map_or_else(build_functions, Ok)?;
-        let mut env = environment::passed_on();
+        let mut env = environment::inherited();
         environment::provide_weights(&mut env)?;
         Ok(Options {
             port: self.port,
@@ -51,14 +55,14 @@ impl Serve {
     }
 }
 
-/// Serves until SIGINT, SIGTERM or SIGHUP; then every instance has ended when it returns. A second signal cuts the
-/// instances' grace period short.
+/// Serves until SIGINT, SIGTERM or SIGHUP, then ends every instance and returns. A second signal cuts the instances' grace
+/// period short.
 ///
 /// # Errors
 /// The functions cannot be built, a port is in use, or the DynamoDB cannot be used; see
 /// [`BuildError`](crate::BuildError) and [`StartError`](crate::StartError).
 pub async fn serve(arguments: Serve) -> Result<(), Box<dyn Error>> {
-    // Before signals are caught: Ctrl-C during the build ends cargo and this process, as anyone would expect.
+    // Signals are caught only after the build, so that Ctrl-C during the build ends cargo and this process.
     let options = arguments.options()?;
     let mut signals = Signals::catch()?;
     let server = Server::start(options).await?;

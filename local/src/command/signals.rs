@@ -1,10 +1,10 @@
-//! The signals that mean "stop".
+//! The signals that stop the program.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal closed), caught from [`Signals::catch`] on.
+/// Catches SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal closed) from [`Signals::catch`] on.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Starts to catch them. Errors: the system refuses.
+    /// Starts to catch the signals. Errors: the system refuses.
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -21,7 +21,7 @@ impl Signals {
         })
     }
 
-    /// Returns when one of them arrives, or has arrived since the last call.
+    /// Returns when a signal arrives, or at once if one has arrived since the last call.
     pub(super) async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

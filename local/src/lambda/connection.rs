@@ -1,4 +1,4 @@
-//! The connections of a Runtime API, watched for whether an instance died before it had read what was sent to it.
+//! Connections of a Runtime API that tell whether an instance died before it had read what was sent to it.
 
 use std::{
     io,
@@ -19,21 +19,21 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the end of a dead process's connection may take to be noticed.
+/// How long to wait for the connection of a dead process to end.
 const NOTICE_LIMIT: Duration = Duration::from_millis(200);
 
-/// How one connection ended, for those who need to know.
+/// A handle that tells how one connection ended.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
-    /// True once it was reset; closed with the connection.
+    /// True once the connection was reset; the channel closes with the connection.
     reset: watch::Receiver<bool>,
 }
 
 impl Connection {
-    /// Whether the process at the other end, which is dead, left something unread.
+    /// Whether the process at the other end left something unread. Call this when the process is dead.
     ///
-    /// The system resets a connection that is closed with unread data, and one that is written to after its end; a
-    /// process that had read everything closes it in order.
+    /// The system resets a connection that is closed with unread data, and one that is written to after its end. A
+    /// process that had read everything closes the connection without a reset.
     pub(super) async fn was_reset(mut self) -> bool {
         let closed = async { while self.reset.changed().await.is_ok() {} };
         let _ = timeout(NOTICE_LIMIT, closed).await;
@@ -41,23 +41,23 @@ impl Connection {
     }
 }
 
-impl Connected<IncomingStream<'_, Watched>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Watched>) -> Self {
+impl Connected<IncomingStream<'_, WatchedListener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, WatchedListener>) -> Self {
         Self { reset: stream.io().reset.subscribe() }
     }
 }
 
-/// A listener whose connections can be asked about by [`Connection`].
-pub(super) struct Watched(pub(super) TcpListener);
+/// A listener whose connections each have a [`Connection`] handle.
+pub(super) struct WatchedListener(pub(super) TcpListener);
 
-impl Listener for Watched {
-    type Io = Stream;
+impl Listener for WatchedListener {
+    type Io = WatchedStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+    async fn accept(&mut self) -> (WatchedStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
         let _ = stream.set_nodelay(true);
-        (Stream { stream, reset: watch::Sender::new(false) }, address)
+        (WatchedStream { stream, reset: watch::Sender::new(false) }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -65,14 +65,15 @@ impl Listener for Watched {
     }
 }
 
-/// One watched connection.
-pub(super) struct Stream {
+/// The stream of one watched connection.
+pub(super) struct WatchedStream {
     stream: TcpStream,
     reset: watch::Sender<bool>,
 }
 
-impl Stream {
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+impl WatchedStream {
+    /// Records an error of the stream as a reset.
+    fn record<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
             self.reset.send_replace(true);
         }
@@ -80,7 +81,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -89,18 +90,19 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if result.is_ok() && buffer.filled().len() == before {
-            // An end that came before a write hides the reset that the write met; the socket remembers it.
-            let remembered = self.stream.take_error();
-            let _ = self.note(remembered.and_then(|error| error.map_or(Ok(()), Err)));
+            // The peer closed before a write, and the write was reset: the read then sees only the end of the stream, but
+            // the socket still holds the error.
+            let pending = self.stream.take_error();
+            let _ = self.record(pending.and_then(|error| error.map_or(Ok(()), Err)));
         }
-        Poll::Ready(self.note(result))
+        Poll::Ready(self.record(result))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.stream).poll_write(context, data));
-        Poll::Ready(self.note(result))
+        Poll::Ready(self.record(result))
     }
 
     fn poll_write_vectored(
@@ -109,7 +111,7 @@ impl AsyncWrite for Stream {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, data));
-        Poll::Ready(self.note(result))
+        Poll::Ready(self.record(result))
     }
 
     fn is_write_vectored(&self) -> bool {

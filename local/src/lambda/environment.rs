@@ -1,29 +1,30 @@
-//! The environment variables of a child: Lambda's own, ours by default, and what the user gave.
+//! The environment variables of a child process: Lambda's own, the emulator's defaults, and those of the user.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use mneme_core::routes::FUNCTIONS;
 use reqwest::Url;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::start_error::StartError;
 
-/// What a child keeps of our own environment: enough to find a profile, a certificate store and a scratch directory.
+/// The variables that a child inherits: it needs them to find a profile, a certificate store and a scratch directory.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
 
-/// Whether the directory holds the executable of at least one function.
+/// Whether the directory has the executable of at least one function.
 pub(crate) fn has_binaries(directory: &Path) -> bool {
     FUNCTIONS.iter().any(|function| directory.join(format!("mneme-{function}")).is_file())
 }
 
-/// The AWS region the functions are told.
+/// The AWS region in `env`; us-east-1 without one.
 pub(crate) fn region(env: &BTreeMap<String, String>) -> String {
     env.get("AWS_REGION").map_or_else(|| "us-east-1".to_owned(), Clone::clone)
 }
 
-/// `env`, with our defaults where it is silent: a table that is created when missing, in the DynamoDB at `dynamodb_url`.
+/// Returns `env` with defaults for the variables that it lacks: a table that is created when missing, in the DynamoDB at
+/// `dynamodb_url`.
 ///
-/// Errors: the URL is none of HTTP.
+/// Errors: `dynamodb_url` is not an HTTP URL.
 pub(crate) fn with_defaults(
     mut env: BTreeMap<String, String>,
     dynamodb_url: &str,
@@ -35,18 +36,18 @@ pub(crate) fn with_defaults(
     default("MNEME_TABLE_NAME", "mneme");
     default("MNEME_CREATE_TABLE", "true");
     default("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url);
-    // Without this, a missing credential costs seconds of waiting for the metadata service of an EC2 machine.
+    // Without this, the SDK waits seconds for EC2's metadata service when credentials are missing.
     default("AWS_EC2_METADATA_DISABLED", "true");
     if !env.contains_key("AWS_REGION") {
-        // A profile's region counts where a profile is what leads to the table; Lambda itself always sets the variable.
+        // With a profile and a remote table, the profile's region counts. Lambda itself always sets the variable.
         if let Some(region) = env.get("AWS_DEFAULT_REGION").cloned() {
             env.insert("AWS_REGION".to_owned(), region);
         } else if local || !env.contains_key("AWS_PROFILE") {
             env.insert("AWS_REGION".to_owned(), "us-east-1".to_owned());
         }
     }
-    // A local DynamoDB wants a signature but checks none. Real keys, where there are any, decide which tables DynamoDB
-    // Local shows, so they stay.
+    // A local DynamoDB requires a signature but does not check it. DynamoDB Local keeps the tables of each access key
+    // apart, so real keys are not replaced.
     if local && !env.contains_key("AWS_ACCESS_KEY_ID") && !env.contains_key("AWS_SECRET_ACCESS_KEY") {
         env.insert("AWS_ACCESS_KEY_ID".to_owned(), "local".to_owned());
         env.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned());
@@ -65,7 +66,7 @@ fn is_loopback(url: &str) -> Result<bool, StartError> {
     Ok(host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
 }
 
-/// The whole environment of one instance of `function`, number `number`, whose Runtime API is at `runtime_api`.
+/// The whole environment of instance `number` of `function`, whose Runtime API is at `runtime_api`.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 pub(super) fn of_instance(
     settings: &Settings,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_dynamodb_gets_endpoint_region_and_dummy_keys() {
+    fn with_defaults_for_a_local_dynamodb_sets_endpoint_region_and_dummy_keys() {
         let env = with_defaults(env(&[]), "http://127.0.0.1:8000").unwrap();
         assert_eq!(env["AWS_ENDPOINT_URL_DYNAMODB"], "http://127.0.0.1:8000");
         assert_eq!(env["AWS_REGION"], "us-east-1");
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_gave_stands() {
+    fn with_defaults_keeps_given_variables() {
         let given = [
             ("MNEME_CREATE_TABLE", "false"),
             ("AWS_ACCESS_KEY_ID", "AKIA"),
@@ -129,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_dynamodb_gets_no_keys_and_keeps_the_profiles_region() {
+    fn with_defaults_for_a_remote_dynamodb_sets_no_keys_and_no_region_with_a_profile() {
         let env = with_defaults(env(&[("AWS_PROFILE", "dev")]), "https://dynamodb.eu-west-1.amazonaws.com").unwrap();
         assert!(!env.contains_key("AWS_ACCESS_KEY_ID"));
         assert!(!env.contains_key("AWS_REGION"));
     }
 
     #[test]
-    fn loopback_is_told_from_the_host() {
+    fn is_loopback_depends_on_the_host_alone() {
         for url in ["http://localhost:8000", "http://127.0.0.2:1", "http://[::1]:8000"] {
             assert!(is_loopback(url).unwrap(), "{url}");
         }

@@ -1,70 +1,35 @@
-//! One instance: a child process of the function's binary and the Runtime API it talks to.
+//! One instance: a child process of the function's binary and the Runtime API that it calls.
 
-use std::{
-    fmt, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, sync::Arc, time::Duration,
-};
+use std::{io, process::ExitStatus, process::Stdio, sync::Arc, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
     sync::watch,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{connection::Watched, environment, function::Function, logs, runtime_api};
+use super::{
+    connection::WatchedListener,
+    environment,
+    function::Function,
+    lifecycle::{Control, Ending},
+    logs, runtime_api,
+};
 
-/// How long the last output of an ended process is waited for. A grandchild may hold the pipe open for ever.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long to wait for the last output of a process that has ended. A grandchild may hold the pipe open for ever.
+const OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
-/// Orders to an instance. The pool writes them, the instance follows.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Control {
-    /// When its invocation has taken too long.
-    pub(super) deadline: Option<Instant>,
-    /// Set once: end now, and by force at that time.
-    pub(super) kill_at: Option<Instant>,
+/// Starts instance `number` of the function in a task of its own.
+pub(super) fn spawn(function: Arc<Function>, number: u64, orders: watch::Receiver<Control>) -> AbortHandle {
+    tokio::spawn(run(function, number, orders)).abort_handle()
 }
 
-/// How an instance ended.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// The process never ran.
-    NotStarted(String),
-    /// It exited, or was killed.
-    Exited(ExitStatus),
-    /// The system lost track of it.
-    Lost(io::Error),
-}
-
-impl Ending {
-    /// Lambda's name of the error that an invocation gets by it.
-    pub(super) fn error_type(&self) -> &'static str {
-        match self {
-            Self::NotStarted(_) => "Runtime.InvalidEntrypoint",
-            Self::Exited(_) | Self::Lost(_) => "Runtime.ExitError",
-        }
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted(reason) => write!(f, "{reason}"),
-            Self::Lost(error) => write!(f, "Runtime exited with error: {error}"),
-            Self::Exited(status) => match (status.code(), status.signal()) {
-                (Some(0), _) => write!(f, "Runtime exited without providing a reason"),
-                (Some(code), _) => write!(f, "Runtime exited with error: exit status {code}"),
-                (None, Some(signal)) => write!(f, "Runtime exited with error: signal {signal}"),
-                (None, None) => write!(f, "Runtime exited with error: {status}"),
-            },
-        }
-    }
-}
-
-/// Runs instance `number` of the function until its process ends, and reports that. Dropping the future kills it.
-pub(super) async fn run(function: Arc<Function>, number: u64, orders: watch::Receiver<Control>) {
+/// Runs instance `number` of the function until its process ends, and reports the end. Dropping the future kills the
+/// process.
+async fn run(function: Arc<Function>, number: u64, orders: watch::Receiver<Control>) {
     let ending = match launch(&function, number).await {
         Ok((child, tasks)) => supervise(child, tasks, &function, number, orders).await,
         Err(reason) => Ending::NotStarted(reason),
@@ -92,7 +57,7 @@ async fn launch(function: &Arc<Function>, number: u64) -> Result<(Child, JoinSet
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Ctrl-C in a terminal goes to the whole process group. Of its own, the child ends when told to, in order.
+        // Ctrl-C in a terminal goes to the whole process group. In a group of its own the child ends only when ordered.
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command
@@ -109,14 +74,14 @@ async fn launch(function: &Arc<Function>, number: u64) -> Result<(Child, JoinSet
     }
     let api = runtime_api::router(Arc::clone(function), number);
     tasks.spawn(async move {
-        if let Err(error) = axum::serve(Watched(listener), api).await {
+        if let Err(error) = axum::serve(WatchedListener(listener), api).await {
             tracing::error!(%error, "a Runtime API ended");
         }
     });
     Ok((child, tasks))
 }
 
-/// Follows the orders until the process has ended.
+/// Follows the orders until the process has ended. Returns how it ended.
 async fn supervise(
     mut child: Child,
     mut tasks: JoinSet<()>,
@@ -124,11 +89,11 @@ async fn supervise(
     number: u64,
     mut orders: watch::Receiver<Control>,
 ) -> Ending {
-    let mut told = false;
+    let mut sigterm_sent = false;
     let ended = loop {
         let Control { deadline, kill_at } = *orders.borrow_and_update();
-        if kill_at.is_some() && !told {
-            told = true;
+        if kill_at.is_some() && !sigterm_sent {
+            sigterm_sent = true;
             if let Some(pid) = pid(&child) {
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -136,24 +101,25 @@ async fn supervise(
         tokio::select! {
             status = child.wait() => break status,
             changed = orders.changed() => if changed.is_err() {
-                break end(&mut child).await;
+                break kill(&mut child).await;
             },
-            () = at(kill_at) => break end(&mut child).await,
+            () = at(kill_at) => break kill(&mut child).await,
             () = at(deadline) => if function.is_overdue(number) {
-                break end(&mut child).await;
+                break kill(&mut child).await;
             },
         }
     };
-    // The pipes close with the process; the Runtime API never ends by itself, and falls with `tasks`.
-    let _ = timeout(LAST_WORDS, async { while tasks.len() > 1 && tasks.join_next().await.is_some() {} }).await;
+    // The two log tasks end when the process's pipes close. The Runtime API ends when `tasks` is dropped.
+    let _ = timeout(OUTPUT_GRACE, async { while tasks.len() > 1 && tasks.join_next().await.is_some() {} }).await;
     ended.map_or_else(Ending::Lost, Ending::Exited)
 }
 
-async fn end(child: &mut Child) -> io::Result<ExitStatus> {
+async fn kill(child: &mut Child) -> io::Result<ExitStatus> {
     child.start_kill()?;
     child.wait().await
 }
 
+/// Waits until `time`; for ever without one.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -161,7 +127,7 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// The process's id, while it has not been reaped: until then nobody else can have it.
+/// The process's id, unless the process has been reaped: after that another process may have the same id.
 fn pid(child: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(child.id()?).ok()?)
 }

@@ -13,11 +13,11 @@ pub(crate) const REQUEST_LIMIT: usize = 6_291_456;
 /// The largest response payload, in bytes, as Lambda's own message states it: 6 MB and 100 bytes.
 pub(crate) const RESPONSE_LIMIT: usize = 6_291_556;
 
-/// How often an invocation may go to another instance because one died before it had read it. Not for ever: reading it
-/// may be what they die of.
+/// How often an invocation may go to another instance because one died before it had read it. The limit is needed
+/// because reading it may be what kills them.
 const RETRIES: u8 = 5;
 
-/// What became of an invocation.
+/// How an invocation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The function's response, as it was sent.
@@ -33,7 +33,7 @@ impl Outcome {
     }
 }
 
-/// A request under way. Whoever holds it owes it an outcome; dropping it counts as Lambda failing.
+/// An invocation in progress. Its holder must finish it with an outcome; dropping it counts as a failure of Lambda.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     pub(crate) id: String,
@@ -44,13 +44,13 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// A new invocation, and where its outcome will appear.
+    /// A new invocation, and the receiver of its outcome.
     pub(crate) fn new(id: Uuid, payload: Bytes) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, outcome) = oneshot::channel();
         (Self { id: id.to_string(), trace_id: trace_id(), payload, retries_left: RETRIES, reply }, outcome)
     }
 
-    /// Takes one of its retries, if there is one left.
+    /// Uses up one retry. Returns false when none is left.
     pub(super) fn may_retry(&mut self) -> bool {
         let may = self.retries_left > 0;
         self.retries_left = self.retries_left.saturating_sub(1);
@@ -58,23 +58,23 @@ impl Invocation {
     }
 
     pub(crate) fn finish(self, outcome: Outcome) {
-        // Whoever asked may have gone; the invocation ran all the same, as on Lambda.
+        // The caller may have hung up. As on Lambda, the invocation ran all the same.
         let _ = self.reply.send(outcome);
     }
 
-    /// Ends it with a function error in the form Lambda gives to failures of the sandbox.
+    /// Ends it with a function error in Lambda's form for failures of the sandbox.
     pub(crate) fn fail(self, error_type: &str, what: &str) {
         let message = format!("RequestId: {} Error: {what}", self.id);
         self.finish(Outcome::error(error_type, &message));
     }
 
-    /// Ends it because it took longer than the function may.
+    /// Ends it because it took longer than the function's time-out.
     pub(crate) fn time_out(self, timeout: Duration) {
         self.fail("Sandbox.Timedout", &format!("Task timed out after {:.2} seconds", timeout.as_secs_f64()));
     }
 }
 
-/// An X-Ray header of a trace that nobody samples.
+/// A new X-Ray trace header that is not sampled.
 fn trace_id() -> String {
     let epoch_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let random = Uuid::new_v4().simple().to_string();

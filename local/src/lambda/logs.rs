@@ -1,12 +1,12 @@
-//! What the instances print: line by line to where it is wanted, each line with the name of its instance.
+//! The output of the instances, forwarded line by line. Each line starts with the name of its instance.
 
 use std::io::Write as _;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-use crate::Log;
+use crate::options::Log;
 
-/// Copies `output` line by line until it ends. Never to stdout: that is for the `ready` line and the demo's table.
+/// Copies `output` line by line until it ends. Nothing goes to stdout, which has the `ready` line or the demo's table.
 pub(super) async fn forward(output: impl AsyncRead + Unpin, instance: String, log: Log) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -17,7 +17,7 @@ pub(super) async fn forward(output: impl AsyncRead + Unpin, instance: String, lo
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
                 let text = format!("[{instance}] {}", text.trim_end());
-                // A reader that is gone is no reason to stop reading here, which would block the child.
+                // Errors are ignored: if this stopped reading, the child would block on its full pipe.
                 match &log {
                     // One write per line, so that the lines of several instances do not mix.
                     Log::Stderr => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),

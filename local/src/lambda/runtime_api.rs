@@ -1,5 +1,5 @@
-//! What Lambda serves to an instance: the Runtime API, and of the Extensions API what a runtime needs to learn of its
-//! shutdown.
+//! What Lambda serves to an instance: the Runtime API, and the part of the Extensions API that a runtime uses to learn
+//! of its shutdown.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
@@ -25,7 +25,7 @@ use super::{
     function::{Function, Refusal},
     invocation::{Outcome, RESPONSE_LIMIT},
 };
-use crate::api::body::{self, Unread};
+use crate::body::{self, BodyError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -34,7 +34,7 @@ const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const EXTENSION_ID: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
-/// The caller: which instance of which function.
+/// The caller of the API: one instance of a function.
 #[derive(Clone)]
 struct Instance {
     function: Arc<Function>,
@@ -81,8 +81,8 @@ async fn response(
 ) -> Response {
     let (outcome, reply) = match body::read(body, RESPONSE_LIMIT).await {
         Ok(payload) => (Outcome::Success(payload), accepted()),
-        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
-        Err(Unread::TooLarge) => {
+        Err(BodyError::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(BodyError::TooLarge) => {
             let limit = format!("maximum allowed payload size ({RESPONSE_LIMIT} bytes).");
             let outcome =
                 Outcome::error("Function.ResponseSizeTooLarge", &format!("Response payload size exceeded {limit}"));
@@ -123,7 +123,7 @@ async fn register(State(Instance { function, .. }): State<Instance>, headers: ax
     (id, Json(body)).into_response()
 }
 
-/// Hangs: the only extension here registers for no event, and learns of the shutdown by SIGTERM.
+/// Never answers: the only extension here registers for no event, and SIGTERM informs it of the shutdown.
 async fn extension_event() -> Response {
     std::future::pending().await
 }
@@ -140,7 +140,7 @@ fn refused(refusal: Refusal) -> Response {
             "the current invocation has neither a response nor an error yet",
         ),
         Refusal::UnknownInvocation => fault(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
-        Refusal::Gone => fault(StatusCode::GONE, "InstanceEnded", "this instance counts as ended"),
+        Refusal::Gone => fault(StatusCode::GONE, "InstanceEnded", "this instance has ended"),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::spec::{SpecError, is_region};
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The accepted forms.
-const FORM: &str = "the key itself, arn:aws:secretsmanager:<region>:<account>:secret:<name>, or \
+pub const FORM: &str = "the key itself, arn:aws:secretsmanager:<region>:<account>:secret:<name>, or \
                     arn:aws:ssm:<region>:<account>:parameter/<name>";
 
 /// Where the key is (`MNEME_EMBEDDER_API_KEY`).

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Fields, not_an_object};
 use crate::error::Error;
-use crate::routes::{ROUTES, Route};
+use crate::routes::{ROUTES, Route, RouteMatch, find_route};
 
 /// The parameters that are numbers; in a path or a query everything is text.
 const NUMBERS: &[&str] = &["id", "after_id", "limit"];
@@ -26,9 +26,9 @@ pub(super) struct HttpRequest {
     pub(super) body: Vec<u8>,
 }
 
-/// Which route was asked for, if any, and the path's parameters: API Gateway's where it matched the route, else as they
-/// stand in the path.
+/// The route of a request and the path's parameters, decoded.
 struct Match {
+    /// `None`: the root of a Function URL, which takes the function's own fields.
     route: Option<&'static Route>,
     parameters: Vec<(String, String)>,
 }
@@ -68,22 +68,23 @@ impl HttpRequest {
         Ok(fields)
     }
 
-    /// The function's route that was asked for.
+    /// The function's route that the request names: the template that API Gateway matched, else the route of the path.
     fn route(&self, function: &str) -> Result<Match, Error> {
-        let own = || ROUTES.iter().filter(|route| route.function == function && route.method == self.method);
+        let own = || ROUTES.iter().filter(|route| route.function == function);
         if let Some(template) = &self.template
-            && let Some(route) = own().find(|route| route.path == *template)
+            && let Some(route) = own().find(|route| route.method == self.method && route.path == *template)
         {
             return Ok(Match { route: Some(route), parameters: self.path_parameters.clone() });
         }
         let path = self.prefix.as_deref().and_then(|prefix| self.path.strip_prefix(prefix)).unwrap_or(&self.path);
-        for route in own() {
-            if let Some(parameters) = match_path(route.path, path) {
-                return Ok(Match { route: Some(route), parameters });
-            }
+        if let Some(RouteMatch { route, parameters }) = find_route(&self.method, path)
+            && route.function == function
+            && let Some(parameters) = decode_all(&parameters)
+        {
+            return Ok(Match { route: Some(route), parameters });
         }
         // A Function URL has no routes: its root takes the function's own fields.
-        if matches!(path, "" | "/") && ROUTES.iter().any(|route| route.function == function) {
+        if matches!(path, "" | "/") && own().next().is_some() {
             return Ok(Match { route: None, parameters: Vec::new() });
         }
         Err(Error::invalid(
@@ -93,22 +94,9 @@ impl HttpRequest {
     }
 }
 
-/// The parameters of `path` under `template`, percent-decoded; `None` when it does not match.
-fn match_path(template: &str, path: &str) -> Option<Vec<(String, String)>> {
-    let mut wanted = template.split('/');
-    let mut given = path.split('/');
-    let mut parameters = Vec::new();
-    loop {
-        match (wanted.next(), given.next()) {
-            (None, None) => return Some(parameters),
-            (Some(part), Some(text)) => match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-                Some(name) => parameters.push((name.to_owned(), decode(text)?)),
-                None if part == text => {}
-                None => return None,
-            },
-            _ => return None,
-        }
-    }
+/// The parameters with their values percent-decoded; `None` when one of them is not UTF-8.
+fn decode_all(parameters: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
+    parameters.iter().map(|(name, value)| Some(((*name).to_owned(), decode(value)?))).collect()
 }
 
 /// Percent-decoded; `None` when that is not UTF-8.

@@ -18,6 +18,20 @@ pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
 /// The start of the meta key that switches the guard `on` or `off` in the namespace whose name follows.
 pub const GUARD_KEY: &str = "guard:";
 
+/// Every attribute that opening a table writes: those of item 0 that [`Table::stamp`] sets, and those with which a new
+/// table's count of entries starts ([`Table::recount`]).
+pub const OPENING_ATTRIBUTES: [&str; 9] = [
+    "id",
+    "next_id",
+    "version_counter",
+    "meta",
+    "quotas",
+    "embedder_fingerprint",
+    "embedder_dim",
+    "entries",
+    "counted",
+];
+
 /// The counter as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
@@ -173,6 +187,17 @@ mod tests {
         counter.serving(&config).unwrap();
         counter.active().check_dim(3).unwrap();
         assert_eq!(counter.active().check_dim(4).unwrap_err().kind, ErrorKind::EmbedderDimensionError);
+    }
+
+    #[test]
+    fn opening_attributes_are_those_of_a_new_counter_and_a_new_count() {
+        let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
+        let mut written: Vec<String> = Counter::first_item(&config).into_keys().collect();
+        written.extend(["entries".to_owned(), "counted".to_owned()]);
+        written.sort_unstable();
+        let mut declared = OPENING_ATTRIBUTES;
+        declared.sort_unstable();
+        assert_eq!(written, declared);
     }
 
     #[test]

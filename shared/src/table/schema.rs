@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
     ProvisionedThroughput, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
     TimeToLiveStatus,
 };
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fault::{self, Fault};
@@ -14,8 +15,32 @@ use super::{HASH_INDEX, LRU_INDEX, Table};
 use crate::config::{Billing, Config, IndexProjection};
 use crate::error::Error;
 
+/// The table's partition key; it has no sort key.
+pub const TABLE_KEY: &str = "id";
+
+/// The attributes that the table's key and the indexes' keys use, with their types in DynamoDB's notation.
+pub const KEY_ATTRIBUTES: [(&str, &str); 4] =
+    [(TABLE_KEY, "N"), ("namespace", "S"), ("query_hash", "S"), ("last_accessed_at", "N")];
+
+/// The key of one global secondary index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IndexSchema {
+    /// The index's name.
+    pub name: &'static str,
+    /// The attribute of its partition key.
+    pub partition_key: &'static str,
+    /// The attribute of its sort key.
+    pub sort_key: &'static str,
+}
+
+/// Every index of the table.
+pub const INDEXES: [IndexSchema; 2] = [
+    IndexSchema { name: HASH_INDEX, partition_key: "namespace", sort_key: "query_hash" },
+    IndexSchema { name: LRU_INDEX, partition_key: "namespace", sort_key: "last_accessed_at" },
+];
+
 /// The attribute by which DynamoDB itself deletes expired entries.
-const TTL_ATTRIBUTE: &str = "ttl";
+pub const TTL_ATTRIBUTE: &str = "ttl";
 
 /// How often a table that is being created is looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -24,8 +49,11 @@ fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, Error> {
     KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(Error::internal)
 }
 
-fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, Error> {
-    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().map_err(Error::internal)
+fn key_attributes() -> Result<Vec<AttributeDefinition>, Error> {
+    let attribute = |(name, kind): (&str, &str)| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::from(kind)).build()
+    };
+    KEY_ATTRIBUTES.into_iter().map(attribute).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 fn throughput(billing: Billing) -> Result<Option<ProvisionedThroughput>, Error> {
@@ -40,15 +68,15 @@ fn throughput(billing: Billing) -> Result<Option<ProvisionedThroughput>, Error> 
     }
 }
 
-fn index(name: &str, sort_key: &str, config: &Config) -> Result<GlobalSecondaryIndex, Error> {
+fn index(schema: IndexSchema, config: &Config) -> Result<GlobalSecondaryIndex, Error> {
     let projection = match config.projection {
         IndexProjection::KeysOnly => ProjectionType::KeysOnly,
         IndexProjection::All => ProjectionType::All,
     };
     GlobalSecondaryIndex::builder()
-        .index_name(name)
-        .key_schema(key("namespace", KeyType::Hash)?)
-        .key_schema(key(sort_key, KeyType::Range)?)
+        .index_name(schema.name)
+        .key_schema(key(schema.partition_key, KeyType::Hash)?)
+        .key_schema(key(schema.sort_key, KeyType::Range)?)
         .projection(Projection::builder().projection_type(projection).build())
         .set_provisioned_throughput(throughput(config.billing)?)
         .build()
@@ -65,17 +93,14 @@ impl Table {
             Billing::PayPerRequest => BillingMode::PayPerRequest,
             Billing::Provisioned { .. } => BillingMode::Provisioned,
         };
+        let indexes = INDEXES.into_iter().map(|schema| index(schema, config)).collect::<Result<_, _>>()?;
         let created = self
             .client
             .create_table()
             .table_name(&self.name)
-            .attribute_definitions(attribute("id", ScalarAttributeType::N)?)
-            .attribute_definitions(attribute("namespace", ScalarAttributeType::S)?)
-            .attribute_definitions(attribute("query_hash", ScalarAttributeType::S)?)
-            .attribute_definitions(attribute("last_accessed_at", ScalarAttributeType::N)?)
-            .key_schema(key("id", KeyType::Hash)?)
-            .global_secondary_indexes(index(HASH_INDEX, "query_hash", config)?)
-            .global_secondary_indexes(index(LRU_INDEX, "last_accessed_at", config)?)
+            .set_attribute_definitions(Some(key_attributes()?))
+            .key_schema(key(TABLE_KEY, KeyType::Hash)?)
+            .set_global_secondary_indexes(Some(indexes))
             .billing_mode(billing)
             .set_provisioned_throughput(throughput(config.billing)?)
             .send()
@@ -150,15 +175,15 @@ impl Table {
         if table.table_status != Some(TableStatus::Active) && table.table_status != Some(TableStatus::Updating) {
             faults.push("the table is not active".to_owned());
         }
-        if keys_of(table.key_schema()) != ["id"] {
+        if keys_of(table.key_schema()) != [TABLE_KEY] {
             faults.push("the table's key is not `id`".to_owned());
         }
-        for (name, sort_key) in [(HASH_INDEX, "query_hash"), (LRU_INDEX, "last_accessed_at")] {
+        for IndexSchema { name, partition_key, sort_key } in INDEXES {
             let index = table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name));
             match index {
                 None => faults.push(format!("the index `{name}` is missing")),
-                Some(index) if keys_of(index.key_schema()) != ["namespace", sort_key] => {
-                    faults.push(format!("the index `{name}` is not on (namespace, {sort_key})"));
+                Some(index) if keys_of(index.key_schema()) != [partition_key, sort_key] => {
+                    faults.push(format!("the index `{name}` is not on ({partition_key}, {sort_key})"));
                 }
                 Some(_) => {}
             }

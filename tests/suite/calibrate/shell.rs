@@ -40,8 +40,8 @@ async fn the_shell_command_reports_what_the_function_replies() {
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected);
 
-    let plot = folder.path().join("curve.svg");
-    let arguments = [&chosen[..], &["--plot", plot.to_str().unwrap()]].concat();
+    let curve = folder.path().join("curve.csv");
+    let arguments = [&chosen[..], &["--curve", curve.to_str().unwrap()]].concat();
     let (code, stdout, stderr) = shell(folder.path(), &lines, &arguments);
     assert_eq!(code, Some(0), "{stderr}");
     let percent = |share: &Value| format!("{:.1} %", share.as_f64().unwrap() * 100.0);
@@ -56,7 +56,9 @@ async fn the_shell_command_reports_what_the_function_replies() {
     ] {
         assert!(stdout.contains(&part), "{part}\n{stdout}");
     }
-    assert!(std::fs::read_to_string(plot).unwrap().starts_with("<svg "));
+    let curve = std::fs::read_to_string(curve).unwrap();
+    assert!(curve.starts_with("threshold,precision,recall,wrong,f1\n"), "{curve}");
+    assert_eq!(curve.lines().count(), 1 + expected["curve"].as_array().unwrap().len());
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn the_shell_command_names_bad_lines() {
     refused("{\"a\": }\n", &[], "pairs.jsonl, line 1: expected value");
     refused("", &[], "pairs.jsonl: pairs: 0 pairs are too few; send at least 20");
     refused(&as_lines(&example()), &["--cutoff", "7"], "cutoff: 7 is not a confidence");
-    refused(&as_lines(&example()), &["--plot", "/no/such/folder/curve.svg"], "cannot write /no/such/folder/curve.svg");
+    refused(&as_lines(&example()), &["--curve", "/no/such/folder/curve.csv"], "cannot write /no/such/folder/curve.csv");
     let embedding: Vec<f32> = (0..40_000u16).map(f32::from).collect();
     let side = json!({"query": "What?", "embedding": embedding});
     let large = vec![json!({"a": side, "b": side, "same": true}); 20];

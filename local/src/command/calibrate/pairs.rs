@@ -1,4 +1,4 @@
-//! The file of pairs, and what the function says of them in terms of its lines.
+//! The file of pairs. It translates the function's refusals into the file's lines.
 
 use std::{
     io,
@@ -8,16 +8,16 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Why a file gives no request.
+/// Why a file cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PairsError {
     #[error("cannot read {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    #[error("{}, line {line}: {source}; write one JSON object a line", file.display())]
+    #[error("{}, line {line}: {source}; write one JSON object per line", file.display())]
     NotJson { file: PathBuf, line: usize, source: serde_json::Error },
 }
 
-/// What the function refused, and what to do.
+/// Why the function refused the pairs, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}{detail}; {remediation}")]
 pub(super) struct Refusal {
@@ -26,14 +26,14 @@ pub(super) struct Refusal {
     remediation: String,
 }
 
-/// The part of a problem (RFC 9457) that matters here.
+/// The fields of a problem (RFC 9457) that are used here.
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
     remediation: String,
 }
 
-/// The pairs of a file, with the lines that they stand on.
+/// The pairs of a file, each with its line number.
 #[derive(Debug)]
 pub(super) struct Pairs {
     file: PathBuf,
@@ -42,7 +42,7 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Reads a file of one pair a line; empty lines are passed over.
+    /// Reads a file of one pair per line. Empty lines are skipped.
     pub(super) fn read(file: &Path) -> Result<Self, PairsError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| PairsError::Unreadable { file: file.to_path_buf(), source })?;
@@ -64,12 +64,12 @@ impl Pairs {
         Ok(Self { file, pairs, lines })
     }
 
-    /// The field `pairs` of a request.
-    pub(super) fn as_sent(&self) -> &[Value] {
+    /// The value of the request's field `pairs`.
+    pub(super) fn as_request(&self) -> &[Value] {
         &self.pairs
     }
 
-    /// A reply that is no success, by the line that it is about; `None` when it is nobody's to mend here.
+    /// The refusal in an error reply, with the line of its pair; `None` for a failure that is not due to the pairs.
     pub(super) fn refusal(&self, status: u16, body: &str) -> Option<Refusal> {
         let file = self.file.display();
         if let Ok(Problem { detail, remediation }) = serde_json::from_str(body) {
@@ -89,7 +89,7 @@ impl Pairs {
         })
     }
 
-    /// The line of a detail that names a pair, and the rest of the detail.
+    /// If `detail` names a pair, returns the pair's line and the rest of the detail.
     fn line_of<'a>(&self, detail: &'a str) -> Option<(usize, &'a str)> {
         let (at, rest) = detail.strip_prefix("pairs[")?.split_once(']')?;
         let line = self.lines.get(at.parse::<usize>().ok()?)?;
@@ -104,28 +104,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_json_is_named_by_its_line() {
+    fn parse_with_a_line_that_is_not_json_names_the_line() {
         let file = Path::new("pairs.jsonl");
         let pairs = Pairs::parse(file, "{\"a\": 1}\n\n  \r\n{\"a\": 2}\r\n").unwrap();
-        assert_eq!(pairs.as_sent(), [json!({"a": 1}), json!({"a": 2})]);
+        assert_eq!(pairs.as_request(), [json!({"a": 1}), json!({"a": 2})]);
         let error = Pairs::parse(file, "{}\n\n{\"a\": }\n").unwrap_err().to_string();
         assert!(error.starts_with("pairs.jsonl, line 3: expected value"), "{error}");
-        assert!(error.ends_with("write one JSON object a line"), "{error}");
+        assert!(error.ends_with("write one JSON object per line"), "{error}");
         let error = Pairs::read(Path::new("/no/such/file")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read /no/such/file: "), "{error}");
     }
 
     #[test]
-    fn a_refusal_names_the_line() {
+    fn refusal_of_a_pair_names_its_line() {
         let pairs = Pairs::parse(Path::new("pairs.jsonl"), "{}\n\n{}\n").unwrap();
         let refused = |detail: &str| {
-            let body = json!({"detail": detail, "remediation": "mend it"}).to_string();
+            let body = json!({"detail": detail, "remediation": "correct it"}).to_string();
             pairs.refusal(400, &body).unwrap().to_string()
         };
-        assert_eq!(refused("pairs[1].a.query: too long"), "pairs.jsonl, line 3: a.query: too long; mend it");
-        assert_eq!(refused("pairs[0]: missing field `a`"), "pairs.jsonl, line 1: missing field `a`; mend it");
+        assert_eq!(refused("pairs[1].a.query: too long"), "pairs.jsonl, line 3: a.query: too long; correct it");
+        assert_eq!(refused("pairs[0]: missing field `a`"), "pairs.jsonl, line 1: missing field `a`; correct it");
         for other in ["pairs: 2 pairs are too few", "pairs[2]: beyond", "pairs[x]: odd", "cutoff: 7"] {
-            assert_eq!(refused(other), format!("pairs.jsonl: {other}; mend it"));
+            assert_eq!(refused(other), format!("pairs.jsonl: {other}; correct it"));
         }
         let too_large = pairs.refusal(413, r#"{"message":"Request Too Long"}"#).unwrap().to_string();
         assert!(too_large.contains("6 MB") && too_large.contains("`similarity`"), "{too_large}");

@@ -1,11 +1,11 @@
-//! What the function replied, and how it is printed.
+//! The function's reply, and its report for people.
 
 use std::{collections::BTreeMap, fmt};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde::Deserialize;
 
-use super::Target;
+use super::target::Target;
 
 /// The reply of `POST /v1/calibrate`.
 #[derive(Debug, Deserialize)]
@@ -20,29 +20,31 @@ pub(super) struct Reply {
     cutoff: f64,
 }
 
-/// What a threshold yields.
+/// What a threshold yields on one half of the pairs, each as a share from 0 to 1.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Yield {
     pub(super) precision: f64,
     pub(super) recall: f64,
     pub(super) wrong: f64,
-    f1: f64,
+    pub(super) f1: f64,
 }
 
 /// A point of the curve.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Point {
+    pub(super) threshold: f32,
     #[serde(flatten)]
     pub(super) yields: Yield,
 }
 
+/// Numbers of pairs by label.
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct Labels {
     same: u64,
     different: u64,
 }
 
-/// The reply for people. Its text form is a few lines and a table.
+/// The reply for people. Its text form has a few lines and a table.
 pub(super) struct Report {
     pub(super) target: Target,
     pub(super) reply: Reply,
@@ -79,7 +81,7 @@ impl fmt::Display for Report {
             let Yield { precision, recall, wrong, f1 } = *yields;
             table.add_row([name.to_owned(), percent(precision), percent(recall), percent(wrong), format!("{f1:.3}")]);
         }
-        write!(f, "{table}\nThe half held back is the one to believe.")
+        write!(f, "{table}\nTrust the half held back: the threshold was not chosen on it.")
     }
 }
 
@@ -107,7 +109,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_report_has_every_figure() {
+    fn report_of_a_reply_has_every_figure() {
         let text = Report { target: Target::F1, reply: reply(Some(0.8)) }.to_string();
         for part in [
             "threshold  0.8, for the best F1 (guard on, cutoff 0.7)",

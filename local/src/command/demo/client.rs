@@ -1,19 +1,20 @@
-//! The demo as a caller of the HTTP API.
+//! The demo's requests to the HTTP API.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::IntoStaticStr;
 
 use super::super::api::{Api, ApiError};
 use super::texts::Question;
 use crate::embed::embed;
 
-/// Where the demo keeps its entries.
+/// The namespace of the demo's entries.
 const NAMESPACE: &str = "demo";
 
-/// A request that was not answered as the contract says.
+/// Why a request of the demo failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum DemoError {
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error("`{query}` was not stored: {error}")]
@@ -28,12 +29,12 @@ pub(super) struct Entry<'a> {
     query: &'a str,
     response: &'a str,
     namespace: &'static str,
-    /// `None`: the functions embed the query.
+    /// `None`: the function embeds the query.
     embedding: Option<String>,
     metadata: Value,
 }
 
-/// What a lookup found.
+/// The reply to a lookup.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub(super) enum Answer {
@@ -42,7 +43,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The entry that was hit.
+    /// The id of the entry that was hit.
     pub(super) fn id(&self) -> Option<u64> {
         match self {
             Self::Hit { id, .. } => Some(*id),
@@ -51,30 +52,31 @@ impl Answer {
     }
 }
 
-/// Which layer a hit is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// The layer that answered a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Layer {
     Exact,
     Semantic,
 }
 
 #[derive(Deserialize)]
-struct Results {
-    results: Vec<Stored>,
+struct PutReply {
+    results: Vec<PutResult>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Stored {
-    Id { id: u64 },
-    Error { error: Value },
+enum PutResult {
+    Stored { id: u64 },
+    Refused { error: Value },
 }
 
-/// Calls the HTTP API at one base URL.
+/// Sends the demo's requests to the HTTP API at one base URL.
 pub(super) struct Client {
     api: Api,
-    /// Whether the queries' vectors are made here.
+    /// Whether the demo embeds the queries itself.
     embeds: bool,
 }
 
@@ -83,7 +85,7 @@ impl Client {
         Self { api: Api::new(api), embeds }
     }
 
-    /// The entry of a question.
+    /// Returns the entry that stores a question.
     pub(super) fn entry<'a>(&self, question: &'a Question) -> Entry<'a> {
         Entry {
             query: &question.query,
@@ -94,35 +96,35 @@ impl Client {
         }
     }
 
-    /// The request that looks `query` up.
-    pub(super) fn question(&self, query: &str) -> Value {
+    /// Returns the request that looks `query` up.
+    pub(super) fn lookup_request(&self, query: &str) -> Value {
         json!({ "query": query, "namespace": NAMESPACE, "embedding": self.embedding(query) })
     }
 
     fn embedding(&self, text: &str) -> Option<String> {
-        self.embeds.then(|| on_the_wire(text))
+        self.embeds.then(|| to_base64(&embed(text)))
     }
 
     /// Stores the entries. Returns their ids, in order.
-    pub(super) async fn put(&self, entries: &[Entry<'_>]) -> Result<Vec<u64>, Failure> {
-        let Results { results } = self.api.post("/v1/entries", &json!({ "entries": entries })).await?;
+    pub(super) async fn put(&self, entries: &[Entry<'_>]) -> Result<Vec<u64>, DemoError> {
+        let PutReply { results } = self.api.post("/v1/entries", &json!({ "entries": entries })).await?;
         if results.len() != entries.len() {
-            return Err(Failure::Miscounted { asked: entries.len(), answered: results.len() });
+            return Err(DemoError::Miscounted { asked: entries.len(), answered: results.len() });
         }
         let ids = results.into_iter().zip(entries).map(|(stored, entry)| match stored {
-            Stored::Id { id } => Ok(id),
-            Stored::Error { error } => Err(Failure::NotStored { query: entry.query.to_owned(), error }),
+            PutResult::Stored { id } => Ok(id),
+            PutResult::Refused { error } => Err(DemoError::NotStored { query: entry.query.to_owned(), error }),
         });
         ids.collect()
     }
 
-    /// What there is for a [`Self::question`].
-    pub(super) async fn lookup(&self, question: &Value) -> Result<Answer, Failure> {
-        Ok(self.api.post("/v1/lookup", question).await?)
+    /// Sends a [`Self::lookup_request`].
+    pub(super) async fn lookup(&self, request: &Value) -> Result<Answer, DemoError> {
+        Ok(self.api.post("/v1/lookup", request).await?)
     }
 }
 
-/// A text's vector as the API takes it: base64 of little-endian float32.
-fn on_the_wire(text: &str) -> String {
-    STANDARD.encode(embed(text).into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
+/// A vector in the API's form: base64 of little-endian float32.
+fn to_base64(vector: &[f32]) -> String {
+    STANDARD.encode(vector.iter().copied().flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
 }

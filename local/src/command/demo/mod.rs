@@ -1,4 +1,4 @@
-//! `mneme-local demo`: stores questions and answers, asks them again in other words, and shows what the cache makes of it.
+//! `mneme-local demo`: stores questions and answers, looks up rewordings of the questions, and prints the results.
 
 mod client;
 mod report;
@@ -15,58 +15,62 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::{
     client::Client,
-    report::{Asked, Report},
+    report::{LookupResult, Report},
     texts::{Lookup, Question, Texts},
 };
 use super::{environment, signals::Signals};
-use crate::{Options, Server, build_functions, embed};
+use crate::{build::build_some_functions, embed, options::Options, server::Server};
 
-/// How many entries a request stores.
+/// The functions that the demo calls. No others are built.
+const FUNCTIONS: [&str; 2] = ["put", "lookup"];
+
+/// The number of entries per request.
 const BATCH: usize = 12;
 
-/// What the demo's own embedder needs; the environment may say otherwise.
+/// Settings for the demo's own embedder. Variables of the environment override them.
 ///
-/// Measured over `demo/wording` (67 questions): of the 36 rewordings, the 25 whose
-/// wording is close enough reach 0.66 or more with the right question; 11 stay below, 4 of them closest to a wrong one.
-/// Of the 8 questions that have no answer, two get 0.64 and 0.65 ("cancel a meeting room booking" against "book a
-/// meeting room"), the others 0.44 at most. So 0.655 serves all that can be served without a wrong answer on this set.
-/// With a model's vectors the default of 0.85 is where to start.
+/// The threshold was measured over `demo/wording` (67 questions). Of the 36 rewordings, 25 reach a similarity of 0.66 or
+/// more with the right question. The other 11 stay below, and 4 of them are closest to a wrong question. Of the 8
+/// questions without an answer, two reach 0.64 and 0.65 ("cancel a meeting room booking" against "book a meeting room"),
+/// and the others at most 0.44. So 0.655 gives the most hits without a wrong answer on this set. With a model's vectors,
+/// start from the default of 0.85.
 const DEFAULTS: [(&str, &str); 2] = [
     ("MNEME_SIMILARITY_THRESHOLD", "0.655"),
-    // The guard's probabilities were calibrated with a model's similarities, which are not these; its vetoes stand.
+    // The guard's probabilities were calibrated with a model's similarities, so they do not apply here. Its vetoes do.
     ("MNEME_CONFIDENCE_CUTOFF", "0"),
 ];
 
 /// What embeds the demo's texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Embedder {
-    /// The demo's own, here: it knows wording, not meaning.
+    /// The demo's own embedder, [`embed`]: it compares wording, not meaning.
     Wording,
-    /// The functions', as `MNEME_EMBEDDER` names it.
-    OfTheFunctions(String),
+    /// The embedder of the functions, in the form of `MNEME_EMBEDDER`.
+    Functions(String),
 }
 
-/// Serve as `serve` does, on free ports and in memory; store questions and answers; look up rewordings of them.
+/// Serve on free ports and in memory, store questions and answers, and look up rewordings of the questions.
 ///
-/// Progress goes to stderr; a table of every lookup and a summary to stdout.
+/// Progress goes to stderr. A table of every lookup and a summary go to stdout.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Demo {
-    /// Directory of built functions (`mneme-lookup` and so on); without it they are built first.
+    /// Directory of built functions (`mneme-lookup` and so on). Without it they are built first.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// The functions' embedder, as MNEME_EMBEDDER takes it: `minilm`, whose weights are fetched once, or a service. More
-    /// questions are stored and asked with it. Without it the demo embeds by itself, by words alone.
+    /// The functions' embedder, in the form of MNEME_EMBEDDER: `minilm`, whose weights are fetched once, or a service. With
+    /// it the demo has more questions. Without it the demo embeds the texts itself, by their wording alone.
     #[arg(long, value_name = "EMBEDDER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     embedder: Option<String>,
 }
 
-/// Runs the demo. Misses and wrong answers are results; they stand in the table and fail nothing.
+/// Runs the demo. Misses and wrong answers are results, not errors; the table shows them.
 ///
 /// # Errors
-/// The functions cannot be built or served, the weights not fetched, a request was not answered as the contract says, or a signal said "stop".
+/// The functions cannot be built or served, the weights cannot be fetched, a request has no usable reply, or a signal
+/// interrupts it.
 pub async fn demo(arguments: Demo) -> Result<(), Box<dyn Error>> {
-    let binaries = arguments.binaries.map_or_else(build_functions, Ok)?;
-    let embedder = arguments.embedder.map_or(Embedder::Wording, Embedder::OfTheFunctions);
+    let binaries = arguments.binaries.map_or_else(|| build_some_functions(&FUNCTIONS), Ok)?;
+    let embedder = arguments.embedder.map_or(Embedder::Wording, Embedder::Functions);
     let env = environment(&embedder)?;
     let mut signals = Signals::catch()?;
     let server = Server::start(Options { binaries, env, ..Options::default() }).await?;
@@ -80,10 +84,10 @@ pub async fn demo(arguments: Demo) -> Result<(), Box<dyn Error>> {
 }
 
 fn environment(embedder: &Embedder) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
-    let mut env = environment::passed_on();
-    // What the functions log of each request would drown the progress bars.
+    let mut env = environment::inherited();
+    // The line that the functions log for each request would disturb the progress bars.
     env.entry("AWS_LAMBDA_LOG_LEVEL".to_owned()).or_insert_with(|| "WARN".to_owned());
-    // The table is new, whatever the environment says of another one and its embedder.
+    // The table is new, so the environment's settings for another table and its embedder do not apply.
     env.insert("MNEME_CREATE_TABLE".to_owned(), "true".to_owned());
     env.remove("MNEME_EMBEDDER_FINGERPRINT");
     env.remove("MNEME_EMBEDDER_DIM");
@@ -97,7 +101,7 @@ fn environment(embedder: &Embedder) -> Result<BTreeMap<String, String>, Box<dyn 
             env.insert("MNEME_EMBEDDER_FINGERPRINT".to_owned(), embed::FINGERPRINT.to_owned());
             env.insert("MNEME_EMBEDDER_DIM".to_owned(), embed::DIM.to_string());
         }
-        Embedder::OfTheFunctions(embedder) => {
+        Embedder::Functions(embedder) => {
             env.insert("MNEME_EMBEDDER".to_owned(), embedder.clone());
             environment::provide_weights(&mut env)?;
         }
@@ -107,8 +111,8 @@ fn environment(embedder: &Embedder) -> Result<BTreeMap<String, String>, Box<dyn 
 
 async fn run(api: &str, embedder: &Embedder) -> Result<Report, Box<dyn Error>> {
     let (texts, embeds) = match embedder {
-        Embedder::Wording => (Texts::of_wording()?, true),
-        Embedder::OfTheFunctions(_) => (Texts::of_meaning()?, false),
+        Embedder::Wording => (Texts::wording()?, true),
+        Embedder::Functions(_) => (Texts::meaning()?, false),
     };
     let Texts { questions, lookups } = texts;
     let client = Client::new(api, embeds);
@@ -117,16 +121,16 @@ async fn run(api: &str, embedder: &Embedder) -> Result<Report, Box<dyn Error>> {
     let store_time = start.elapsed();
 
     let bar = progress("looking up", lookups.len());
-    let mut asked = Vec::with_capacity(lookups.len());
+    let mut results = Vec::with_capacity(lookups.len());
     for lookup in lookups {
-        asked.push(ask(&client, &stored, lookup).await?);
+        results.push(look_up(&client, &stored, lookup).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(Report { stored: stored.len(), store_time, asked, by_wording: embeds })
+    Ok(Report { stored: stored.len(), store_time, results, by_wording: embeds })
 }
 
-/// Stores every question with its answer. Returns the questions by the ids of their entries.
+/// Stores every question with its answer. Returns the questions by their entries' ids.
 async fn store(client: &Client, questions: &[Question]) -> Result<HashMap<u64, String>, Box<dyn Error>> {
     let bar = progress("storing", questions.len());
     let mut stored = HashMap::new();
@@ -140,11 +144,15 @@ async fn store(client: &Client, questions: &[Question]) -> Result<HashMap<u64, S
     Ok(stored)
 }
 
-async fn ask(client: &Client, stored: &HashMap<u64, String>, lookup: Lookup) -> Result<Asked, Box<dyn Error>> {
-    // Where the embedder is the demo's, not the cache's, its time does not count.
-    let question = client.question(&lookup.query);
+async fn look_up(
+    client: &Client,
+    stored: &HashMap<u64, String>,
+    lookup: Lookup,
+) -> Result<LookupResult, Box<dyn Error>> {
+    // The latency excludes the time of the demo's own embedder, which is not part of the cache.
+    let request = client.lookup_request(&lookup.query);
     let start = Instant::now();
-    let answer = client.lookup(&question).await?;
+    let answer = client.lookup(&request).await?;
     let latency = start.elapsed();
     let matched = match answer.id() {
         Some(id) => Some(
@@ -155,11 +163,11 @@ async fn ask(client: &Client, stored: &HashMap<u64, String>, lookup: Lookup) -> 
         ),
         None => None,
     };
-    Ok(Asked { lookup, answer, matched, latency })
+    Ok(LookupResult { lookup, answer, matched, latency })
 }
 
 fn progress(what: &'static str, steps: usize) -> ProgressBar {
-    // Drawn on stderr, and only if that is a terminal.
+    // The bar is drawn on stderr, and only if that is a terminal.
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {elapsed}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(steps as u64).with_style(style).with_message(what)

@@ -1,20 +1,22 @@
-//! What the demo prints: a line per lookup, and what they come to.
+//! The demo's report: a table with a row per lookup, and a summary.
 
 use std::{fmt, time::Duration};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+
+use strum::IntoStaticStr;
 
 use super::{
     client::{Answer, Layer},
     texts::Lookup,
 };
 
-/// How much of a question stands in the table.
+/// The maximum number of characters of a question in the table.
 const SHOWN_CHARS: usize = 46;
 
-/// One lookup and what came of it.
+/// One lookup and its result.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct LookupResult {
     pub(super) lookup: Lookup,
     pub(super) answer: Answer,
     /// The stored question that was hit.
@@ -22,26 +24,30 @@ pub(super) struct Asked {
     pub(super) latency: Duration,
 }
 
-/// What a lookup's result is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+/// How a lookup's result compares with the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+enum Correctness {
     /// The expected question was hit.
+    #[strum(serialize = "right")]
     Right,
-    /// Another one was.
+    /// Another question was hit.
+    #[strum(serialize = "WRONG")]
     Wrong,
-    /// There is an answer, and it was not found.
+    /// A stored question answers it, and none was hit.
+    #[strum(serialize = "missed")]
     Missed,
-    /// There is none, and none was given.
+    /// No stored question answers it, and none was hit.
+    #[strum(serialize = "right (no answer)")]
     RightlyMissed,
 }
 
-impl Asked {
-    fn verdict(&self) -> Verdict {
+impl LookupResult {
+    fn correctness(&self) -> Correctness {
         match (&self.matched, &self.lookup.expected) {
-            (Some(matched), Some(expected)) if matched == expected => Verdict::Right,
-            (Some(_), _) => Verdict::Wrong,
-            (None, Some(_)) => Verdict::Missed,
-            (None, None) => Verdict::RightlyMissed,
+            (Some(matched), Some(expected)) if matched == expected => Correctness::Right,
+            (Some(_), _) => Correctness::Wrong,
+            (None, Some(_)) => Correctness::Missed,
+            (None, None) => Correctness::RightlyMissed,
         }
     }
 
@@ -54,15 +60,8 @@ impl Asked {
 
     fn row(&self) -> [String; 6] {
         let (outcome, similarity) = match &self.answer {
-            Answer::Hit { layer: Layer::Exact, similarity, .. } => ("exact".to_owned(), Some(*similarity)),
-            Answer::Hit { layer: Layer::Semantic, similarity, .. } => ("semantic".to_owned(), Some(*similarity)),
+            Answer::Hit { layer, similarity, .. } => (<&str>::from(layer).to_owned(), Some(*similarity)),
             Answer::Miss { reason, best_similarity } => (format!("miss: {reason}"), *best_similarity),
-        };
-        let verdict = match self.verdict() {
-            Verdict::Right => "right",
-            Verdict::Wrong => "WRONG",
-            Verdict::Missed => "missed",
-            Verdict::RightlyMissed => "right (no answer)",
         };
         [
             shorten(&self.lookup.query),
@@ -70,31 +69,31 @@ impl Asked {
             self.matched.as_deref().map(shorten).unwrap_or_default(),
             similarity.map(|similarity| format!("{similarity:.3}")).unwrap_or_default(),
             format!("{:.1}", self.latency.as_secs_f64() * 1000.0),
-            verdict.to_owned(),
+            <&str>::from(self.correctness()).to_owned(),
         ]
     }
 }
 
-/// Everything the demo found out. Its text form is the table and the summary.
+/// The results of the demo. Its text form has the table and the summary.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) stored: usize,
     pub(super) store_time: Duration,
-    pub(super) asked: Vec<Asked>,
-    /// Whether the vectors were made of words alone.
+    pub(super) results: Vec<LookupResult>,
+    /// Whether the demo embedded the texts itself, by their wording alone.
     pub(super) by_wording: bool,
 }
 
 impl Report {
-    fn count(&self, verdict: Verdict) -> usize {
-        self.asked.iter().filter(|asked| asked.verdict() == verdict).count()
+    fn count(&self, correctness: Correctness) -> usize {
+        self.results.iter().filter(|result| result.correctness() == correctness).count()
     }
 
-    /// Latencies of the warm lookups that ended in the layer, or in a miss; sorted. The first lookup of all starts an
-    /// instance and says nothing about the others.
+    /// Returns the sorted latencies of the lookups that `layer` answered; of the misses for `None`. The first lookup is left
+    /// out, because it starts an instance.
     fn latencies(&self, layer: Option<Layer>) -> Vec<Duration> {
-        let warm = self.asked.iter().skip(1).filter(|asked| asked.layer() == layer);
-        let mut latencies: Vec<_> = warm.map(|asked| asked.latency).collect();
+        let warm = self.results.iter().skip(1).filter(|result| result.layer() == layer);
+        let mut latencies: Vec<_> = warm.map(|result| result.latency).collect();
         latencies.sort_unstable();
         latencies
     }
@@ -104,7 +103,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        // In a terminal, long cells wrap to fit it.
+        // In a terminal, long cells wrap to its width.
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["question asked", "outcome", "matched question", "similarity", "ms", "verdict"]);
         for number in [3, 4] {
@@ -112,12 +111,12 @@ impl fmt::Display for Report {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        table.add_rows(self.asked.iter().map(Asked::row));
+        table.add_rows(self.results.iter().map(LookupResult::row));
         writeln!(f, "{table}")?;
 
-        let lookups = self.asked.len();
-        let exact = self.asked.iter().filter(|asked| asked.layer() == Some(Layer::Exact)).count();
-        let semantic = self.asked.iter().filter(|asked| asked.layer() == Some(Layer::Semantic)).count();
+        let lookups = self.results.len();
+        let exact = self.results.iter().filter(|result| result.layer() == Some(Layer::Exact)).count();
+        let semantic = self.results.iter().filter(|result| result.layer() == Some(Layer::Semantic)).count();
         let rate = (exact + semantic) as f64 / lookups.max(1) as f64 * 100.0;
         writeln!(f, "stored    {} questions with answers in {:.2} s", self.stored, self.store_time.as_secs_f64())?;
         writeln!(
@@ -129,12 +128,12 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "answers   {} right, {} wrong, {} missed, {} rightly without",
-            self.count(Verdict::Right),
-            self.count(Verdict::Wrong),
-            self.count(Verdict::Missed),
-            self.count(Verdict::RightlyMissed),
+            self.count(Correctness::Right),
+            self.count(Correctness::Wrong),
+            self.count(Correctness::Missed),
+            self.count(Correctness::RightlyMissed),
         )?;
-        if let Some(first) = self.asked.first() {
+        if let Some(first) = self.results.first() {
             writeln!(f, "latency   first lookup (cold start) {:.1} ms", first.latency.as_secs_f64() * 1000.0)?;
         }
         for (name, layer) in [("exact", Some(Layer::Exact)), ("semantic", Some(Layer::Semantic)), ("miss", None)] {
@@ -144,19 +143,19 @@ impl fmt::Display for Report {
             }
         }
         match self.by_wording {
-            true => write!(f, "The demo's embedder knows wording, not meaning; try `--embedder minilm`, which does."),
-            false => write!(f, "Latencies are from the request to the reply, the embedding of the question included."),
+            true => write!(f, "The demo's embedder compares wording. Try `--embedder minilm`, which compares meaning."),
+            false => write!(f, "Latencies are from the request to the reply and include the embedding of the question."),
         }
     }
 }
 
-/// The nearest-rank percentile, in milliseconds.
+/// Returns the nearest-rank percentile in milliseconds; `None` of an empty list.
 fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).map(|latency| latency.as_secs_f64() * 1000.0)
 }
 
-/// One line of at most [`SHOWN_CHARS`] characters.
+/// Returns the text as one line of at most [`SHOWN_CHARS`] characters.
 fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= SHOWN_CHARS {
@@ -170,8 +169,8 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn asked(expected: Option<&str>, matched: Option<&str>, answer: Answer, ms: u64) -> Asked {
-        Asked {
+    fn result(expected: Option<&str>, matched: Option<&str>, answer: Answer, ms: u64) -> LookupResult {
+        LookupResult {
             lookup: Lookup { query: "asked".to_owned(), expected: expected.map(str::to_owned) },
             answer,
             matched: matched.map(str::to_owned),
@@ -180,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_counts_every_kind() {
+    fn report_of_every_kind_of_result_counts_each() {
         let hit = |layer| Answer::Hit { layer, id: 1, similarity: 0.9 };
         let miss = || Answer::Miss { reason: "below_threshold".to_owned(), best_similarity: Some(0.1234) };
         let report = Report {
             stored: 2,
             store_time: Duration::from_millis(1500),
-            asked: vec![
-                asked(Some("a"), Some("a"), hit(Layer::Exact), 90),
-                asked(Some("a"), Some("a"), hit(Layer::Exact), 2),
-                asked(Some("a"), Some("b"), hit(Layer::Semantic), 3),
-                asked(Some("a"), None, miss(), 4),
-                asked(None, None, miss(), 5),
+            results: vec![
+                result(Some("a"), Some("a"), hit(Layer::Exact), 90),
+                result(Some("a"), Some("a"), hit(Layer::Exact), 2),
+                result(Some("a"), Some("b"), hit(Layer::Semantic), 3),
+                result(Some("a"), None, miss(), 4),
+                result(None, None, miss(), 5),
             ],
             by_wording: true,
         };
@@ -212,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn long_questions_are_shortened() {
+    fn shorten_of_a_long_question_cuts_it() {
         assert_eq!(shorten("  a  b\t"), "a b");
         assert_eq!(shorten(&"ß".repeat(100)).chars().count(), SHOWN_CHARS);
     }
 
     #[test]
-    fn percentiles_are_nearest_rank() {
+    fn percentile_is_the_nearest_rank() {
         let sorted: Vec<_> = (1..=20).map(Duration::from_millis).collect();
         assert_eq!(percentile(&sorted, 50), Some(10.0));
         assert_eq!(percentile(&sorted, 95), Some(19.0));

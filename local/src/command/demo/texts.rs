@@ -1,7 +1,7 @@
-//! What the demo stores and asks: the files of `local/demo/`, one JSON object per line.
+//! The questions that the demo stores and looks up: the files of `local/demo/`, one JSON object per line.
 //!
-//! `wording` is what an embedder can match that knows nothing but words; `meaning` takes a model, and has questions of many
-//! kinds, many of which are alike but for the one word that matters.
+//! `wording` has rewordings that an embedder can match by words alone. `meaning` needs a model: it has questions of many
+//! kinds, and many of them differ only in the one word that matters.
 
 use std::error::Error;
 
@@ -25,7 +25,7 @@ const MEANING: Folder = Folder {
     lookups: include_str!("../../../demo/meaning/lookups.jsonl"),
 };
 
-/// How many stored questions are asked again word for word.
+/// The number of stored questions that are looked up word for word.
 const VERBATIM: usize = 6;
 
 /// A question and its answer, to be stored.
@@ -42,11 +42,11 @@ pub(super) struct Question {
 #[serde(deny_unknown_fields)]
 pub(super) struct Lookup {
     pub(super) query: String,
-    /// The stored question that answers it; none does when `None`.
+    /// The stored question that answers it; `None` when none does.
     pub(super) expected: Option<String>,
 }
 
-/// What a demo stores and asks.
+/// The texts of one demo.
 #[derive(Debug)]
 pub(super) struct Texts {
     /// Everything to store.
@@ -57,17 +57,17 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// For an embedder that knows words alone.
-    pub(super) fn of_wording() -> Result<Self, Box<dyn Error>> {
-        Self::of(&[WORDING])
+    /// The texts for an embedder that compares wording alone.
+    pub(super) fn wording() -> Result<Self, Box<dyn Error>> {
+        Self::parse(&[WORDING])
     }
 
-    /// For a model.
-    pub(super) fn of_meaning() -> Result<Self, Box<dyn Error>> {
-        Self::of(&[WORDING, MEANING])
+    /// The texts for an embedder that compares meaning.
+    pub(super) fn meaning() -> Result<Self, Box<dyn Error>> {
+        Self::parse(&[WORDING, MEANING])
     }
 
-    fn of(folders: &[Folder]) -> Result<Self, Box<dyn Error>> {
+    fn parse(folders: &[Folder]) -> Result<Self, Box<dyn Error>> {
         let (mut questions, mut reworded) = (Vec::new(), Vec::new());
         for Folder { name, questions: stored, lookups } in folders {
             questions.extend(parse::<Question>(stored, &format!("{name}/questions.jsonl"))?);
@@ -78,7 +78,7 @@ impl Texts {
     }
 }
 
-/// Some of the questions, as nobody but the exact layer takes them for the same.
+/// Returns some of the questions in another case or with other white space, which the exact layer normalises.
 fn verbatim(questions: &[Question]) -> impl Iterator<Item = Lookup> {
     let every = (questions.len() / VERBATIM).max(1);
     questions.iter().step_by(every).take(VERBATIM).enumerate().map(|(nth, question)| {
@@ -107,9 +107,9 @@ mod tests {
     use crate::embed::{embed, similarity};
 
     #[test]
-    fn the_files_hold_what_the_demo_promises() {
+    fn texts_have_at_least_the_promised_numbers_of_questions() {
         for (texts, stored, reworded, without) in
-            [(Texts::of_wording(), 60, 24, 6), (Texts::of_meaning(), 200, 100, 50)]
+            [(Texts::wording(), 60, 24, 6), (Texts::meaning(), 200, 100, 50)]
         {
             let Texts { questions, lookups } = texts.unwrap();
             let distinct: HashSet<_> = questions.iter().map(|question| question.query.as_str()).collect();
@@ -123,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_serves_what_its_comment_says() {
+    fn default_threshold_gives_the_measured_hits_and_misses() {
         let defaults: HashMap<_, _> = super::super::DEFAULTS.into_iter().collect();
         let threshold: f32 = defaults["MNEME_SIMILARITY_THRESHOLD"].parse().unwrap();
-        let texts = Texts::of_wording().unwrap();
+        let texts = Texts::wording().unwrap();
         let questions: Vec<_> =
             texts.questions.into_iter().map(|question| (embed(&question.query), question.query)).collect();
         let (mut right, mut missed) = (0, 0);

@@ -1,4 +1,4 @@
-//! `mneme-local reembed`: moves a served cache to another embedder, from the shell.
+//! `mneme-local reembed`: moves a served cache to another embedder.
 
 mod report;
 
@@ -6,6 +6,7 @@ use std::{error::Error, time::Duration};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{json, value::RawValue};
+use strum::IntoStaticStr;
 
 use self::report::State;
 use super::{
@@ -13,16 +14,16 @@ use super::{
     signals::Signals,
 };
 
-/// How often in a row a call that the function could not carry out is made again.
-const RETRIES: u32 = 5;
-/// How long to wait before the first of these; before each further one twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often in a row a failed call is retried.
+const MAX_RETRIES: u32 = 5;
+/// The backoff before the first retry. It doubles before each further one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Move a served cache to another embedder while it is served.
 ///
-/// The cache's function `reembed` does the work, in steps of some seconds each; this asks for one after the other and shows how
-/// far it has come, at what rate, and how long the rest takes. Interrupted, it goes on where it was when it is started again.
-/// Progress goes to stderr; what it came to, to stdout.
+/// The cache's function `reembed` does the work in steps of some seconds each. This command calls it step by step and shows
+/// the progress, the rate and the remaining time. An interrupted move continues when the command runs again.
+/// Progress goes to stderr, the report to stdout.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Reembed {
     /// What to do.
@@ -31,13 +32,13 @@ pub struct Reembed {
     /// Base URL of the cache's HTTP API.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
     url: String,
-    /// A bearer token for the API's authoriser.
+    /// Bearer token for the API's authoriser.
     #[arg(long, value_name = "TOKEN", env = "MNEME_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Seconds that each step takes at most.
+    /// Maximum number of seconds per step.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=900))]
     step: u64,
-    /// Whether `switch` and `switch-back` may leave entries behind that have no vector of the embedder to switch to.
+    /// Let `switch` and `switch-back` proceed although some entries have no vector of the embedder to switch to.
     #[arg(long)]
     leave_behind: bool,
     /// Print the function's last reply as JSON instead of a report.
@@ -45,33 +46,34 @@ pub struct Reembed {
     json: bool,
 }
 
-/// What to do with the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// What to do with the cache. The function's action has the same name, except for [`Action::Run`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 enum Action {
-    /// Begin a move to MNEME_EMBEDDER_NEXT, or go on with it, until every entry has a vector of the embedder that is not active.
+    /// Start or continue a move to MNEME_EMBEDDER_NEXT, until every entry has a vector of the embedder that is not active.
     Run,
-    /// Tell how far it has come.
+    /// Print the progress.
     Status,
-    /// Make the embedder active that the cache moves to.
+    /// Activate the embedder that the cache moves to.
     Switch,
-    /// Make the one active again that it had before.
+    /// Activate the previous embedder again.
     SwitchBack,
-    /// After the switch: remove the vectors of the embedder that the cache had before.
+    /// After the switch: remove the previous embedder's vectors.
     Finish,
-    /// Before the switch, or after the way back: remove the vectors of the embedder that it was to move to.
+    /// Before the switch, or after switching back: remove the vectors of the embedder that the cache was to move to.
     Abort,
 }
 
-/// Does what the arguments say and prints the report, or the reply.
+/// Performs the action and prints the report, or the reply.
 ///
 /// # Errors
-/// The function refuses, its error being told; it could not be reached, or could not work, five times in a row; or a signal said
-/// "stop": what was done stays.
+/// The function refuses the action; six calls in a row could not reach the function or failed for now; or a signal
+/// interrupts the command. The work done so far is kept.
 pub async fn reembed(arguments: Reembed) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let shown = tokio::select! {
         reply = run(&arguments) => reply?,
-        () = signals.received() => return Err("interrupted; the same command goes on from there".into()),
+        () = signals.received() => return Err("interrupted; run the same command to continue".into()),
     };
     match arguments.json {
         true => println!("{shown}"),
@@ -82,7 +84,7 @@ pub async fn reembed(arguments: Reembed) -> Result<(), Box<dyn Error>> {
 
 async fn run(arguments: &Reembed) -> Result<Box<RawValue>, Box<dyn Error>> {
     let api = Api::new(&arguments.url).with_token(arguments.token.clone());
-    let ask = async |action: &str| {
+    let call = async |action: &str| {
         let mut request = json!({ "action": action });
         if arguments.leave_behind {
             request["leave_behind"] = true.into();
@@ -91,28 +93,25 @@ async fn run(arguments: &Reembed) -> Result<Box<RawValue>, Box<dyn Error>> {
     };
     match arguments.action {
         Action::Run => {
-            ask("start").await?;
-            to_its_end(&api, "step", arguments.step).await
+            call("start").await?;
+            call_until_complete(&api, "step", arguments.step).await
         }
-        Action::Status => ask("status").await,
-        Action::Switch => ask("switch").await,
-        Action::SwitchBack => ask("switch_back").await,
-        Action::Finish => to_its_end(&api, "finish", arguments.step).await,
-        Action::Abort => to_its_end(&api, "abort", arguments.step).await,
+        action @ (Action::Status | Action::Switch | Action::SwitchBack) => call(action.into()).await,
+        action @ (Action::Finish | Action::Abort) => call_until_complete(&api, action.into(), arguments.step).await,
     }
 }
 
-/// Asks for `action` again and again, until nothing is left to do. Returns the last reply.
-async fn to_its_end(api: &Api, action: &str, step_secs: u64) -> Result<Box<RawValue>, Box<dyn Error>> {
+/// Calls `action` repeatedly until the function reports that it is complete. Returns the last reply.
+async fn call_until_complete(api: &Api, action: &str, step_secs: u64) -> Result<Box<RawValue>, Box<dyn Error>> {
     let bar = bar();
     let request = json!({ "action": action, "seconds": step_secs });
     let mut failed = 0;
     loop {
         let reply = match api.post::<Box<RawValue>>("/v1/reembed", &request).await {
             Ok(reply) => reply,
-            Err(error) if failed < RETRIES && is_passing(&error) => {
+            Err(error) if failed < MAX_RETRIES && is_transient(&error) => {
                 bar.suspend(|| eprintln!("{error}; trying again"));
-                tokio::time::sleep(PAUSE * (1 << failed)).await;
+                tokio::time::sleep(FIRST_BACKOFF * (1 << failed)).await;
                 failed += 1;
                 continue;
             }
@@ -120,7 +119,7 @@ async fn to_its_end(api: &Api, action: &str, step_secs: u64) -> Result<Box<RawVa
         };
         failed = 0;
         let state: State = serde_json::from_str(reply.get())?;
-        show(&bar, &state);
+        show_progress(&bar, &state);
         if state.complete {
             bar.finish_and_clear();
             return Ok(reply);
@@ -128,8 +127,8 @@ async fn to_its_end(api: &Api, action: &str, step_secs: u64) -> Result<Box<RawVa
     }
 }
 
-/// Whether the same call may succeed a little later.
-fn is_passing(error: &ApiError) -> bool {
+/// Whether the same call may succeed after a short wait.
+fn is_transient(error: &ApiError) -> bool {
     match error {
         ApiError::Refused { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
         ApiError::Unanswered { .. } => true,
@@ -138,22 +137,22 @@ fn is_passing(error: &ApiError) -> bool {
 }
 
 fn bar() -> ProgressBar {
-    // Drawn on stderr, and only if that is a terminal.
+    // The bar is drawn on stderr, and only if that is a terminal.
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} ids {msg}");
     ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// How far it has come, as a bar, or a line where there is no terminal.
-fn show(bar: &ProgressBar, state: &State) {
+/// Shows the progress as a bar, or as a line where stderr is not a terminal.
+fn show_progress(bar: &ProgressBar, state: &State) {
     let (Some(done), Some(total)) = (state.done, state.total) else { return };
-    let mut pace = String::new();
+    let mut rate_and_rest = String::new();
     if let (Some(rate), Some(left)) = (state.ids_per_second, state.seconds_left) {
-        pace = format!("{rate:.0} a second, {} left", HumanDuration(Duration::from_secs_f64(left.max(0.0))));
+        rate_and_rest = format!("{rate:.0} a second, {} left", HumanDuration(Duration::from_secs_f64(left.max(0.0))));
     }
     bar.set_length(total);
     bar.set_position(done);
-    bar.set_message(pace.clone());
+    bar.set_message(rate_and_rest.clone());
     if bar.is_hidden() {
-        eprintln!("{done}/{total} ids {pace}");
+        eprintln!("{done}/{total} ids {rate_and_rest}");
     }
 }

@@ -1,15 +1,15 @@
-//! What is printed of a move.
+//! The report of a move.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// The function's reply, as far as it is shown.
+/// The fields of the function's reply that are shown.
 #[derive(Debug, Deserialize)]
 pub(super) struct State {
     phase: Phase,
     active: Stamp,
-    side: Option<Side>,
+    side: Option<MoveEnd>,
     other: Option<Stamp>,
     pub(super) complete: bool,
     pub(super) done: Option<u64>,
@@ -19,6 +19,7 @@ pub(super) struct State {
     pub(super) seconds_left: Option<f64>,
 }
 
+/// What a move does at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Phase {
@@ -27,19 +28,22 @@ enum Phase {
     Removing,
 }
 
+/// Which embedder of a move is active: the one that the cache leaves, or the one that it moves to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Side {
+enum MoveEnd {
     Source,
     Target,
 }
 
+/// An embedder, as the table is stamped with it.
 #[derive(Debug, Deserialize)]
 struct Stamp {
     fingerprint: Option<String>,
     dim: Option<u32>,
 }
 
+/// Numbers of entries, by whether they have a vector of the other embedder and why not.
 #[derive(Debug, Deserialize)]
 struct Entries {
     ready: u64,
@@ -60,17 +64,17 @@ impl fmt::Display for Stamp {
 }
 
 impl State {
-    /// What to do next, and what it brings about.
+    /// The command to run next, and its effect; `None` without a move.
     fn next(&self) -> Option<&'static str> {
         Some(match (self.phase, self.side?, self.complete) {
             (Phase::None, ..) => return None,
             (Phase::Adding, _, false) => "run: gives the rest of the entries a vector of the other embedder",
-            (Phase::Adding, Side::Source, true) => {
+            (Phase::Adding, MoveEnd::Source, true) => {
                 "switch: lookups compare with the other embedder's vectors from then on"
             }
-            (Phase::Adding, Side::Target, true) => "finish: removes the other embedder's vectors; or switch-back",
-            (Phase::Removing, Side::Source, _) => "abort: goes on removing the other embedder's vectors",
-            (Phase::Removing, Side::Target, _) => "finish: goes on removing the other embedder's vectors",
+            (Phase::Adding, MoveEnd::Target, true) => "finish: removes the other embedder's vectors; or switch-back",
+            (Phase::Removing, MoveEnd::Source, _) => "abort: continues to remove the other embedder's vectors",
+            (Phase::Removing, MoveEnd::Target, _) => "finish: continues to remove the other embedder's vectors",
         })
     }
 }
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_what_is_left_out_and_what_comes_next() {
+    fn state_of_a_move_displays_left_out_entries_and_the_next_command() {
         let reply = r#"{"phase":"adding","active":{"fingerprint":"a/1","dim":3},"side":"source",
             "other":{"fingerprint":"b/1","dim":4},"complete":true,"done":9,"total":9,
             "entries":{"ready":7,"without_query":2,"refused":0,"too_large":0,"without_vector":0},

@@ -5,25 +5,25 @@ use std::{future::poll_fn, pin::Pin};
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 
-/// How much of a body that is too large is read and thrown away. A client that is still sending when the answer comes
-/// often sees a broken connection instead of it.
+/// How many bytes of a body that is too large are read and thrown away. A client that is still sending when the
+/// connection closes often sees a broken connection instead of the answer.
 const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Why a body is not there.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub(crate) enum BodyError {
     /// It has more bytes than allowed.
     TooLarge,
     /// The connection broke.
     Broken,
 }
 
-/// The whole body, if it has at most `limit` bytes.
-pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+/// Returns the whole body, if it has at most `limit` bytes.
+pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     let mut read = Vec::new();
     let mut size = 0_usize;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+        let Ok(chunk) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue;
         };
         size = size.saturating_add(chunk.len());
@@ -33,7 +33,7 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Unread> 
             break;
         }
     }
-    if size > limit { Err(Unread::TooLarge) } else { Ok(read.into()) }
+    if size > limit { Err(BodyError::TooLarge) } else { Ok(read.into()) }
 }
 
 #[cfg(test)]
@@ -41,9 +41,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_limit_is_the_last_size_allowed() {
+    async fn read_accepts_up_to_the_limit_and_refuses_one_byte_more() {
         assert_eq!(read(Body::from("12345"), 5).await, Ok(Bytes::from("12345")));
-        assert_eq!(read(Body::from("123456"), 5).await, Err(Unread::TooLarge));
+        assert_eq!(read(Body::from("123456"), 5).await, Err(BodyError::TooLarge));
         assert_eq!(read(Body::empty(), 0).await, Ok(Bytes::new()));
     }
 }

@@ -1,0 +1,408 @@
+//! The operations: one declaration of each.
+//!
+//! The HTTP routes, the function list of `mneme-local` and the output of `mneme-local contract --json` are derived from
+//! [`OPERATIONS`]. The checks of `template.yaml` and `openapi.yaml` compare those files with that output.
+//!
+//! To add an operation, declare it here, list it in [`OPERATIONS`] and add the package `functions/<name>`.
+
+use serde::Serialize;
+
+use crate::error::ErrorKind::{
+    self, CheckpointError, EmbedderDimensionError, EmbedderError, EmbedderMismatchError, EntryTooLarge, Internal,
+    InvalidRequest, NamespaceForbidden, NotFound, StoreBackendError,
+};
+
+use self::EmbedderRole::{Active, Next};
+use self::TableAction::{
+    BatchGetItem, DeleteItem, DescribeTable, DescribeTimeToLive, GetItem, PutItem, Scan, Stamp, UpdateItem,
+};
+
+/// What an operation is called, how it is reached, what it answers and what it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct OperationSpec {
+    /// The function's name. Its package is `mneme-<name>`.
+    pub name: &'static str,
+    /// What the operation does, in one sentence.
+    pub summary: &'static str,
+    /// Its HTTP methods and paths. Empty: the operation is invoked directly only.
+    pub endpoints: &'static [Endpoint],
+    /// Whether an EventBridge schedule may invoke it.
+    pub scheduled: bool,
+    /// The errors of the contract that it can answer with, besides [`COMMON_ERRORS`].
+    pub errors: &'static [ErrorKind],
+    /// The DynamoDB actions that it needs on the table. A transaction needs the permissions of its parts.
+    pub table_actions: &'static [TableAction],
+    /// The indexes that it queries.
+    pub index_queries: &'static [&'static str],
+    /// The embedders that it calls.
+    pub embedders: &'static [EmbedderRole],
+    /// The environment variables that change what it does, besides [`COMMON_VARIABLES`].
+    pub variables: &'static [&'static str],
+}
+
+impl OperationSpec {
+    /// An operation that answers with no error of its own and needs nothing.
+    const NOTHING: Self = Self {
+        name: "",
+        summary: "",
+        endpoints: &[],
+        scheduled: false,
+        errors: &[],
+        table_actions: &[],
+        index_queries: &[],
+        embedders: &[],
+        variables: &[],
+    };
+}
+
+/// One HTTP method and path of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// HTTP method, upper case.
+    pub method: &'static str,
+    /// Path template in API Gateway's form: `{name}` matches one path segment.
+    pub path: &'static str,
+    /// The value of the request's field `action`, for an operation that has such a field.
+    pub action: Option<&'static str>,
+}
+
+impl Endpoint {
+    const fn new(method: &'static str, path: &'static str) -> Self {
+        Self { method, path, action: None }
+    }
+
+    const fn with_action(self, action: &'static str) -> Self {
+        Self { action: Some(action), ..self }
+    }
+}
+
+/// A permission on the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum TableAction {
+    /// `dynamodb:BatchGetItem`.
+    BatchGetItem,
+    /// `dynamodb:DeleteItem`.
+    DeleteItem,
+    /// `dynamodb:DescribeTable`.
+    DescribeTable,
+    /// `dynamodb:DescribeTimeToLive`.
+    DescribeTimeToLive,
+    /// `dynamodb:GetItem`.
+    GetItem,
+    /// `dynamodb:PutItem`.
+    PutItem,
+    /// `dynamodb:Scan`.
+    Scan,
+    /// `dynamodb:UpdateItem`, limited by `dynamodb:Attributes` to the attributes that opening a table writes.
+    Stamp,
+    /// `dynamodb:UpdateItem` without that limit.
+    UpdateItem,
+}
+
+/// Which of the configured embedders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbedderRole {
+    /// The one of `MNEME_EMBEDDER`.
+    Active,
+    /// The one of `MNEME_EMBEDDER_NEXT`.
+    Next,
+}
+
+/// The errors that every operation can answer with.
+pub const COMMON_ERRORS: &[ErrorKind] = &[InvalidRequest, Internal];
+
+/// The variables that every operation reads: to find, create and open the table, to bind callers to namespaces, and to
+/// write metrics.
+pub const COMMON_VARIABLES: &[&str] = &[
+    "MNEME_TABLE_NAME",
+    "MNEME_CREATE_TABLE",
+    "MNEME_BILLING_MODE",
+    "MNEME_PROVISIONED_CAPACITY",
+    "MNEME_GSI_PROJECTION",
+    "MNEME_EMBEDDER",
+    "MNEME_EMBEDDER_FINGERPRINT",
+    "MNEME_EMBEDDER_DIM",
+    "MNEME_EMBEDDER_NEXT",
+    "MNEME_EMBEDDER_NEXT_FINGERPRINT",
+    "MNEME_EMBEDDER_NEXT_DIM",
+    "MNEME_MAX_ENTRIES",
+    "MNEME_NAMESPACE_CLAIM",
+    "MNEME_METRIC_NAMESPACES",
+];
+
+const HASH_INDEX: &str = "gsi_hash";
+const LRU_INDEX: &str = "gsi_lru";
+
+/// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
+pub const OPERATIONS: &[OperationSpec] = &[
+    PROVISION, PUT, LOOKUP, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE, REEMBED,
+    SNAPSHOT, DELETE, CLEAR,
+];
+
+const PROVISION: OperationSpec = OperationSpec {
+    name: "provision",
+    summary: "Create the table if that is allowed, and stamp it with the embedder.",
+    errors: &[EmbedderMismatchError, StoreBackendError],
+    table_actions: &[DescribeTable, DescribeTimeToLive, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+const PUT: OperationSpec = OperationSpec {
+    name: "put",
+    summary: "Store one answer, or a batch of answers.",
+    endpoints: &[Endpoint::new("POST", "/v1/entries")],
+    errors: &[
+        NamespaceForbidden,
+        EmbedderMismatchError,
+        EntryTooLarge,
+        EmbedderDimensionError,
+        EmbedderError,
+        StoreBackendError,
+    ],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, PutItem, UpdateItem, DeleteItem],
+    index_queries: &[HASH_INDEX, LRU_INDEX],
+    embedders: &[Active, Next],
+    variables: &[
+        "MNEME_EMBEDDER_API_KEY",
+        "MNEME_EMBEDDER_NEXT_API_KEY",
+        "MNEME_MINILM_PATH",
+        "MNEME_NORMALIZE",
+        "MNEME_STORE_QUERY",
+        "MNEME_DEFAULT_TTL_SECS",
+        "MNEME_MAX_QUERY_BYTES",
+        "MNEME_MAX_RESPONSE_BYTES",
+        "MNEME_MAX_METADATA_BYTES",
+        "MNEME_GUARD",
+        "MNEME_TXN_RETRIES",
+    ],
+    ..OperationSpec::NOTHING
+};
+
+const LOOKUP: OperationSpec = OperationSpec {
+    name: "lookup",
+    summary: "Find the answer to one question, or to each of several.",
+    endpoints: &[Endpoint::new("POST", "/v1/lookup")],
+    errors: &[NamespaceForbidden, EmbedderMismatchError, EntryTooLarge, EmbedderDimensionError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, UpdateItem],
+    index_queries: &[HASH_INDEX],
+    embedders: &[Active, Next],
+    variables: &[
+        "MNEME_EMBEDDER_API_KEY",
+        "MNEME_EMBEDDER_NEXT_API_KEY",
+        "MNEME_MINILM_PATH",
+        "MNEME_NORMALIZE",
+        "MNEME_MAX_QUERY_BYTES",
+        "MNEME_SIMILARITY_THRESHOLD",
+        "MNEME_CONFIDENCE_CUTOFF",
+        "MNEME_CONFIDENCE_HALF_LIFE_SECS",
+        "MNEME_GUARD",
+        "MNEME_GUARD_PER_REQUEST",
+        "MNEME_STALE_CHECK_INTERVAL_MS",
+        "MNEME_ACCESS_RESOLUTION_SECS",
+        "MNEME_TXN_RETRIES",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ],
+    ..OperationSpec::NOTHING
+};
+
+const GET: OperationSpec = OperationSpec {
+    name: "get",
+    summary: "Read one entry by its id.",
+    endpoints: &[Endpoint::new("GET", "/v1/entries/{id}")],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+const FIND: OperationSpec = OperationSpec {
+    name: "find",
+    summary: "Read one entry by its namespace and its question's hash.",
+    endpoints: &[Endpoint::new("GET", "/v1/namespaces/{namespace}/entries/{query_hash}")],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Stamp],
+    index_queries: &[HASH_INDEX],
+    ..OperationSpec::NOTHING
+};
+
+const LIST: OperationSpec = OperationSpec {
+    name: "list",
+    summary: "List entries page by page, by id or least recently used first.",
+    endpoints: &[Endpoint::new("GET", "/v1/entries")],
+    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, Stamp],
+    index_queries: &[LRU_INDEX],
+    ..OperationSpec::NOTHING
+};
+
+const TOUCH: OperationSpec = OperationSpec {
+    name: "touch",
+    summary: "Record an access to an entry.",
+    endpoints: &[Endpoint::new("POST", "/v1/entries/{id}/touch")],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+const NAMESPACES: OperationSpec = OperationSpec {
+    name: "namespaces",
+    summary: "List the namespaces with their numbers of live entries.",
+    endpoints: &[Endpoint::new("GET", "/v1/namespaces")],
+    errors: &[EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Scan, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+const QUOTA: OperationSpec = OperationSpec {
+    name: "quota",
+    summary: "Read, set or remove the maximum number of entries of a namespace.",
+    endpoints: &[
+        Endpoint::new("GET", "/v1/namespaces/{namespace}/quota").with_action("get"),
+        Endpoint::new("PUT", "/v1/namespaces/{namespace}/quota").with_action("set"),
+        Endpoint::new("DELETE", "/v1/namespaces/{namespace}/quota").with_action("delete"),
+    ],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+const META: OperationSpec = OperationSpec {
+    name: "meta",
+    summary: "Read or set a value of the cache's `meta` map.",
+    endpoints: &[
+        Endpoint::new("GET", "/v1/meta/{key}").with_action("get"),
+        Endpoint::new("PUT", "/v1/meta/{key}").with_action("set"),
+    ],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+const STATS: OperationSpec = OperationSpec {
+    name: "stats",
+    summary: "Count entries, hits, misses, evictions and expirations.",
+    endpoints: &[Endpoint::new("GET", "/v1/stats")],
+    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Scan, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+const HEALTH: OperationSpec = OperationSpec {
+    name: "health",
+    summary: "Tell whether the table is reachable and agrees with the schema and the embedder.",
+    endpoints: &[Endpoint::new("GET", "/v1/health")],
+    errors: &[StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+const VACUUM: OperationSpec = OperationSpec {
+    name: "vacuum",
+    summary: "Remove expired entries, enforce the limits on entries, and repair and pack derived items.",
+    endpoints: &[Endpoint::new("POST", "/v1/vacuum")],
+    scheduled: true,
+    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, PutItem, UpdateItem, DeleteItem],
+    index_queries: &[LRU_INDEX],
+    variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+const CALIBRATE: OperationSpec = OperationSpec {
+    name: "calibrate",
+    summary: "Find the best similarity threshold for labelled pairs of questions.",
+    endpoints: &[Endpoint::new("POST", "/v1/calibrate")],
+    errors: &[EntryTooLarge, EmbedderDimensionError, EmbedderError, StoreBackendError],
+    embedders: &[Active],
+    variables: &[
+        "MNEME_EMBEDDER_API_KEY",
+        "MNEME_MINILM_PATH",
+        "MNEME_NORMALIZE",
+        "MNEME_MAX_QUERY_BYTES",
+        "MNEME_CONFIDENCE_CUTOFF",
+        "MNEME_GUARD",
+    ],
+    ..OperationSpec::NOTHING
+};
+
+const REEMBED: OperationSpec = OperationSpec {
+    name: "reembed",
+    summary: "Move the cache to another embedder while it is served.",
+    endpoints: &[Endpoint::new("POST", "/v1/reembed")],
+    errors: &[
+        NamespaceForbidden,
+        NotFound,
+        EmbedderMismatchError,
+        EmbedderDimensionError,
+        EmbedderError,
+        StoreBackendError,
+    ],
+    table_actions: &[GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem],
+    embedders: &[Active, Next],
+    variables: &[
+        "MNEME_EMBEDDER_API_KEY",
+        "MNEME_EMBEDDER_NEXT_API_KEY",
+        "MNEME_MINILM_PATH",
+        "MNEME_TXN_RETRIES",
+    ],
+    ..OperationSpec::NOTHING
+};
+
+const SNAPSHOT: OperationSpec = OperationSpec {
+    name: "snapshot",
+    summary: "Refuse, and name AWS's own tools for snapshots and for restoring.",
+    endpoints: &[Endpoint::new("POST", "/v1/snapshot"), Endpoint::new("POST", "/v1/restore")],
+    errors: &[CheckpointError],
+    ..OperationSpec::NOTHING
+};
+
+const DELETE: OperationSpec = OperationSpec {
+    name: "delete",
+    summary: "Delete an entry by its id, or by its namespace and question.",
+    endpoints: &[Endpoint::new("DELETE", "/v1/entries/{id}"), Endpoint::new("POST", "/v1/entries/delete")],
+    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem, DeleteItem],
+    index_queries: &[HASH_INDEX],
+    variables: &["MNEME_NORMALIZE", "MNEME_MAX_QUERY_BYTES", "MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+const CLEAR: OperationSpec = OperationSpec {
+    name: "clear",
+    summary: "Delete every entry of one namespace, or of all.",
+    endpoints: &[
+        Endpoint::new("DELETE", "/v1/namespaces"),
+        Endpoint::new("DELETE", "/v1/namespaces/{namespace}"),
+    ],
+    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Scan, UpdateItem, DeleteItem],
+    variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn operations_have_distinct_names_and_one_sentence_summaries() {
+        let names: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        assert_eq!(names.len(), OPERATIONS.len());
+        for OperationSpec { name, summary, .. } in OPERATIONS {
+            assert!(summary.ends_with('.') && summary.matches(". ").count() == 0, "{name}: {summary}");
+        }
+    }
+
+    #[test]
+    fn operations_do_not_repeat_what_all_have_in_common() {
+        for OperationSpec { name, errors, variables, .. } in OPERATIONS {
+            assert!(errors.iter().all(|error| !COMMON_ERRORS.contains(error)), "{name}");
+            assert!(variables.iter().all(|variable| !COMMON_VARIABLES.contains(variable)), "{name}");
+        }
+    }
+}

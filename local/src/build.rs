@@ -45,8 +45,8 @@ pub fn build_functions() -> Result<PathBuf, BuildError> {
 
 /// Builds the binaries of `functions`, and `mneme-local` itself, with cargo. Returns the directory that holds them.
 ///
-/// The profile is the one that this crate was built with: `dev` with debug assertions, else `release`. Blocks until cargo
-/// has finished; cargo's own messages go to stderr. Runs `$CARGO`, or `cargo` when that is unset.
+/// The profile is the one that this crate was built with: `dev` with debug assertions, else `release`. Blocks until
+/// cargo has finished; cargo's own messages go to stderr. Runs `$CARGO`, or `cargo` when that is unset.
 ///
 /// # Errors
 /// When cargo cannot be run, when the build fails, or when the workspace has no binary for some function.

@@ -32,8 +32,8 @@ impl Embedded {
             bound.map_err(|source| StartError::bind("DynamoDB", "--dynamodb-port", port, source))?;
         let database = open(data)?;
 
-        // dynoxide answers each request without yielding. On its own runtime, a long scan delays other DynamoDB requests,
-        // which SQLite would queue anyway, but never the Runtime API or a time-out.
+        // dynoxide answers each request without yielding. On its own runtime, a long scan delays other DynamoDB
+        // requests, which SQLite would queue anyway, but never the Runtime API or a time-out.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("dynamodb")

@@ -4,12 +4,12 @@
 //! numbers, weighs them, and scales the vector to length 1. The cosine of two such vectors grows with the wording the
 //! texts share.
 //!
-//! **It matches** rewordings that share words or forms of them, such as "How do I export my data?" and "exporting all of
-//! our data". It tolerates another word order, other filler words, singular and plural, and small typing errors.
+//! **It matches** rewordings that share words or forms of them, such as "How do I export my data?" and "exporting all
+//! of our data". It tolerates another word order, other filler words, singular and plural, and small typing errors.
 //!
-//! **It does not know the meaning of words.** Synonyms ("quit" for "cancel"), paraphrases without common words, and other
-//! languages look unrelated. Texts that differ in the one word that matters ("turn *on*" and "turn *off*", "cancel" and
-//! "pause") look alike. Its similarities are lower than a model's. A deployment needs an embedding model.
+//! **It does not know the meaning of words.** Synonyms ("quit" for "cancel"), paraphrases without common words, and
+//! other languages look unrelated. Texts that differ in the one word that matters ("turn *on*" and "turn *off*",
+//! "cancel" and "pause") look alike. Its similarities are lower than a model's. A deployment needs an embedding model.
 //!
 //! The vector of a text is the same on every machine and in every release: the hash is FNV-1a with 64 bits, and no part
 //! of it depends on a random seed. Source of the idea: the hashing trick, <https://arxiv.org/abs/0902.2206>.
@@ -43,8 +43,8 @@ const STOP_WORDS: &[&str] = &[
     "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
 ];
 
-/// Returns the vector of a text: [`DIM`] numbers of Euclidean norm 1. All texts without letters and digits have the same
-/// vector, because a cache refuses a zero vector.
+/// Returns the vector of a text: [`DIM`] numbers of Euclidean norm 1. All texts without letters and digits have the
+/// same vector, because a cache refuses a zero vector.
 pub fn embed(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0_f32; DIM];
     for (feature, (count, weight)) in features(text) {
@@ -70,8 +70,8 @@ pub fn similarity(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Returns every feature of a text: its hash, its number of occurrences and its weight. The order is fixed, because sums
-/// of floating-point numbers depend on it.
+/// Returns every feature of a text: its hash, its number of occurrences and its weight. The order is fixed, because
+/// sums of floating-point numbers depend on it.
 fn features(text: &str) -> Vec<(u64, (u32, f32))> {
     let words = words(text);
     let mut counts: HashMap<u64, (u32, f32)> = HashMap::new();

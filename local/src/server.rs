@@ -31,7 +31,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the DynamoDB and the APIs. As on Lambda, a function's first instance starts with the first request for it.
+    /// Starts the DynamoDB and the APIs. As on Lambda, a function's first instance starts with the first request for
+    /// it.
     ///
     /// Call it inside a Tokio runtime with I/O and time enabled, on Unix.
     ///
@@ -103,22 +104,22 @@ impl Server {
         self.functions.get(function).map_or(0, |function| function.instances())
     }
 
-    /// Ends every current instance of the function, so that its next request is a cold start. Each gets SIGTERM and, 2 s
-    /// later, SIGKILL. Returns when all have ended. An unfinished request ends with its instance.
+    /// Ends every current instance of the function, so that its next request is a cold start. Each gets SIGTERM and, 2
+    /// s later, SIGKILL. Returns when all have ended. An unfinished request ends with its instance.
     pub async fn recycle(&self, function: &str) {
         if let Some(function) = self.functions.get(function) {
             function.recycle().await;
         }
     }
 
-    /// Kills one busy instance of the function, as a failing machine would: its request fails, and its caller cannot know
-    /// how much of the work was done. Returns false when no instance is busy.
+    /// Kills one busy instance of the function, as a failing machine would: its request fails, and its caller cannot
+    /// know how much of the work was done. Returns false when no instance is busy.
     pub fn kill_one(&self, function: &str) -> bool {
         self.functions.get(function).is_some_and(|function| function.kill_one())
     }
 
-    /// Stops everything: it accepts no further request, sends SIGTERM to every instance and SIGKILL 2 s later, and stops
-    /// the DynamoDB. Returns when all have ended.
+    /// Stops everything: it accepts no further request, sends SIGTERM to every instance and SIGKILL 2 s later, and
+    /// stops the DynamoDB. Returns when all have ended.
     pub async fn stop(mut self) {
         drop(self.stop_api.take());
         self.functions.close().await;

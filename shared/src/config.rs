@@ -236,7 +236,8 @@ impl RawEnv {
                 .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
         }
         let spec = spec.unwrap_or_default();
-        let fingerprint = self.take(of.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
+        let fingerprint =
+            self.take(of.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
         let dim = self.dim(of, &spec);
         EmbedderConfig { spec, key, fingerprint, dim }
     }
@@ -289,8 +290,7 @@ impl RawEnv {
                 if let Some(&[read_units, write_units]) = units.as_deref() {
                     return Billing::Provisioned { read_units, write_units };
                 }
-                self.complaints
-                    .push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not {CAPACITY_FORM}"));
+                self.complaints.push(format!("MNEME_PROVISIONED_CAPACITY={text:?} is not {CAPACITY_FORM}"));
                 Billing::PayPerRequest
             }
         }

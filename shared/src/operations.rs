@@ -342,12 +342,7 @@ const REEMBED: OperationSpec = OperationSpec {
     ],
     table_actions: &[GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem],
     embedders: &[Active, Next],
-    variables: &[
-        "MNEME_EMBEDDER_API_KEY",
-        "MNEME_EMBEDDER_NEXT_API_KEY",
-        "MNEME_MINILM_PATH",
-        "MNEME_TXN_RETRIES",
-    ],
+    variables: &["MNEME_EMBEDDER_API_KEY", "MNEME_EMBEDDER_NEXT_API_KEY", "MNEME_MINILM_PATH", "MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };
 
@@ -373,10 +368,7 @@ const DELETE: OperationSpec = OperationSpec {
 const CLEAR: OperationSpec = OperationSpec {
     name: "clear",
     summary: "Delete every entry of one namespace, or of all.",
-    endpoints: &[
-        Endpoint::new("DELETE", "/v1/namespaces"),
-        Endpoint::new("DELETE", "/v1/namespaces/{namespace}"),
-    ],
+    endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],
     errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, Scan, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],

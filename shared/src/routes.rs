@@ -80,7 +80,8 @@ static ROUTERS: LazyLock<BTreeMap<&str, matchit::Router<&Route>>> = LazyLock::ne
 
 /// Selects the route of `method` and `path` as API Gateway does. `path`: percent-encoded, without the query.
 ///
-/// Segments are split before anything is decoded, so an encoded slash is part of a parameter. A parameter is never empty.
+/// Segments are split before anything is decoded, so an encoded slash is part of a parameter. A parameter is never
+/// empty.
 pub fn find_route<'path>(method: &str, path: &'path str) -> Option<RouteMatch<'path>> {
     let found = ROUTERS.get(method)?.at(path).ok()?;
     let parameters: Vec<_> = found.params.iter().collect();

@@ -1,9 +1,9 @@
 """Every event file to every binary, through Amazon's Lambda Runtime Interface Emulator.
 
-Usage: python drive.py BINARIES DYNAMODB_URL
+Usage: python drive.py BINARIES DYNAMODB_URL CONTRACT
 
-One table for each kind of event, and the functions in an order in which each finds what it needs. Prints operation by
-kind what came back, and a summary last.
+CONTRACT is the output of `mneme-local contract --json`, whose order of operations lets each event find the entries that it
+needs. Each kind of event has a table of its own. Prints the result of each operation and kind, and a summary last.
 """
 
 import json
@@ -19,11 +19,9 @@ from pathlib import Path
 import samcli
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARIES, DYNAMODB = Path(sys.argv[1]), sys.argv[2]
+BINARIES, DYNAMODB, CONTRACT = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
-ORDER = (
-    "provision put lookup get find list touch namespaces quota meta stats health vacuum calibrate reembed snapshot delete clear"
-).split()
+ORDER = [operation["name"] for operation in json.loads(CONTRACT.read_text())["operations"]]
 KINDS = ["direct", "http-api", "rest-api", "function-url", "scheduled"]
 # Beside each kind's own events, what they need to be there.
 FIRST = {"function-url": ["put"], "scheduled": ["put"]}

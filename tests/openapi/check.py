@@ -1,6 +1,9 @@
-"""Checks openapi.yaml against the code and the template: routes, errors."""
+"""Checks openapi.yaml against the contract and the template: routes, errors.
 
-import re
+Usage: python check.py CONTRACT, the output of `mneme-local contract --json`.
+"""
+
+import json
 import sys
 from pathlib import Path
 
@@ -35,19 +38,17 @@ def routes_in(paths: dict) -> set[str]:
     return {f"{method.upper()} {path}" for path, item in paths.items() for method in METHODS & set(item)}
 
 
-def check_routes(document: dict) -> None:
+def check_routes(document: dict, contract: dict) -> None:
     routes = routes_in(document["paths"])
-    in_code = re.findall(r'Route::new\(\s*"(\w+)",\s*"([^"]+)"', source("shared/src/routes.rs"))
-    check("routes in the document or the code alone", routes ^ {f"{method} {path}" for method, path in in_code}, set())
+    declared = {f"{r['method']} {r['path']}" for operation in contract["operations"] for r in operation["routes"]}
+    check("routes in the document or the contract alone", routes ^ declared, set())
     template = yaml.load(source("template.yaml"), Template)
     api = template["Resources"]["Api"]["Properties"]["DefinitionBody"]
     check("routes in the document or the template alone", routes ^ routes_in(api["paths"]), set())
 
 
-def check_errors(document: dict) -> None:
-    code = source("shared/src/error.rs")
-    names = dict(re.findall(r'Self::(\w+) => "(\w+)"', code.split("fn name(")[1].split("fn status(")[0]))
-    statuses = {names[kind]: int(status) for kind, status in re.findall(r"Self::(\w+) => (\d{3}),", code)}
+def check_errors(document: dict, contract: dict) -> None:
+    statuses = {error["name"]: error["status"] for error in contract["errors"]}
     schemas = document["components"]["schemas"]
     documented = {}
     for name in schemas:
@@ -58,13 +59,37 @@ def check_errors(document: dict) -> None:
                 documented[name] = properties["status"]["const"]
     check("errors and their statuses", documented, statuses)
     types = {f"urn:mneme:error:{name}" for name in statuses}
-    check("types in Problem or the code alone", types ^ set(schemas["Problem"]["properties"]["type"]["enum"]), set())
+    check("types in Problem or the contract alone", types ^ set(schemas["Problem"]["properties"]["type"]["enum"]), set())
+
+
+def schemas_in(node: object, document: dict) -> set[str]:
+    """The names of the schemas that a response refers to, itself or through `components/responses`."""
+    if isinstance(node, list):
+        return set().union(*(schemas_in(child, document) for child in node))
+    if not isinstance(node, dict):
+        return set()
+    if "$ref" in node:
+        _, _, kind, name = node["$ref"].split("/")
+        return {name} if kind == "schemas" else schemas_in(document["components"][kind][name], document)
+    return set().union(*(schemas_in(child, document) for child in node.values()))
+
+
+def check_errors_of_operations(document: dict, contract: dict) -> None:
+    names = {error["name"] for error in contract["errors"]}
+    for operation in contract["operations"]:
+        if operation["direct_only"]:
+            continue
+        responses = [document["paths"][r["path"]][r["method"].lower()]["responses"] for r in operation["routes"]]
+        documented = schemas_in(responses, document) & names
+        check(f"{operation['name']}: errors in the document or the contract alone", documented ^ set(operation["errors"]), set())
 
 
 def main() -> int:
     document = yaml.safe_load(source("openapi.yaml"))
-    check_routes(document)
-    check_errors(document)
+    contract = json.loads(Path(sys.argv[1]).read_text())
+    check_routes(document, contract)
+    check_errors(document, contract)
+    check_errors_of_operations(document, contract)
     print(f"{results['passed']} passed, {results['failed']} failed")
     return 1 if results["failed"] else 0
 

@@ -17,31 +17,8 @@ fn event(function: &str, shape: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// In an order in which each finds what it needs.
-const ORDER: [&str; 18] = [
-    "provision",
-    "put",
-    "lookup",
-    "get",
-    "find",
-    "list",
-    "touch",
-    "namespaces",
-    "quota",
-    "meta",
-    "stats",
-    "health",
-    "vacuum",
-    "calibrate",
-    "reembed",
-    "snapshot",
-    "delete",
-    "clear",
-];
-
 #[test]
 fn every_function_has_its_files() {
-    assert_eq!(BTreeSet::from(ORDER), FUNCTIONS.iter().copied().collect());
     let folders: BTreeSet<String> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(folders, FUNCTIONS.iter().map(|name| (*name).to_owned()).collect());
@@ -57,7 +34,7 @@ fn every_function_has_its_files() {
 #[tokio::test]
 async fn direct_events_get_the_response_object() {
     let stack = Stack::start().await;
-    for function in ORDER {
+    for &function in FUNCTIONS {
         let outcome = stack.invoke(function, event(function, "direct")).await;
         match function {
             "snapshot" => assert_eq!(outcome.unwrap_err().name, "CheckpointError"),
@@ -70,7 +47,7 @@ async fn direct_events_get_the_response_object() {
 async fn http_events_of_both_formats_get_http_responses() {
     for (shape, headers) in [("http-api", "headers"), ("rest-api", "multiValueHeaders")] {
         let stack = Stack::start().await;
-        for function in ORDER {
+        for &function in FUNCTIONS {
             if function == "provision" {
                 continue;
             }

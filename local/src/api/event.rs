@@ -123,8 +123,8 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
     values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// The claims of a bearer token, as API Gateway's JWT authoriser adds them. Nothing of the token is verified (signature,
-/// issuer, audience, time), because only this machine reaches the API.
+/// The claims of a bearer token, as API Gateway's JWT authoriser adds them. Nothing of the token is verified
+/// (signature, issuer, audience, time), because only this machine reaches the API.
 fn authorizer(headers: &HeaderMap) -> Option<ApiGatewayRequestAuthorizer> {
     let authorization = joined(headers, &header::AUTHORIZATION)?;
     let payload = authorization.strip_prefix("Bearer ")?.split('.').nth(1)?;

@@ -168,7 +168,8 @@ impl IntoResponse for InvokeError {
                 (StatusCode::BAD_REQUEST, user_error(format!("Could not parse request body into json: {reason}")))
             }
             Self::TooLarge => {
-                let message = format!("Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation");
+                let message =
+                    format!("Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation");
                 (StatusCode::PAYLOAD_TOO_LARGE, user_error(message))
             }
             Self::InvocationType => {

@@ -85,7 +85,8 @@ fn headers(answer: &ApiGatewayV2httpResponse) -> Result<HeaderMap, String> {
         headers.append(name, value.clone());
     }
     for cookie in &answer.cookies {
-        let value = HeaderValue::from_str(cookie).map_err(|_| format!("the cookie {cookie:?} is not a header's value"))?;
+        let value =
+            HeaderValue::from_str(cookie).map_err(|_| format!("the cookie {cookie:?} is not a header's value"))?;
         headers.append(header::SET_COOKIE, value);
     }
     for name in CONNECTION_HEADERS {

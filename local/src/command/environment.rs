@@ -19,8 +19,8 @@ pub(super) fn inherited() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Fetches the weights of `minilm` and sets their directory in `env`, if `minilm` is one of the embedders and `env` names
-/// no directory.
+/// Fetches the weights of `minilm` and sets their directory in `env`, if `minilm` is one of the embedders and `env`
+/// names no directory.
 ///
 /// # Errors
 /// The weights are missing and cannot be fetched.

@@ -11,8 +11,8 @@ use crate::{
 
 /// Build the functions and serve the HTTP API, the Invoke API and DynamoDB.
 ///
-/// When it can serve, prints one line to stdout: `ready api=<url> dynamodb=<url>`. The functions' output goes to stderr.
-/// The functions inherit every MNEME_* and AWS_* variable. MNEME_EMBEDDER=minilm fetches the weights once.
+/// When it can serve, prints one line to stdout: `ready api=<url> dynamodb=<url>`. The functions' output goes to
+/// stderr. The functions inherit every MNEME_* and AWS_* variable. MNEME_EMBEDDER=minilm fetches the weights once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Serve {
     /// Port of the HTTP API and the Invoke API; 0 means any free port.
@@ -55,8 +55,8 @@ impl Serve {
     }
 }
 
-/// Serves until SIGINT, SIGTERM or SIGHUP, then ends every instance and returns. A second signal cuts the instances' grace
-/// period short.
+/// Serves until SIGINT, SIGTERM or SIGHUP, then ends every instance and returns. A second signal cuts the instances'
+/// grace period short.
 ///
 /// # Errors
 /// The functions cannot be built, a port is in use, or the DynamoDB cannot be used; see

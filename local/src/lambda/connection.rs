@@ -90,8 +90,8 @@ impl AsyncRead for WatchedStream {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if result.is_ok() && buffer.filled().len() == before {
-            // The peer closed before a write, and the write was reset: the read then sees only the end of the stream, but
-            // the socket still holds the error.
+            // The peer closed before a write, and the write was reset: the read then sees only the end of the stream,
+            // but the socket still holds the error.
             let pending = self.stream.take_error();
             let _ = self.record(pending.and_then(|error| error.map_or(Ok(()), Err)));
         }

@@ -21,8 +21,8 @@ pub(crate) fn region(env: &BTreeMap<String, String>) -> String {
     env.get("AWS_REGION").map_or_else(|| "us-east-1".to_owned(), Clone::clone)
 }
 
-/// Returns `env` with defaults for the variables that it lacks: a table that is created when missing, in the DynamoDB at
-/// `dynamodb_url`.
+/// Returns `env` with defaults for the variables that it lacks: a table that is created when missing, in the DynamoDB
+/// at `dynamodb_url`.
 ///
 /// Errors: `dynamodb_url` is not an HTTP URL.
 pub(crate) fn with_defaults(

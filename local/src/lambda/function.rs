@@ -96,8 +96,9 @@ impl Function {
         format!("arn:aws:lambda:{}:123456789012:function:{}", self.settings.region, self.name)
     }
 
-    /// Runs the function once. The idle instance that was used last gets the request; without an idle one a new instance
-    /// does, up to the limit; else the request waits. The invocation continues when the returned future is dropped.
+    /// Runs the function once. The idle instance that was used last gets the request; without an idle one a new
+    /// instance does, up to the limit; else the request waits. The invocation continues when the returned future is
+    /// dropped.
     pub(crate) async fn invoke(self: &Arc<Self>, request_id: Uuid, payload: Bytes) -> Outcome {
         let (invocation, outcome) = Invocation::new(request_id, payload);
         {

@@ -33,7 +33,8 @@ pub(super) enum Work {
 }
 
 impl Slot {
-    /// A slot whose first work is `invocation`. `control` sends orders to the task `task`, which supervises the process.
+    /// A slot whose first work is `invocation`. `control` sends orders to the task `task`, which supervises the
+    /// process.
     pub(super) fn new(invocation: Invocation, control: watch::Sender<Control>, task: AbortHandle) -> Self {
         Self { work: Work::Assigned(invocation), ready: false, timed_out: false, init_error: None, control, task }
     }

@@ -1,13 +1,14 @@
-//! The program itself.
+//! Tests of the program `mneme-local`.
 
 use std::{
     io::{BufRead, BufReader, Read as _},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use mneme_core::{error::ErrorKind, routes::FUNCTIONS};
 use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fake::{assert_ends, binaries, binaries_starting_with, invoke, pid};
@@ -27,7 +28,7 @@ fn command(binaries: &TempDir) -> Command {
 }
 
 impl Program {
-    /// Starts it on free ports and waits for the `ready` line.
+    /// Starts `serve` on free ports and waits for the `ready` line.
     fn start() -> Self {
         let binaries = binaries();
         let mut command = command(&binaries);
@@ -58,7 +59,7 @@ impl Drop for Program {
 }
 
 #[tokio::test]
-async fn it_says_when_it_is_ready_and_passes_its_variables_on() {
+async fn serve_prints_one_ready_line_and_passes_its_variables_on() {
     let mut program = Program::start();
     let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
     assert_eq!(answer["env"]["MNEME_PASSED"], "on");
@@ -72,7 +73,7 @@ async fn it_says_when_it_is_ready_and_passes_its_variables_on() {
 }
 
 #[tokio::test]
-async fn sigterm_and_ctrl_c_end_its_children() {
+async fn serve_on_sigterm_or_ctrl_c_ends_its_children() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut program = Program::start();
         let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
@@ -83,7 +84,7 @@ async fn sigterm_and_ctrl_c_end_its_children() {
 }
 
 #[tokio::test]
-async fn its_children_do_not_outlive_its_sudden_death() {
+async fn serve_on_sigkill_leaves_no_children() {
     let program = Program::start();
     let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
     program.signal(Signal::KILL);
@@ -91,7 +92,7 @@ async fn its_children_do_not_outlive_its_sudden_death() {
 }
 
 #[test]
-fn a_port_in_use_is_one_sentence_and_exit_code_1() {
+fn serve_on_a_port_in_use_prints_one_line_and_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (flag, other) in [("--port", "--dynamodb-port"), ("--dynamodb-port", "--port")] {
@@ -105,7 +106,7 @@ fn a_port_in_use_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
-fn a_data_file_and_another_dynamodb_exclude_each_other() {
+fn serve_with_a_data_file_and_another_dynamodb_is_refused() {
     let arguments = ["--data", "x", "--dynamodb-endpoint", "http://127.0.0.1:1"];
     let output = command(&binaries()).args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -118,7 +119,7 @@ fn demo(cache: &str) -> std::process::Output {
 }
 
 #[test]
-fn the_demo_prints_a_table_and_a_summary() {
+fn demo_prints_a_table_and_a_summary() {
     let output = demo("on");
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{stderr}");
@@ -128,7 +129,7 @@ fn the_demo_prints_a_table_and_a_summary() {
 }
 
 #[test]
-fn a_demo_that_cannot_store_says_what_and_fails() {
+fn demo_with_a_refused_entry_names_it_and_exits_with_1() {
     let output = demo("refuses");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, b"");
@@ -137,4 +138,14 @@ fn a_demo_that_cannot_store_says_what_and_fails() {
         stderr.contains("`How do I cancel my subscription?` was not stored") && stderr.contains("EntryTooLarge"),
         "{stderr}"
     );
+}
+
+#[test]
+fn contract_as_json_has_every_operation_and_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mneme-local")).args(["contract", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let contract: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names = contract["operations"].as_array().unwrap().iter().map(|operation| operation["name"].as_str().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), FUNCTIONS);
+    assert_eq!(contract["errors"].as_array().unwrap().len(), ErrorKind::ALL.len());
 }

@@ -1,7 +1,7 @@
-//! A function to try the emulator with: this very test executable, which speaks the Runtime API when started as one.
+//! A fake function: this test executable, which calls the Runtime API when the emulator starts it as a function.
 //!
-//! What an invocation does is in its payload (for HTTP events in their body), as `{"do": …}`: see [`Fake::answer`].
-//! `FAKE_INIT` in its environment makes it fail before its first invocation.
+//! The payload of an invocation (the body of an HTTP event) says what to do, as `{"do": …}`: see [`Fake::answer`].
+//! The environment variable `FAKE_INIT` makes it fail before its first invocation.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ pub(crate) fn binaries() -> TempDir {
     binaries_starting_with("")
 }
 
-/// The same, each running a line of shell first.
+/// The same, but each executable runs a line of shell first.
 pub(crate) fn binaries_starting_with(shell: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let test = std::env::current_exe().unwrap();
@@ -71,12 +71,12 @@ impl Fakes {
         self.client.post(self.url(path)).body(body).send().await.unwrap()
     }
 
-    /// Invokes `lookup`. Returns whether it was a function error, and the payload.
+    /// Invokes `lookup`. Returns whether the outcome is a function error, and the payload.
     pub(crate) async fn invoke(&self, payload: Value) -> (bool, Value) {
         invoke(&self.client, self.server.api_url(), &payload).await
     }
 
-    /// Invokes `lookup`, which must answer. Returns the payload.
+    /// Invokes `lookup` and asserts that the outcome is no function error. Returns the payload.
     pub(crate) async fn echo(&self, payload: Value) -> Value {
         let (failed, answer) = self.invoke(payload).await;
         assert!(!failed, "{answer}");
@@ -100,21 +100,21 @@ pub(crate) fn kill(pid: Pid) {
     kill_process(pid, Signal::KILL).unwrap();
 }
 
-/// Waits until the process is gone, at most 10 s.
+/// Waits until the process has ended, at most 10 s.
 pub(crate) async fn assert_ends(pid: Pid) {
-    eventually("the process is gone", || test_kill_process(pid).is_err()).await;
+    eventually("the process has ended", || test_kill_process(pid).is_err()).await;
 }
 
 /// Waits until `condition` holds, at most 10 s.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(10), "still not so: {what}");
+        assert!(start.elapsed() < Duration::from_secs(10), "did not happen within 10 s: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The function itself; a test by name only, so that the test executable can be started as one.
+/// The fake function. It is a test so that the test executable can be started as a function.
 #[test]
 #[ignore = "run by the emulator as a function"]
 fn function() {
@@ -126,7 +126,7 @@ fn function() {
         let fake = Fake { client: Client::new(), api: format!("http://{api}/2018-06-01/runtime") };
         let _ = fake.run().await;
     });
-    // As lambda_runtime's loop ends: with its connection.
+    // The loop ends with its connection, like lambda_runtime's.
     std::process::exit(7);
 }
 
@@ -215,7 +215,7 @@ impl Fake {
     }
 }
 
-/// What a cache would answer that hits only the query `HOW DO I CANCEL MY SUBSCRIPTION?`, stored first.
+/// The answer of a fake cache. Its only hit is the query `HOW DO I CANCEL MY SUBSCRIPTION?`, whose entry has id 1.
 fn cache(request: &Value) -> Value {
     let answer = match &request["entries"] {
         Value::Array(entries) if std::env::var("FAKE_CACHE").as_deref() == Ok("refuses") => {
@@ -223,7 +223,7 @@ fn cache(request: &Value) -> Value {
             json!({ "results": vec![error; entries.len()] })
         }
         Value::Array(entries) => {
-            // Ids only have to differ; the first batch gets the smallest.
+            // All ids have to differ, and the first question has to get id 1.
             let first = if entries[0]["query"] == "How do I cancel my subscription?" { 1 } else { 1000 };
             let results = (first..).zip(entries).map(|(id, _)| json!({ "id": id, "created": true }));
             json!({ "results": results.collect::<Vec<_>>() })

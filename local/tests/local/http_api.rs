@@ -1,16 +1,16 @@
-//! The HTTP API, as its clients see it.
+//! Tests of the HTTP API, as its clients see it.
 
 use serde_json::{Value, json};
 
 use crate::fake::Fakes;
 
-/// What the fake function answers with for an HTTP caller: a response object of payload format 2.0.
+/// A body that makes the fake function answer with the response object `with`.
 fn order(with: Value) -> String {
     json!({ "do": "answer", "with": with }).to_string()
 }
 
 #[tokio::test]
-async fn a_request_reaches_its_function_as_a_version_2_event() {
+async fn request_reaches_its_function_as_an_event_of_format_2() {
     let fakes = Fakes::start().await;
     let response = fakes.client.get(fakes.url("/v1/namespaces/a%20b/quota?x=1&x=2")).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -28,7 +28,7 @@ async fn a_request_reaches_its_function_as_a_version_2_event() {
 }
 
 #[tokio::test]
-async fn a_response_object_becomes_the_response() {
+async fn response_object_becomes_the_http_response() {
     let fakes = Fakes::start().await;
     let answer = json!({
         "statusCode": 503,
@@ -46,7 +46,7 @@ async fn a_response_object_becomes_the_response() {
 }
 
 #[tokio::test]
-async fn a_failing_function_or_an_invalid_answer_is_a_500() {
+async fn failing_function_or_invalid_answer_gives_500() {
     let fakes = Fakes::start().await;
     for order in [
         json!({ "do": "error" }).to_string(),
@@ -60,7 +60,7 @@ async fn a_failing_function_or_an_invalid_answer_is_a_500() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_or_method_is_a_404() {
+async fn unknown_route_or_method_gives_404() {
     let fakes = Fakes::start().await;
     for path in ["/", "/v1", "/v1/nonsense", "/v1/lookup/", "/2015-03-31/functions"] {
         let response = fakes.post(path, "{}").await;
@@ -71,9 +71,9 @@ async fn an_unknown_route_or_method_is_a_404() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_reaches_no_function() {
+async fn body_over_a_size_limit_gives_413_and_starts_no_instance() {
     let fakes = Fakes::start().await;
-    // One over the gateway's own limit, one over Lambda's.
+    // The first is over API Gateway's limit, the second over Lambda's.
     for bytes in [10 * 1024 * 1024 + 1, 6_291_456] {
         let response = fakes.post("/v1/entries", "x".repeat(bytes)).await;
         assert_eq!(response.status(), 413);

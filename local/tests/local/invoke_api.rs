@@ -1,4 +1,4 @@
-//! Lambda's Invoke API, as its clients see it.
+//! Tests of Lambda's Invoke API, as its clients see it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::fake::{Fakes, eventually};
 
 #[tokio::test]
-async fn a_function_is_found_by_every_form_of_its_name() {
+async fn invoke_by_any_form_of_a_name_finds_the_function() {
     let fakes = Fakes::start().await;
     for name in [
         "lookup",
@@ -28,7 +28,7 @@ async fn a_function_is_found_by_every_form_of_its_name() {
 }
 
 #[tokio::test]
-async fn an_unknown_function_or_version_is_not_found() {
+async fn invoke_of_an_unknown_function_or_version_gives_404() {
     let fakes = Fakes::start().await;
     for path in ["nonsense", "lookup:7", "lookup/invocations?Qualifier=live&x="] {
         let path = path.replace("/invocations", "");
@@ -43,7 +43,7 @@ async fn an_unknown_function_or_version_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_empty_body_is_an_empty_object() {
+async fn invoke_with_an_empty_body_sends_an_empty_object() {
     let fakes = Fakes::start().await;
     let response = fakes.post("/2015-03-31/functions/stats/invocations", "").await;
     let answer: Value = response.json().await.unwrap();
@@ -52,7 +52,7 @@ async fn an_empty_body_is_an_empty_object() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_reaches_no_function() {
+async fn invoke_with_a_body_that_is_not_json_gives_400_and_starts_no_instance() {
     let fakes = Fakes::start().await;
     for body in [&b"{"[..], b"nonsense", b"{} {}", b"\"\xff\""] {
         let response = fakes.post("/2015-03-31/functions/lookup/invocations", body).await;
@@ -65,7 +65,7 @@ async fn what_is_not_json_reaches_no_function() {
 }
 
 #[tokio::test]
-async fn a_request_may_have_6_mb() {
+async fn invoke_with_over_6_mb_gives_413() {
     let fakes = Fakes::start().await;
     let of = |bytes: usize| format!("{{\"do\":\"answer\",\"with\":1,\"x\":\"{}\"}}", "x".repeat(bytes - 31));
     assert_eq!(of(100).len(), 100);
@@ -77,7 +77,7 @@ async fn a_request_may_have_6_mb() {
 }
 
 #[tokio::test]
-async fn an_event_invocation_runs_in_the_background_and_a_dry_run_not_at_all() {
+async fn invoke_as_event_runs_in_the_background_and_as_dry_run_not_at_all() {
     let fakes = Fakes::start().await;
     let directory = tempfile::tempdir().unwrap();
     let call = |kind: &'static str| {
@@ -94,7 +94,7 @@ async fn an_event_invocation_runs_in_the_background_and_a_dry_run_not_at_all() {
 }
 
 #[tokio::test]
-async fn an_invocation_outlives_a_caller_that_hangs_up() {
+async fn invocation_continues_when_its_caller_hangs_up() {
     let fakes = Fakes::with(|options| options.max_instances = 1).await;
     let abandoned = fakes.invoke(json!({ "do": "sleep", "ms": 500 }));
     assert!(tokio::time::timeout(Duration::from_millis(200), abandoned).await.is_err());

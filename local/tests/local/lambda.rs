@@ -1,4 +1,4 @@
-//! The emulated Lambda: instances, and what becomes of invocations.
+//! Tests of the emulated Lambda: instances, and the outcomes of invocations.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ fn error(answer: &Value) -> (&str, &str) {
 }
 
 #[tokio::test]
-async fn an_instance_gets_event_headers_and_environment_as_on_lambda() {
+async fn instance_gets_event_headers_and_environment_as_on_lambda() {
     let fakes = Fakes::with(|options| {
         options.env.insert("MNEME_EXTRA".to_owned(), "given".to_owned());
         options.memory_mib = 512;
@@ -52,7 +52,7 @@ async fn an_instance_gets_event_headers_and_environment_as_on_lambda() {
     ] {
         assert_eq!(env(name).as_deref(), Some(value), "{name}");
     }
-    // Nothing of our own environment gets through; the last four are the shell's that starts the fake.
+    // No other variable of this process is inherited. The last four are set by the shell that starts the fake.
     let known = ["PATH", "HOME", "TMPDIR", "TZ", "_HANDLER", "LAMBDA_TASK_ROOT", "PWD", "OLDPWD", "SHLVL", "_"];
     for name in answer["env"].as_object().unwrap().keys() {
         let known = known.contains(&name.as_str()) || name.starts_with("AWS_") || name.starts_with("MNEME_");
@@ -62,7 +62,7 @@ async fn an_instance_gets_event_headers_and_environment_as_on_lambda() {
 }
 
 #[tokio::test]
-async fn one_after_another_goes_to_one_instance() {
+async fn sequential_requests_go_to_one_instance() {
     let fakes = Fakes::start().await;
     let mut pids = BTreeSet::new();
     for _ in 0..50 {
@@ -75,7 +75,7 @@ async fn one_after_another_goes_to_one_instance() {
 }
 
 #[tokio::test]
-async fn a_busy_function_gets_instances_up_to_the_limit_then_requests_wait() {
+async fn concurrent_requests_get_instances_up_to_the_limit_then_wait() {
     let fakes = Fakes::with(|options| options.max_instances = 4).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("go");
@@ -97,7 +97,7 @@ async fn a_busy_function_gets_instances_up_to_the_limit_then_requests_wait() {
 }
 
 #[tokio::test]
-async fn the_instance_used_last_is_used_first() {
+async fn next_request_goes_to_the_instance_used_last() {
     let fakes = Fakes::start().await;
     let (slow, fast) = tokio::join!(fakes.echo(json!({ "do": "sleep", "ms": 700 })), fakes.echo(json!({})));
     assert_ne!(slow["pid"], fast["pid"]);
@@ -105,7 +105,7 @@ async fn the_instance_used_last_is_used_first() {
 }
 
 #[tokio::test]
-async fn a_functions_own_error_is_passed_on() {
+async fn function_error_is_passed_on() {
     let fakes = Fakes::start().await;
     let (failed, answer) = fakes.invoke(json!({ "do": "error" })).await;
     assert!(failed);
@@ -114,7 +114,7 @@ async fn a_functions_own_error_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_crash_ends_its_invocation_and_nothing_else() {
+async fn crash_ends_its_invocation_alone() {
     let fakes = Fakes::start().await;
     for (code, what) in
         [(1, "Runtime exited with error: exit status 1"), (0, "Runtime exited without providing a reason")]
@@ -128,7 +128,7 @@ async fn a_crash_ends_its_invocation_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_crash_at_start_ends_the_invocation_that_waits_for_it() {
+async fn crash_at_start_ends_the_waiting_invocation() {
     let fakes = Fakes::with(|options| {
         options.env.insert("FAKE_INIT".to_owned(), "exit".to_owned());
     })
@@ -143,7 +143,7 @@ async fn a_crash_at_start_ends_the_invocation_that_waits_for_it() {
 }
 
 #[tokio::test]
-async fn an_error_reported_at_start_is_the_answer() {
+async fn error_reported_at_start_is_the_outcome() {
     let fakes = Fakes::with(|options| {
         options.env.insert("FAKE_INIT".to_owned(), "error".to_owned());
     })
@@ -154,7 +154,7 @@ async fn an_error_reported_at_start_is_the_answer() {
 }
 
 #[tokio::test]
-async fn more_requests_than_instances_all_learn_of_a_failing_start() {
+async fn crash_at_start_ends_queued_invocations_too() {
     let fakes = Fakes::with(|options| {
         options.env.insert("FAKE_INIT".to_owned(), "exit".to_owned());
         options.max_instances = 1;
@@ -166,7 +166,7 @@ async fn more_requests_than_instances_all_learn_of_a_failing_start() {
 }
 
 #[tokio::test]
-async fn a_missing_binary_is_named() {
+async fn missing_binary_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     write_executable(&directory.path().join("mneme-put"), "#!/bin/sh\n");
     let fakes = Fakes::of(directory, |_| {}).await;
@@ -178,14 +178,14 @@ async fn a_missing_binary_is_named() {
 }
 
 #[tokio::test]
-async fn a_directory_without_functions_is_refused() {
+async fn start_with_a_directory_without_functions_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let options = mneme_local::Options { binaries: directory.path().to_path_buf(), ..Default::default() };
     assert!(matches!(Server::start(options).await, Err(StartError::NoBinaries { .. })));
 }
 
 #[tokio::test]
-async fn a_time_out_ends_invocation_and_instance() {
+async fn time_out_ends_invocation_and_instance() {
     let fakes = Fakes::with(|options| options.timeout = Duration::from_secs(1)).await;
     fakes.echo(json!({})).await;
     let start = Instant::now();
@@ -198,12 +198,12 @@ async fn a_time_out_ends_invocation_and_instance() {
 }
 
 #[tokio::test]
-async fn a_response_over_6_mb_is_an_error_and_the_instance_lives() {
+async fn response_over_6_mb_is_an_error_and_keeps_the_instance() {
     let fakes = Fakes::start().await;
     let (failed, answer) = fakes.invoke(json!({ "do": "big", "bytes": 6_291_556 })).await;
     assert!(failed);
     assert_eq!(answer["errorType"], "Function.ResponseSizeTooLarge");
-    // Two quotation marks are part of it.
+    // The limit includes the two quotation marks.
     let answer = fakes.echo(json!({ "do": "big", "bytes": 6_291_554 })).await;
     assert_eq!(answer.as_str().unwrap().len(), 6_291_554);
     assert_eq!(fakes.server.instances("lookup"), 1);
@@ -219,7 +219,7 @@ async fn misuse_of_the_runtime_api_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_never_picked_up_goes_to_another_instance() {
+async fn request_that_was_not_picked_up_goes_to_another_instance() {
     let fakes = Fakes::start().await;
     for _ in 0..10 {
         let left = fakes.echo(json!({ "do": "answer and leave" })).await;
@@ -229,22 +229,22 @@ async fn a_request_never_picked_up_goes_to_another_instance() {
 }
 
 #[tokio::test]
-async fn an_instance_killed_while_idle_never_gets_a_request() {
+async fn instance_killed_while_idle_gets_no_request() {
     let fakes = Fakes::start().await;
     for _ in 0..10 {
         let answer = fakes.echo(json!({})).await;
-        // Give it time to ask for the next invocation, so that its open call is what breaks.
+        // This leaves it time to ask for the next invocation, so that its open request breaks.
         tokio::time::sleep(Duration::from_millis(20)).await;
         kill(pid(&answer));
         assert_ne!(fakes.echo(json!({})).await["pid"], answer["pid"]);
     }
     let answer = fakes.echo(json!({})).await;
     kill(pid(&answer));
-    eventually("it is dropped", || fakes.server.instances("lookup") == 0).await;
+    eventually("the pool drops the instance", || fakes.server.instances("lookup") == 0).await;
 }
 
 #[tokio::test]
-async fn recycling_makes_the_next_request_a_cold_start() {
+async fn recycle_makes_the_next_request_a_cold_start() {
     let fakes = Fakes::start().await;
     let before = fakes.echo(json!({})).await;
     fakes.server.recycle("lookup").await;
@@ -256,7 +256,7 @@ async fn recycling_makes_the_next_request_a_cold_start() {
 }
 
 #[tokio::test]
-async fn stopping_ends_every_instance() {
+async fn stop_ends_every_instance() {
     let fakes = Fakes::start().await;
     let (a, b) = tokio::join!(fakes.echo(json!({ "do": "sleep", "ms": 300 })), fakes.echo(json!({})));
     let start = Instant::now();
@@ -267,7 +267,7 @@ async fn stopping_ends_every_instance() {
 }
 
 #[tokio::test]
-async fn an_instance_that_ignores_sigterm_is_killed_after_2_s() {
+async fn stop_kills_an_instance_that_ignores_sigterm_after_2_s() {
     let fakes = Fakes::of(binaries_starting_with("trap '' TERM"), |_| {}).await;
     let answer = fakes.echo(json!({})).await;
     let start = Instant::now();
@@ -277,7 +277,7 @@ async fn an_instance_that_ignores_sigterm_is_killed_after_2_s() {
 }
 
 #[tokio::test]
-async fn dropping_the_server_kills_the_instances() {
+async fn dropped_server_kills_its_instances() {
     let fakes = Fakes::of(binaries_starting_with("trap '' TERM"), |_| {}).await;
     let answer = fakes.echo(json!({})).await;
     drop(fakes.server);
@@ -285,7 +285,7 @@ async fn dropping_the_server_kills_the_instances() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn start_on_a_port_in_use_names_the_port() {
     let fakes = Fakes::start().await;
     let port = |url: &str| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
     let binaries = crate::fake::binaries();
@@ -319,7 +319,7 @@ async fn dynamodb(fakes: &Fakes, operation: &str, request: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_data_file_keeps_the_tables() {
+async fn data_file_keeps_the_tables() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("mneme.db");
     let embedded = || Dynamodb::Embedded { port: 0, data: Some(data.clone()) };
@@ -338,7 +338,7 @@ async fn a_data_file_keeps_the_tables() {
 }
 
 #[tokio::test]
-async fn an_unusable_data_file_or_endpoint_is_named() {
+async fn start_with_an_unusable_data_file_or_endpoint_names_it() {
     let binaries = crate::fake::binaries();
     let start = |dynamodb| {
         let options = mneme_local::Options { dynamodb, binaries: binaries.path().to_path_buf(), ..Default::default() };
@@ -351,7 +351,7 @@ async fn an_unusable_data_file_or_endpoint_is_named() {
 }
 
 #[tokio::test]
-async fn another_dynamodb_is_used_as_given() {
+async fn start_with_another_dynamodb_passes_its_url_to_the_functions() {
     let fakes = Fakes::with(|options| options.dynamodb = Dynamodb::Endpoint("http://127.0.0.1:9/".to_owned())).await;
     assert_eq!(fakes.server.dynamodb_url(), "http://127.0.0.1:9");
     assert_eq!(fakes.echo(json!({})).await["env"]["AWS_ENDPOINT_URL_DYNAMODB"], "http://127.0.0.1:9");

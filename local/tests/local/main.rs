@@ -1,4 +1,4 @@
-//! The local server, tried from outside: fake functions behind the emulated Lambda, and the program itself.
+//! Tests of the local server from outside: fake functions behind the emulated Lambda, and the program itself.
 #![allow(clippy::unwrap_used)]
 
 mod command;

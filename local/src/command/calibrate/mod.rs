@@ -58,8 +58,8 @@ pub struct Calibrate {
 /// Calibrates and prints the report, or the reply.
 ///
 /// # Errors
-/// The file cannot be read or has a bad line, which the error names; the function cannot be built or served; the function
-/// refuses the pairs; the curve cannot be written; or a signal interrupts it.
+/// The file cannot be read or has a bad line, which the error names; the function cannot be built or served; the
+/// function refuses the pairs; the curve cannot be written; or a signal interrupts it.
 pub async fn calibrate(arguments: Calibrate) -> Result<(), Box<dyn Error>> {
     let pairs = Pairs::read(&arguments.file)?;
     let binaries = arguments.binaries.map_or_else(|| build_some_functions(&[FUNCTION]), Ok)?;

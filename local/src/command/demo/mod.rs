@@ -29,11 +29,11 @@ const BATCH: usize = 12;
 
 /// Settings for the demo's own embedder. Variables of the environment override them.
 ///
-/// The threshold was measured over `demo/wording` (67 questions). Of the 36 rewordings, 25 reach a similarity of 0.66 or
-/// more with the right question. The other 11 stay below, and 4 of them are closest to a wrong question. Of the 8
-/// questions without an answer, two reach 0.64 and 0.65 ("cancel a meeting room booking" against "book a meeting room"),
-/// and the others at most 0.44. So 0.655 gives the most hits without a wrong answer on this set. With a model's vectors,
-/// start from the default of 0.85.
+/// The threshold was measured over `demo/wording` (67 questions). Of the 36 rewordings, 25 reach a similarity of 0.66
+/// or more with the right question. The other 11 stay below, and 4 of them are closest to a wrong question. Of the 8
+/// questions without an answer, two reach 0.64 and 0.65 ("cancel a meeting room booking" against "book a meeting
+/// room"), and the others at most 0.44. So 0.655 gives the most hits without a wrong answer on this set. With a model's
+/// vectors, start from the default of 0.85.
 const DEFAULTS: [(&str, &str); 2] = [
     ("MNEME_SIMILARITY_THRESHOLD", "0.655"),
     // The guard's probabilities were calibrated with a model's similarities, so they do not apply here. Its vetoes do.
@@ -57,8 +57,8 @@ pub struct Demo {
     /// Directory of built functions (`mneme-lookup` and so on). Without it they are built first.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// The functions' embedder, in the form of MNEME_EMBEDDER: `minilm`, whose weights are fetched once, or a service. With
-    /// it the demo has more questions. Without it the demo embeds the texts itself, by their wording alone.
+    /// The functions' embedder, in the form of MNEME_EMBEDDER: `minilm`, whose weights are fetched once, or a service.
+    /// With it the demo has more questions. Without it the demo embeds the texts itself, by their wording alone.
     #[arg(long, value_name = "EMBEDDER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     embedder: Option<String>,
 }

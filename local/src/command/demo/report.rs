@@ -89,8 +89,8 @@ impl Report {
         self.results.iter().filter(|result| result.correctness() == correctness).count()
     }
 
-    /// Returns the sorted latencies of the lookups that `layer` answered; of the misses for `None`. The first lookup is left
-    /// out, because it starts an instance.
+    /// Returns the sorted latencies of the lookups that `layer` answered; of the misses for `None`. The first lookup is
+    /// left out, because it starts an instance.
     fn latencies(&self, layer: Option<Layer>) -> Vec<Duration> {
         let warm = self.results.iter().skip(1).filter(|result| result.layer() == layer);
         let mut latencies: Vec<_> = warm.map(|result| result.latency).collect();
@@ -144,7 +144,9 @@ impl fmt::Display for Report {
         }
         match self.by_wording {
             true => write!(f, "The demo's embedder compares wording. Try `--embedder minilm`, which compares meaning."),
-            false => write!(f, "Latencies are from the request to the reply and include the embedding of the question."),
+            false => {
+                write!(f, "Latencies are from the request to the reply and include the embedding of the question.")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The questions that the demo stores and looks up: the files of `local/demo/`, one JSON object per line.
 //!
-//! `wording` has rewordings that an embedder can match by words alone. `meaning` needs a model: it has questions of many
-//! kinds, and many of them differ only in the one word that matters.
+//! `wording` has rewordings that an embedder can match by words alone. `meaning` needs a model: it has questions of
+//! many kinds, and many of them differ only in the one word that matters.
 
 use std::error::Error;
 
@@ -108,9 +108,7 @@ mod tests {
 
     #[test]
     fn texts_have_at_least_the_promised_numbers_of_questions() {
-        for (texts, stored, reworded, without) in
-            [(Texts::wording(), 60, 24, 6), (Texts::meaning(), 200, 100, 50)]
-        {
+        for (texts, stored, reworded, without) in [(Texts::wording(), 60, 24, 6), (Texts::meaning(), 200, 100, 50)] {
             let Texts { questions, lookups } = texts.unwrap();
             let distinct: HashSet<_> = questions.iter().map(|question| question.query.as_str()).collect();
             assert!(distinct.len() >= stored && distinct.len() == questions.len());

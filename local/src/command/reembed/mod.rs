@@ -21,8 +21,8 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Move a served cache to another embedder while it is served.
 ///
-/// The cache's function `reembed` does the work in steps of some seconds each. This command calls it step by step and shows
-/// the progress, the rate and the remaining time. An interrupted move continues when the command runs again.
+/// The cache's function `reembed` does the work in steps of some seconds each. This command calls it step by step and
+/// shows the progress, the rate and the remaining time. An interrupted move continues when the command runs again.
 /// Progress goes to stderr, the report to stdout.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Reembed {
@@ -50,7 +50,8 @@ pub struct Reembed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 enum Action {
-    /// Start or continue a move to MNEME_EMBEDDER_NEXT, until every entry has a vector of the embedder that is not active.
+    /// Start or continue a move to MNEME_EMBEDDER_NEXT, until every entry has a vector of the embedder that is not
+    /// active.
     Run,
     /// Print the progress.
     Status,

@@ -2,8 +2,8 @@
 
 Usage: python check.py CONTRACT, the output of `mneme-local contract --json`.
 
-expand.py expands the template's loops, and SAM's own translator expands its resources. The checks of single resources read
-the template between the two steps.
+expand.py expands the template's loops, and SAM's own translator expands its resources. The checks of single resources
+read the template between the two steps.
 """
 
 import copy
@@ -30,8 +30,8 @@ ROUTES = {
 }
 
 API_KEY_ACTIONS = {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
-# The permissions that an operation needs for each embedder that it calls. Each condition of a statement is mapped to the
-# statement's actions and to the parameter that is its resource.
+# The permissions that an operation needs for each embedder that it calls. Each condition of a statement is mapped to
+# the statement's actions and to the parameter that is its resource.
 EMBEDDER_PERMISSIONS = {
     "active": {
         "OnBedrock": ({"bedrock:InvokeModel"}, "EmbedderModelArns"),

@@ -1,7 +1,7 @@
 """Expands the loops of template.yaml, as CloudFormation's transform AWS::LanguageExtensions does.
 
-SAM's CLI has such an expansion, but it also replaces each parameter by its default value. The checks need the references
-to parameters. This expansion replaces `Fn::ForEach`, `Fn::FindInMap` with constant keys and `Fn::Sub` with constant
+SAM's CLI has such an expansion, but it also replaces each parameter by its default value. The checks need the
+references to parameters. This expansion replaces `Fn::ForEach`, `Fn::FindInMap` with constant keys and `Fn::Sub` with constant
 values, and nothing else.
 
 Usage: python expand.py TEMPLATE OUTPUT. Writes the expanded template as JSON, for linters that ignore loops.

@@ -1,5 +1,7 @@
 """Checks the output of `sam build`: one small binary per function, for the system libraries of Amazon Linux 2023.
 
+The built template has to name that binary's folder as the code of the function.
+
 Usage: python check.py CONTRACT, the output of `mneme-local contract --json`.
 """
 
@@ -11,8 +13,9 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
+from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(__file__).resolve().parents[2] / ".aws-sam/build"
 MAX_ZIPPED_BYTES = 5_000_000
 # The version in provided.al2023 (Lambda Developer Guide, "OS-only runtimes": Amazon Linux 2023, glibc 2.34).
 NEWEST_GLIBC = (2, 34)
@@ -37,11 +40,14 @@ def glibc(path: Path) -> tuple[int, ...]:
 def main() -> int:
     failed = 0
     functions = [operation["name"] for operation in json.loads(Path(sys.argv[1]).read_text())["operations"]]
+    resources = yaml_parse((BUILD / "template.yaml").read_text())["Resources"]
     for function in functions:
-        folder = ROOT / f".aws-sam/build/{function.capitalize()}Function"
+        name = f"{function.capitalize()}Function"
+        folder = BUILD / name
+        deployed = resources[name]["Properties"]["CodeUri"]
         files = sorted(path.name for path in folder.iterdir())
         size, newest = zipped(folder / "bootstrap"), glibc(folder / "bootstrap")
-        good = files == ["bootstrap"] and size <= MAX_ZIPPED_BYTES and newest <= NEWEST_GLIBC
+        good = deployed == name and files == ["bootstrap"] and size <= MAX_ZIPPED_BYTES and newest <= NEWEST_GLIBC
         failed += not good
         print(f"{function:12} {size / 1e6:.1f} MB zipped, glibc {'.'.join(map(str, newest))}{'' if good else '  FAILED'}")
     print(f"{len(functions) - failed} passed, {failed} failed")

@@ -1,5 +1,12 @@
-"""Checks template.yaml against the code: routes, permissions, schema, settings. SAM's own translator expands it."""
+"""Checks template.yaml against the contract: routes, permissions, schema, settings, alarms.
 
+Usage: python check.py CONTRACT, the output of `mneme-local contract --json`.
+
+expand.py expands the template's loops, and SAM's own translator expands its resources. The checks of single resources
+read the template between the two steps.
+"""
+
+import copy
 import json
 import logging
 import os
@@ -10,69 +17,47 @@ from pathlib import Path
 import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+
+from expand import expanded
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUTES_RS = (ROOT / "shared/src/routes.rs").read_text()
-SCHEMA_RS = (ROOT / "shared/src/table/schema.rs").read_text()
-INDEX_RS = (ROOT / "shared/src/table/index.rs").read_text()
-COUNTER_RS = (ROOT / "shared/src/table/counter.rs").read_text()
-REPORT_RS = (ROOT / "shared/src/report.rs").read_text()
-CONFIG_RS = (ROOT / "shared/src/config.rs").read_text()
-
-FUNCTIONS = re.findall(r'"(\w+)"', re.search(r"FUNCTIONS: &\[&str\] = &\[(.*?)\];", ROUTES_RS, re.S)[1])
+CONTRACT = json.loads(Path(sys.argv[1]).read_text())
+OPERATIONS = {operation["name"]: operation for operation in CONTRACT["operations"]}
 ROUTES = {
-    f"{method} {path}": function
-    for method, path, function in re.findall(r'Route::new\(\s*"(\w+)",\s*"([^"]+)",\s*"(\w+)"', ROUTES_RS)
+    f"{route['method']} {route['path']}": name
+    for name, operation in OPERATIONS.items()
+    for route in operation["routes"]
 }
 
-HASH, LRU = re.findall(r'pub const (?:HASH|LRU)_INDEX: &str = "(\w+)"', INDEX_RS)
-
-# What each function's code calls, on the table and on its indexes. TransactWriteItems takes the permissions of its
-# parts. "Stamp" is an UpdateItem of item 0's own attributes alone.
-OPEN = {"GetItem", "DescribeTable"}
-ALLOWED = {
-    "calibrate": (set(), set()),
-    "clear": (OPEN | {"Scan", "UpdateItem", "DeleteItem"}, set()),
-    "delete": (OPEN | {"BatchGetItem", "UpdateItem", "DeleteItem"}, {HASH}),
-    "find": (OPEN | {"BatchGetItem", "Stamp"}, {HASH}),
-    "get": (OPEN | {"Stamp"}, set()),
-    "health": (OPEN | {"Stamp"}, set()),
-    "list": (OPEN | {"BatchGetItem", "Scan", "Stamp"}, {LRU}),
-    "lookup": (OPEN | {"BatchGetItem", "Scan", "UpdateItem"}, {HASH}),
-    "meta": (OPEN | {"UpdateItem"}, set()),
-    "namespaces": (OPEN | {"Scan", "Stamp"}, set()),
-    "provision": ({"DescribeTable", "DescribeTimeToLive", "Stamp"}, set()),
-    "reembed": ({"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, set()),
-    "put": (OPEN | {"BatchGetItem", "PutItem", "UpdateItem", "DeleteItem"}, {HASH, LRU}),
-    "quota": (OPEN | {"UpdateItem"}, set()),
-    "snapshot": (set(), set()),
-    "stats": (OPEN | {"Scan", "Stamp"}, set()),
-    "touch": (OPEN | {"UpdateItem"}, set()),
-    "vacuum": (OPEN | {"BatchGetItem", "Scan", "PutItem", "UpdateItem", "DeleteItem"}, {LRU}),
+API_KEY_ACTIONS = {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
+# The permissions that an operation needs for each embedder that it calls. Each condition of a statement is mapped to
+# the statement's actions and to the parameter that is its resource.
+EMBEDDER_PERMISSIONS = {
+    "active": {
+        "OnBedrock": ({"bedrock:InvokeModel"}, "EmbedderModelArns"),
+        "WithApiKey": (API_KEY_ACTIONS, "EmbedderApiKeyArn"),
+        "OwnApiKeyKey": ({"kms:Decrypt"}, "EmbedderApiKeyKeyArn"),
+    },
+    "next": {"WithNextApiKey": (API_KEY_ACTIONS, "EmbedderNextApiKeyArn")},
 }
-# Functions that embed, and what they may do for it, each where a parameter says so.
-EMBEDDER = {
-    "OnBedrock": ({"bedrock:InvokeModel"}, "EmbedderModelArns"),
-    "WithApiKey": ({"secretsmanager:GetSecretValue", "ssm:GetParameter"}, "EmbedderApiKeyArn"),
-    "OwnApiKeyKey": ({"kms:Decrypt"}, "EmbedderApiKeyKeyArn"),
-}
-NEXT_EMBEDDER = {"WithNextApiKey": ({"secretsmanager:GetSecretValue", "ssm:GetParameter"}, "EmbedderNextApiKeyArn")}
-BOTH = EMBEDDER | NEXT_EMBEDDER
-EMBEDDING = {"calibrate": EMBEDDER, "lookup": BOTH, "put": BOTH, "reembed": BOTH}
+EMBEDDER_CONDITIONS = set().union(*EMBEDDER_PERMISSIONS.values())
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
-# What SAM itself gives every function: its logs, and X-Ray, whose actions know no resources.
-SAMS_OWN = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
+# The policies that SAM gives every function: for its logs, and for X-Ray, whose actions have no resources.
+MANAGED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
 
-# Values that the functions take, and values that would stop each of them at start (shared/src/config.rs).
+# For each parameter: values that the functions accept, and values that they refuse at start.
 WHOLE = ["", "1", "1000"], ["0", "-1", "1.5", "x"]
 EMBEDDERS = (
     ["", "none", "minilm", "bedrock:amazon.titan-embed-text-v2:0:512", "openai:m@https://api.openai.com/v1"],
     ["titan", "openai:m", "bedrock:", "minilm:7"],
 )
 KEY_ARNS = (
-    ["", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"],
+    [
+        "",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf",
+        "arn:aws:ssm:eu-west-1:123456789012:parameter/key",
+    ],
     ["sk-a-key-itself", "arn:aws:s3:::bucket"],
 )
 PATTERNS = [
@@ -89,8 +74,11 @@ PATTERNS = [
     ("EmbedderNextApiKeyArn", *KEY_ARNS),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
-# Functions without an alarm on their time.
-UNTIMED = {"clear", "provision", "reembed", "snapshot", "vacuum"}
+# The functions without an alarm on their duration.
+WITHOUT_DURATION_ALARM = {"clear", "provision", "reembed", "snapshot", "vacuum"}
+
+# An alarm by metric math has at most this many metrics (CloudWatch, "Limits").
+MAX_ALARM_METRICS = 10
 
 results = {"passed": 0, "failed": 0}
 
@@ -129,14 +117,25 @@ def parameters_in(node: object, template: dict) -> set[str]:
     return found & set(template["Parameters"])
 
 
-def expand(template: dict) -> dict:
-    """The template as CloudFormation gets it, SAM's resources expanded."""
+def translated(template: dict) -> dict:
+    """The template as CloudFormation gets it, with SAM's resources expanded. Leaves `template` unchanged."""
+    template = copy.deepcopy(template)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
     defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
     session = boto3.Session(region_name="us-east-1")
     return Translator({}, Parser(), boto_session=session).translate(template, defaults)
+
+
+def check_inventory(template: dict) -> None:
+    """Each operation has a function and a log group. The other checks rely on that."""
+    ids = {}
+    for name, resource in template["Resources"].items():
+        ids.setdefault(resource["Type"], set()).add(name)
+    check("functions", ids["AWS::Serverless::Function"], {logical(function) for function in OPERATIONS})
+    log_groups = {f"{function.capitalize()}Logs" for function in OPERATIONS} | {"AccessLogs"}
+    check("log groups", ids["AWS::Logs::LogGroup"], log_groups)
 
 
 def check_functions(template: dict) -> None:
@@ -146,57 +145,117 @@ def check_functions(template: dict) -> None:
     check("architecture", defaults["Architectures"], [{"Ref": "Architecture"}])
     check("tracing", defaults["Tracing"], "Active")
     check("alias", defaults["AutoPublishAlias"], "live")
-    serverless = {n for n, r in template["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
-    check("functions", serverless, {logical(function) for function in FUNCTIONS})
-    for function in FUNCTIONS:
+    for function in OPERATIONS:
         resource = template["Resources"][logical(function)]
         properties = resource["Properties"]
         check(f"{function}: name", properties["FunctionName"], {"Fn::Sub": f"${{AWS::StackName}}-{function}"})
         check(f"{function}: code", properties["CodeUri"], ".")
-        metadata = {
-            # So that `sam local invoke` knows it by this name.
-            "SamResourceId": function,
-            "BuildMethod": "rust-cargolambda",
-            "BuildProperties": {"Binary": f"mneme-{function}"},
-        }
+        # A `SamResourceId` would keep `sam build` from writing the path of the built function into the template: with
+        # language extensions, SAM's CLI 1.170 finds built functions by their logical ids only.
+        metadata = {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": f"mneme-{function}"}}
         check(f"{function}: metadata", resource["Metadata"], metadata)
         check(f"{function}: package", (ROOT / f"functions/{function}/src/main.rs").exists())
         logs = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
-        check(f"{function}: log group", logs["LogGroupName"], {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{function}"})
+        group = {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{function}"}
+        check(f"{function}: log group", logs["LogGroupName"], group)
         check(f"{function}: retention", logs["RetentionInDays"], {"Ref": "LogRetentionDays"})
-        # Changed parameters reach the alias only through the number of the settings.
+        # A changed parameter makes a new version of the function only through the number of the settings.
         numbered = {"Fn::Sub": "settings ${Settings.VersionNumber}"}
         check(f"{function}: version's description", properties["VersionDescription"], numbered)
         used = parameters_in([defaults, properties.get("MemorySize"), properties.get("Layers")], template)
         described = parameters_in(template["Resources"]["Settings"]["Properties"]["Content"], template)
         check(f"{function}: parameters that the settings lack", used - described, {"DeploymentType"})
         layers = {"Fn::If": ["WithMinilmLayer", [{"Ref": "MinilmLayerArn"}], {"Ref": "AWS::NoValue"}]}
-        check(f"{function}: layer", properties.get("Layers"), layers if function in EMBEDDING else None)
+        check(f"{function}: layer", properties.get("Layers"), layers if OPERATIONS[function]["embedders"] else None)
 
 
 def check_settings(template: dict) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    known = set(re.findall(r'"(MNEME_[A-Z_]+)"', CONFIG_RS))
-    check("settings that the code does not know", set(variables) - known, set())
+    known = {variable["name"] for variable in CONTRACT["variables"]}
+    check("variables that the functions do not read", set(variables) - known, set())
     check("the functions create no table", variables["MNEME_CREATE_TABLE"], "false")
     check("the functions use the table", variables["MNEME_TABLE_NAME"], {"Ref": "Table"})
     for name, fits, not_fits in PATTERNS:
         pattern = re.compile(template["Parameters"][name]["AllowedPattern"])
         bad = [v for v in fits if not pattern.fullmatch(v)] + [v for v in not_fits if pattern.fullmatch(v)]
-        check(f"{name}: values that its pattern takes for what they are not", bad, [])
+        check(f"{name}: values that its pattern judges wrongly", bad, [])
     used = parameters_in([template["Globals"], template["Resources"], template["Conditions"]], template)
     check("unused parameters", set(template["Parameters"]) - used, set())
 
 
-def check_routes(template: dict, expanded: dict) -> None:
+def holds(condition: object, values: dict) -> object:
+    """The value of a rule's function, given the values of the parameters."""
+    if not isinstance(condition, dict):
+        return condition
+    [(name, arguments)] = condition.items()
+    if name == "Ref":
+        return values[arguments]
+    arguments = [holds(argument, values) for argument in arguments]
+    match name:
+        case "Fn::And":
+            return all(arguments)
+        case "Fn::Or":
+            return any(arguments)
+        case "Fn::Not":
+            return not arguments[0]
+        case "Fn::Equals":
+            return arguments[0] == arguments[1]
+        case "Fn::Contains":
+            return arguments[1] in arguments[0]
+    raise ValueError(f"{name} is not a function of rules")
+
+
+def broken_rules(template: dict, changed: dict) -> set[str]:
+    """The rules that refuse the default parameters with the `changed` ones among them."""
+    values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | changed
+    return {
+        name
+        for name, rule in template["Rules"].items()
+        if holds(rule.get("RuleCondition", True), values)
+        and not all(holds(assertion["Assert"], values) for assertion in rule["Assertions"])
+    }
+
+
+def check_rules(template: dict) -> None:
+    openai = "openai:m@https://api.openai.com/v1"
+    layer, key, jwt = {"MinilmLayerArn": "arn"}, {"EmbedderApiKeyArn": "arn"}, {"JwtIssuer": "i", "JwtAudience": "a"}
+    accepted = [
+        {},
+        {"Embedder": "minilm", **layer},
+        {"EmbedderNext": "minilm", **layer},
+        {"Embedder": "bedrock:amazon.titan-embed-text-v2:0", "EmbedderModelArns": "arn"},
+        {"Embedder": openai},
+        {"Embedder": openai, **key, "EmbedderApiKeyKeyArn": "arn"},
+        {"EmbedderNext": openai, "EmbedderNextApiKeyArn": "arn", "EmbedderApiKeyKeyArn": "arn"},
+        {**jwt, "NamespaceClaim": "c"},
+    ]
+    for parameters in accepted:
+        check(f"rules that refuse {parameters}", broken_rules(template, parameters), set())
+    refused = [
+        ({"Embedder": "minilm"}, "MinilmNeedsItsLayer"),
+        ({"EmbedderNext": "minilm"}, "MinilmNeedsItsLayer"),
+        (key, "ApiKeyNeedsAnEmbedder"),
+        ({"Embedder": "minilm", **layer, **key}, "ApiKeyNeedsAnEmbedder"),
+        ({"Embedder": openai, "EmbedderNextApiKeyArn": "arn"}, "NextApiKeyNeedsAnEmbedder"),
+        ({"Embedder": openai, "EmbedderApiKeyKeyArn": "arn"}, "KeyOfApiKeysNeedsAnApiKey"),
+        ({"JwtIssuer": "i"}, "JwtNeedsIssuerAndAudience"),
+        ({"JwtAudience": "a"}, "JwtNeedsIssuerAndAudience"),
+        ({"NamespaceClaim": "c"}, "NamespaceClaimNeedsJwt"),
+    ]
+    for parameters, rule in refused:
+        check(f"rules that refuse {parameters}", broken_rules(template, parameters), {rule})
+    check("rules without an example", set(template["Rules"]) - {rule for _, rule in refused}, set())
+
+
+def check_routes(template: dict, stack: dict) -> None:
     events = {
         f"{event['Properties']['Method']} {event['Properties']['Path']}": function
-        for function in FUNCTIONS
+        for function in OPERATIONS
         for event in template["Resources"][logical(function)]["Properties"].get("Events", {}).values()
         if event["Type"] == "HttpApi"
     }
     check("routes", events, ROUTES)
-    body = expanded["Resources"]["Api"]["Properties"]["Body"]
+    body = stack["Resources"]["Api"]["Properties"]["Body"]
     operations = {f"{m.upper()} {path}": o for path, ms in body["paths"].items() for m, o in ms.items()}
     check("routes of the API", set(operations), set(ROUTES))
     either = {"Fn::If": ["UseJwt", [{"Jwt": []}], [{"Iam": []}]]}
@@ -210,7 +269,7 @@ def check_routes(template: dict, expanded: dict) -> None:
     condition, jwt, otherwise = schemes["Jwt"]["Fn::If"]
     check("JWT by parameter", (condition, otherwise), ("UseJwt", {"Ref": "AWS::NoValue"}))
     check("JWT", jwt["x-amazon-apigateway-authorizer"]["jwtConfiguration"]["issuer"], {"Ref": "JwtIssuer"})
-    [stage] = [r["Properties"] for r in expanded["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
+    [stage] = [r["Properties"] for r in stack["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
     check("throttling", {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(stage["DefaultRouteSettings"]))
     access_log = json.loads(stage["AccessLogSettings"]["Format"])
     check("access log", {"status", "route", "requestId"} <= set(access_log))
@@ -219,22 +278,20 @@ def check_routes(template: dict, expanded: dict) -> None:
 def check_schedule(template: dict) -> None:
     scheduled = [
         (function, event["Properties"])
-        for function in FUNCTIONS
+        for function in OPERATIONS
         for event in template["Resources"][logical(function)]["Properties"].get("Events", {}).values()
         if event["Type"] != "HttpApi"
     ]
-    check("schedules", [function for function, _ in scheduled], ["vacuum"])
-    # With an input of its own the event would have no `source` and `detail-type`, and be a direct invocation.
-    check("the schedule sends EventBridge's own event", "Input" in scheduled[0][1], False)
+    declared = [name for name, operation in OPERATIONS.items() if operation["scheduled"]]
+    check("schedules", [function for function, _ in scheduled], declared)
+    # With an Input the event would have no `source` and `detail-type`, and would be a direct invocation.
+    check("the schedules send EventBridge's own event", [p for _, p in scheduled if "Input" in p], [])
 
 
-def check_permissions(template: dict, expanded: dict) -> None:
+def check_permissions(template: dict, stack: dict) -> None:
     table = {"Fn::GetAtt": "Table.Arn"}, {"Fn::GetAtt": ["Table", "Arn"]}
-    stamped = set(re.findall(r'"(\w+)"\.to_owned\(\),', re.search(r"fn first_item.*?\n    }\n", COUNTER_RS, re.S)[0]))
-    # `recount` of a new table's tally.
-    stamped |= {"entries", "counted"}
-    check("functions with a list of actions", set(ALLOWED), set(FUNCTIONS))
-    for function in FUNCTIONS:
+    stamped = set(CONTRACT["table"]["opening_attributes"])
+    for function in OPERATIONS:
         policies = template["Resources"][logical(function)]["Properties"].get("Policies", [])
         actions, indexes, key, embedder = set(), set(), set(), {}
         written_out = [policy for policy in policies if isinstance(policy, dict) and "Statement" in policy]
@@ -242,7 +299,7 @@ def check_permissions(template: dict, expanded: dict) -> None:
         for statement in (statement for policy in written_out for statement in policy["Statement"]):
             if "Fn::If" in statement:
                 condition, statement, otherwise = statement["Fn::If"]
-                if condition in BOTH:
+                if condition in EMBEDDER_CONDITIONS:
                     embedder[condition] = (set(as_list(statement["Action"])), statement["Resource"].get("Ref"))
                     continue
                 check(f"{function}: key", (condition, otherwise), ("OwnTableKey", {"Ref": "AWS::NoValue"}))
@@ -257,13 +314,16 @@ def check_permissions(template: dict, expanded: dict) -> None:
                 continue
             check(f"{function}: resource", statement["Resource"] in table)
             if "Condition" in statement:
-                check(f"{function}: what it stamps with", named, {"UpdateItem"})
+                check(f"{function}: action of the stamp", named, {"UpdateItem"})
                 attributes = statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
-                check(f"{function}: what it stamps", set(attributes), stamped)
+                check(f"{function}: attributes of the stamp", set(attributes), stamped)
                 named = {"Stamp"}
             actions |= named
-        check(f"{function}: actions on the table and indexes", (actions, indexes), ALLOWED[function])
-        check(f"{function}: what it embeds with", embedder, EMBEDDING.get(function, {}))
+        operation = OPERATIONS[function]
+        check(f"{function}: actions on the table", actions, set(operation["table_actions"]))
+        check(f"{function}: indexes it queries", indexes, set(operation["index_queries"]))
+        needed = {c: p for role in operation["embedders"] for c, p in EMBEDDER_PERMISSIONS[role].items()}
+        check(f"{function}: permissions for embedders", embedder, needed)
         writes = actions & {"PutItem", "UpdateItem", "DeleteItem"}
         check(f"{function}: actions on the key", key, (KEY_WRITE if writes else KEY_READ) if actions else set())
     elements = {"Action", "Resource", "NotAction", "NotResource"}
@@ -273,10 +333,10 @@ def check_permissions(template: dict, expanded: dict) -> None:
         if elements & set(map(str, path)) and isinstance(value, str) and "*" in value
     ]
     check("wildcards", stars, [])
-    roles = {name: r["Properties"] for name, r in expanded["Resources"].items() if r["Type"] == "AWS::IAM::Role"}
-    for function in FUNCTIONS:
+    roles = {name: r["Properties"] for name, r in stack["Resources"].items() if r["Type"] == "AWS::IAM::Role"}
+    for function in OPERATIONS:
         managed = {str(arn).split("/")[-1] for arn in roles[f"{logical(function)}Role"].get("ManagedPolicyArns", [])}
-        check(f"{function}: managed policies beside SAM's own", managed - SAMS_OWN, set())
+        check(f"{function}: managed policies that SAM does not add", managed - MANAGED_BY_SAM, set())
 
 
 def check_table(template: dict) -> None:
@@ -284,24 +344,21 @@ def check_table(template: dict) -> None:
     table = resource["Properties"]
     for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
         check(policy, resource[policy], "Retain")
-    attributes = dict(re.findall(r'attribute\("(\w+)", ScalarAttributeType::(\w)\)', SCHEMA_RS))
+    declared = CONTRACT["table"]
+    attributes = {attribute["name"]: attribute["type"] for attribute in declared["key_attributes"]}
     check("attributes", {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}, attributes)
-    [hash_key] = re.findall(r'\.key_schema\(key\("(\w+)", KeyType::Hash\)', SCHEMA_RS.split("create_table()")[1])
-    check("key", table["KeySchema"], [{"AttributeName": hash_key, "KeyType": "HASH"}])
-    names = {"HASH_INDEX": HASH, "LRU_INDEX": LRU}
-    sort_keys = {
-        names[name]: key for name, key in re.findall(r'global_secondary_indexes\(index\((\w+), "(\w+)"', SCHEMA_RS)
+    check("key", table["KeySchema"], [{"AttributeName": declared["key"], "KeyType": "HASH"}])
+    keys_by_index = {
+        index["name"]: [(index["partition_key"], "HASH"), (index["sort_key"], "RANGE")] for index in declared["indexes"]
     }
-    [partition] = re.findall(r'\.key_schema\(key\("(\w+)", KeyType::Hash\)', SCHEMA_RS.split("create_table()")[0])
     indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
-    check("indexes", set(indexes), set(sort_keys))
+    check("indexes", set(indexes), set(keys_by_index))
     for name, index in indexes.items():
         keys = [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]]
-        check(f"{name}: keys", keys, [(partition, "HASH"), (sort_keys[name], "RANGE")])
+        check(f"{name}: keys", keys, keys_by_index.get(name))
         check(f"{name}: projection", index["Projection"], {"ProjectionType": {"Ref": "IndexProjection"}})
         check(f"{name}: capacity", index["ProvisionedThroughput"], table["ProvisionedThroughput"])
-    [ttl] = re.findall(r'TTL_ATTRIBUTE: &str = "(\w+)"', SCHEMA_RS)
-    check("TTL", table["TimeToLiveSpecification"], {"AttributeName": ttl, "Enabled": True})
+    check("TTL", table["TimeToLiveSpecification"], {"AttributeName": declared["ttl_attribute"], "Enabled": True})
     recovery = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 35}
     check("recovery", table["PointInTimeRecoverySpecification"], recovery)
     check("deletion protection", table["DeletionProtectionEnabled"])
@@ -311,7 +368,7 @@ def check_table(template: dict) -> None:
 
 
 def watched_metrics(alarm: dict) -> set[tuple[str, str, str]]:
-    """Metric, the value of its first dimension as JSON, and statistic, of all that an alarm looks at."""
+    """Of each metric of the alarm: its name, the value of its first dimension as JSON, and its statistic."""
     if "Metrics" not in alarm:
         statistic = alarm.get("Statistic", alarm.get("ExtendedStatistic"))
         return {(alarm["MetricName"], json.dumps(alarm["Dimensions"][0]["Value"]), statistic)}
@@ -319,15 +376,35 @@ def watched_metrics(alarm: dict) -> set[tuple[str, str, str]]:
     return {(s["Metric"]["MetricName"], json.dumps(s["Metric"]["Dimensions"][0]["Value"]), s["Stat"]) for s in stats}
 
 
+def shown_metrics(template: dict) -> list[list]:
+    """The metrics on the dashboard, each in full. "..." repeats the values of the metric before it."""
+    dashboard = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    shown = []
+    for widget in dashboard["widgets"]:
+        previous = []
+        for metric in widget["properties"]["metrics"]:
+            values = [value for value in metric if isinstance(value, str)]
+            if values[0] == "...":
+                values = previous[: len(previous) - len(values) + 1] + values[1:]
+            shown.append(previous := values)
+    return shown
+
+
+def written_metrics() -> set[str]:
+    """The words in quotes in the code of the functions, which contain the names of the metrics that they write."""
+    sources = (path for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.rs"))
+    return {word for path in sources for word in re.findall(r'"([A-Z]\w+)"', path.read_text())}
+
+
 def check_monitoring(template: dict) -> None:
     resources = template["Resources"]
     alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
     watched = {metric for alarm in alarms.values() for metric in watched_metrics(alarm)}
-    for function in FUNCTIONS:
+    for function in OPERATIONS:
         name = json.dumps({"Fn::Sub": f"${{AWS::StackName}}-{function}"})
         check(f"{function}: throttles alarm", ("Throttles", name, "Sum") in watched)
-        # `snapshot` always answers with an error; the others read the whole table, and take their time.
-        check(f"{function}: p99 alarm", ("Duration", name, "p99") in watched, function not in UNTIMED)
+        # `snapshot` and `provision` do little. The other functions without this alarm may use all their time.
+        check(f"{function}: p99 alarm", ("Duration", name, "p99") in watched, function not in WITHOUT_DURATION_ALARM)
         errors = alarms.get(f"{function.capitalize()}Errors")
         check(f"{function}: errors alarm", errors is not None, function != "snapshot")
         rollback = resources[logical(function)]["Properties"].get("DeploymentPreference", {}).get("Alarms")
@@ -336,35 +413,41 @@ def check_monitoring(template: dict) -> None:
             check(f"{function}: errors", found, {(m, name, "Sum") for m in ("Failures", "Refusals", "Errors")})
             alarm = {"Fn::If": ["Monitored", [{"Ref": f"{function.capitalize()}Errors"}], [{"Ref": "AWS::NoValue"}]]}
             check(f"{function}: rollback", rollback, alarm)
-    check("conflicts alarm", {m for m, _, _ in watched_metrics(alarms["CounterConflicts"])}, {"TransactionConflict", "LostRaces"})
+    metrics = {name: sum("MetricStat" in metric for metric in a.get("Metrics", [])) for name, a in alarms.items()}
+    check("alarms with too many metrics", {name for name, n in metrics.items() if n > MAX_ALARM_METRICS}, set())
+    conflicts = {m for m, _, _ in watched_metrics(alarms["CounterConflicts"])}
+    check("conflicts alarm", conflicts, {"TransactionConflict", "LostRaces"})
     check("HTTP alarm", {m for m, _, _ in watched_metrics(alarms["ApiFailures"])}, {"5xx"})
-    throttles = {m for name in ("TableReadThrottles", "TableWriteThrottles") for m, _, _ in watched_metrics(alarms[name])}
+    table_alarms = [alarms["TableReadThrottles"], alarms["TableWriteThrottles"]]
+    throttles = {m for alarm in table_alarms for m, _, _ in watched_metrics(alarm)}
     check("throttles of the table", throttles, {"ReadThrottleEvents", "WriteThrottleEvents"})
-    dashboard = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    shown = [metric for widget in dashboard["widgets"] for metric in widget["properties"]["metrics"]]
-    ours = {metric[1] for metric in shown if metric[0] == "mneme"}
-    check("metrics of ours that the code does not write", ours - set(re.findall(r'"([A-Z]\w+)"', REPORT_RS)), set())
+    ours = {name for namespace, name, *_ in shown_metrics(template) if namespace == "mneme"}
+    check("metrics of ours that the code does not write", ours - written_metrics(), set())
     check("metrics of ours on the dashboard", {"HitsExact", "HitsSemantic", "Similarity", "LostRaces"} <= ours)
 
 
 def check_outputs(template: dict) -> None:
-    expected = {f"{function.capitalize()}FunctionName" for function in FUNCTIONS} | {"ApiUrl", "TableName"}
-    check("outputs that are missing", expected - set(template["Outputs"]), set())
+    names = {f"{function.capitalize()}FunctionName" for function in OPERATIONS}
+    expected = names | {"ApiUrl", "TableName", "TableArn", "FunctionAlias"}
+    check("outputs", set(template["Outputs"]), expected)
 
 
 def main() -> int:
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     logging.disable(logging.WARNING)
-    text = (ROOT / "template.yaml").read_text()
-    template, expanded = yaml_parse(text), expand(yaml_parse(text))
-    check_functions(template)
-    check_settings(template)
-    check_routes(template, expanded)
-    check_schedule(template)
-    check_permissions(template, expanded)
-    check_table(template)
-    check_monitoring(template)
-    check_outputs(template)
+    template = expanded((ROOT / "template.yaml").read_text())
+    check_inventory(template)
+    if not results["failed"]:
+        stack = translated(template)
+        check_functions(template)
+        check_settings(template)
+        check_rules(template)
+        check_routes(template, stack)
+        check_schedule(template)
+        check_permissions(template, stack)
+        check_table(template)
+        check_monitoring(template)
+        check_outputs(template)
     print(f"{results['passed']} passed, {results['failed']} failed")
     return 1 if results["failed"] else 0
 

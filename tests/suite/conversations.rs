@@ -4,7 +4,7 @@ use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
 async fn guarded() -> Stack {
-    Stack::with(&[("MNEME_GUARD", "on")]).await
+    Stack::builder().variables(&[("MNEME_GUARD", "on")]).start().await
 }
 
 fn conversation(messages: &[(&str, &str)]) -> Value {
@@ -32,7 +32,7 @@ const QUESTION: (&str, &str) = ("user", "When does the library in Ghent close on
 const REWORDED: (&str, &str) = ("user", "When does the library in Ghent close on Saturday?");
 
 #[tokio::test]
-async fn a_query_is_the_conversation_of_one_message() {
+async fn query_and_single_message_conversation_share_an_entry() {
     let stack = guarded().await;
     let id = put(&stack, json!({"query": QUESTION.1, "embedding": vector(8, 0.0)})).await;
     let hit = stack.lookup(conversation(&[QUESTION])).await;
@@ -50,7 +50,7 @@ async fn a_query_is_the_conversation_of_one_message() {
 }
 
 #[tokio::test]
-async fn system_messages_and_the_context_part_the_cache() {
+async fn system_messages_and_context_separate_entries() {
     let stack = guarded().await;
     let system = |text: &'static str| conversation(&[("system", text), QUESTION]);
     let context = |context: Value| with(conversation(&[QUESTION]), "context", context);
@@ -80,7 +80,7 @@ async fn system_messages_and_the_context_part_the_cache() {
 }
 
 #[tokio::test]
-async fn a_message_that_leans_on_others_needs_them() {
+async fn follow_up_message_with_other_history_is_not_served() {
     let stack = guarded().await;
     let order = |number: &'static str, greeting: &'static str| {
         let asked = [greeting, "Where is my order", number].join(" ");
@@ -94,14 +94,14 @@ async fn a_message_that_leans_on_others_needs_them() {
     let chatty = stack.lookup(order("48213", "Hello there!")).await;
     assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
     // With the guard off what came before is compared all the same.
-    let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
+    let off = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "off")]).start().await;
     assert_eq!(ask(&off, order("48213", "")).await, "exact");
     assert_eq!(ask(&off, order("48213", "Hello there!")).await, "semantic");
     assert_eq!(ask(&off, order("48231", "")).await, "vetoed");
 }
 
 #[tokio::test]
-async fn entries_of_conversations_are_replaced_listed_and_deleted_like_others() {
+async fn entries_of_conversations_can_be_replaced_and_deleted() {
     let stack = guarded().await;
     let asked = || with(conversation(&[("system", "Be brief."), QUESTION]), "context", json!({"model": "small"}));
     let first = put(&stack, asked()).await;
@@ -119,7 +119,7 @@ async fn entries_of_conversations_are_replaced_listed_and_deleted_like_others() 
 }
 
 #[tokio::test]
-async fn what_is_no_conversation_is_refused_by_name() {
+async fn invalid_conversations_are_refused_with_named_errors() {
     let stack = guarded().await;
     let many: Vec<(&str, &str)> = vec![QUESTION; 513];
     let long = "x".repeat(300_000);

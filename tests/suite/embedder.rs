@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use mneme_tests::embedder::{EmbeddingService, KEPT_KEY, Mood, embedding};
+use mneme_tests::embedder::{Behavior, EmbeddingService, STORED_KEY, embedding};
 use mneme_tests::{Stack, stack::Item, vector};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn over(service: &EmbeddingService, more: &[(&str, &str)]) -> Stack {
     let embedder = service.embedder();
     let variables: Vec<(&str, &str)> =
         [("MNEME_EMBEDDER", embedder.as_str())].into_iter().chain(more.iter().copied()).collect();
-    Stack::with(&variables).await
+    Stack::builder().variables(&variables).start().await
 }
 
 async fn started() -> (EmbeddingService, Stack) {
@@ -38,7 +38,7 @@ fn near(found: &[f32], expected: &[f64]) -> bool {
 }
 
 #[tokio::test]
-async fn text_in_hit_out() {
+async fn text_queries_are_embedded_and_served() {
     let (service, stack) = started().await;
     let id = stack.put(entry("How do I pay? @0.1")).await;
     assert!(near(&stored_vector(&stack.rows().await[&i128::from(id)]), &embedding("@0.1", 8)));
@@ -60,11 +60,11 @@ async fn text_in_hit_out() {
 }
 
 #[tokio::test]
-async fn an_exact_hit_waits_for_no_embedder() {
+async fn exact_hit_does_not_call_the_embedder() {
     let (service, stack) = started().await;
     let id = stack.put(entry("How do I pay? @0.1")).await;
-    service.take_asked();
-    service.set(Mood::Never);
+    service.take_received();
+    service.set(Behavior::Hang);
     for _ in 0..2 {
         let hit = stack.lookup(ask("how do  i pay? @0.1")).await;
         assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
@@ -80,11 +80,11 @@ async fn an_exact_hit_waits_for_no_embedder() {
     stack.put_item(counter).await;
     let hit = stack.lookup(json!({"query": "How do I pay? @0.1", "namespace": "python"})).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(2)));
-    assert!(service.take_asked().is_empty());
+    assert!(service.take_received().is_empty());
 }
 
 #[tokio::test]
-async fn a_warm_lookup_reads_once_before_the_embedder_and_once_after() {
+async fn warm_lookup_reads_once_before_and_once_after_embedding() {
     let (_service, stack) = started().await;
     stack.put(entry("How do I pay? @0.1")).await;
     stack.lookup(ask("warm @0.1")).await;
@@ -100,7 +100,7 @@ async fn a_warm_lookup_reads_once_before_the_embedder_and_once_after() {
 }
 
 #[tokio::test]
-async fn texts_that_repeat_are_embedded_once() {
+async fn repeated_texts_are_embedded_once() {
     let (service, stack) = started().await;
     let entries: Vec<Value> = [0.1, 0.4, 0.1].iter().map(|angle| entry(&format!("q @{angle}"))).collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
@@ -113,36 +113,36 @@ async fn texts_that_repeat_are_embedded_once() {
     // All that the exact layer left, in one call; and none of it again.
     assert_eq!(service.take_texts(), [["x @0.1", "y @0.4", "z @2"]]);
     stack.lookup(ask("x @0.1")).await;
-    assert!(service.take_asked().is_empty());
+    assert!(service.take_received().is_empty());
 }
 
 #[tokio::test]
-async fn a_vector_that_is_sent_needs_no_embedder() {
+async fn request_with_vector_does_not_call_the_embedder() {
     let (service, stack) = started().await;
-    service.set(Mood::Never);
+    service.set(Behavior::Hang);
     let id = stack.put(json!({"query": "q", "response": "r", "embedding": vector(8, 0.3)})).await;
     let hit = stack.lookup(json!({"query": "other", "embedding": vector(8, 0.31)})).await;
     assert_eq!(hit["id"], id);
-    assert!(service.take_asked().is_empty());
+    assert!(service.take_received().is_empty());
 }
 
 #[tokio::test]
-async fn a_failing_embedder_makes_a_lookup_a_miss_and_a_put_an_error() {
+async fn failing_embedder_returns_a_miss_for_lookup_and_an_error_for_put() {
     let (service, stack) = started().await;
     let id = stack.put(entry("How do I pay? @0.1")).await;
     let before = stack.rows().await;
     let failures = [
-        (Mood::With(429, "{}".to_owned()), "EmbedderError", "throttled the request"),
-        (Mood::With(500, "oops".to_owned()), "EmbedderError", "failed with HTTP status 500"),
-        (Mood::With(401, "{}".to_owned()), "EmbedderError", "refused the API key"),
-        (Mood::With(404, "{}".to_owned()), "EmbedderError", "knows no such model"),
-        (Mood::With(200, "{\"data\": 7}".to_owned()), "EmbedderError", "not of the form"),
-        (Mood::With(200, "<html>".to_owned()), "EmbedderError", "not of the form"),
-        (Mood::Well(9), "EmbedderDimensionError", "9"),
-        (Mood::With(400, "{}".to_owned()), "InvalidRequest", "refused the request with HTTP status 400"),
+        (Behavior::Reply(429, "{}".to_owned()), "EmbedderError", "throttled the request"),
+        (Behavior::Reply(500, "oops".to_owned()), "EmbedderError", "failed with HTTP status 500"),
+        (Behavior::Reply(401, "{}".to_owned()), "EmbedderError", "refused the API key"),
+        (Behavior::Reply(404, "{}".to_owned()), "EmbedderError", "knows no such model"),
+        (Behavior::Reply(200, "{\"data\": 7}".to_owned()), "EmbedderError", "not of the form"),
+        (Behavior::Reply(200, "<html>".to_owned()), "EmbedderError", "not of the form"),
+        (Behavior::Embed(9), "EmbedderDimensionError", "9"),
+        (Behavior::Reply(400, "{}".to_owned()), "InvalidRequest", "refused the request with HTTP status 400"),
     ];
-    for (nth, (mood, name, says)) in failures.into_iter().enumerate() {
-        service.set(mood);
+    for (nth, (behavior, name, says)) in failures.into_iter().enumerate() {
+        service.set(behavior);
         let miss = stack.lookup(ask(&format!("paying {nth} @0.1"))).await;
         assert_eq!(miss, json!({"outcome": "miss", "reason": "embedder_failure", "best_similarity": null}), "{says}");
         let error = stack.invoke("put", entry(&format!("new {nth} @0.5"))).await.unwrap_err();
@@ -156,18 +156,18 @@ async fn a_failing_embedder_makes_a_lookup_a_miss_and_a_put_an_error() {
     let entries: Vec<i128> = stack.rows().await.into_keys().filter(|id| *id > 0).collect();
     assert_eq!(entries, before.into_keys().filter(|id| *id > 0).collect::<Vec<_>>());
     // The same instances serve on.
-    service.set(Mood::Well(8));
+    service.set(Behavior::Embed(8));
     assert_eq!(stack.lookup(ask("paying 6 @0.1")).await["id"], id, "what did not fit is not remembered");
     assert_eq!(stack.put(entry("new 6 @0.5")).await, id + 1);
     let (status, problem) = {
-        service.set(Mood::With(503, String::new()));
+        service.set(Behavior::Reply(503, String::new()));
         stack.post("/v1/entries", entry("over HTTP @0.7")).await
     };
     assert_eq!((status, &problem["title"]), (503, &json!("The query could not be embedded")));
 }
 
 #[tokio::test]
-async fn one_text_that_cannot_be_embedded_fails_alone() {
+async fn batch_with_a_text_that_cannot_be_embedded_processes_the_others() {
     let (service, stack) = started().await;
     let entries = [entry("one @0.1"), entry(" \u{3000}"), entry("two @0.9")];
     let reply = stack.invoke("put", json!({"entries": entries})).await.unwrap();
@@ -181,12 +181,16 @@ async fn one_text_that_cannot_be_embedded_fails_alone() {
 }
 
 #[tokio::test]
-async fn an_embedder_that_never_answers_is_given_up_within_the_functions_time() {
+async fn silent_embedder_times_out_within_the_function_timeout() {
     let service = EmbeddingService::start().await;
     let embedder = service.embedder();
-    let stack = Stack::with_time(&[("MNEME_EMBEDDER", embedder.as_str())], Duration::from_secs(4)).await;
+    let stack = Stack::builder()
+        .variables(&[("MNEME_EMBEDDER", embedder.as_str())])
+        .timeout(Duration::from_secs(4))
+        .start()
+        .await;
     stack.put(entry("How do I pay? @0.1")).await;
-    service.set(Mood::Never);
+    service.set(Behavior::Hang);
     assert_eq!(stack.lookup(ask("paying @0.1")).await["reason"], "embedder_failure");
     let error = stack.invoke("put", entry("new @0.5")).await.unwrap_err();
     assert_eq!(error.name, "EmbedderError");
@@ -195,7 +199,7 @@ async fn an_embedder_that_never_answers_is_given_up_within_the_functions_time() 
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn unreachable_embedder_returns_embedder_error() {
     let gone = EmbeddingService::unreachable().await;
     let stack = over(&gone, &[]).await;
     assert_eq!(stack.lookup(ask("q")).await["reason"], "embedder_failure");
@@ -204,8 +208,9 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn the_weights_of_minilm_are_not_there() {
-    let stack = Stack::with(&[("MNEME_EMBEDDER", "minilm"), ("MNEME_MINILM_PATH", "/nowhere")]).await;
+async fn minilm_without_weights_returns_embedder_error() {
+    let stack =
+        Stack::builder().variables(&[("MNEME_EMBEDDER", "minilm"), ("MNEME_MINILM_PATH", "/nowhere")]).start().await;
     assert_eq!(stack.lookup(ask("q")).await["reason"], "embedder_failure");
     let error = stack.invoke("put", entry("q")).await.unwrap_err();
     assert!(error.name == "EmbedderError" && error.message.contains("run shared/minilm/fetch"), "{error:?}");
@@ -214,10 +219,14 @@ async fn the_weights_of_minilm_are_not_there() {
 }
 
 #[tokio::test]
-async fn another_embedder_over_the_same_table_is_a_mismatch() {
+async fn other_embedder_on_the_same_table_returns_mismatch_error() {
     let (service, stack) = started().await;
     stack.put(entry("q @0.1")).await;
-    let other = Stack::beside(&stack, &[("MNEME_EMBEDDER", &format!("openai:other@{}/v1", service.url))]).await;
+    let other = Stack::builder()
+        .over_table_of(&stack)
+        .variables(&[("MNEME_EMBEDDER", &format!("openai:other@{}/v1", service.url))])
+        .start()
+        .await;
     for function in ["lookup", "put"] {
         let payload = if function == "put" { entry("x @0.1") } else { ask("x @0.1") };
         let error = other.invoke(function, payload).await.unwrap_err();
@@ -230,16 +239,19 @@ async fn another_embedder_over_the_same_table_is_a_mismatch() {
         ("MNEME_EMBEDDER_FINGERPRINT", "openai:test/1".to_owned()),
     ];
     let renamed: Vec<(&str, &str)> = renamed.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert_eq!(Stack::beside(&stack, &renamed).await.lookup(ask("x @0.1")).await["outcome"], "hit");
+    assert_eq!(
+        Stack::builder().over_table_of(&stack).variables(&renamed).start().await.lookup(ask("x @0.1")).await["outcome"],
+        "hit"
+    );
 }
 
 #[tokio::test]
-async fn keys_are_sent_and_never_shown() {
+async fn api_keys_are_sent_and_never_logged() {
     let service = EmbeddingService::start().await;
     for (key, sent) in [
         ("sk-of-the-environment", "sk-of-the-environment"),
-        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:embedder-AbCdEf", KEPT_KEY),
-        ("arn:aws:ssm:us-east-1:123456789012:parameter/embedder", KEPT_KEY),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:embedder-AbCdEf", STORED_KEY),
+        ("arn:aws:ssm:us-east-1:123456789012:parameter/embedder", STORED_KEY),
     ] {
         let endpoints =
             [("AWS_ENDPOINT_URL_SECRETS_MANAGER", service.url.as_str()), ("AWS_ENDPOINT_URL_SSM", &service.url)];
@@ -247,11 +259,11 @@ async fn keys_are_sent_and_never_shown() {
             [("MNEME_EMBEDDER_API_KEY", key), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), endpoints[0], endpoints[1]];
         let stack = over(&service, &variables).await;
         stack.put(entry("q @0.1")).await;
-        let asked = service.take_asked();
+        let asked = service.take_received();
         assert_eq!(asked.last().unwrap().authorization, format!("Bearer {sent}"));
-        service.set(Mood::With(401, "{}".to_owned()));
+        service.set(Behavior::Reply(401, "{}".to_owned()));
         assert_eq!(stack.lookup(ask("x @0.1")).await["reason"], "embedder_failure");
-        service.set(Mood::Well(8));
+        service.set(Behavior::Embed(8));
         let lines = stack.log_until(|line| line.contains("MissesEmbedderFailure")).await;
         assert!(lines.iter().any(|line| line.contains("embedding the query")), "{lines:#?}");
         assert!(lines.iter().all(|line| !line.contains(sent) && !line.contains("x @0.1")), "{lines:#?}");
@@ -259,23 +271,25 @@ async fn keys_are_sent_and_never_shown() {
 }
 
 #[tokio::test]
-async fn amazon_bedrock_embeds() {
+async fn bedrock_embedder_stores_and_serves_vectors() {
     let service = EmbeddingService::start().await;
     let variables = [
         ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:256"),
         ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url.as_str()),
     ];
-    let stack = Stack::with(&variables).await;
+    let stack = Stack::builder().variables(&variables).start().await;
     let id = stack.put(entry("q @0.1")).await;
     assert!(near(&stored_vector(&stack.rows().await[&i128::from(id)]), &embedding("@0.1", 256)));
     assert_eq!(stack.lookup(ask("x @0.12")).await["id"], id);
-    assert!(service.take_asked().iter().all(|asked| asked.authorization.contains("/us-east-1/bedrock/aws4_request")));
+    assert!(
+        service.take_received().iter().all(|asked| asked.authorization.contains("/us-east-1/bedrock/aws4_request"))
+    );
     let (_, health) = stack.get("/v1/health").await;
     assert_eq!(health["embedder_fingerprint"], "bedrock:amazon.titan-embed-text-v2:0:256/1");
 }
 
 #[tokio::test]
-async fn pairs_are_calibrated_by_their_texts() {
+async fn calibrate_with_texts_embeds_them() {
     let (service, stack) = started().await;
     let pair = |nth: usize| {
         let same = nth.is_multiple_of(2);
@@ -286,7 +300,7 @@ async fn pairs_are_calibrated_by_their_texts() {
     let reply = stack.invoke("calibrate", json!({"pairs": pairs, "cutoff": 0})).await.unwrap();
     assert!((reply["threshold"].as_f64().unwrap() - 0.1_f64.cos()).abs() < 1e-6, "{reply}");
     assert_eq!(service.take_texts().concat().len(), 80);
-    service.set(Mood::With(500, String::new()));
+    service.set(Behavior::Reply(500, String::new()));
     let mut unknown: Vec<Value> = (0..40).map(pair).collect();
     unknown[3]["b"] = json!("never seen");
     let error = stack.invoke("calibrate", json!({"pairs": unknown})).await.unwrap_err();

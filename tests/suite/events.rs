@@ -40,7 +40,7 @@ const ORDER: [&str; 18] = [
 ];
 
 #[test]
-fn every_function_has_its_files() {
+fn every_function_has_event_files() {
     assert_eq!(BTreeSet::from(ORDER), FUNCTIONS.iter().copied().collect());
     let folders: BTreeSet<String> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -55,7 +55,7 @@ fn every_function_has_its_files() {
 }
 
 #[tokio::test]
-async fn direct_events_get_the_response_object() {
+async fn direct_event_returns_the_response_object() {
     let stack = Stack::start().await;
     for function in ORDER {
         let outcome = stack.invoke(function, event(function, "direct")).await;
@@ -67,7 +67,7 @@ async fn direct_events_get_the_response_object() {
 }
 
 #[tokio::test]
-async fn http_events_of_both_formats_get_http_responses() {
+async fn http_event_of_either_format_returns_an_http_response() {
     for (shape, headers) in [("http-api", "headers"), ("rest-api", "multiValueHeaders")] {
         let stack = Stack::start().await;
         for function in ORDER {
@@ -91,7 +91,7 @@ async fn http_events_of_both_formats_get_http_responses() {
 }
 
 #[tokio::test]
-async fn function_urls_and_schedules_are_understood() {
+async fn function_url_and_schedule_events_are_answered() {
     let stack = Stack::start().await;
     stack.invoke("put", event("put", "direct")).await.unwrap();
     let reply = stack.invoke("lookup", event("lookup", "function-url")).await.unwrap();
@@ -104,7 +104,7 @@ async fn function_urls_and_schedules_are_understood() {
 }
 
 #[tokio::test]
-async fn a_bad_event_is_answered_in_its_own_form() {
+async fn invalid_event_is_answered_in_the_form_of_its_caller() {
     let stack = Stack::start().await;
     let bad_body = http_event("POST", "/v1/lookup", "/v1/lookup", Some("{"));
     let reply = stack.invoke("lookup", bad_body).await.unwrap();

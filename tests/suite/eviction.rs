@@ -50,7 +50,7 @@ async fn copy_first(stack: &Stack, ids: std::ops::RangeInclusive<u64>) {
 }
 
 #[tokio::test]
-async fn a_namespace_keeps_to_its_quota_and_the_oldest_go() {
+async fn put_over_quota_evicts_the_least_recently_used() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 3).await;
     put(&stack, "b", 0..5).await;
@@ -69,7 +69,7 @@ async fn a_namespace_keeps_to_its_quota_and_the_oldest_go() {
 }
 
 #[tokio::test]
-async fn a_tenth_goes_at_once() {
+async fn put_over_quota_evicts_a_tenth() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 30).await;
     put(&stack, "a", 0..30).await;
@@ -79,7 +79,7 @@ async fn a_tenth_goes_at_once() {
 }
 
 #[tokio::test]
-async fn a_quota_set_late_counts_what_was_there() {
+async fn quota_set_on_a_full_namespace_applies_at_the_next_put() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..10).await;
     set_quota(&stack, "a", 4).await;
@@ -89,7 +89,7 @@ async fn a_quota_set_late_counts_what_was_there() {
 }
 
 #[tokio::test]
-async fn vacuum_enforces_quotas_too() {
+async fn vacuum_over_quota_evicts_the_excess() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..10).await;
     set_quota(&stack, "a", 4).await;
@@ -99,7 +99,7 @@ async fn vacuum_enforces_quotas_too() {
 }
 
 #[tokio::test]
-async fn expired_entries_do_not_count_and_go_first() {
+async fn put_over_quota_removes_expired_entries_first() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     set_quota(&stack, "a", 3).await;
@@ -114,8 +114,8 @@ async fn expired_entries_do_not_count_and_go_first() {
 }
 
 #[tokio::test]
-async fn the_table_keeps_to_its_cap_and_a_quota_takes_precedence() {
-    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "6")]).await;
+async fn put_over_max_entries_evicts_only_from_namespaces_without_quota() {
+    let stack = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "6")]).start().await;
     set_quota(&stack, "q", 10).await;
     put(&stack, "a", 0..3).await;
     put(&stack, "b", 0..3).await;
@@ -129,10 +129,10 @@ async fn the_table_keeps_to_its_cap_and_a_quota_takes_precedence() {
 }
 
 #[tokio::test]
-async fn a_cap_set_late_is_taken_up_by_vacuum() {
+async fn vacuum_with_new_max_entries_evicts_the_excess() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..6).await;
-    let capped = Stack::beside(&stack, &[("MNEME_MAX_ENTRIES", "4")]).await;
+    let capped = Stack::builder().over_table_of(&stack).variables(&[("MNEME_MAX_ENTRIES", "4")]).start().await;
     put(&capped, "b", 0..1).await;
     assert_eq!(stack.entry_ids().await.len(), 7);
     assert_eq!(capped.invoke("vacuum", json!({})).await.unwrap()["evicted"], 3);
@@ -142,7 +142,7 @@ async fn a_cap_set_late_is_taken_up_by_vacuum() {
 }
 
 #[tokio::test]
-async fn puts_read_no_more_when_nothing_is_over() {
+async fn put_under_quota_reads_no_index() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 100).await;
     put(&stack, "a", 0..2).await;
@@ -153,7 +153,7 @@ async fn puts_read_no_more_when_nothing_is_over() {
 }
 
 #[tokio::test]
-async fn a_tally_that_rows_left_behind_evicts_nothing() {
+async fn put_with_outdated_stats_evicts_nothing() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 10).await;
     put(&stack, "a", 0..10).await;
@@ -166,8 +166,8 @@ async fn a_tally_that_rows_left_behind_evicts_nothing() {
 }
 
 #[tokio::test]
-async fn a_cap_survives_the_loss_of_every_derived_item() {
-    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "5")]).await;
+async fn max_entries_holds_after_loss_of_derived_items() {
+    let stack = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "5")]).start().await;
     put(&stack, "a", 0..5).await;
     stack.invoke("vacuum", json!({})).await.unwrap();
     for key in stack.rows().await.into_keys().filter(|key| *key < 0) {
@@ -179,7 +179,7 @@ async fn a_cap_survives_the_loss_of_every_derived_item() {
 }
 
 #[tokio::test]
-async fn a_vacuum_evicts_as_many_as_it_takes() {
+async fn vacuum_far_over_quota_evicts_everything_over_it() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..1).await;
     copy_first(&stack, 2..=1300).await;
@@ -198,7 +198,7 @@ async fn a_vacuum_evicts_as_many_as_it_takes() {
 }
 
 #[tokio::test]
-async fn a_tally_knows_whether_anything_expires() {
+async fn namespace_stats_record_whether_entries_expire() {
     let stack = Stack::start().await;
     for (namespace, ttl_seconds) in [("never", json!(null)), ("sometimes", json!(1000))] {
         // The first put is counted with the quota's first look, the second is not.
@@ -215,7 +215,7 @@ async fn a_tally_knows_whether_anything_expires() {
 }
 
 #[tokio::test]
-async fn a_put_removes_200_at_most_and_the_next_ones_the_rest() {
+async fn put_far_over_quota_evicts_at_most_200() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..1).await;
     copy_first(&stack, 2..=600).await;
@@ -227,7 +227,7 @@ async fn a_put_removes_200_at_most_and_the_next_ones_the_rest() {
 }
 
 #[tokio::test]
-async fn a_put_reads_5000_keys_of_a_large_namespace_at_most() {
+async fn put_in_a_large_namespace_reads_at_most_5000_keys() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..1).await;
     copy_first(&stack, 2..=5100).await;
@@ -251,8 +251,8 @@ async fn a_put_reads_5000_keys_of_a_large_namespace_at_most() {
 }
 
 #[tokio::test]
-async fn a_cap_on_many_namespaces_is_kept_by_a_sample_of_them() {
-    let stack = Stack::with(&[("MNEME_MAX_ENTRIES", "40")]).await;
+async fn put_over_max_entries_with_many_namespaces_reads_a_sample() {
+    let stack = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "40")]).start().await;
     for number in 0..40 {
         put(&stack, &format!("n{number}"), 0..1).await;
     }
@@ -267,18 +267,18 @@ async fn live(stack: &Stack) -> i128 {
 }
 
 #[tokio::test]
-async fn a_tally_stays_right_when_the_index_lags() {
+async fn namespace_stats_with_lagging_index_stay_correct() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 3).await;
     stack.proxy.delay_indexes(Lag::Writes(2));
     for number in 0..8 {
         stack.put(json!({"query": format!("{number}"), "response": "r", "namespace": "a"})).await;
-        Snapshot::read(&stack).await.check_tallies(|_| false);
+        Snapshot::read(&stack).await.check_namespace_stats(|_| false);
     }
 }
 
 #[tokio::test]
-async fn no_more_is_evicted_than_the_excess_where_entries_expire() {
+async fn put_over_quota_with_expiring_entries_evicts_only_the_excess() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 10).await;
     for number in 0..10 {

@@ -12,7 +12,7 @@ async fn expire() {
 }
 
 #[tokio::test]
-async fn an_expired_entry_is_absent_everywhere() {
+async fn expired_entry_is_absent_from_every_operation() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     let semantic = json!({"query": "x", "embedding": vector(4, 0.1)});
@@ -49,7 +49,7 @@ async fn an_expired_entry_is_absent_everywhere() {
 }
 
 #[tokio::test]
-async fn clearing_counts_the_living() {
+async fn clear_counts_only_live_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 1})).await;
@@ -60,7 +60,7 @@ async fn clearing_counts_the_living() {
 }
 
 #[tokio::test]
-async fn vacuum_removes_and_counts_expirations() {
+async fn vacuum_removes_and_counts_expired_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     for number in 0..60 {
@@ -76,8 +76,8 @@ async fn vacuum_removes_and_counts_expirations() {
 }
 
 #[tokio::test]
-async fn ttl_is_the_absolute_second_and_a_default_applies() {
-    let stack = Stack::with(&[("MNEME_DEFAULT_TTL_SECS", "1000")]).await;
+async fn put_stores_ttl_as_absolute_second_with_default() {
+    let stack = Stack::builder().variables(&[("MNEME_DEFAULT_TTL_SECS", "1000")]).start().await;
     stack.put(json!({"query": "a", "response": "A"})).await;
     stack.put(json!({"query": "b", "response": "B", "ttl_seconds": 50})).await;
     let rows = stack.rows().await;
@@ -87,7 +87,7 @@ async fn ttl_is_the_absolute_second_and_a_default_applies() {
 }
 
 #[tokio::test]
-async fn a_duration_of_the_python_library_is_read_as_one() {
+async fn ttl_duration_of_the_python_library_is_read_as_duration() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0)})).await;
@@ -103,7 +103,7 @@ async fn a_duration_of_the_python_library_is_read_as_one() {
 }
 
 #[tokio::test]
-async fn bad_lifetimes_are_refused() {
+async fn invalid_ttl_is_refused() {
     let stack = Stack::start().await;
     for bad in [json!(0), json!(-1), json!(1.5), json!("60"), json!(3_153_600_001u64)] {
         let error = stack.invoke("put", json!({"query": "q", "response": "A", "ttl_seconds": bad})).await.unwrap_err();

@@ -11,7 +11,7 @@ const STORED: &str = "How long does a refund to my card take?";
 const ASKED: &str = "How long do refunds to my card take?";
 
 async fn guarded() -> Stack {
-    Stack::with(&[("MNEME_GUARD", "on")]).await
+    Stack::builder().variables(&[("MNEME_GUARD", "on")]).start().await
 }
 
 async fn put(stack: &Stack, query: &str, angle: f64) -> u64 {
@@ -36,7 +36,7 @@ fn assert_near(value: &Value, expected: f64) {
 }
 
 #[tokio::test]
-async fn a_contradiction_is_vetoed_and_the_next_candidate_is_tried() {
+async fn contradicting_candidate_is_vetoed_and_the_next_one_is_served() {
     let stack = guarded().await;
     put(&stack, "Track order 48213", 0.0).await;
     let miss = stack.lookup(question("Track order 48231", 0.0)).await;
@@ -54,7 +54,7 @@ async fn a_contradiction_is_vetoed_and_the_next_candidate_is_tried() {
 }
 
 #[tokio::test]
-async fn contradictions_in_numbers_are_passed_over_without_reading_them() {
+async fn candidates_with_other_numbers_are_skipped_without_a_read() {
     let stack = guarded().await;
     let entry = |order: u64, angle: f64| {
         let query = format!("Track order {order}");
@@ -79,7 +79,7 @@ async fn contradictions_in_numbers_are_passed_over_without_reading_them() {
     assert!(calls.len() <= 2, "{calls:?}");
 
     // Where the guard is off, whoever switched it off, the closest is the answer.
-    let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
+    let off = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "off")]).start().await;
     assert_eq!(off.lookup(asked.clone()).await["response"], "Track order 50000");
     let set = json!({"action": "set", "key": "guard:default", "value": "off"});
     stack.invoke("meta", set).await.expect("set");
@@ -87,7 +87,7 @@ async fn contradictions_in_numbers_are_passed_over_without_reading_them() {
 }
 
 #[tokio::test]
-async fn contradictions_say_why_nothing_is_found_where_the_closest_is_dead() {
+async fn veto_is_reported_when_the_closest_entry_has_expired() {
     let stack = guarded().await;
     stack.provision_without_ttl().await;
     let mut mortal = question("Track order 48213", 0.0);
@@ -103,7 +103,7 @@ async fn contradictions_say_why_nothing_is_found_where_the_closest_is_dead() {
 }
 
 #[tokio::test]
-async fn confidence_is_the_guards_probability_times_the_entrys_score() {
+async fn confidence_is_the_probability_times_the_entry_score() {
     let stack = guarded().await;
     put(&stack, STORED, 0.0).await;
     let hit = stack.lookup(question(ASKED, 0.2)).await;
@@ -121,7 +121,7 @@ async fn confidence_is_the_guards_probability_times_the_entrys_score() {
 }
 
 #[tokio::test]
-async fn it_is_on_by_default_and_switched_off_by_configuration_namespace_or_request() {
+async fn guard_is_on_by_default_and_can_be_switched_off() {
     let serves = async |stack: &Stack, fields: &[(&str, &str)]| {
         let mut asked = question("Track order 48231", 0.0);
         fields.iter().for_each(|(name, value)| asked[*name] = json!(value));
@@ -139,7 +139,7 @@ async fn it_is_on_by_default_and_switched_off_by_configuration_namespace_or_requ
         }
     };
     // An empty variable counts as none.
-    let by_default = Stack::with(&[("MNEME_GUARD", "")]).await;
+    let by_default = Stack::builder().variables(&[("MNEME_GUARD", "")]).start().await;
     store(&by_default).await;
     assert!(!serves(&by_default, &[]).await);
     assert!(serves(&by_default, &[("namespace", "open")]).await);
@@ -150,10 +150,14 @@ async fn it_is_on_by_default_and_switched_off_by_configuration_namespace_or_requ
     assert_eq!(error.name, "InvalidRequest");
     assert!(error.message.contains("MNEME_GUARD_PER_REQUEST"), "{}", error.message);
 
-    let per_request = Stack::beside(&by_default, &[("MNEME_GUARD", "on"), ("MNEME_GUARD_PER_REQUEST", "true")]).await;
+    let per_request = Stack::builder()
+        .over_table_of(&by_default)
+        .variables(&[("MNEME_GUARD", "on"), ("MNEME_GUARD_PER_REQUEST", "true")])
+        .start()
+        .await;
     assert!(serves(&per_request, &[("guard", "off")]).await);
     assert!(!serves(&per_request, &[]).await);
-    let off = Stack::beside(&by_default, &[("MNEME_GUARD", "off")]).await;
+    let off = Stack::builder().over_table_of(&by_default).variables(&[("MNEME_GUARD", "off")]).start().await;
     assert!(serves(&off, &[]).await);
     assert!(!serves(&off, &[("namespace", "closed")]).await);
     assert!(!serves(&off, &[("guard", "on")]).await);
@@ -173,7 +177,7 @@ async fn without(stack: &Stack, names: &[&str]) -> Item {
 }
 
 #[tokio::test]
-async fn a_row_without_a_usable_signature_is_judged_by_its_query_or_else_by_its_similarity() {
+async fn row_without_signature_is_judged_by_its_query_or_similarity() {
     let stack = guarded().await;
     put(&stack, STORED, 0.0).await;
     let first = stack.lookup(question(ASKED, 0.2)).await;
@@ -193,14 +197,14 @@ async fn a_row_without_a_usable_signature_is_judged_by_its_query_or_else_by_its_
 }
 
 #[tokio::test]
-async fn only_hashes_of_words_are_kept_where_the_query_is_not() {
-    let stack = Stack::with(&[("MNEME_GUARD", "on"), ("MNEME_STORE_QUERY", "false")]).await;
+async fn signature_without_stored_query_contains_only_hashes() {
+    let stack = Stack::builder().variables(&[("MNEME_GUARD", "on"), ("MNEME_STORE_QUERY", "false")]).start().await;
     put(&stack, "Track order 48213", 0.0).await;
     let row = stack.rows().await.remove(&1).expect("the row");
     let signature = row["signature"].as_b().expect("bytes").as_ref();
     assert!(!row.contains_key("query") && !signature.windows(5).any(|part| part == b"48213"));
     assert_eq!(stack.lookup(question("Track order 48231", 0.0)).await["veto"], "number");
-    let off = Stack::with(&[("MNEME_GUARD", "off"), ("MNEME_STORE_QUERY", "false")]).await;
+    let off = Stack::builder().variables(&[("MNEME_GUARD", "off"), ("MNEME_STORE_QUERY", "false")]).start().await;
     put(&off, "Track order 48213", 0.0).await;
     assert!(!off.rows().await[&1].contains_key("signature"));
 }

@@ -1,0 +1,64 @@
+//! `stats`: counts that arrive late, but arrive.
+
+use std::time::Duration;
+
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+/// Asks until `done`, for the counts are written a second after they begin to wait.
+async fn stats_when(stack: &Stack, namespace: Option<&str>, done: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..100 {
+        let stats = stack.invoke("stats", json!({"namespace": namespace})).await.unwrap();
+        if done(&stats) {
+            return stats;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the counts did not arrive: {}", stack.invoke("stats", json!({})).await.unwrap());
+}
+
+async fn some_traffic(stack: &Stack) {
+    stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "a"})).await;
+    stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "b"})).await;
+    for _ in 0..2 {
+        stack.lookup(json!({"query": "q", "namespace": "a"})).await;
+    }
+    stack.lookup(json!({"query": "r", "embedding": vector(4, 0.1), "namespace": "a"})).await;
+    stack.lookup(json!({"query": "r", "embedding": vector(4, 2.0), "namespace": "b"})).await;
+}
+
+#[tokio::test]
+async fn stats_after_lookups_returns_hits_and_misses_per_namespace() {
+    let stack = Stack::start().await;
+    some_traffic(&stack).await;
+    let a = stats_when(&stack, Some("a"), |stats| stats["hits"] == 3).await;
+    let expected = json!({
+        "namespace": "a", "entries": 1, "namespaces": 1, "hits": 3, "hits_exact": 2, "hits_semantic": 1, "misses": 0,
+        "evictions": 0, "expirations": 0, "version_counter": 2, "embedder_fingerprint": null, "embedder_dim": 4,
+    });
+    assert_eq!(a, expected);
+    let all = stats_when(&stack, None, |stats| stats["misses"] == 1).await;
+    assert_eq!((&all["entries"], &all["namespaces"], &all["hits"]), (&json!(2), &json!(2), &json!(3)));
+    assert_eq!(stack.get("/v1/stats?namespace=b").await.1["misses"], 1);
+    assert_eq!(stack.get("/v1/stats?namespace=none").await.1["entries"], 0);
+}
+
+#[tokio::test]
+async fn instance_shutdown_writes_pending_counts() {
+    let stack = Stack::start().await;
+    some_traffic(&stack).await;
+    stack.server.recycle("lookup").await;
+    let stats = stack.invoke("stats", json!({})).await.unwrap();
+    assert_eq!((&stats["hits"], &stats["misses"]), (&json!(3), &json!(1)));
+}
+
+#[tokio::test]
+async fn lookups_in_unknown_namespaces_create_one_shared_row() {
+    let stack = Stack::start().await;
+    for number in 0..5 {
+        stack.lookup(json!({"query": "q", "namespace": format!("invented {number}")})).await;
+    }
+    let stats = stats_when(&stack, None, |stats| stats["misses"] == 5).await;
+    assert_eq!(stats["namespaces"], 0);
+    assert_eq!(stack.rows().await.into_keys().filter(|key| *key < 0).count(), 1);
+}

@@ -1,0 +1,44 @@
+//! `touch`, and the accesses that lookups record.
+
+use std::time::Duration;
+
+use mneme_tests::Stack;
+use serde_json::json;
+
+#[tokio::test]
+async fn touch_over_http_and_directly_records_an_access() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "A"})).await;
+    let (_, before) = stack.get("/v1/entries/1").await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let (status, reply) = stack.http(reqwest::Method::POST, "/v1/entries/1/touch", None).await;
+    assert_eq!((status, reply), (200, json!({"touched": true, "id": 1})));
+    stack.invoke("touch", json!({"id": 1})).await.unwrap();
+    let (_, after) = stack.get("/v1/entries/1").await;
+    assert_eq!(after["access_count"], 2);
+    assert!(after["last_accessed_at"].as_i64() > before["last_accessed_at"].as_i64());
+    assert_eq!(stack.counter().await, (2, 3));
+    assert_eq!(stack.invoke("touch", json!({"id": 9})).await.unwrap_err().name, "NotFound");
+    assert_eq!(stack.counter().await, (2, 3));
+}
+
+#[tokio::test]
+async fn lookup_soon_after_an_access_writes_no_access() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "A"})).await;
+    for _ in 0..3 {
+        assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
+    }
+    assert_eq!(stack.counter().await, (2, 1));
+}
+
+#[tokio::test]
+async fn lookup_with_resolution_zero_writes_every_access() {
+    let stack = Stack::builder().variables(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).start().await;
+    stack.put(json!({"query": "q", "response": "A", "embedding": [1, 0]})).await;
+    stack.lookup(json!({"query": "q"})).await;
+    stack.lookup(json!({"query": "other", "embedding": [1, 0]})).await;
+    stack.lookup(json!({"query": "none", "embedding": [0, 1]})).await;
+    assert_eq!(stack.get("/v1/entries/1").await.1["access_count"], 2);
+    assert_eq!(stack.counter().await, (2, 3));
+}

@@ -1,4 +1,4 @@
-//! Conversations in place of queries: what is matched exactly, what by meaning.
+//! Requests with `messages` instead of `query`: exact and semantic matches.
 
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn put(stack: &Stack, conversation: Value) -> u64 {
     stack.put(with(conversation, "response", json!("A."))).await
 }
 
-/// The layer that answers, or the reason for the miss.
+/// The layer of the hit, or the reason for the miss.
 async fn ask(stack: &Stack, conversation: Value) -> Value {
     let reply = stack.lookup(conversation).await;
     if reply["outcome"] == "hit" { reply["layer"].clone() } else { reply["reason"].clone() }
@@ -38,7 +38,7 @@ async fn query_and_single_message_conversation_share_an_entry() {
     let hit = stack.lookup(conversation(&[QUESTION])).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
     assert_eq!(ask(&stack, conversation(&[REWORDED])).await, "semantic");
-    // So is a message that stands alone after others.
+    // A self-contained message matches regardless of the messages before it.
     let talk = [("user", "Hello!"), ("assistant", "Hello, what can I do for you?"), QUESTION];
     assert_eq!(ask(&stack, conversation(&talk)).await, "exact");
     let parts = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION.1}]}]});
@@ -74,7 +74,7 @@ async fn system_messages_and_context_separate_entries() {
     ] {
         assert_eq!(ask(&stack, request).await, "no_entry");
     }
-    // The same in other words, in its own partition.
+    // A rewording matches within the same context key.
     let hit = stack.lookup(conversation(&[("system", "Be brief."), REWORDED])).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("semantic"), &json!(briefly)));
 }
@@ -93,7 +93,7 @@ async fn follow_up_message_with_other_history_is_not_served() {
     assert_eq!(ask(&stack, conversation(&[("user", "cancel it")])).await, "no_entry");
     let chatty = stack.lookup(order("48213", "Hello there!")).await;
     assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
-    // With the guard off what came before is compared all the same.
+    // With the guard off the history is still compared.
     let off = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "off")]).start().await;
     assert_eq!(ask(&off, order("48213", "")).await, "exact");
     assert_eq!(ask(&off, order("48213", "Hello there!")).await, "semantic");

@@ -1,4 +1,4 @@
-//! Queries without a vector: the configured embedder embeds them, and its failures cost a lookup nothing but the answer.
+//! Requests without a vector: the configured embedder embeds them, and its failure turns a lookup into a miss.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn text_queries_are_embedded_and_served() {
     assert!((hit["similarity"].as_f64().unwrap() - 0.1_f64.cos()).abs() < 1e-6);
     let miss = stack.lookup(ask("Is it raining? @1.6")).await;
     assert_eq!((&miss["outcome"], &miss["reason"]), (&json!("miss"), &json!("below_threshold")));
-    // Over HTTP, and as a conversation, of which the last message is embedded.
+    // A conversation over HTTP: the last message is embedded.
     let messages = json!([{"role": "user", "content": "Tell me how people pay here @0.15"}]);
     let (status, hit) = stack.post("/v1/lookup", json!({"messages": messages})).await;
     assert_eq!((status, &hit["id"]), (200, &json!(id)));
@@ -69,7 +69,7 @@ async fn exact_hit_does_not_call_the_embedder() {
         let hit = stack.lookup(ask("how do  i pay? @0.1")).await;
         assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
     }
-    // An entry of the Python library has no pointer: an instance finds it by its index or replica, and asks nobody either.
+    // An entry of the Python library has no pointer. The instance finds it in the index or the replica, without the embedder.
     let mut rows = stack.rows().await;
     let (mut row, mut counter) = (rows.remove(&i128::from(id)).unwrap(), rows.remove(&0).unwrap());
     row.insert("namespace".to_owned(), AttributeValue::S("python".to_owned()));
@@ -110,7 +110,7 @@ async fn repeated_texts_are_embedded_once() {
     let layers: Vec<&Value> = reply["results"].as_array().unwrap().iter().map(|result| &result["layer"]).collect();
     let (exact, semantic) = (json!("exact"), json!("semantic"));
     assert_eq!(layers, [&semantic, &exact, &semantic, &semantic, &Value::Null]);
-    // All that the exact layer left, in one call; and none of it again.
+    // One request embeds all texts without an exact hit, and later lookups embed none of them again.
     assert_eq!(service.take_texts(), [["x @0.1", "y @0.4", "z @2"]]);
     stack.lookup(ask("x @0.1")).await;
     assert!(service.take_received().is_empty());
@@ -155,9 +155,9 @@ async fn failing_embedder_returns_a_miss_for_lookup_and_an_error_for_put() {
     }
     let entries: Vec<i128> = stack.rows().await.into_keys().filter(|id| *id > 0).collect();
     assert_eq!(entries, before.into_keys().filter(|id| *id > 0).collect::<Vec<_>>());
-    // The same instances serve on.
+    // The same instances continue to serve.
     service.set(Behavior::Embed(8));
-    assert_eq!(stack.lookup(ask("paying 6 @0.1")).await["id"], id, "what did not fit is not remembered");
+    assert_eq!(stack.lookup(ask("paying 6 @0.1")).await["id"], id, "a vector of the wrong dimension is not cached");
     assert_eq!(stack.put(entry("new 6 @0.5")).await, id + 1);
     let (status, problem) = {
         service.set(Behavior::Reply(503, String::new()));
@@ -233,7 +233,7 @@ async fn other_embedder_on_the_same_table_returns_mismatch_error() {
         assert_eq!(error.name, "EmbedderMismatchError");
         assert!(error.message.contains("openai:test/1") && error.message.contains("openai:other/1"), "{error:?}");
     }
-    // A stamp in other words is the operator's own.
+    // An operator may set the fingerprint independently of the embedder.
     let renamed = [
         ("MNEME_EMBEDDER", format!("openai:other@{}/v1", service.url)),
         ("MNEME_EMBEDDER_FINGERPRINT", "openai:test/1".to_owned()),

@@ -1,11 +1,10 @@
-//! Bad input and bad tables: the named error with its remedy, nothing stored, the instance still serving.
+//! Invalid requests and invalid tables: each returns a named error with a remedy, and the instance continues.
 
 use mneme_core::embedding::encode_base64;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
-/// Over HTTP and directly: the error's name, its status, something its text says; then nothing is stored, and the
-/// same instance serves the next request.
+/// Sends `request` over HTTP and directly. Checks the error's name, its status, and that its text contains `says`.
 pub(crate) async fn refuses(
     stack: &Stack,
     function: &str,
@@ -58,7 +57,7 @@ async fn invalid_puts_are_refused_and_store_nothing() {
         (with("embedding", json!([1, null, 0])), "InvalidRequest", 400, "embedding[1]"),
         (with("embedding", json!([1, 1e300, 0])), "InvalidRequest", 400, "number 1 of the embedding is inf"),
         (with("embedding", json!(base64(&[f32::NAN, 0.0, 1.0]))), "InvalidRequest", 400, "is NaN"),
-        // Four bytes: one float, of value 0.
+        // Four bytes are one float, here 0.
         (with("embedding", json!("AAAAAA==")), "InvalidRequest", 400, "zero vector"),
         (with("embedding", json!("AAAAAAA=")), "InvalidRequest", 400, "holds 5 bytes"),
         (with("embedding", json!("not base64!")), "InvalidRequest", 400, "not base64"),
@@ -76,7 +75,7 @@ async fn invalid_puts_are_refused_and_store_nothing() {
     }
     assert_eq!(stack.rows().await, before);
     assert_eq!(stack.put(json!({"query": "next", "response": "A", "embedding": [0, 1, 0]})).await, 2);
-    assert_eq!(stack.server.instances("put"), 1, "the same instance all along");
+    assert_eq!(stack.server.instances("put"), 1, "one instance served all requests");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Every file of `events/`: each shape of each operation, through the real binary.
+//! Every file of `events/`, sent to the real binaries: each event shape of each operation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn event(function: &str, shape: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// In an order in which each finds what it needs.
+/// All functions, in an order in which each one finds the entries it needs.
 const ORDER: [&str; 18] = [
     "provision",
     "put",

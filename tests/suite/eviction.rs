@@ -1,7 +1,6 @@
-//! Quotas and the cap on the table: least recently used first, in batches, expired entries before live ones.
+//! Eviction for quotas and `MNEME_MAX_ENTRIES`: least recently used first, in batches, expired entries before live ones.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use mneme_tests::invariants::Snapshot;
@@ -24,12 +23,12 @@ async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
     stack.invoke("quota", set).await.unwrap();
 }
 
-async fn tally(stack: &Stack, namespace: &str) -> HashMap<String, AttributeValue> {
+async fn namespace_stats(stack: &Stack, namespace: &str) -> HashMap<String, AttributeValue> {
     let name = AttributeValue::S(namespace.to_owned());
     stack.rows().await.into_values().find(|row| row.get("name") == Some(&name)).unwrap()
 }
 
-/// Copies the table's first entry to `ids`, which the counter then has given out.
+/// Copies the table's first entry to `ids`, and moves the counter behind them.
 async fn copy_first(stack: &Stack, ids: std::ops::RangeInclusive<u64>) {
     let rows = stack.rows().await;
     let mut counter = rows[&0].clone();
@@ -56,12 +55,12 @@ async fn put_over_quota_evicts_the_least_recently_used() {
     put(&stack, "b", 0..5).await;
     put(&stack, "a", 0..3).await;
     assert_eq!(ids(&stack, "a").await, [6, 7, 8]);
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    stack.backdate(6..=8, 10).await;
     stack.invoke("touch", json!({"id": 6})).await.unwrap();
     put(&stack, "a", 3..4).await;
     assert_eq!(ids(&stack, "a").await, [6, 8, 9]);
     put(&stack, "a", 4..6).await;
-    // 6 and 9 were used in the same second or 9 later.
+    // 6 and 9 may have been used in the same second, so either may be evicted.
     assert_eq!(ids(&stack, "a").await.len(), 3);
     assert_eq!(ids(&stack, "b").await, [1, 2, 3, 4, 5]);
     assert_eq!(stack.get("/v1/stats?namespace=a").await.1["evictions"], 3);
@@ -104,8 +103,8 @@ async fn put_over_quota_removes_expired_entries_first() {
     stack.provision_without_ttl().await;
     set_quota(&stack, "a", 3).await;
     put(&stack, "a", 0..2).await;
-    stack.put(json!({"query": "mortal", "response": "r", "namespace": "a", "ttl_seconds": 1})).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    stack.put(json!({"query": "expiring", "response": "r", "namespace": "a", "ttl_seconds": 60})).await;
+    stack.backdate([3], 60).await;
     put(&stack, "a", 2..3).await;
     assert_eq!(ids(&stack, "a").await, [1, 2, 4]);
     assert_eq!(stack.entry_ids().await, [1, 2, 4]);
@@ -121,7 +120,7 @@ async fn put_over_max_entries_evicts_only_from_namespaces_without_quota() {
     put(&stack, "b", 0..3).await;
     put(&stack, "a", 3..4).await;
     assert_eq!(stack.entry_ids().await, [2, 3, 4, 5, 6, 7]);
-    // A namespace with a quota is not held to the table's cap.
+    // The limit of the table does not apply to a namespace with a quota.
     put(&stack, "q", 0..2).await;
     assert_eq!(stack.entry_ids().await.len(), 8);
     put(&stack, "b", 3..4).await;
@@ -157,7 +156,7 @@ async fn put_with_outdated_stats_evicts_nothing() {
     let stack = Stack::start().await;
     set_quota(&stack, "a", 10).await;
     put(&stack, "a", 0..10).await;
-    // As the Python library deletes, and DynamoDB's TTL: without a word to the tally.
+    // The Python library and DynamoDB's TTL delete rows without updating the statistics.
     for id in 1..=8 {
         stack.delete_item(id).await;
     }
@@ -201,16 +200,16 @@ async fn vacuum_far_over_quota_evicts_everything_over_it() {
 async fn namespace_stats_record_whether_entries_expire() {
     let stack = Stack::start().await;
     for (namespace, ttl_seconds) in [("never", json!(null)), ("sometimes", json!(1000))] {
-        // The first put is counted with the quota's first look, the second is not.
+        // The first put triggers a count of the namespace; the second one only adds to it.
         set_quota(&stack, namespace, 10).await;
         for query in ["1", "2"] {
             let entry = json!({"query": query, "response": "r", "namespace": namespace, "ttl_seconds": ttl_seconds});
             stack.put(entry).await;
         }
-        let tally = tally(&stack, namespace).await;
-        assert_eq!(tally["entries"], AttributeValue::N("2".to_owned()));
-        assert_eq!(tally["counted"], AttributeValue::Bool(true));
-        assert_eq!(tally.contains_key("has_ttl"), namespace == "sometimes");
+        let stats = namespace_stats(&stack, namespace).await;
+        assert_eq!(stats["entries"], AttributeValue::N("2".to_owned()));
+        assert_eq!(stats["counted"], AttributeValue::Bool(true));
+        assert_eq!(stats.contains_key("has_ttl"), namespace == "sometimes");
     }
 }
 
@@ -238,12 +237,12 @@ async fn put_in_a_large_namespace_reads_at_most_5000_keys() {
         let calls = stack.proxy.take_calls().into_iter().filter(|call| call.request["IndexName"] == "gsi_lru");
         calls.map(|call| call.request["Limit"].as_u64()).collect::<Vec<_>>()
     };
-    // A put does not count that many; `vacuum` does.
+    // A put does not count a namespace of this size; `vacuum` does.
     assert_eq!(limits(1).await, []);
-    let mut tally = tally(&stack, "a").await;
-    tally.insert("entries".to_owned(), AttributeValue::N("5101".to_owned()));
-    tally.insert("counted".to_owned(), AttributeValue::Bool(true));
-    stack.put_item(tally).await;
+    let mut stats = namespace_stats(&stack, "a").await;
+    stats.insert("entries".to_owned(), AttributeValue::N("5101".to_owned()));
+    stats.insert("counted".to_owned(), AttributeValue::Bool(true));
+    stack.put_item(stats).await;
     assert_eq!(limits(2).await, []);
     set_quota(&stack, "a", 5000).await;
     assert_eq!(limits(3).await, [Some(5000)]);
@@ -262,7 +261,7 @@ async fn put_over_max_entries_with_many_namespaces_reads_a_sample() {
     assert_eq!((stack.entry_ids().await.len(), queries), (37, 32));
 }
 
-async fn live(stack: &Stack) -> i128 {
+async fn live_entries(stack: &Stack) -> i128 {
     Snapshot::read(stack).await.counts().get("a").copied().unwrap_or(0)
 }
 
@@ -289,6 +288,6 @@ async fn put_over_quota_with_expiring_entries_evicts_only_the_excess() {
     for number in 10..20 {
         let entry = json!({"query": format!("{number}"), "response": "r", "namespace": "a", "ttl_seconds": 1000});
         stack.put(entry).await;
-        assert!(live(&stack).await >= 9, "{} live entries after {number}", live(&stack).await);
+        assert!(live_entries(&stack).await >= 9, "{} live entries after {number}", live_entries(&stack).await);
     }
 }

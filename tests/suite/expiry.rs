@@ -1,29 +1,19 @@
-//! Expired is absent, everywhere, whether or not the row is still there.
-
-use std::time::Duration;
+//! Expired entries are absent from every operation, even while their rows exist.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_core::normalize::QueryHash;
 use mneme_tests::{Stack, vector};
 use serde_json::json;
 
-async fn expire() {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-}
-
 #[tokio::test]
 async fn expired_entry_is_absent_from_every_operation() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     let semantic = json!({"query": "x", "embedding": vector(4, 0.1)});
-    // An instance that is up already, so that the entry is alive when it is asked for.
-    assert_eq!(stack.lookup(semantic.clone()).await["outcome"], "miss");
-    let mortal = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 3});
-    let id = stack.put(mortal.clone()).await;
+    let expiring = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 60});
+    let id = stack.put(expiring.clone()).await;
     assert_eq!(stack.lookup(semantic.clone()).await["outcome"], "hit");
-    for _ in 0..3 {
-        expire().await;
-    }
+    stack.backdate([id], 60).await;
     assert_eq!(stack.entry_ids().await, [id], "the row is still there");
 
     assert_eq!(stack.lookup(json!({"query": "q"})).await["reason"], "no_embedding");
@@ -41,8 +31,8 @@ async fn expired_entry_is_absent_from_every_operation() {
     }
     assert_eq!(stack.invoke("clear", json!({"namespace": "none"})).await.unwrap()["deleted"], 0);
 
-    // Put again, it is a new entry.
-    let again = stack.invoke("put", mortal).await.unwrap();
+    // A put of the same query creates a new entry.
+    let again = stack.invoke("put", expiring).await.unwrap();
     assert_eq!(again, json!({"id": id + 1, "created": true}));
     assert_eq!(stack.lookup(semantic).await["id"], json!(id + 1));
     assert_eq!(stack.entry_ids().await, [id + 1]);
@@ -52,9 +42,9 @@ async fn expired_entry_is_absent_from_every_operation() {
 async fn clear_counts_only_live_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
-    stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 1})).await;
+    stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 60})).await;
     stack.put(json!({"query": "b", "response": "B"})).await;
-    expire().await;
+    stack.backdate([1], 60).await;
     assert_eq!(stack.invoke("clear", json!({"confirm": "all"})).await.unwrap()["deleted"], 1);
     assert!(stack.entry_ids().await.is_empty());
 }
@@ -64,10 +54,10 @@ async fn vacuum_removes_and_counts_expired_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     for number in 0..60 {
-        stack.put(json!({"query": format!("{number}"), "response": "A", "ttl_seconds": 1})).await;
+        stack.put(json!({"query": format!("{number}"), "response": "A", "ttl_seconds": 60})).await;
     }
     stack.put(json!({"query": "stays", "response": "A", "ttl_seconds": 1000})).await;
-    expire().await;
+    stack.backdate(1..=60, 60).await;
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!((&reply["expired"], &reply["examined"]), (&json!(60), &json!(61)));
     assert_eq!(stack.entry_ids().await, [61]);

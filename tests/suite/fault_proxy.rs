@@ -1,6 +1,6 @@
-//! The proxy itself: each fault as a client sees it, and as it leaves the table.
+//! The fault proxy: the reply and the effect of each fault.
 
-#![expect(clippy::disallowed_methods, reason = "transactions of no cache")]
+#![expect(clippy::disallowed_methods, reason = "these transactions do not belong to a cache")]
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn stack() -> Stack {
 
 type Sent = Result<TransactWriteItemsOutput, SdkError<TransactWriteItemsError>>;
 
-/// Stores two rows in one transaction, the second under `id`.
+/// Stores two rows in one transaction, with the ids `1000 + id` and `id`.
 async fn transact(client: &Client, id: u64) -> Sent {
     let put = |id| {
         let put = Put::builder().table_name(TABLE).set_item(Some(row(id, "n", 1))).build().unwrap();
@@ -58,7 +58,7 @@ async fn repeated_call_is_marked_as_repeat() {
         stack.invoke("get", json!({"id": id})).await.unwrap();
         stack.proxy.take_calls().iter().map(|call| call.is_repeat).collect::<Vec<_>>()
     };
-    // An instance's first call may be preceded by others.
+    // The first invocation of an instance may make further calls.
     assert!(!repeats().await.contains(&true));
     assert_eq!(repeats().await, [false]);
     stack.proxy.inject_fault("GetItem", Fault::NotExecuted);
@@ -73,15 +73,15 @@ async fn fault_returns_the_dynamodb_error_and_its_effect() {
         let id = number as u64 + 1;
         stack.proxy.inject_fault("TransactWriteItems", fault.clone());
         let sent = transact(&client, id).await;
-        let told = format!("{fault:?}: {sent:?}");
-        assert_eq!(is_stored(&stack, id).await, !fault.prevents_execution(), "{told}");
+        let context = format!("{fault:?}: {sent:?}");
+        assert_eq!(is_stored(&stack, id).await, !fault.prevents_execution(), "{context}");
         match &fault {
             Fault::Late(_) => drop(sent.unwrap()),
             Fault::ResetBefore | Fault::ResetAfter => {
                 let error = sent.unwrap_err();
-                assert!(matches!(error, SdkError::DispatchFailure(_)), "{told}");
-                // Not a byte of an answer.
-                assert!(!DisplayErrorContext(&error).to_string().contains("200"), "{told}");
+                assert!(matches!(error, SdkError::DispatchFailure(_)), "{context}");
+                // The client received no byte of a reply.
+                assert!(!DisplayErrorContext(&error).to_string().contains("200"), "{context}");
             }
             Fault::ReplyLost | Fault::NotExecuted => {
                 let error = sent.unwrap_err();
@@ -98,7 +98,7 @@ async fn fault_returns_the_dynamodb_error_and_its_effect() {
                 let TransactWriteItemsError::TransactionCanceledException(cancelled) =
                     sent.unwrap_err().into_service_error()
                 else {
-                    panic!("{told}")
+                    panic!("{context}")
                 };
                 let codes: Vec<&str> =
                     cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap()).collect();
@@ -162,10 +162,10 @@ async fn held_call_waits_while_others_pass() {
     let held = stack.proxy.hold_nth("TransactWriteItems", 1);
     transact(&client, 1).await.unwrap();
     let others = async {
-        let go = held.arrived().await;
+        let release = held.arrived().await;
         transact(&client, 3).await.unwrap();
         assert!(!is_stored(&stack, 2).await);
-        go();
+        release();
     };
     let (sent, ()) = tokio::join!(transact(&client, 2), others);
     sent.unwrap();
@@ -193,13 +193,13 @@ async fn unprocessed_keys_and_empty_pages_can_be_requested_again() {
     assert_eq!((empty.count(), empty.items().len()), (0, 0));
     let start = empty.last_evaluated_key;
     assert!(start.is_some());
-    // The page that was asked for at first.
+    // The next page is the one that was requested first.
     let next = client.scan().table_name(TABLE).limit(2).set_exclusive_start_key(start).send().await.unwrap();
     let plain = stack.dynamodb().scan().table_name(TABLE).limit(2).send().await.unwrap();
     assert_eq!(next.items(), plain.items());
 }
 
-/// The ids that an index names for "n", in its order.
+/// The ids that an index returns for the namespace `n`, in index order.
 async fn indexed(client: &Client, index: &str) -> Vec<u64> {
     let mut query = client
         .query()
@@ -226,7 +226,7 @@ async fn index_lagging_by_writes_shows_older_rows() {
         stack.put_item(row(id, "n", at)).await;
     }
     stack.proxy.delay_indexes(Lag::Writes(2));
-    // Gone, moved to the end, and new.
+    // One row is deleted, one is moved to the end, and one is new.
     client.delete_item().table_name(TABLE).key("id", n(1)).send().await.unwrap();
     client
         .update_item()
@@ -240,7 +240,7 @@ async fn index_lagging_by_writes_shows_older_rows() {
     assert_eq!(indexed(&client, "gsi_lru").await, [1, 2, 3]);
     client.put_item().table_name(TABLE).set_item(Some(row(4, "n", 8))).send().await.unwrap();
     assert_eq!(indexed(&client, "gsi_lru").await, [2, 3], "two writes after the removal");
-    // A write that is refused is none.
+    // A refused write does not count.
     let refused = client.put_item().table_name(TABLE).set_item(Some(row(4, "n", 1)));
     refused.condition_expression("attribute_not_exists(id)").send().await.unwrap_err();
     assert_eq!(indexed(&client, "gsi_lru").await, [2, 3]);
@@ -250,8 +250,8 @@ async fn index_lagging_by_writes_shows_older_rows() {
     assert_eq!(indexed(&client, "gsi_lru").await, [3, 4, 2]);
     let mut by_hash = indexed(&client, "gsi_hash").await;
     by_hash.sort_unstable();
-    assert_eq!(by_hash, [2, 3, 4], "what the transactions stored is still to come");
-    assert_eq!(indexed(&stack.dynamodb(), "gsi_lru").await, [3, 4, 2], "past the proxy");
+    assert_eq!(by_hash, [2, 3, 4], "the rows of the transactions have not reached the index");
+    assert_eq!(indexed(&stack.dynamodb(), "gsi_lru").await, [3, 4, 2], "without the proxy there is no lag");
 }
 
 #[tokio::test]
@@ -286,6 +286,6 @@ async fn same_seed_draws_the_same_faults() {
     let faults = join_all([drawn(1), drawn(1), drawn(2)]).await;
     assert_eq!(faults[0], faults[1]);
     assert_ne!(faults[0], faults[2]);
-    let spoilt = faults[0].iter().flatten().count();
-    assert!((4..=24).contains(&spoilt), "{spoilt} of 40 where 12 were to be expected");
+    let injected = faults[0].iter().flatten().count();
+    assert!((4..=24).contains(&injected), "{injected} of 40 calls met faults, and 12 are expected");
 }

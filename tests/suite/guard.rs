@@ -1,4 +1,4 @@
-//! The guard on the semantic layer: what it refuses, what its confidence is, where it is switched off.
+//! The guard of the semantic layer: vetoes, confidence, and the ways to switch it off.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -22,7 +22,7 @@ fn question(query: &str, angle: f64) -> Value {
     json!({"query": query, "embedding": vector(8, angle)})
 }
 
-/// What the guard says of two texts, by its own crate.
+/// The probability that the guard's crate computes for two texts; panics on a veto.
 fn probability(a: &str, b: &str, similarity: f32) -> f64 {
     match compare(&Signature::of(a), &Signature::of(b), similarity) {
         Verdict::Probability(p) => p,
@@ -46,7 +46,7 @@ async fn contradicting_candidate_is_vetoed_and_the_next_one_is_served() {
     let right = put(&stack, "Track my order 48231", 0.1).await;
     let hit = stack.lookup(question("Track order 48231", 0.0)).await;
     assert_eq!((&hit["outcome"], &hit["id"]), (&json!("hit"), &json!(right)));
-    // Further away than any candidate that is read with the counter.
+    // These 40 candidates are nearer than the right one, and too many to be read with the counter.
     for order in 0..40 {
         put(&stack, &format!("Track order 77{order:03}"), 0.01).await;
     }
@@ -69,16 +69,16 @@ async fn candidates_with_other_numbers_are_skipped_without_a_read() {
     stack.lookup(asked.clone()).await;
     stack.proxy.take_calls();
     let hit = stack.lookup(asked.clone()).await;
-    assert_eq!(hit["id"], right, "behind more than are ever read");
-    assert_eq!(stack.proxy.take_operations(), ["BatchGetItem"], "with the counter");
+    assert_eq!(hit["id"], right, "more candidates are nearer than a lookup reads");
+    assert_eq!(stack.proxy.take_operations(), ["BatchGetItem"], "the entry is read with the counter");
 
-    // The closest says why nothing is found.
+    // The veto of the closest candidate is reported.
     let miss = stack.lookup(question("Track order 48232", 0.0)).await;
     assert_eq!((&miss["reason"], &miss["veto"]), (&json!("vetoed"), &json!("number")));
     let calls = stack.proxy.take_operations();
     assert!(calls.len() <= 2, "{calls:?}");
 
-    // Where the guard is off, whoever switched it off, the closest is the answer.
+    // With the guard off, by configuration or for the namespace, the closest entry is returned.
     let off = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "off")]).start().await;
     assert_eq!(off.lookup(asked.clone()).await["response"], "Track order 50000");
     let set = json!({"action": "set", "key": "guard:default", "value": "off"});
@@ -90,13 +90,13 @@ async fn candidates_with_other_numbers_are_skipped_without_a_read() {
 async fn veto_is_reported_when_the_closest_entry_has_expired() {
     let stack = guarded().await;
     stack.provision_without_ttl().await;
-    let mut mortal = question("Track order 48213", 0.0);
-    (mortal["response"], mortal["ttl_seconds"]) = (json!("A"), json!(1));
-    stack.put(mortal).await;
+    let mut expiring = question("Track order 48213", 0.0);
+    (expiring["response"], expiring["ttl_seconds"]) = (json!("A"), json!(60));
+    stack.put(expiring).await;
     for order in 0..10 {
         put(&stack, &format!("Track order 77{order:03}"), 0.1).await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    stack.backdate([1], 60).await;
     let miss = stack.lookup(question("Track order 48231", 0.0)).await;
     assert_eq!((&miss["reason"], &miss["veto"]), (&json!("vetoed"), &json!("number")));
     assert_near(&miss["best_similarity"], 0.1f64.cos());
@@ -110,7 +110,7 @@ async fn confidence_is_the_probability_times_the_entry_score() {
     let similarity = hit["similarity"].as_f64().expect("a hit") as f32;
     assert_near(&hit["similarity"], 0.2f64.cos());
     assert_near(&hit["confidence"], probability(ASKED, STORED, similarity));
-    // What is alike to the embedding only.
+    // Only the embedding of this question is similar.
     let miss = stack.lookup(question("Which bakeries in Ghent are open on Sundays?", 0.5)).await;
     assert_eq!((&miss["reason"], miss.get("veto")), (&json!("low_confidence"), None));
     let mut entry = question(STORED, 0.0);
@@ -138,7 +138,7 @@ async fn guard_is_on_by_default_and_can_be_switched_off() {
             stack.invoke("meta", set).await.expect("set");
         }
     };
-    // An empty variable counts as none.
+    // An empty variable counts as unset.
     let by_default = Stack::builder().variables(&[("MNEME_GUARD", "")]).start().await;
     store(&by_default).await;
     assert!(!serves(&by_default, &[]).await);
@@ -169,7 +169,7 @@ async fn guard_is_on_by_default_and_can_be_switched_off() {
     }
 }
 
-/// The row of the one entry, without some of its attributes.
+/// The row of entry 1 without the attributes `names`.
 async fn without(stack: &Stack, names: &[&str]) -> Item {
     let mut row = stack.rows().await.remove(&1).expect("the row");
     names.iter().for_each(|name| drop(row.remove(*name).expect("an attribute")));
@@ -187,7 +187,7 @@ async fn row_without_signature_is_judged_by_its_query_or_similarity() {
     row.insert("signature".to_owned(), AttributeValue::B(Blob::new([250, 1, 2])));
     stack.put_item(row).await;
     assert_eq!(stack.lookup(question(ASKED, 0.2)).await, first);
-    // As the Python library writes rows.
+    // The Python library writes rows without both attributes.
     stack.put_item(without(&stack, &["signature", "query"]).await).await;
     let expected = probability_of_similarity(0.2f64.cos() as f32);
     let found = stack.lookup(question(ASKED, 0.2)).await;

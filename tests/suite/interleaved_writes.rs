@@ -1,4 +1,4 @@
-//! One writer held between its look and its write, while another one changes what it saw.
+//! Two interleaved writers: the proxy holds the first one's transaction while the second one writes.
 
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::{FunctionError, Stack, vector};
@@ -8,8 +8,8 @@ fn entry(response: &str, angle: f64) -> Value {
     json!({"query": "q", "response": response, "embedding": vector(4, angle)})
 }
 
-/// Invokes `function` and, while its transaction is held, `meanwhile`, each to its end; then checks the table, in which
-/// the version has gone up by `mutations`.
+/// Invokes `function`, and invokes `other` while the transaction of `function` is held. Then checks the table, and that the
+/// version has risen by `mutations`.
 async fn race(
     stack: &Stack,
     (function, request): (&str, Value),
@@ -19,9 +19,9 @@ async fn race(
     let before = Snapshot::read(stack).await;
     let held = stack.proxy.hold_nth("TransactWriteItems", 0);
     let others = async {
-        let go = held.arrived().await;
+        let release = held.arrived().await;
         stack.invoke(other, meanwhile).await.unwrap();
-        go();
+        release();
     };
     let (outcome, ()) = futures::join!(stack.invoke(function, request), others);
     let after = Snapshot::read(stack).await;
@@ -45,7 +45,7 @@ fn response(snapshot: &Snapshot, id: i128) -> &str {
 
 #[tokio::test]
 async fn interleaved_puts_of_one_query_create_one_row() {
-    // The same vector, and another.
+    // The second vector is the same, then another one.
     for (angle, id, ids) in [(0.0, 1, vec![1]), (1.0, 2, vec![2])] {
         let stack = stack_with(&[]).await;
         let (reply, after) = race(&stack, ("put", entry("late", angle)), ("put", entry("early", 0.0)), 2).await;
@@ -113,7 +113,7 @@ async fn clear_interleaved_with_put_leaves_the_new_entry() {
     let stack = stack_with(&[entry("first", 0.0), json!({"query": "w", "response": "w"})]).await;
     let wipe = ("clear", json!({"namespace": "default"}));
     let (reply, after) = race(&stack, wipe, ("put", entry("second", 1.0)), 2).await;
-    assert_eq!(reply.unwrap()["deleted"], 1, "the one that was still there");
+    assert_eq!(reply.unwrap()["deleted"], 1, "only the entry that still existed");
     assert_eq!((after.entries.len(), response(&after, 3)), (1, "second"));
 }
 
@@ -128,7 +128,7 @@ async fn vacuum_interleaved_with_put_keeps_the_new_entry() {
         row.insert(name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::N((now - before).to_string()));
     }
     stack.put_item(row).await;
-    // An expired entry is none, so the put takes a new id, and vacuum finds nothing to remove.
+    // An expired entry is absent, so the put takes a new id, and `vacuum` finds nothing to remove.
     let (reply, after) = race(&stack, ("vacuum", json!({})), ("put", entry("second", 0.0)), 1).await;
     assert_eq!(reply.unwrap()["expired"], 0);
     assert_eq!((after.entries.len(), response(&after, 2)), (1, "second"));

@@ -1,4 +1,4 @@
-//! What an invocation leaves in the log: one line, which is its metrics, and never what was asked or answered.
+//! Log output of an invocation: one line with its metrics, and no query or response.
 
 use mneme_tests::Fault;
 use mneme_tests::stack::{Stack, vector};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 const QUESTION: &str = "What is the password of the vault?";
 const ANSWER: &str = "Swordfish, as ever.";
 
-/// The JSON in a line that an instance printed.
+/// The JSON object in a log line of an instance.
 fn parsed(line: &str) -> Value {
     let (_, json) = line.split_once("] ").expect("an instance's name");
     serde_json::from_str(json).unwrap_or_else(|_| panic!("not JSON: {line}"))
 }
 
-/// The lines up to the one of the invocation that comes next, which is the last.
+/// The metrics line of the next invocation, and the lines before it.
 async fn next_report(stack: &Stack) -> (Value, Vec<Value>) {
     let lines = stack.log_until(|line| line.contains("\"_aws\"")).await;
     let mut lines: Vec<Value> = lines.iter().map(|line| parsed(line)).collect();

@@ -1,4 +1,4 @@
-//! Callers whose token lists the namespaces they may use.
+//! HTTP callers whose token lists the namespaces that they may use.
 
 use mneme_tests::stack::{Stack, vector};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const CLAIM: &[(&str, &str)] = &[("MNEME_NAMESPACE_CLAIM", "spaces")];
 
-/// A stack with an entry of `ours`, id 1, and one of `theirs`, id 2.
+/// A stack with entry 1 in the namespace `ours` and entry 2 in `theirs`.
 async fn stack() -> Stack {
     let stack = Stack::builder().variables(CLAIM).start().await;
     for namespace in ["ours", "theirs"] {

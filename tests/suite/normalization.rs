@@ -1,4 +1,4 @@
-//! Normalisation and hashes against the Python library's, on a fixture that it made.
+//! Normalisation and hashes equal those of the Python library, which wrote the fixture.
 
 use mneme_core::normalize::{QueryHash, normalize};
 use serde::Deserialize;

@@ -1,6 +1,6 @@
-//! A table that `mneme-cache` 1.0.1 wrote, row for row as it left it: found, adopted, written on.
+//! A table that the Python library `mneme-cache` 1.0.1 wrote: the functions read it, take its rows over and write to it.
 //!
-//! The live exchange, both ways, is `tests/python/exchange.py`.
+//! `tests/python/exchange.py` tests the exchange in both directions with the running library.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +8,7 @@ use mneme_tests::stack::Item;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
-/// One attribute in the fixture's form, `{"N": "1"}`, binary in base64.
+/// An attribute in the form of the fixture: `{"N": "1"}`, with binary values in base64.
 fn attribute(value: &Value) -> AttributeValue {
     let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
     let text = || value.as_str().unwrap().to_owned();
@@ -46,7 +46,7 @@ async fn python_table() -> Stack {
 #[tokio::test]
 async fn entries_of_the_python_library_are_found_by_every_operation() {
     let stack = python_table().await;
-    // Cold and exact, without a vector: by the index.
+    // A cold instance finds an exact match in the index.
     let exact = stack.lookup(json!({"query": " STRASSE\u{1c}und Weg "})).await;
     assert_eq!((&exact["layer"], &exact["id"], &exact["response"]), (&json!("exact"), &json!(1), &json!("Antwort")));
     let semantic = json!({"query": "new words", "embedding": vector(8, 0.1), "namespace": "tenant/1"});
@@ -65,7 +65,7 @@ async fn entries_of_the_python_library_can_be_replaced_and_removed() {
     let (next_id, version) = stack.counter().await;
     let again = json!({"query": "straße UND weg", "response": "neu", "embedding": vector(8, 0.0)});
     let reply = stack.invoke("put", again).await.unwrap();
-    assert_eq!(reply, json!({"id": 1, "created": false}), "the same vector: the same id");
+    assert_eq!(reply, json!({"id": 1, "created": false}), "the same vector keeps the id");
     let moved =
         json!({"query": "Second Question", "response": "new", "embedding": vector(8, 1.5), "namespace": "tenant/1"});
     assert_eq!(stack.invoke("put", moved).await.unwrap(), json!({"id": next_id, "created": false}));

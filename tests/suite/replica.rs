@@ -1,4 +1,4 @@
-//! Several instances: what one caller stored, any instance serves on its next call.
+//! Replicas of several instances: each instance serves every acknowledged change on its next call.
 
 use futures::future::join_all;
 use mneme_tests::{Stack, vector};
@@ -8,7 +8,7 @@ fn ask(angle: f64) -> Value {
     json!({"query": "another", "embedding": vector(8, angle)})
 }
 
-/// Makes `count` instances of `lookup` and lets each load its replica.
+/// Starts `count` instances of `lookup`, each with a loaded replica.
 async fn warm(stack: &Stack, count: usize) {
     for _ in 0..50 {
         join_all((0..count).map(|_| stack.lookup(ask(0.0)))).await;
@@ -26,7 +26,7 @@ async fn lookup_on_any_instance_sees_the_last_acknowledged_change() {
     warm(&stack, 3).await;
     for number in 1..6 {
         let response = number.to_string();
-        // Now another vector, now the same one.
+        // The vector changes every second time.
         let angle = f64::from(number / 2);
         stack.put(json!({"query": "q", "response": response, "embedding": vector(8, angle)})).await;
         for answer in join_all((0..6).map(|_| stack.lookup(ask(angle)))).await {
@@ -63,7 +63,7 @@ async fn catching_up_reads_new_rows_without_a_scan() {
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     stack.proxy.take_operations();
     assert_eq!(stack.lookup(ask(0.0)).await["id"], 2);
-    // Counts of hits are written whenever their time has come.
+    // Instances write counts (`UpdateItem`) in the background.
     let is_read = |operation: &String| operation != "UpdateItem";
     let operations: Vec<String> = stack.proxy.take_operations().into_iter().filter(is_read).collect();
     assert!(operations.iter().all(|operation| operation == "BatchGetItem"), "{operations:?}");
@@ -80,7 +80,7 @@ async fn stale_check_interval_skips_the_counter_read() {
     let calls = stack.proxy.take_calls();
     let keys = calls[0].request["RequestItems"]["mneme"]["Keys"].as_array().unwrap();
     assert!(keys.iter().all(|key| key["id"]["N"] != "0"), "{keys:?}");
-    // What came after is seen when the interval is over, or by the exact layer at once.
+    // The semantic layer sees later entries after the interval, and the exact layer sees them at once.
     stack.put(json!({"query": "r", "response": "B", "embedding": vector(8, 1.5)})).await;
     assert_eq!(stack.lookup(ask(1.5)).await["outcome"], "miss");
     assert_eq!(stack.lookup(json!({"query": "r", "embedding": vector(8, 1.5)})).await["response"], "B");

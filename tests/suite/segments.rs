@@ -1,4 +1,4 @@
-//! Packed segments: what a new instance of `lookup` reads, and that they change no answer.
+//! Packed segments: new instances of `lookup` read them instead of rows, and answers stay the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
-/// Of the vectors, enough for codes.
+/// The dimension of the vectors; it is large enough for quantised codes.
 const DIM: usize = 64;
 
-/// The derived items of kind `kind`.
+/// The ids of the derived items of kind `kind`.
 async fn derived(stack: &Stack, kind: i128) -> Vec<i128> {
     stack.rows().await.into_keys().filter(|key| key.checked_neg().is_some_and(|low| low >> 120 == kind)).collect()
 }
@@ -22,14 +22,14 @@ const CATALOG: i128 = 7;
 const BASIS: i128 = 8;
 const SEGMENT: i128 = 9;
 
-/// A vector for `number`: every hundredth is near the same one.
+/// A vector for `number`. Every hundredth number has a vector near one common point.
 fn vector(number: u64) -> Vec<f32> {
     let mut rng = fastrand::Rng::with_seed(number);
     let near = number % 100 == 50;
     (0..DIM).map(|at| rng.f32() - 0.5 + if near { 4.0 * ((at % 7) as f32 - 3.0) } else { 0.0 }).collect()
 }
 
-/// Stores what `entry` makes of each of `numbers`.
+/// Stores `entry(number)` for each of `numbers`.
 async fn put_all(stack: &Stack, numbers: std::ops::Range<u64>, entry: impl Fn(u64) -> Value) {
     for some in numbers.collect::<Vec<u64>>().chunks(100) {
         let entries: Vec<Value> = some.iter().map(|number| entry(*number)).collect();
@@ -79,12 +79,12 @@ async fn vacuum_with_many_long_namespace_names_packs_them() {
     assert_eq!(scans(&new), 0);
 }
 
-/// What parts the cache for every fifth number.
+/// The context of `number`: every fifth number has one.
 fn context(number: u64) -> Value {
     if number.is_multiple_of(5) { json!({"model": "m"}) } else { json!({}) }
 }
 
-/// Stores entries for `numbers`, every third of them for the namespace `other`, every fifth with a context.
+/// Stores entries for `numbers`: every third one in the namespace `other`, every fifth one with a context.
 async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
     let entry = |number: u64| {
         let namespace = if number.is_multiple_of(3) { "other" } else { "default" };
@@ -96,7 +96,7 @@ async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
     put_all(stack, numbers, entry).await;
 }
 
-/// Answers to questions near the stored ones, in both namespaces, with the context that they were stored with, and with another.
+/// Answers to questions near stored ones, in both namespaces, with the stored context and with another one.
 async fn answers(stack: &Stack) -> Vec<Value> {
     let mut answers = Vec::new();
     let numbers =
@@ -109,7 +109,7 @@ async fn answers(stack: &Stack) -> Vec<Value> {
         near[0] += 0.01;
         let question = json!({"query": format!("like {number}"), "namespace": namespace, "context": context, "embedding": near, "threshold": 0.99});
         let mut answer = stack.lookup(question).await;
-        // What is near enough is told exactly, and what is not, by codes, not at all.
+        // A hit's similarity is exact. A miss is decided by codes, which give no exact similarity.
         if answer["outcome"] == "miss" {
             answer["best_similarity"].take();
         }
@@ -142,7 +142,7 @@ async fn new_instance_reads_segments_and_returns_the_same_answers() {
     let new = Stack::builder().over_table_of(&stack).start().await;
     assert_eq!(answers(&new).await, expected);
     assert_eq!(scans(&new), 0);
-    // What was stored, replaced or deleted since, it sees as any other.
+    // The new instance sees later puts and deletes like any other instance.
     stack.invoke("delete", json!({"query": "10", "context": context(10)})).await.unwrap();
     store(&stack, 3101..3102).await;
     assert_eq!(answers(&new).await, answers(&stack).await);
@@ -175,7 +175,7 @@ async fn missing_or_truncated_segment_changes_no_answer() {
         assert_eq!(answers(&new).await, expected);
         assert!(scans(&new) > 0);
     }
-    // A vacuum packs anew, and the next one removes what is left of the old.
+    // A vacuum writes new segments, and the next one removes the old ones.
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["ranges_packed"], 3);
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["derived_removed"], 2);
     assert_eq!(derived(&stack, SEGMENT).await.len(), 3);
@@ -191,7 +191,7 @@ async fn put_that_completes_a_range_writes_its_segment() {
     assert_eq!(derived(&stack, SEGMENT).await.len(), 2);
     store(&stack, 3072..3073).await;
     assert_eq!(derived(&stack, SEGMENT).await.len(), 3);
-    // The first of a thousand questions finds what the put packed.
+    // The first lookup of a new instance reads the segment that the put wrote.
     let new = Stack::builder().over_table_of(&stack).start().await;
     assert_eq!(answers(&new).await[3]["id"], 3000);
     assert_eq!(scans(&new), 0);
@@ -212,7 +212,7 @@ async fn stale_instance_catches_up_from_segments() {
     assert!(read < 1200, "{read} keys, of 2000 entries");
 }
 
-/// The response to a question near `number`'s entry.
+/// The response to a question near the entry of `number`.
 async fn answer(stack: &Stack, number: u64) -> Value {
     let mut near = vector(number);
     near[0] += 0.01;
@@ -224,7 +224,7 @@ async fn answer(stack: &Stack, number: u64) -> Value {
     stack.lookup(question).await["response"].take()
 }
 
-/// How many keys an instance asked for.
+/// The number of keys that the stack's instances have read.
 fn keys_read(stack: &Stack) -> usize {
     let keys = |call: &Call| call.request["RequestItems"]["mneme"]["Keys"].as_array().map_or(0, Vec::len);
     stack.proxy.take_calls().iter().map(keys).sum()
@@ -236,15 +236,15 @@ async fn vacuum_after_deletions_rewrites_and_removes_segments() {
     store(&stack, 1..4101).await;
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["ranges_packed"], 4);
     let segments = derived(&stack, SEGMENT).await;
-    // Nothing is left of the first range, little of the second, most of the third; the fourth's segment is lost.
-    let is_gone = |id: u64| id <= 1024 || (id <= 2048 && id % 10 != 1) || (id <= 3072 && id % 10 == 2);
-    for id in (1..=3072).filter(|id| is_gone(*id)) {
+    // The first range loses all entries, the second nearly all, the third a few; the fourth loses its segment.
+    let is_deleted = |id: u64| id <= 1024 || (id <= 2048 && id % 10 != 1) || (id <= 3072 && id % 10 == 2);
+    for id in (1..=3072).filter(|id| is_deleted(*id)) {
         stack.delete_item(id.into()).await;
     }
-    // The highest generation and number has the lowest key.
+    // The segment with the highest generation and number has the lowest id.
     stack.delete_item(*segments.first().unwrap()).await;
     let vacuum = async || stack.invoke("vacuum", json!({})).await.unwrap();
-    // Segments of the first range, removed, of the second, packed anew, and of the fourth, made.
+    // The first segment is removed, the second one rewritten, and the fourth one written again.
     assert_eq!(vacuum().await["ranges_thinned"], 3);
     assert_eq!(vacuum().await["ranges_thinned"], 0);
     assert_eq!(derived(&stack, SEGMENT).await, segments[..3]);
@@ -255,7 +255,7 @@ async fn vacuum_after_deletions_rewrites_and_removes_segments() {
 
     let new = Stack::builder().over_table_of(&stack).start().await;
     for number in [10, 1101, 1102, 2051, 2052, 3100, 4000] {
-        let expected = if is_gone(number) { Value::Null } else { json!(number.to_string()) };
+        let expected = if is_deleted(number) { Value::Null } else { json!(number.to_string()) };
         assert_eq!(answer(&new, number).await, expected, "{number}");
     }
     let operations = new.proxy.take_calls();
@@ -264,10 +264,10 @@ async fn vacuum_after_deletions_rewrites_and_removes_segments() {
         operations.iter().map(|call| call.request["RequestItems"]["mneme"]["Keys"].to_string()).collect();
     assert!(
         !asked.iter().any(|keys| keys.contains(&format!("\"{}\"", segments[3]))),
-        "the first segment was asked for"
+        "the first segment was read"
     );
 
-    // A basis that is learned anew packs what there is, and none of what is not.
+    // After a new basis is trained, ranges with entries get segments, and empty ranges get none.
     for key in derived(&stack, BASIS).await {
         stack.delete_item(key).await;
     }
@@ -279,7 +279,7 @@ async fn vacuum_after_deletions_rewrites_and_removes_segments() {
     for number in [1101, 2051, 3100, 4000] {
         assert_eq!(answer(&new, number).await, number.to_string());
     }
-    // Entries that come back under their old ids, as from a backup, are packed again.
+    // An entry that returns under an old id, as from a backup, is packed again.
     let mut back = rows[&3100].clone();
     back.insert("id".to_owned(), AttributeValue::N("10".to_owned()));
     stack.delete_item(3100).await;
@@ -294,7 +294,7 @@ async fn put_after_failed_packing_writes_both_segments() {
     let stack = Stack::start().await;
     store(&stack, 1..2101).await;
     stack.invoke("vacuum", json!({})).await.unwrap();
-    // The put that fills the third range does not come to pack it.
+    // The put that completes the third range fails to pack it.
     store(&stack, 2101..3072).await;
     stack.proxy.inject_nth("GetItem", 1, Fault::Refused("AccessDeniedException"));
     store(&stack, 3072..3073).await;
@@ -327,7 +327,7 @@ async fn deleted_candidates_do_not_hide_a_live_one() {
     assert_eq!(new.lookup(question.clone()).await["response"], "901");
     new.proxy.take_calls();
     assert_eq!(new.lookup(question).await["response"], "901");
-    assert!(keys_read(&new) < 10, "what is gone is asked for once");
+    assert!(keys_read(&new) < 10, "deleted entries are read once");
 }
 
 #[tokio::test]
@@ -336,9 +336,9 @@ async fn first_load_that_times_out_leaves_no_partial_index() {
     store(&stack, 1..2101).await;
     stack.invoke("vacuum", json!({})).await.unwrap();
     let hasty = Stack::builder().over_table_of(&stack).timeout(Duration::from_secs(4)).start().await;
-    // One namespace is held, and so is the basis.
+    // The instance holds one namespace and the basis.
     assert_eq!(answer(&hasty, 3).await, "3");
-    // The counter comes, and the segments of the other one do not.
+    // The counter arrives in time; the segments of the other namespace do not.
     (1..8).for_each(|nth| hasty.proxy.inject_nth("BatchGetItem", nth, Fault::Late(Duration::from_secs(9))));
     let question = json!({"query": "like 10", "embedding": vector(10), "context": context(10), "threshold": 0.99});
     let cut = hasty.invoke("lookup", question).await;

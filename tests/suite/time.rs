@@ -1,4 +1,4 @@
-//! What depends on the time, to the second, under a clock that the test sets.
+//! Lifetimes and eviction order to the second, with a clock that the test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,7 +22,7 @@ const START: i64 = 2_000_000_000;
 struct Timed {
     cache: Cache,
     now: Arc<AtomicI64>,
-    /// Keeps the engine running.
+    /// Keeps DynamoDB running.
     _stack: Stack,
 }
 
@@ -73,7 +73,7 @@ async fn entry_is_absent_from_its_second_of_expiry() {
     assert!(timed.is_live(id).await);
     timed.set(60);
     assert!(!timed.is_live(id).await);
-    assert!(timed.put("q", None, None).await.created, "expired: absent, and so not replaced");
+    assert!(timed.put("q", None, None).await.created, "an expired entry is absent, so nothing is replaced");
 }
 
 #[tokio::test]

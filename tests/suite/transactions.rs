@@ -1,4 +1,4 @@
-//! The counter's transactions under races, conflicts and lost replies.
+//! Transactions with the counter: lost races, conflicts and lost replies.
 
 use futures::future::join_all;
 use mneme_tests::{Fault, Stack, vector};
@@ -54,7 +54,7 @@ async fn throttling_after_a_lost_reply_still_reports_success() {
     }
     assert_eq!(stack.put(json!({"query": "second", "response": "A"})).await, 2);
     assert_eq!((stack.counter().await, stack.proxy.pending_faults()), ((3, 2), 0));
-    // Nothing but throttling: refused, and nothing stored.
+    // A put that is only throttled is refused, and nothing is stored.
     for _ in 0..4 {
         stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("ThrottlingException"));
     }
@@ -71,14 +71,14 @@ async fn lookup_with_conflicting_access_write_returns_soon() {
         stack.proxy.inject_fault("TransactWriteItems", Fault::Cancelled(vec![None, Some("TransactionConflict")]));
     }
     assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
-    assert!(stack.proxy.pending_faults() > 900, "it gave up soon");
+    assert!(stack.proxy.pending_faults() > 900, "it gave up after few attempts");
 }
 
 #[tokio::test]
 async fn lost_race_is_retried_then_reported() {
     let stack = Stack::builder().variables(&[("MNEME_TXN_RETRIES", "2")]).start().await;
     stack.put(json!({"query": "first", "response": "A"})).await;
-    // The row, the pointer, the counter and the tally.
+    // The actions are the row, the pointer, the counter and the statistics.
     let lost = || Fault::Cancelled(vec![None, None, Some("ConditionalCheckFailed"), None]);
     for _ in 0..2 {
         stack.proxy.inject_fault("TransactWriteItems", lost());
@@ -118,7 +118,7 @@ async fn unknown_outcome_is_not_reported_as_known() {
             let detail = result["error"]["detail"].as_str().unwrap();
             assert_eq!(detail, "DynamoDB did not answer TransactWriteItems in time", "{then}");
         }
-        // Where it was carried out, a look at the table tells.
+        // If the transaction was executed, reading the table shows it.
         stack.proxy.inject_fault("TransactWriteItems", Fault::ReplyLost);
         stack.proxy.inject_fault("TransactWriteItems", Fault::Refused(then));
         let reply = stack.invoke("put", entries).await.unwrap();
@@ -173,7 +173,7 @@ async fn concurrent_puts_create_one_row_per_query() {
             }
         }
     };
-    // Sixteen clients over four instances; every query is put by two of them.
+    // 64 concurrent puts share four instances. Each query is put twice.
     let replies = join_all((0..64).map(|number| put(number, format!("q{}", number % 32)))).await;
     let created = replies.iter().filter(|reply| reply["created"] == true).count();
     assert_eq!(created, 32);

@@ -1,4 +1,4 @@
-//! `calibrate`: thresholds beside counting one by one, the same guard as lookups, and named errors.
+//! `calibrate`: figures equal to counted ones, the guard of lookups, and named errors.
 
 mod command;
 
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 use crate::errors::refuses;
 
-/// A pair as the reference sees it.
+/// A labelled pair in the reference computation.
 #[derive(Clone, Copy)]
 struct Known {
     similarity: f32,
-    /// `None`: vetoed.
+    /// `None` if the guard vetoes the pair.
     confidence: Option<f64>,
     same: bool,
 }
 
-/// The pairs of each label take turns between the halves.
+/// The pairs of one half: those of each label go to the halves alternately.
 fn half(pairs: &[Known], wanted: usize) -> Vec<Known> {
     let mut turns = [0, 0];
     let is_wanted = |pair: &&Known| {
@@ -32,7 +32,7 @@ fn half(pairs: &[Known], wanted: usize) -> Vec<Known> {
     pairs.iter().filter(is_wanted).copied().collect()
 }
 
-/// Precision, recall, wrong and F1 of a threshold, counted.
+/// Precision, recall, share of wrong hits and F1 of a threshold, by counting.
 fn yields(pairs: &[Known], cutoff: f64, threshold: f32) -> [f64; 4] {
     let count = |same: bool, served: bool| {
         let is_served = |pair: &Known| pair.similarity >= threshold && pair.confidence.is_some_and(|p| p >= cutoff);
@@ -53,7 +53,7 @@ fn assert_near(found: [f64; 4], expected: [f64; 4], what: &str) {
     assert!(near, "{what}: {found:?} where {expected:?} was counted");
 }
 
-/// Every figure of the reply, by counting; the threshold, by trying all.
+/// Compares every figure of the reply with a count, and the threshold with the best of all thresholds.
 fn check(reply: &Value, pairs: &[Known], cutoff: f64, max_wrong: Option<f64>) {
     let (fitting, kept) = (half(pairs, 0), half(pairs, 1));
     let value = |threshold: f32| match (max_wrong, yields(&fitting, cutoff, threshold)) {
@@ -94,7 +94,7 @@ fn check(reply: &Value, pairs: &[Known], cutoff: f64, max_wrong: Option<f64>) {
     }
 }
 
-/// The same reply over HTTP and directly.
+/// The reply over HTTP, which must equal the direct one.
 async fn calibrate(stack: &Stack, request: &Value) -> Value {
     let (status, reply) = stack.post("/v1/calibrate", request.clone()).await;
     assert_eq!(status, 200, "{reply}");
@@ -102,7 +102,7 @@ async fn calibrate(stack: &Stack, request: &Value) -> Value {
     reply
 }
 
-/// Similarities that overlap and repeat, in float32 without rounding; the same pairs are more often alike.
+/// Pairs with overlapping, repeated similarities that float32 represents exactly. Pairs with one answer are more similar.
 fn overlapping(seed: u64, count: usize) -> Vec<Known> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let one = |_| {
@@ -141,7 +141,7 @@ async fn calibrate_figures_equal_counted_figures() {
             }
         }
     }
-    assert!(stack.proxy.take_operations().is_empty(), "nothing of the table is read");
+    assert!(stack.proxy.take_operations().is_empty(), "the table is not read");
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn calibrate_with_embeddings_computes_similarities() {
         .map(|pair| {
             let b = [pair.similarity, (1.0 - pair.similarity.powi(2)).sqrt()];
             let b = encode_base64(&b.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
-            // Of any length, and in either form.
+            // One vector is not of unit length, and the other one is in base64.
             json!({"a": {"embedding": [3, 0]}, "b": {"embedding": b}, "same": pair.same})
         })
         .collect();
@@ -190,7 +190,7 @@ async fn calibrate_uses_the_guard_of_lookups() {
                     Verdict::Probability(probability) => Some(probability),
                     Verdict::Vetoed(_) => None,
                 },
-                // A conversation whose beginning differs, and a context that does.
+                // One pair differs in its history, one in its context.
                 _ => None,
             };
             vetoed += usize::from(confidence.is_none());
@@ -208,7 +208,7 @@ async fn calibrate_uses_the_guard_of_lookups() {
         assert_eq!(kinds["partition"], json!({"same": 0, "different": 1}));
         assert!(kinds["number"]["different"].as_u64() > Some(0), "another order number: {kinds:?}");
     }
-    // Without the guard, contexts are still told apart.
+    // Without the guard, contexts are still separate.
     let reply = calibrate(&stack, &json!({"pairs": pairs, "guard": "off"})).await;
     let one = json!({"same": 0, "different": 1});
     assert_eq!(reply["vetoed"], json!({"context": one, "partition": one}));
@@ -236,7 +236,7 @@ async fn calibrate_with_unreachable_target_returns_no_threshold() {
     let reply = calibrate(&stack, &request).await;
     assert_eq!(reply["threshold"], Value::Null);
     assert_eq!(figures(&reply["held_back"]), [1.0, 0.0, 0.0, 0.0]);
-    assert_eq!(reply["curve"][0]["threshold"], 1.0, "rounded past 1 is 1");
+    assert_eq!(reply["curve"][0]["threshold"], 1.0, "1.00001 is rounded to 1");
 }
 
 #[tokio::test]
@@ -364,10 +364,10 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
     ] {
         refuses(&stack, "calibrate", "/v1/calibrate", request, name, status, says).await;
     }
-    // JSON has no NaN, and no number past float64.
+    // JSON has no NaN and no infinity.
     let infinite = json!({"pairs": good}).to_string().replacen("\"similarity\":1.0", "\"similarity\":1e999", 1);
     assert!(infinite.contains("1e999"));
     let (status, _, problem) = stack.http_raw("/v1/calibrate", infinite).await;
     assert_eq!((status, &problem["type"]), (400, &json!("urn:mneme:error:InvalidRequest")), "{problem}");
-    assert_eq!(stack.server.instances("calibrate"), 1, "the same instance all along");
+    assert_eq!(stack.server.instances("calibrate"), 1, "one instance served all requests");
 }

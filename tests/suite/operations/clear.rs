@@ -1,4 +1,4 @@
-//! `clear`: one namespace, or all.
+//! `clear`: removes one namespace or all.
 
 use mneme_tests::{Stack, vector};
 use reqwest::Method;
@@ -15,7 +15,7 @@ async fn clear_removes_one_namespace_or_all() {
         .collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     assert_eq!(stack.counter().await, (131, 130));
-    // A warm instance that has seen them all.
+    // This instance holds all entries.
     let ask = |namespace: &str| json!({"query": "x", "embedding": vector(4, 0.1), "namespace": namespace});
     assert_eq!(stack.lookup(ask("c/d")).await["outcome"], "hit");
 

@@ -1,4 +1,4 @@
-//! `delete`: by id and by query.
+//! `delete`: one entry by id or by query.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::{Stack, vector};
@@ -49,7 +49,7 @@ async fn invalid_deletes_are_refused() {
 async fn delete_of_duplicate_rows_removes_all_and_the_pointer() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "q", "response": "A"})).await;
-    // As the Python library's races leave it: more rows of the same pair.
+    // Races of the Python library leave several rows of the same query.
     let mut copy = stack.rows().await[&1].clone();
     for id in ["7", "8"] {
         copy.insert("id".to_owned(), AttributeValue::N(id.to_owned()));
@@ -72,6 +72,6 @@ async fn delete_of_duplicate_rows_removes_all_and_the_pointer() {
         keys.sort();
         let all = keys.len();
         keys.dedup();
-        assert_eq!(keys.len(), all, "one action per item, as DynamoDB requires");
+        assert_eq!(keys.len(), all, "DynamoDB allows one action per item");
     }
 }

@@ -1,4 +1,4 @@
-//! `find`: by hash.
+//! `find`: one entry by its query hash.
 
 use mneme_core::normalize::QueryHash;
 use mneme_tests::Stack;

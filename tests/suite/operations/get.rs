@@ -1,4 +1,4 @@
-//! `get`: by id.
+//! `get`: one entry by id.
 
 use mneme_tests::Stack;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `health`: well, and not.
+//! `health`: replies for valid and invalid tables.
 
 use mneme_tests::Stack;
 use serde_json::json;

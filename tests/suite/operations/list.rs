@@ -1,6 +1,4 @@
-//! `list`: pages by id, since an id, by use.
-
-use std::time::Duration;
+//! `list`: pages by id, after an id, and by last access.
 
 use mneme_tests::Stack;
 use serde_json::{Value, json};
@@ -14,7 +12,7 @@ async fn filled(count: usize) -> Stack {
     stack
 }
 
-/// The ids of all pages, and how many pages there were.
+/// The ids of all pages, and the number of pages.
 async fn all_pages(stack: &Stack, request: Value) -> (Vec<u64>, usize) {
     let (mut ids, mut pages, mut request) = (Vec::new(), 0, request);
     loop {
@@ -52,7 +50,7 @@ async fn list_pages_return_each_entry_once_in_id_order() {
 #[tokio::test]
 async fn list_by_lru_returns_least_recently_used_first() {
     let stack = filled(9).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    stack.backdate(1..=9, 10).await;
     for id in [1, 3] {
         stack.invoke("touch", json!({"id": id})).await.unwrap();
     }

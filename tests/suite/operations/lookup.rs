@@ -94,8 +94,8 @@ async fn lookup_with_half_life_lowers_confidence_with_age() {
         ])
         .start()
         .await;
-    put(&stack, "a", "A", 0.0).await;
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let id = put(&stack, "a", "A", 0.0).await;
+    stack.backdate([id], 1).await;
     let hit = ask(&stack, FAR).await;
     assert_eq!(hit["outcome"], "hit");
     let (age, confidence) = (hit["age_seconds"].as_f64().unwrap(), hit["confidence"].as_f64().unwrap());
@@ -125,7 +125,7 @@ async fn lookup_with_deleted_candidates_returns_the_live_one() {
     for number in 0..12 {
         dead.push(put(&stack, &format!("dead {number}"), "dead", 0.0).await);
     }
-    // Loaded while all were alive.
+    // The replica is loaded before the deletes.
     assert_eq!(ask(&stack, 0.0).await["response"], "dead");
     for id in dead {
         stack.invoke("delete", json!({"id": id})).await.unwrap();

@@ -1,4 +1,4 @@
-//! Batches of questions: each its own answer, in order, and one round of reads for all.
+//! `lookup` with several queries: one answer per query, in order, from shared reads.
 
 use mneme_core::embedding::encode_base64;
 use mneme_tests::{Stack, vector};
@@ -12,7 +12,7 @@ fn entry(number: u64) -> Value {
     })
 }
 
-/// Questions of every outcome: exact, semantic, and misses.
+/// Questions with every outcome: exact hits, semantic hits and misses.
 fn questions() -> Vec<Value> {
     let near = |number: u64| json!({"query": "other words", "embedding": vector(8, number as f64 / 30.0 + 0.001)});
     vec![
@@ -34,7 +34,7 @@ async fn ask(stack: &Stack, queries: Vec<Value>) -> Vec<Value> {
     serde_json::from_value(reply["results"].take()).unwrap()
 }
 
-/// What was read since the last call; counts of hits are written whenever their time has come.
+/// The reading operations since the last call. Instances write counts (`UpdateItem`) in the background.
 fn reads(stack: &Stack) -> Vec<String> {
     stack.proxy.take_operations().into_iter().filter(|operation| operation != "UpdateItem").collect()
 }
@@ -77,7 +77,7 @@ async fn lookup_batch_on_a_warm_instance_reads_once() {
     ask(&cold, Vec::new()).await;
     reads(&cold);
     assert!(ask(&cold, exact).await.iter().all(|answer| answer["layer"] == "exact"));
-    // The counter and the pointers, then the rows.
+    // The first call reads the counter and the pointers, the second one the rows.
     assert_eq!(reads(&cold), ["BatchGetItem", "BatchGetItem"]);
 }
 
@@ -143,7 +143,7 @@ async fn lookup_batch_over_the_response_limit_returns_errors_for_the_rest() {
 
 #[tokio::test]
 async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
-    // The least memory that Lambda gives: 16 MB for vectors, of which each of the large namespaces takes 12.
+    // Lambda's smallest memory leaves 16 MB for vectors. Each large namespace needs 12 MB.
     let stack = Stack::builder().memory_mib(128).start().await;
     let base64 = |angle: f64| {
         let floats = vector(4096, angle).into_iter().flat_map(|float| (float as f32).to_le_bytes());
@@ -168,7 +168,7 @@ async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
         let responses: Vec<&Value> = results.iter().map(|result| &result["response"]).collect();
         assert_eq!(responses, ["a300", "b300", "c300", "a300"]);
     }
-    // Small ones stay beside each other.
+    // Two small namespaces fit together, so the second pass does not scan.
     let small = |namespace: &str| json!({"query": "x", "namespace": namespace, "embedding": base64(0.0)});
     for is_first in [true, false] {
         stack.proxy.take_calls();

@@ -1,4 +1,4 @@
-//! `meta`: the map in item 0, and the limit of item 0.
+//! `meta`: the map in item 0, and the size limit of item 0.
 
 use mneme_tests::Stack;
 use reqwest::Method;
@@ -39,6 +39,6 @@ async fn meta_over_64_kb_in_item_0_is_refused() {
     assert!(error.message.contains("65536"), "{}", error.message);
     assert_eq!(stack.get("/v1/meta/b").await.0, 404);
     set("b", 20_000).await.unwrap();
-    // What is replaced makes room for what replaces it.
+    // The old value does not count when it is replaced.
     set("a", 44_000).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `provision` and the table it makes.
+//! `provision` and the table that it creates.
 
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;

@@ -1,4 +1,4 @@
-//! `put`: one entry and batches, new and over old ones.
+//! `put`: new entries, replaced entries and batches.
 
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ async fn put_with_used_idempotency_key_returns_the_first_reply() {
     other["idempotency_key"] = json!("k1");
     assert_eq!(stack.invoke("put", other.clone()).await.unwrap(), json!({"id": 1, "created": true}));
     assert_eq!(stack.counter().await, (2, 1));
-    // The key is the namespace's own.
+    // Each namespace has its own idempotency keys.
     other["namespace"] = json!("b");
     assert_eq!(stack.invoke("put", other).await.unwrap(), json!({"id": 2, "created": true}));
 }

@@ -1,4 +1,4 @@
-//! Batches: as few transactions as the limits allow, and an outcome for each entry.
+//! `put` with several entries: the number of transactions, and one outcome per entry.
 
 use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
@@ -22,12 +22,12 @@ async fn batch_of_100_entries_uses_transactions_of_100_actions() {
     let results = put_all(&stack, entries.collect()).await;
     let ids: Vec<u64> = results.iter().map(|result| result["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, (1..=100).collect::<Vec<u64>>());
-    // A row and a pointer each, the counter and one tally.
+    // Each entry has a row and a pointer; each transaction has the counter and one statistics item.
     assert_eq!(transactions(&stack), [100, 100, 6]);
     assert_eq!(stack.counter().await, (101, 100));
     assert_eq!(stack.lookup(json!({"query": "q99"})).await["id"], 100);
 
-    // In place, with a new vector, and new.
+    // One entry is replaced in place, one gets a new vector, and one is new.
     let second = vec![
         json!({"query": "q0", "response": "s", "embedding": vector(4, 0.1)}),
         json!({"query": "q1", "response": "s", "embedding": vector(4, 0.2)}),
@@ -87,7 +87,7 @@ async fn batch_with_repeated_query_keeps_the_last_entry() {
     assert_eq!(results, expected);
     assert_eq!(stack.lookup(json!({"query": "q"})).await["response"], "3");
     assert_eq!(stack.counter().await, (3, 4));
-    // An idempotency key answers within its batch, too.
+    // An idempotency key also works within one batch.
     let once = json!({"query": "x", "response": "1", "idempotency_key": "k"});
     let results = put_all(&stack, vec![once.clone(), once]).await;
     assert_eq!(results[0], results[1]);
@@ -98,7 +98,7 @@ async fn batch_with_repeated_query_keeps_the_last_entry() {
 async fn rejected_transaction_is_split_into_single_entries() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
-    // The whole, and then the first of its entries.
+    // The first fault meets the whole batch, the second one its first entry.
     stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("ValidationException"));
     stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("ValidationException"));
     let entries = (0..3).map(|n| json!({"query": format!("q{n}"), "response": "r"})).collect();
@@ -112,7 +112,7 @@ async fn rejected_transaction_is_split_into_single_entries() {
 async fn batch_after_lost_race_stores_each_entry_once() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
-    // Rows and pointers of three entries, then the counter.
+    // The actions are the rows and pointers of three entries, then the counter.
     let mut lost = vec![None; 7];
     lost[6] = Some("ConditionalCheckFailed");
     stack.proxy.inject_fault("TransactWriteItems", Fault::Cancelled(lost));

@@ -1,4 +1,4 @@
-//! `quota`: read, set, removed. What it does to a namespace: `eviction`.
+//! `quota`: reading, setting and deleting. `eviction` tests the effect of quotas.
 
 use mneme_tests::Stack;
 use reqwest::Method;
@@ -19,7 +19,7 @@ async fn quota_can_be_set_read_and_deleted() {
     assert_eq!((status, gone), (200, json!({"namespace": "a b", "max_entries": null})));
     let delete = json!({"action": "delete", "namespace": "a b"});
     assert_eq!(stack.invoke("quota", delete).await.unwrap_err().name, "NotFound");
-    // Three writes, one refused.
+    // Three writes succeeded, and one was refused.
     assert_eq!(stack.counter().await, (1, 3));
 }
 

@@ -1,4 +1,4 @@
-//! Moving to another embedder while serving: nothing is lost, and every lookup answers as a table does that is not moved.
+//! `reembed`: a move to another embedder loses nothing, and lookups answer as those of a cache that does not move.
 
 mod command;
 mod refusals;
@@ -32,7 +32,7 @@ async fn move_with_switch_back_and_forth_answers_as_unmoved_caches() {
     assert_eq!((&reply["done"], &reply["cursor"], &reply["seconds_left"]), (&json!(0), &json!(1), &json!(null)));
     world.check(ALPHA).await;
 
-    // A few ids at a time, with the rest to be seen.
+    // Each step handles at most five ids, and its reply shows the rest.
     let mut last = 0;
     loop {
         let reply = world.moving.invoke("reembed", json!({"action": "step", "ids": 5})).await.unwrap();
@@ -55,7 +55,7 @@ async fn move_with_switch_back_and_forth_answers_as_unmoved_caches() {
         let reply = world.act(action).await;
         assert_eq!(reply["active"]["fingerprint"], model.fingerprint(), "{reply}");
         world.check(model).await;
-        // Once more is no other switch.
+        // Repeating the action changes nothing.
         assert_eq!(world.act(action).await["active"]["fingerprint"], model.fingerprint());
         assert_eq!(world.moving.counter().await.1, version + 1);
     }
@@ -64,7 +64,7 @@ async fn move_with_switch_back_and_forth_answers_as_unmoved_caches() {
     assert_eq!((&reply["phase"], &reply["complete"], &reply["other"]), (&json!("none"), &json!(true), &json!(null)));
     world.check(BETA).await;
     world.assert_ended(End::Finished).await;
-    // There is nothing more to do, and to do it again changes nothing.
+    // Repeating `finish` changes nothing.
     let before = world.moving.rows().await;
     assert_eq!(world.act("finish").await["phase"], "none");
     assert_eq!(world.moving.rows().await, before);
@@ -83,7 +83,7 @@ async fn aborted_move_restores_every_entry() {
     world.check(ALPHA).await;
     world.assert_ended(End::Aborted).await;
 
-    // After the switch it takes the way back first.
+    // After the switch, `abort` requires `switch_back` first.
     world.act("start").await;
     world.act("step").await;
     world.act("switch").await;
@@ -112,6 +112,6 @@ async fn move_embeds_each_entry_once() {
     let texts: BTreeSet<&String> = embedded.iter().map(|(_, text)| text).collect();
     assert_eq!(texts.len(), embedded.len(), "{embedded:?}");
     assert!(embedded.iter().all(|(model, _)| model == BETA.name));
-    // And one to see whether the embedder answers.
+    // One more text tests whether the embedder answers.
     assert_eq!(embedded.len(), world.entries().await.len() + 1);
 }

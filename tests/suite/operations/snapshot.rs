@@ -1,4 +1,4 @@
-//! `snapshot`: always the same answer, from a function that touches nothing.
+//! `snapshot`: always the same error, without any call to DynamoDB.
 
 use mneme_tests::Stack;
 use serde_json::json;

@@ -1,11 +1,11 @@
-//! `stats`: counts that arrive late, but arrive.
+//! `stats`: counts of lookups, which instances write with a delay.
 
 use std::time::Duration;
 
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
-/// Asks until `done`, for the counts are written a second after they begin to wait.
+/// Asks until `done`. Instances write their counts a second after the first one.
 async fn stats_when(stack: &Stack, namespace: Option<&str>, done: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..100 {
         let stats = stack.invoke("stats", json!({"namespace": namespace})).await.unwrap();
@@ -17,7 +17,7 @@ async fn stats_when(stack: &Stack, namespace: Option<&str>, done: impl Fn(&Value
     panic!("the counts did not arrive: {}", stack.invoke("stats", json!({})).await.unwrap());
 }
 
-async fn some_traffic(stack: &Stack) {
+async fn send_lookups(stack: &Stack) {
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "a"})).await;
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "b"})).await;
     for _ in 0..2 {
@@ -30,7 +30,7 @@ async fn some_traffic(stack: &Stack) {
 #[tokio::test]
 async fn stats_after_lookups_returns_hits_and_misses_per_namespace() {
     let stack = Stack::start().await;
-    some_traffic(&stack).await;
+    send_lookups(&stack).await;
     let a = stats_when(&stack, Some("a"), |stats| stats["hits"] == 3).await;
     let expected = json!({
         "namespace": "a", "entries": 1, "namespaces": 1, "hits": 3, "hits_exact": 2, "hits_semantic": 1, "misses": 0,
@@ -46,7 +46,7 @@ async fn stats_after_lookups_returns_hits_and_misses_per_namespace() {
 #[tokio::test]
 async fn instance_shutdown_writes_pending_counts() {
     let stack = Stack::start().await;
-    some_traffic(&stack).await;
+    send_lookups(&stack).await;
     stack.server.recycle("lookup").await;
     let stats = stack.invoke("stats", json!({})).await.unwrap();
     assert_eq!((&stats["hits"], &stats["misses"]), (&json!(3), &json!(1)));

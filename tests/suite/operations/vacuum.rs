@@ -1,4 +1,4 @@
-//! `vacuum`: expired entries, caps, and derived items set right.
+//! `vacuum`: expired entries, limits, and repair of derived items.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::{Fault, Stack, vector};
@@ -41,7 +41,7 @@ async fn vacuum_after_loss_of_derived_items_restores_pointers() {
     assert_eq!(again.unwrap(), json!({"id": 2, "created": false}));
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!(reply["pointers_set"], 2, "{reply}");
-    // All pointers; the tally comes back with the next insert.
+    // All pointers are restored; the next insert restores the statistics.
     assert_eq!(pointers(&stack.rows().await), before - 1);
 }
 
@@ -51,13 +51,13 @@ async fn vacuum_repairs_pointers_duplicates_and_the_counter() {
     for query in ["a", "b"] {
         stack.put(json!({"query": query, "response": "r", "embedding": vector(4, 0.0)})).await;
     }
-    // As the Python library's races leave it: a second row of the pair, past the counter.
+    // Races of the Python library leave further rows of one query hash, with ids above the counter.
     let mut copy = stack.rows().await[&1].clone();
     for id in [7, 8, 9] {
         copy.insert("id".to_owned(), n(id));
         stack.put_item(copy.clone()).await;
     }
-    // As DynamoDB's TTL leaves it: a pointer without its row.
+    // DynamoDB's TTL leaves a pointer without its row.
     stack.delete_item(2).await;
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     let expected = json!({
@@ -91,10 +91,10 @@ async fn vacuum_of_one_namespace_leaves_the_others() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     for namespace in ["a", "b"] {
-        let entry = json!({"query": "q", "response": "r", "namespace": namespace, "ttl_seconds": 1});
+        let entry = json!({"query": "q", "response": "r", "namespace": namespace, "ttl_seconds": 60});
         stack.put(entry).await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    stack.backdate(1..=2, 60).await;
     let reply = stack.invoke("vacuum", json!({"namespace": "b"})).await.unwrap();
     assert_eq!((&reply["expired"], &reply["examined"]), (&json!(1), &json!(1)));
     assert_eq!(stack.entry_ids().await, [1]);
@@ -103,24 +103,24 @@ async fn vacuum_of_one_namespace_leaves_the_others() {
     }
 }
 
-/// 40 entries that have expired, 2.4 MB in all, and beside their stack one whose functions have 3 seconds.
+/// A stack with 40 expired entries of 2.4 MB together, and one over the same table with a timeout of 3 seconds.
 async fn forty_expired() -> (Stack, Stack) {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     let entries: Vec<Value> =
-        (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 1})).collect();
+        (0..40).map(|n| json!({"query": format!("{n}"), "response": "x".repeat(60_000), "ttl_seconds": 60})).collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let hasty = Stack::builder().over_table_of(&stack).timeout(std::time::Duration::from_secs(3)).start().await;
-    (stack, hasty)
+    stack.backdate(1..=40, 60).await;
+    let short_timeout = Stack::builder().over_table_of(&stack).timeout(std::time::Duration::from_secs(3)).start().await;
+    (stack, short_timeout)
 }
 
 #[tokio::test]
 async fn vacuum_with_short_deadline_returns_a_cursor_to_continue() {
-    let (stack, hasty) = forty_expired().await;
+    let (stack, short_timeout) = forty_expired().await;
     let (mut request, mut calls, mut expired) = (json!({}), 0, 0);
     loop {
-        let reply = hasty.invoke("vacuum", request).await.unwrap();
+        let reply = short_timeout.invoke("vacuum", request).await.unwrap();
         calls += 1;
         expired += reply["expired"].as_u64().unwrap();
         if reply["cursor"].is_null() {
@@ -135,13 +135,13 @@ async fn vacuum_with_short_deadline_returns_a_cursor_to_continue() {
 
 #[tokio::test]
 async fn scheduled_vacuum_continues_from_the_saved_cursor() {
-    let (stack, hasty) = forty_expired().await;
+    let (stack, short_timeout) = forty_expired().await;
     let schedule = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     let kept = async || stack.rows().await.into_keys().filter(|key| *key == -(6i128 << 120)).count();
-    let mut replies = vec![hasty.invoke("vacuum", schedule.clone()).await.unwrap()];
+    let mut replies = vec![short_timeout.invoke("vacuum", schedule.clone()).await.unwrap()];
     assert_eq!((replies[0]["cursor"].is_string(), kept().await), (true, 1));
     while replies.last().unwrap()["cursor"].is_string() {
-        replies.push(hasty.invoke("vacuum", schedule.clone()).await.unwrap());
+        replies.push(short_timeout.invoke("vacuum", schedule.clone()).await.unwrap());
     }
     let sum = |name: &str| replies.iter().map(|reply| reply[name].as_u64().unwrap()).sum::<u64>();
     assert_eq!((sum("examined"), sum("expired"), kept().await), (40, 40, 0));
@@ -158,7 +158,7 @@ async fn vacuum_with_write_conflicts_completes() {
     for key in stack.rows().await.into_keys().filter(|key| *key < 0) {
         stack.delete_item(key).await;
     }
-    // What DynamoDB says of a single write while a transaction holds the item.
+    // DynamoDB refuses a single write with this error while a transaction holds the item.
     for _ in 0..2 {
         stack.proxy.inject_fault("UpdateItem", Fault::Conflict);
         stack.proxy.inject_fault("PutItem", Fault::Conflict);

@@ -1,8 +1,9 @@
-//! What a request may cost: calls one after another, and capacity units; and that neither grows with the table.
+//! The budget of each request: sequential calls to DynamoDB and capacity units. Neither may grow with the table.
 //!
-//! The item is the design's: 768 dimensions and a response of 0.5 KB, which is 4 KB. Units, by the DynamoDB Developer
-//! Guide ("Read and write operations", "DynamoDB transactions: how it works"): a strong read of 4 KB is 1, an eventual one
-//! 0.5; a transactional write is 2 for each KB, and each change of an index entry is 1, or 2 where its sort key changes.
+//! The entry is that of the design: 768 dimensions and a response of 0.5 KB, which make an item of 4 KB. Capacity units
+//! follow the DynamoDB Developer Guide ("Read and write operations", "DynamoDB transactions: how it works"). A strongly
+//! consistent read of 4 KB costs 1, an eventually consistent one 0.5. A transactional write costs 2 for each KB. A change
+//! of an index entry costs 1, or 2 if its sort key changes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -24,22 +25,22 @@ fn entry_in(namespace: &str, query: &str) -> Value {
     entry
 }
 
-/// What some work cost.
+/// The cost of one piece of work.
 #[derive(Debug, Clone, PartialEq)]
 struct Cost {
-    /// The operations that were called, in alphabetical order: those at once come in any.
+    /// The operations that were called, in alphabetical order, because concurrent calls arrive in any order.
     operations: Vec<String>,
-    /// How many calls came one after another.
+    /// The number of sequential calls.
     rounds: usize,
     read: f64,
     write: f64,
-    /// Whether a call was sent again that was not answered in time, by the SDK or, under its token, a transaction by us, as happens
-    /// where a machine halts: that is no request's cost.
+    /// True if a call was repeated because it was not answered in time: by the SDK, or by the function with the same
+    /// transaction token. That happens on a machine that halts, and is not a cost of the request.
     has_repeats: bool,
 }
 
-/// How often a measurement that was halted is made anew.
-const MOST_HALTS: u32 = 5;
+/// The number of measurements with repeated calls that are discarded before the test fails.
+const MAX_HALTS: u32 = 5;
 
 const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 
@@ -51,7 +52,7 @@ fn units(call: &Call) -> f64 {
     consumed.iter().filter_map(|each| each["CapacityUnits"].as_f64()).sum()
 }
 
-/// The most calls of which none began before another had ended.
+/// The largest number of calls of which no two overlap.
 fn rounds(calls: &[Call]) -> usize {
     let mut by_end: Vec<&Call> = calls.iter().collect();
     by_end.sort_by_key(|call| call.ended);
@@ -62,20 +63,20 @@ fn rounds(calls: &[Call]) -> usize {
         .count()
 }
 
-/// Whether it writes counts of lookups, which an instance does in the background for all of them together.
-fn is_of_the_recorder(call: &Call) -> bool {
+/// True if the call writes counts of lookups. Instances do that in the background for many lookups together.
+fn writes_lookup_counts(call: &Call) -> bool {
     call.operation == "UpdateItem"
         && call.request["UpdateExpression"].as_str().is_some_and(|text| text.starts_with("SET #name = :name ADD #"))
 }
 
-/// The cost of `work`. The pause makes calls that are sent together overlap.
+/// The cost of `work`. The pause makes concurrent calls overlap.
 async fn cost(stack: &Stack, pause: Duration, work: impl Future<Output = ()>) -> Cost {
     stack.proxy.take_calls();
     stack.proxy.slow_down(pause);
     work.await;
     stack.proxy.slow_down(Duration::ZERO);
     let mut calls = stack.proxy.take_calls();
-    calls.retain(|call| !is_of_the_recorder(call));
+    calls.retain(|call| !writes_lookup_counts(call));
     let of = |is_read: bool| {
         calls.iter().filter(|call| READS.contains(&call.operation.as_str()) == is_read).map(units).sum()
     };
@@ -89,7 +90,7 @@ async fn cost(stack: &Stack, pause: Duration, work: impl Future<Output = ()>) ->
     Cost { operations, rounds: rounds(&calls), read: of(true), write, has_repeats }
 }
 
-/// What is measured, on a stack and a table of some size.
+/// A stack with a table of some size, and the costs that were measured there.
 struct Measured {
     stack: Stack,
     costs: BTreeMap<&'static str, Cost>,
@@ -107,8 +108,8 @@ impl Measured {
         Self { stack, costs: BTreeMap::new(), serial: 0 }
     }
 
-    /// Measures `work`, after having done it once, and again with more time for calls to overlap, where they seem to come
-    /// one after another; what was halted does not count. `prepare` makes what the work of that number needs.
+    /// Runs `work` once to warm up, then measures it. Measures again with longer pauses if concurrent calls seem to be
+    /// sequential, and discards measurements with repeated calls. `prepare` creates what the work of this number needs.
     async fn measure(
         &mut self,
         name: &'static str,
@@ -122,7 +123,7 @@ impl Measured {
             self.serial += 1;
             prepare(&self.stack, self.serial).await;
             let cost = cost(&self.stack, Duration::from_millis(pause), work(&self.stack, self.serial)).await;
-            if cost.has_repeats && halts < MOST_HALTS {
+            if cost.has_repeats && halts < MAX_HALTS {
                 halts += 1;
                 continue;
             }
@@ -144,10 +145,10 @@ async fn list(stack: &Stack, order: &str) {
 
 async fn nothing(_: &Stack, _: u32) {}
 
-/// Name, calls one after another, read units, write units.
+/// Name, sequential calls, read units, write units.
 type Budget = (&'static str, usize, f64, f64);
 
-/// What the design sets.
+/// The budgets that the design sets.
 const DESIGNED: [Budget; 6] = [
     ("lookup: miss", 1, 2.0, 0.0),
     ("lookup: exact hit", 1, 6.0, 0.0),
@@ -157,32 +158,32 @@ const DESIGNED: [Budget; 6] = [
     ("delete: by id", 2, 2.0, 16.0),
 ];
 
-/// What was measured where the design is silent, and why it is so much.
+/// Measured budgets of requests that the design does not mention, with their composition.
 const BOUNDED: [Budget; 14] = [
-    // The counter and the pair as for any put, then the pair's row; the row, its move in one index, and the counter.
+    // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
-    // As before; the new row and the old one's deletion, both with two index entries, the counter and the pointer.
+    // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the pointer.
     ("put: anew", 3, 3.0, 24.0),
-    // As new, with the receipt read and written.
+    // Like a new entry, and reads and writes the idempotency record.
     ("put: with a key", 2, 3.0, 18.0),
-    // As new, then the tally, strongly.
+    // Like a new entry, then a strongly consistent read of the statistics.
     ("put: under a quota", 3, 3.0, 16.0),
-    // Then the keys of the namespace in `gsi_lru`, the row to go, its deletion with pointer, counter and tally, and the
-    // tally's correction.
+    // Then reads the keys of the namespace in `gsi_lru` and the row to evict, deletes it with its pointer, and writes the
+    // counter and the statistics twice.
     ("put: over a quota", 7, 6.0, 33.0),
-    // Ten rows with their pointers, one counter and one tally.
+    // Writes ten rows with their pointers, the counter and one statistics item.
     ("put: ten at once", 2, 11.0, 124.0),
-    // As under a quota, with the table's tally written, too.
+    // Like a put under a quota, and writes the statistics of the table.
     ("put: under the cap", 3, 3.0, 18.0),
-    // The pointer, its row, `gsi_hash` for duplicates of it and the rows it names; the deletion as by id.
+    // Reads the pointer, its row, `gsi_hash` for duplicates and the rows found there. Deletes as by id.
     ("delete: by query", 5, 4.0, 16.0),
-    // The row, its move in one index, the counter; and first a read for who may touch it.
+    // Reads the row for its namespace. Writes the row, its change in one index, and the counter.
     ("touch", 2, 1.0, 12.0),
-    // Without a vector and so without a replica: the counter and the pointer, the row, and then as a touch.
+    // Without a vector there is no replica. Reads the counter and the pointer, then the row. Writes like a touch.
     ("lookup: hit with its access written", 3, 6.0, 12.0),
     ("get", 1, 1.0, 0.0),
     ("find", 2, 2.0, 0.0),
-    // The counter, and ten rows.
+    // Reads the counter and ten rows.
     ("list: ten by id", 2, 17.0, 0.0),
     ("quota: set", 2, 1.0, 2.0),
 ];
@@ -229,7 +230,7 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     on.measure("put: over a quota", 7, nothing, small).await;
 
     let delete = async |stack: &Stack, n: u32| {
-        // The last of this run's own.
+        // Deletes the entry that `prepare` stored last.
         let (next_id, _) = stack.counter().await;
         stack.invoke("delete", json!({"id": next_id - 1})).await.unwrap_or_else(|error| panic!("{n}: {error:?}"));
     };
@@ -263,7 +264,7 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     let chill = async |stack: &Stack, _: u32| stack.server.recycle("lookup").await;
     on.measure("lookup: cold exact hit", 2, chill, exact).await;
 
-    // With a cap, and with every access written.
+    // These are measured with a limit on the table, and with every access written.
     let cap = (entries + 100).to_string();
     let variables = [("MNEME_MAX_ENTRIES", cap.as_str()), ("MNEME_ACCESS_RESOLUTION_SECS", "0")];
     let mut capped = Measured::over(&variables, entries).await;
@@ -286,23 +287,23 @@ async fn anew_of(stack: &Stack, n: u32) {
 #[tokio::test]
 async fn requests_stay_within_their_budgets_at_any_table_size() {
     let (small, large) = futures::join!(measure(30), measure(300));
-    let mut complaints = Vec::new();
+    let mut failures = Vec::new();
     for (name, rounds, read, write) in DESIGNED.into_iter().chain(BOUNDED) {
         let cost = &small[name];
         if cost.rounds > rounds || cost.read > read || cost.write > write || cost.operations.is_empty() {
-            complaints.push(format!("{name}: {rounds} rounds, {read} read and {write} written are allowed: {cost:?}"));
+            failures.push(format!("{name}: {rounds} rounds, {read} read and {write} written are allowed: {cost:?}"));
         }
-        // Whether an access is of another second than the one before, and so moves in the index, is chance.
+        // An access changes its index entry only if the second has changed since the last access.
         let (more, moved) = (&large[name], (cost.write - large[name].write).abs() <= 2.0);
         if (&cost.operations, cost.read) != (&more.operations, more.read) || !moved {
-            complaints.push(format!("{name} grows: {cost:?}, {:?}", large[name]));
+            failures.push(format!("{name} costs more in a larger table: {cost:?}, {:?}", large[name]));
         }
     }
     assert_eq!(small.len(), DESIGNED.len() + BOUNDED.len(), "{:?}", small.keys());
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// What goes through the whole table says so, and costs what its bytes cost.
+/// Operations over the whole table cost what the table's bytes cost.
 #[tokio::test]
 async fn operations_over_the_whole_table_read_each_row_once() {
     for entries in [20, 200] {
@@ -316,13 +317,13 @@ async fn operations_over_the_whole_table_read_each_row_once() {
         let load = async |stack: &Stack, _: u32| drop(stack.lookup(entry_of_question("none", 0.0)).await);
         on.measure("load", 3, chill, load).await;
         on.measure("list", 2, nothing, async |stack: &Stack, _: u32| list(stack, "lru").await).await;
-        // A page of ten, and of the index what one query brings: up to 1 MB, 128 units.
+        // Reads ten rows, and one page of the index: up to 1 MB, which is 128 units.
         let cost = &on.costs["list"];
         assert!(cost.read <= 10.5 + all / 100.0 && cost.rounds <= 2, "{cost:?}");
-        // A row is 4 KB, and its pointer is read with it.
+        // Reads each row of 4 KB and its pointer.
         let cost = &on.costs["stats"];
         assert!((all * 0.9..all * 1.2 + 4.0).contains(&cost.read) && cost.write == 0.0, "{cost:?}");
-        // One page of 1 MB and no second, if it is that small; the pointers and what they lead to.
+        // Scans one page per 1 MB, and reads the pointers and their rows.
         let cost = &on.costs["vacuum"];
         let scans = cost.operations.iter().filter(|operation| *operation == "Scan").count();
         assert_eq!(scans, 1 + entries * 4 / 1000, "{cost:?}");
@@ -333,7 +334,7 @@ async fn operations_over_the_whole_table_read_each_row_once() {
     }
 }
 
-/// Past a cap on the whole table a tenth goes at once, so what it costs to find them is spread over as many puts.
+/// Over the limit of the table a tenth is evicted at a time, so its cost is spread over as many puts.
 #[tokio::test]
 async fn eviction_cost_of_max_entries_is_amortized_over_puts() {
     let mut on = Measured::over(&[("MNEME_MAX_ENTRIES", "100")], 100).await;
@@ -348,7 +349,7 @@ async fn eviction_cost_of_max_entries_is_amortized_over_puts() {
         (read, write, rounds) = (read + cost.read, write + cost.write, rounds.max(cost.rounds));
         assert!(!cost.operations.contains(&"Scan".to_owned()));
     }
-    // A put under the cap; for every tenth of them 64 keys of the directory, the index and ten rows; and their deletion.
+    // Each put costs as under the limit. Every tenth also reads 64 directory keys, the index and ten rows, and deletes them.
     assert!(read / 30.0 <= 11.0 && write / 30.0 <= 34.0, "{read} read, {write} written, {rounds} rounds");
 }
 
@@ -370,7 +371,7 @@ async fn only_the_first_lookup_scans() {
 
     stack.lookup(json!({"query": "question 0"})).await;
     stack.lookup(json!({"query": "none"})).await;
-    assert!(!stack.proxy.take_operations().contains(&"Scan".to_owned()), "no vector, no replica");
+    assert!(!stack.proxy.take_operations().contains(&"Scan".to_owned()), "a lookup without a vector needs no replica");
     stack.lookup(json!({"query": "none", "embedding": vector(DIM, 1.0)})).await;
     assert!(stack.proxy.take_operations().contains(&"Scan".to_owned()));
     stack.put(entry("question 9", 9.0)).await;

@@ -1,5 +1,7 @@
-//! Every DynamoDB call of every mutating operation is made to fail in every way: what was acknowledged must be there with
-//! all its effects, what failed must not, and the table must stay in order.
+//! Injects every fault into every DynamoDB call of every mutating operation.
+//!
+//! An acknowledged mutation must be stored with all its effects, a failed one must not, and the table must stay
+//! consistent.
 
 mod provision;
 mod python_rows;
@@ -17,43 +19,43 @@ use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
 
-/// What a failure may leave.
+/// The effects that a failed operation may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failed {
     Nothing,
-    /// A part of the work, which the table counts.
+    /// A part of the work, which the version counts.
     Part,
 }
 
-/// An operation that is to be spoilt.
+/// An operation whose calls meet faults.
 struct Case {
     function: &'static str,
     variables: &'static [(&'static str, &'static str)],
-    /// By how much a success raises the version.
+    /// The number of mutations of a successful run.
     mutations: RangeInclusive<i128>,
     leaves: Failed,
-    /// What each run meets at its first call of an operation.
-    meets: Option<(&'static str, Fault)>,
-    /// A namespace that is written past the functions, too, so that only success puts it in order, but for its tally.
-    messy: Option<&'static str>,
-    /// Operations of work in the background, which is not this one's.
-    not: &'static [&'static str],
+    /// A further fault that each run meets at its first call of an operation.
+    first_fault: Option<(&'static str, Fault)>,
+    /// A namespace that the test also writes directly. It is consistent only after a success, without its statistics.
+    inconsistent: Option<&'static str>,
+    /// Operations of background work, which get no faults.
+    ignored: &'static [&'static str],
 }
 
 impl Case {
     fn of(function: &'static str) -> Self {
-        Self { function, variables: &[], mutations: 1..=1, leaves: Failed::Nothing, meets: None, messy: None, not: &[] }
+        Self { function, variables: &[], mutations: 1..=1, leaves: Failed::Nothing, first_fault: None, inconsistent: None, ignored: &[] }
     }
 
     fn check(&self, snapshot: &Snapshot) {
         snapshot.check_entries();
         snapshot.check_pointers();
-        snapshot.check_namespace_stats(|namespace| Some(namespace) == self.messy);
+        snapshot.check_namespace_stats(|namespace| Some(namespace) == self.inconsistent);
         snapshot.check_others();
     }
 
-    /// Runs the operation once for each of its calls and each fault. `request` makes what the run of that number needs,
-    /// and its request; `effect` holds a reply against the table before and after.
+    /// Runs the operation once for each of its calls and each fault. `request` prepares the run of this number and returns
+    /// its request. `effect` compares a reply with the table before and after the run.
     async fn run(
         self,
         request: impl AsyncFn(&Stack, u64) -> Value,
@@ -77,7 +79,7 @@ impl Case {
         let stack = Stack::builder().variables(self.variables).start().await;
         stack.put(json!({"query": "first", "response": "r", "embedding": vector(4, 0.0)})).await;
         let mut n = 0;
-        // The calls of a run that nothing else spoils; the first warms the instance up.
+        // The calls of a run without further faults. The first run warms the instance up.
         let mut calls = Vec::new();
         for _ in 0..2 {
             n += 1;
@@ -87,53 +89,53 @@ impl Case {
             stack.invoke(self.function, ask).await.unwrap();
             calls = stack.proxy.take_calls();
         }
-        let mut spoilt = 0;
+        let mut injected = 0;
         for (at, call) in calls.iter().enumerate() {
             let operation = call.operation.as_str();
-            if call.fault.is_some() || self.not.contains(&operation) {
+            if call.fault.is_some() || self.ignored.contains(&operation) {
                 continue;
             }
             let others =
                 calls[..at].iter().filter(|other| other.operation == operation && other.fault.is_none()).count();
             for fault in faults(operation) {
                 n += 1;
-                spoilt += 1;
+                injected += 1;
                 let ask = request(&stack, n).await;
                 let before = Snapshot::read(&stack).await;
                 let overtaken = stack.proxy.overtaken();
                 self.prepare(&stack);
-                // What is met first does not count: it stands before in the queue.
+                // The call with the first fault is not counted here: its fault is ahead in the queue.
                 stack.proxy.inject_nth(operation, others, fault.clone());
                 let outcome = stack.invoke(self.function, ask).await;
-                let told = format!("{fault:?} at call {at} ({operation}) of {}: {outcome:?}", self.function);
-                assert_eq!(stack.proxy.pending_faults(), 0, "met no call: {told}");
+                let context = format!("{fault:?} at call {at} ({operation}) of {}: {outcome:?}", self.function);
+                assert_eq!(stack.proxy.pending_faults(), 0, "met no call: {context}");
                 stack.proxy.idle().await;
                 let after = Snapshot::read(&stack).await;
                 let mutations = after.version - before.version - i128::from(stack.proxy.overtaken() - overtaken);
                 match outcome {
                     Ok(reply) => {
-                        assert!(self.mutations.contains(&mutations), "{mutations} mutations: {told}");
+                        assert!(self.mutations.contains(&mutations), "{mutations} mutations: {context}");
                         self.check(&after);
                         effect(n, &reply, &before, &after);
                     }
                     Err(error) => {
-                        assert_eq!(error.name, "StoreBackendError", "{told}");
+                        assert_eq!(error.name, "StoreBackendError", "{context}");
                         if self.leaves == Failed::Nothing {
-                            assert_eq!((mutations, after.next_id), (0, before.next_id), "{told}");
-                            assert_eq!(after.entries, before.entries, "{told}");
+                            assert_eq!((mutations, after.next_id), (0, before.next_id), "{context}");
+                            assert_eq!(after.entries, before.entries, "{context}");
                         }
-                        if self.messy.is_none() {
+                        if self.inconsistent.is_none() {
                             self.check(&after);
                         }
                     }
                 }
             }
         }
-        assert!(spoilt > 0, "{} makes calls", self.function);
+        assert!(injected > 0, "{} makes calls", self.function);
     }
 
     fn prepare(&self, stack: &Stack) {
-        if let Some((operation, fault)) = &self.meets {
+        if let Some((operation, fault)) = &self.first_fault {
             stack.proxy.inject_fault(operation, fault.clone());
         }
     }
@@ -157,14 +159,14 @@ fn entry_in(namespace: &str, query: &str, angle: f64) -> Value {
     entry
 }
 
-/// The pair has one row, the reply's, with this response.
+/// Checks that the query has one row, with the reply's id and this response.
 fn assert_stored(snapshot: &Snapshot, namespace: &str, query: &str, reply: &Value, response: &str) {
     let rows = snapshot.rows_of(namespace, query);
     let [(id, row)] = rows.as_slice() else { panic!("{} rows for {query}", rows.len()) };
     assert_eq!((reply["id"].as_u64().map(i128::from), row["response"].as_s().unwrap().as_str()), (Some(*id), response));
 }
 
-/// All but the entries `ids` are as they were.
+/// Checks that the entries `ids` were removed and all others are unchanged.
 fn assert_gone(before: &Snapshot, after: &Snapshot, ids: &[i128]) {
     let mut rest = before.entries.clone();
     ids.iter().for_each(|id| assert!(rest.remove(id).is_some(), "{id} was there"));
@@ -239,7 +241,7 @@ async fn put_of_a_batch_with_any_fault_keeps_the_table_consistent() {
         let again = entry("first", 0.1 * n as f64);
         json!({"entries": [again, entry(&format!("a{n}"), 0.1), entry(&format!("b{n}"), 0.2)]})
     };
-    // One transaction: each entry has its outcome, and here they are all the same.
+    // The batch is one transaction, so all entries have the same outcome.
     let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         for (at, query) in ["first", &format!("a{n}"), &format!("b{n}")].into_iter().enumerate() {
             let result = &reply["results"][at];
@@ -269,17 +271,17 @@ async fn touch_with_any_fault_keeps_the_table_consistent() {
 #[tokio::test]
 async fn lookup_that_records_an_access_with_any_fault_keeps_the_table_consistent() {
     let request = async |_: &Stack, _: u64| json!({"query": "first"});
-    // The answer does not wait for its access for ever, but it comes.
+    // The write of the access may fail, but the lookup must be answered.
     let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         assert_eq!((&reply["outcome"], &reply["id"]), (&json!("hit"), &json!(1)));
         let accesses = |snapshot: &Snapshot| number(&snapshot.entries[&1], "access_count");
         let others = after.version - before.version - (accesses(after) - accesses(before));
-        assert!((0..=1).contains(&others), "{others} mutations that are no access");
+        assert!((0..=1).contains(&others), "{others} mutations that are not accesses");
     };
     let case = Case {
         variables: &[("MNEME_ACCESS_RESOLUTION_SECS", "0")],
         mutations: 0..=1,
-        not: &["UpdateItem"],
+        ignored: &["UpdateItem"],
         ..Case::of("lookup")
     };
     case.run(request, effect).await;
@@ -340,9 +342,9 @@ async fn put_two(stack: &Stack, namespace: &str, n: u64) {
 #[tokio::test]
 async fn clear_with_any_fault_keeps_the_table_consistent() {
     let request = async |stack: &Stack, n: u64| {
-        stack.invoke("clear", json!({"namespace": "wiped"})).await.unwrap();
-        put_two(stack, "wiped", n).await;
-        json!({"namespace": "wiped"})
+        stack.invoke("clear", json!({"namespace": "cleared"})).await.unwrap();
+        put_two(stack, "cleared", n).await;
+        json!({"namespace": "cleared"})
     };
     let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         assert_eq!(reply, &json!({"deleted": 2}));
@@ -353,7 +355,7 @@ async fn clear_with_any_fault_keeps_the_table_consistent() {
 
 #[tokio::test]
 async fn put_through_the_writer_queue_with_any_fault_keeps_the_table_consistent() {
-    // The race is lost, so that the put takes a ticket; it does so at once, when it lost the one before.
+    // The put loses a race and takes a ticket. It takes one at once if its instance lost the race before.
     let request = async |stack: &Stack, n: u64| {
         stack.delete_item(RowKey::LINE.attribute().as_n().unwrap().parse().unwrap()).await;
         entry(&format!("q{n}"), 0.1)
@@ -362,12 +364,12 @@ async fn put_through_the_writer_queue_with_any_fault_keeps_the_table_consistent(
         assert_eq!(reply, &json!({"id": before.next_id as u64, "created": true}));
         assert_stored(after, "default", &format!("q{n}"), reply, &format!("answer to q{n}"));
     };
-    let meets = Some(("TransactWriteItems", Fault::Overtaken));
-    Case { meets, ..Case::of("put") }.run(request, effect).await;
+    let first_fault = Some(("TransactWriteItems", Fault::Overtaken));
+    Case { first_fault, ..Case::of("put") }.run(request, effect).await;
 }
 
-/// Each call is answered later than the client waits for one attempt, 3 s, so that it is made again while the first one
-/// is still to be carried out.
+/// Each call is executed after the client's timeout of 3 seconds for one attempt, so the client repeats it while the first
+/// attempt is still to be executed.
 #[tokio::test]
 async fn put_with_replies_after_the_client_timeout_stores_once() {
     fn late(_: &str) -> Vec<Fault> {

@@ -1,12 +1,11 @@
-//! Many clients at once, every kind of mutation, faults at random and killed instances. A model of what each client was
-//! told checks every answer; in the end the table is in order, what was acknowledged is there, and what failed is not.
+//! Concurrent clients with every kind of mutation, random faults and killed instances.
 //!
-//! `MNEME_TEST_SEEDS` is how many seeds are tried; 1 if it is not set.
+//! Each client checks every answer against a model of the replies it received. In the end the table must be consistent,
+//! acknowledged writes must be stored, and failed ones must not. `MNEME_TEST_SEEDS` is the number of seeds, 1 by default.
 
 mod client;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -14,18 +13,26 @@ use futures::future::join_all;
 use mneme_tests::invariants::{Ledger, Snapshot};
 use mneme_tests::{Lag, Stack};
 use serde_json::json;
+use tokio::sync::watch;
 
 use client::{Client, is_expected};
 
 const CLIENTS: u64 = 32;
-/// The quota of the namespace that all clients fill.
+/// The quota of the namespace `small`, which all clients fill.
 const SMALL: u64 = 6;
-/// After how many rounds of all clients together an instance is killed.
+/// An instance is killed each time all clients together have done this many rounds.
 const ROUNDS_PER_KILL: u32 = 40;
 
-/// Runs all clients with one seed.
+/// The progress of all clients together.
+#[derive(Debug, Default)]
+struct Progress {
+    rounds: u32,
+    is_done: bool,
+}
+
+/// Runs all clients with one seed, and checks the table.
 async fn run(seed: u64) {
-    let stack = Stack::builder().max_instances(CLIENTS as usize).start().await;
+    let stack = Stack::builder().max_instances(CLIENTS as usize).exclusive().start().await;
     stack.provision_without_ttl().await;
     let set = json!({"action": "set", "namespace": "small", "max_entries": SMALL});
     stack.invoke("quota", set).await.unwrap();
@@ -34,32 +41,37 @@ async fn run(seed: u64) {
     stack.proxy.inject_at_random(seed, 30);
     stack.proxy.delay_indexes(Lag::Time(Duration::from_millis(500)));
 
-    let (done, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
+    let progress = watch::Sender::new(Progress::default());
     let killer = async {
-        let (mut rng, mut killed) = (Rng::with_seed(seed), 0);
-        while !done.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if rounds.load(Ordering::Relaxed) < (killed + 1) * ROUNDS_PER_KILL {
-                continue;
+        let (mut rng, mut killed, mut watching) = (Rng::with_seed(seed), 0, progress.subscribe());
+        loop {
+            let is_due = |progress: &Progress| progress.is_done || progress.rounds >= (killed + 1) * ROUNDS_PER_KILL;
+            if watching.wait_for(is_due).await.unwrap().is_done {
+                return killed;
             }
             let mut functions = ["put", "put", "delete", "touch", "clear", "quota", "meta", "vacuum"];
             rng.shuffle(&mut functions);
-            killed += u32::from(functions.iter().any(|function| stack.server.kill_one(function)));
+            if functions.iter().any(|function| stack.server.kill_one(function)) {
+                killed += 1;
+            } else {
+                // No instance is running now; there may be one after the next round.
+                watching.changed().await.unwrap();
+            }
         }
-        killed
     };
     let vacuum = async {
-        while !done.load(Ordering::Relaxed) {
+        let mut watching = progress.subscribe();
+        while !watching.borrow_and_update().is_done {
             if let Err(error) = stack.invoke("vacuum", json!({})).await {
                 assert!(is_expected(&error), "{error:?}");
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            watching.changed().await.unwrap();
         }
     };
     let clients = async {
-        let clients = (0..CLIENTS).map(|number| Client::new(&stack, &ledger, &rounds, seed, number).run());
+        let clients = (0..CLIENTS).map(|number| Client::new(&stack, &ledger, &progress, seed, number).run());
         let clients = join_all(clients).await;
-        done.store(true, Ordering::Relaxed);
+        progress.send_modify(|progress| progress.is_done = true);
         clients
     };
     let (clients, killed, ()) = futures::join!(clients, killer, vacuum);
@@ -69,18 +81,18 @@ async fn run(seed: u64) {
 
     let ledger = std::mem::take(&mut *ledger.lock().unwrap());
     let (unknown, known) = ledger.puts();
-    assert!(unknown < known / 2, "of {known} and {unknown} puts most are known");
+    assert!(unknown < known / 2, "{known} puts have a known outcome, {unknown} have not");
     let snapshot = Snapshot::read(&stack).await;
     snapshot.check_entries();
-    // `vacuum` takes what it read of a pair amid the changes for what is, and so may have moved a pointer.
+    // `vacuum` may have read a query hash's rows during changes and written a pointer from them.
     snapshot.check_pointers();
-    // The quota's tally is set right by an index that lagged.
+    // The statistics of a namespace with a quota are corrected from an index, which lagged here.
     snapshot.check_namespace_stats(|namespace| namespace == "small");
     snapshot.check_others();
     ledger.check(&snapshot);
     clients.iter().for_each(|client| client.check(&snapshot));
 
-    // When the indexes have caught up, `vacuum` brings the quota about and leaves nothing to be done.
+    // Without index lag, one `vacuum` enforces the quota, and the next one finds nothing to do.
     stack.proxy.delay_indexes(Lag::Time(Duration::ZERO));
     stack.invoke("vacuum", json!({})).await.unwrap();
     let snapshot = Snapshot::read(&stack).await;

@@ -1,4 +1,4 @@
-//! Many writers at once, and readers among them.
+//! Many concurrent writers, with and without readers.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 async fn puts_of_32_concurrent_writers_are_all_stored() {
     const WRITERS: usize = 32;
     const PUTS: usize = 5;
-    let stack = Stack::builder().max_instances(WRITERS).start().await;
+    let stack = Stack::builder().max_instances(WRITERS).exclusive().start().await;
     let writer = async |writer: usize| {
         for put in 0..PUTS {
             let entry = json!({"query": format!("{writer}/{put}"), "response": "r", "embedding": vector(4, 0.0)});
@@ -42,8 +42,8 @@ async fn puts_of_the_same_queries_by_six_writers_create_one_row_per_query() {
     assert_eq!((entries.len(), version), (100, 600));
 }
 
-/// Puts `query` after a lost race, so that it takes a ticket.
-async fn put_in_line(stack: &Stack, query: &str) -> Duration {
+/// Puts `query` after a lost race, so that the put takes a ticket in the writer queue. Returns the duration.
+async fn put_through_queue(stack: &Stack, query: &str) -> Duration {
     let lost = vec![None, None, Some("ConditionalCheckFailed"), None];
     stack.proxy.inject_fault("TransactWriteItems", Fault::Cancelled(lost));
     let began = Instant::now();
@@ -52,7 +52,7 @@ async fn put_in_line(stack: &Stack, query: &str) -> Duration {
     began.elapsed()
 }
 
-/// Tickets that nobody will serve, the last one taken `age` ago.
+/// Writes a queue with `issued` tickets whose writers do not exist. The last one was issued `age` ago.
 async fn abandon_tickets(stack: &Stack, issued: u64, age: Duration) {
     let number = |number: u128| AttributeValue::N(number.to_string());
     let at = (SystemTime::now() - age).duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -66,13 +66,13 @@ async fn put_behind_an_abandoned_ticket_passes_it_after_the_timeout() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
     abandon_tickets(&stack, 1, Duration::ZERO).await;
-    let waited = put_in_line(&stack, "second").await;
+    let waited = put_through_queue(&stack, "second").await;
     assert!((2..12).contains(&waited.as_secs()), "{waited:?}");
-    // The line moved on, so the next ones do not wait.
+    // The queue has advanced, so the next put does not wait.
     stack.proxy.take_calls();
     stack.put(json!({"query": "third", "response": "r"})).await;
     let gets = stack.proxy.take_operations().into_iter().filter(|operation| operation == "GetItem").count();
-    assert_eq!(gets, 1, "the counter, and no look at the line");
+    assert_eq!(gets, 1, "the counter, and not the queue");
     invariants::check(&stack).await;
 }
 
@@ -82,9 +82,9 @@ async fn put_behind_old_abandoned_tickets_does_not_wait() {
     stack.put(json!({"query": "first", "response": "r"})).await;
     abandon_tickets(&stack, 20, Duration::from_secs(3600)).await;
     stack.proxy.take_calls();
-    put_in_line(&stack, "second").await;
+    put_through_queue(&stack, "second").await;
     let gets = stack.proxy.take_operations().into_iter().filter(|operation| operation == "GetItem").count();
-    assert_eq!(gets, 2, "the counter twice, and no look at the line");
+    assert_eq!(gets, 2, "the counter twice, and not the queue");
     stack.put(json!({"query": "third", "response": "r"})).await;
     let line = stack.rows().await.into_values().find(|row| row.contains_key("issued")).unwrap();
     assert_eq!((&line["issued"], &line["served"]), (&AttributeValue::N("22".into()), &AttributeValue::N("22".into())));
@@ -95,7 +95,7 @@ async fn put_with_deleted_queue_row_creates_a_new_queue() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
     for query in ["second", "third"] {
-        put_in_line(&stack, query).await;
+        put_through_queue(&stack, query).await;
         let line = stack.rows().await.into_iter().find(|(_, row)| row.contains_key("issued")).unwrap();
         assert_eq!(
             (&line.1["issued"], &line.1["served"]),
@@ -109,7 +109,7 @@ async fn put_with_deleted_queue_row_creates_a_new_queue() {
 
 const KEYS: usize = 8;
 
-/// The direction of one key, a little turned each time.
+/// The vector of one key, turned a little for each `turn`.
 fn direction(key: usize, turn: u32) -> Vec<f64> {
     let mut vector = vec![0.0; KEYS + 1];
     vector[key] = 1.0;
@@ -117,21 +117,21 @@ fn direction(key: usize, turn: u32) -> Vec<f64> {
     vector
 }
 
-/// What a writer did to its key, one after the other.
+/// One change that a writer made to its key.
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// Whether it stored an answer; else it deleted it.
+    /// True for a put, false for a delete.
     stored: bool,
     ttl: Option<u64>,
-    /// The seconds between which it was done; the last one far off until then.
+    /// The seconds when the change began and ended; the end is `u64::MAX` until it is acknowledged.
     done: (u64, u64),
 }
 
-/// A key with its one writer.
+/// The changes of one key, which has one writer.
 #[derive(Debug, Default)]
 struct History {
     states: Mutex<Vec<State>>,
-    /// How many of the states are acknowledged.
+    /// The number of acknowledged states.
     acknowledged: AtomicUsize,
 }
 
@@ -151,8 +151,8 @@ impl History {
         self.acknowledged.store(at + 1, Ordering::SeqCst);
     }
 
-    /// Whether an answer may be given that was asked for when `acknowledged` states were, at a second between `asked`
-    /// and now: it is the last acknowledged state, or one that was being made meanwhile.
+    /// True if `answer` is allowed for a lookup that began at second `asked`, when `acknowledged` states were acknowledged.
+    /// Allowed are the last acknowledged state and each later one.
     fn allows(&self, acknowledged: usize, asked: u64, answer: Option<usize>) -> bool {
         let states = self.states.lock().unwrap();
         let mut possible = states.iter().enumerate().skip(acknowledged.saturating_sub(1));
@@ -165,8 +165,8 @@ impl History {
     }
 }
 
-/// Each key is written in two namespaces, over and over, by a writer of its own: it stores answers, or deletes every
-/// second one, or stores answers that end a second later.
+/// Each key of two namespaces has one writer. Some writers only put, some delete every second time, and some put entries
+/// that expire after a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn lookups_among_writers_see_every_acknowledged_change() {
     const ROUNDS: u32 = 12;
@@ -204,13 +204,13 @@ async fn lookups_among_writers_see_every_acknowledged_change() {
             let query = if rng.bool() { format!("KEY  {key}") } else { "another".to_owned() };
             let question = json!({"query": query, "namespace": namespaces[side], "embedding": direction(key, 0)});
             let answer: Value = stack.lookup(question).await;
-            let told = format!("{query} in {} after {before} at {asked}: {answer}", namespaces[side]);
+            let context = format!("{query} in {} after {before} at {asked}: {answer}", namespaces[side]);
             let at = answer["response"].as_str().map(|response| {
                 let words: Vec<&str> = response.split(' ').collect();
-                assert_eq!((words[0], words[1]), (namespaces[side], key.to_string().as_str()), "{told}");
+                assert_eq!((words[0], words[1]), (namespaces[side], key.to_string().as_str()), "{context}");
                 words[2].parse().unwrap()
             });
-            assert!(history.allows(before, asked, at), "{told}: {:?}", history.states.lock().unwrap());
+            assert!(history.allows(before, asked, at), "{context}: {:?}", history.states.lock().unwrap());
             if at.is_some() { &hits } else { &misses }.fetch_add(1, Ordering::SeqCst);
         }
     };
@@ -225,8 +225,8 @@ async fn lookups_among_writers_see_every_acknowledged_change() {
     };
     futures::join!(writers, join_all((0..4).map(reader)));
     let (hits, misses) = (hits.into_inner(), misses.into_inner());
-    assert!(hits > 30 && misses > 0, "the readers were at work: {hits} and {misses}");
+    assert!(hits > 30 && misses > 0, "the readers had {hits} hits and {misses} misses");
     let (entries, version) = invariants::check(&stack).await;
-    // Each change is one mutation; the last one of all stores.
+    // Each change is one mutation, and the last change of each key is a put.
     assert_eq!((entries.len(), version), (KEYS * 2, (KEYS * 2) as i128 * i128::from(ROUNDS + 1)));
 }

@@ -1,7 +1,7 @@
-//! A move that is interrupted at any of its calls.
+//! Injects every fault into every DynamoDB call of every action of a move.
 //!
-//! Each call that the function makes to DynamoDB, in each action of a move, is made to fail in every way, and the action is
-//! asked for again until it succeeds: then nothing is lost, and whatever came of it, lookups answer as they should.
+//! A failed action is repeated until it succeeds. Then nothing may be lost, and lookups must answer correctly before and
+//! after the repetition.
 
 use std::collections::BTreeMap;
 
@@ -14,35 +14,35 @@ use serde_json::json;
 
 use crate::operations::reembed::world::{End, World};
 
-/// The actions of one move, the last of which is spoilt, and which model is active before and after it.
+/// The actions of a move, of which the last one meets faults, and the active models before and after it.
 struct Case {
     actions: &'static [&'static str],
     active: (Model, Model),
-    /// By how much it raises the version.
+    /// The number of mutations of the last action.
     mutations: i128,
 }
 
-/// Makes the table what it was. No id was given out since.
-async fn put_back(world: &World, rows: &BTreeMap<i128, Item>) {
+/// Restores the rows of the table. No id may have been issued since.
+async fn restore(world: &World, rows: &BTreeMap<i128, Item>) {
     for id in world.moving.rows().await.into_keys().filter(|id| !rows.contains_key(id)) {
         world.moving.delete_item(id).await;
     }
     join_all(rows.values().map(|row| world.moving.put_item(row.clone()))).await;
 }
 
-/// Spoils the last of the actions, after the others.
+/// Injects every fault into the last action, after the others.
 async fn run(case: Case) {
     let world = World::small().await;
-    let (spoilt, before) = case.actions.split_last().unwrap();
-    // The calls of a run that nothing spoils; the first warms the instance up.
+    let (action, before) = case.actions.split_last().unwrap();
+    // The calls of a run without faults. The first run warms the instance up.
     for action in before {
         world.act(action).await;
     }
     let rows = world.moving.rows().await;
-    world.act(spoilt).await;
-    put_back(&world, &rows).await;
+    world.act(action).await;
+    restore(&world, &rows).await;
     world.moving.proxy.take_calls();
-    world.act(spoilt).await;
+    world.act(action).await;
     let calls = world.moving.proxy.take_calls();
     world.check(case.active.1).await;
     let mut met = 0;
@@ -51,32 +51,32 @@ async fn run(case: Case) {
         for fault in
             Fault::all().into_iter().chain([Fault::Overtaken]).filter(|fault| fault.applies_to(&call.operation))
         {
-            put_back(&world, &rows).await;
+            restore(&world, &rows).await;
             world.check(case.active.0).await;
             let before = Snapshot::read(&world.moving).await;
             let overtaken = world.moving.proxy.overtaken();
             world.moving.proxy.inject_nth(&call.operation, others, fault.clone());
-            let told = format!("{fault:?} at call {at} ({}) of {spoilt}", call.operation);
-            let mut outcome = world.moving.invoke("reembed", json!({ "action": spoilt })).await;
-            assert_eq!(world.moving.proxy.pending_faults(), 0, "met no call: {told}: {outcome:?}");
+            let context = format!("{fault:?} at call {at} ({}) of {action}", call.operation);
+            let mut outcome = world.moving.invoke("reembed", json!({ "action": action })).await;
+            assert_eq!(world.moving.proxy.pending_faults(), 0, "met no call: {context}: {outcome:?}");
             met += 1;
             world.moving.proxy.idle().await;
             if let Err(error) = &outcome {
-                assert_eq!(error.name, "StoreBackendError", "{told}: {error:?}");
-                // Either has taken place, and lookups are right by it.
+                assert_eq!(error.name, "StoreBackendError", "{context}: {error:?}");
+                // The action may have taken effect or not; lookups must be correct either way.
                 let status = world.act("status").await;
                 let is_after = status["active"]["fingerprint"] == case.active.1.fingerprint();
                 world.check(if is_after { case.active.1 } else { case.active.0 }).await;
-                outcome = world.moving.invoke("reembed", json!({ "action": spoilt })).await;
+                outcome = world.moving.invoke("reembed", json!({ "action": action })).await;
             }
-            assert!(outcome.is_ok(), "{told}: {outcome:?}");
+            assert!(outcome.is_ok(), "{context}: {outcome:?}");
             world.check(case.active.1).await;
             let after = Snapshot::read(&world.moving).await;
             after.check();
             let mutations = after.version - before.version - i128::from(world.moving.proxy.overtaken() - overtaken);
-            assert_eq!((mutations, after.next_id), (case.mutations, before.next_id), "{told}");
-            assert_eq!(after.entries.len(), before.entries.len(), "{told}");
-            match *spoilt {
+            assert_eq!((mutations, after.next_id), (case.mutations, before.next_id), "{context}");
+            assert_eq!(after.entries.len(), before.entries.len(), "{context}");
+            match *action {
                 "finish" => world.assert_ended(End::Finished).await,
                 "abort" => world.assert_ended(End::Aborted).await,
                 _ => {}

@@ -1,4 +1,4 @@
-//! `mneme-local calibrate`: the real function, from the shell.
+//! `mneme-local calibrate`: runs the real function from a shell.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::example;
 
-/// `mneme-local calibrate` on a file of these lines: exit code, stdout, stderr.
+/// Runs `mneme-local calibrate` on a file with these lines. Returns exit code, stdout and stderr.
 fn shell(folder: &Path, lines: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let file = folder.join("pairs.jsonl");
     std::fs::write(&file, lines).unwrap();
@@ -69,7 +69,7 @@ fn calibrate_command_with_invalid_lines_names_them() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
         assert!(stderr.contains(says), "{says}\n{stderr}");
     };
-    // The third pair stands on the fourth line.
+    // The third pair is on the fourth line.
     let lines = as_lines(&pairs).replacen('\n', "\n\n", 1);
     refused(&lines, &[], "pairs.jsonl, line 4: similarity: 7 is not a cosine similarity; send a number from -1 to 1");
     refused("{\"a\": }\n", &[], "pairs.jsonl, line 1: expected value");

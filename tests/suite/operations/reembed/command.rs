@@ -1,4 +1,4 @@
-//! `mneme-local reembed`: the real function, from the shell.
+//! `mneme-local reembed`: runs the real function from a shell.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::world::World;
 
-/// `mneme-local reembed` on a served cache: exit code, stdout, stderr.
+/// Runs `mneme-local reembed` on a served cache. Returns exit code, stdout and stderr.
 async fn shell(stack: &Stack, arguments: &[&str]) -> (Option<i32>, String, String) {
     let binaries = mneme_local::build_functions().unwrap();
     let mut command = Command::new(binaries.join("mneme-local"));

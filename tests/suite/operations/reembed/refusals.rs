@@ -1,4 +1,4 @@
-//! What a move refuses, and what it cannot move.
+//! Requests that `reembed` refuses, and entries that it cannot move.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -42,9 +42,9 @@ async fn invalid_requests_are_refused_and_change_nothing() {
     assert_eq!(world.moving.rows().await, before);
     assert_eq!(world.act("status").await["phase"], "none");
 
-    let none = world.beside(&[]).await;
+    let none = world.instances(&[]).await;
     refuses_action(&none, act("start"), "InvalidRequest", 400, "there is no embedder to move to").await;
-    let same = world.beside(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(ALPHA))]).await;
+    let same = world.instances(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(ALPHA))]).await;
     refuses_action(&same, act("start"), "InvalidRequest", 400, "there is no embedder to move to").await;
     let unstamped = Stack::builder().variables(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(BETA))]).start().await;
     unstamped.put(json!({"query": "q", "response": "r", "embedding": [1, 0]})).await;
@@ -67,7 +67,7 @@ async fn second_move_during_a_move_is_refused() {
     let counter = world.moving.counter().await;
     assert_eq!(world.act("start").await, first);
     assert_eq!(world.moving.counter().await, counter);
-    let third = world.beside(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(GAMMA))]).await;
+    let third = world.instances(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(GAMMA))]).await;
     let act = |action: &str| json!({ "action": action });
     refuses_action(&third, act("start"), "EmbedderMismatchError", 409, "is under way").await;
     refuses_action(&world.moving, act("finish"), "EmbedderMismatchError", 409, "is active, and the target").await;
@@ -114,8 +114,8 @@ async fn embedder_failure_during_a_move_loses_nothing() {
     refuses_once(&world.moving, step.clone(), "EmbedderError", "refused the API key").await;
     world.models.set_longer_vectors(true);
     refuses_once(&world.moving, step.clone(), "EmbedderDimensionError", "").await;
-    // An instance that has not seen its vectors before.
-    let new = world.both_beside(&[]).await;
+    // A new instance has no vector to compare with.
+    let new = world.moving_instances(&[]).await;
     refuses_once(&new, step.clone(), "EmbedderDimensionError", "97 numbers, and 96 are configured").await;
     world.models.set_longer_vectors(false);
     assert_eq!(world.act("status").await["done"], 9);
@@ -124,7 +124,7 @@ async fn embedder_failure_during_a_move_loses_nothing() {
     world.act("switch").await;
     world.check(BETA).await;
 
-    // One that is not there cannot be moved to.
+    // A move to an unknown model is refused.
     let world = World::start().await;
     world.fill().await;
     world.models.fail([404]);
@@ -143,16 +143,16 @@ async fn embedder_that_refuses_every_text_marks_no_entry_as_refused() {
     let world = World::start().await;
     world.fill().await;
     world.act("start").await;
-    let new = world.both_beside(&[]).await;
+    let new = world.moving_instances(&[]).await;
     world.models.fail([400; 100]);
     refuses_once(&new, json!({"action": "step"}), "EmbedderError", "refuses every text").await;
     assert_eq!(world.act("status").await["done"], 0);
-    // Once it is over, nothing of it is left.
+    // After the failure, no entry is marked.
     world.models.clear_failures();
     assert_eq!(world.act("step").await["entries"]["refused"], 0);
 }
 
-/// A row as the Python library writes it.
+/// A row in the form of the Python library.
 fn python_row(id: u64, query: &str, model: Model) -> Item {
     let s = |text: &str| AttributeValue::S(text.to_owned());
     let n = |number: u64| AttributeValue::N(number.to_string());
@@ -194,7 +194,7 @@ async fn entries_that_cannot_be_moved_are_counted_and_found_exactly() {
         world.moving.put(with_vector(ALPHA, &large)).await;
         let longest = put_longest(&world.moving, "What is the longest story").await;
         assert!(longest > 408_900, "{longest}");
-        let without_embedder = world.beside(&[("MNEME_GSI_PROJECTION", projection)]).await;
+        let without_embedder = world.instances(&[("MNEME_GSI_PROJECTION", projection)]).await;
         without_embedder.put(json!({"query": "What has no vector", "response": "This."})).await;
         world.act("start").await;
         put_as_python(&world.moving, "what python asked since", ALPHA).await;
@@ -227,20 +227,20 @@ async fn entries_that_cannot_be_moved_are_counted_and_found_exactly() {
         world.act("finish").await;
         for query in moved.into_iter().chain(["What has no vector", "What is the longest story"]) {
             exact(BETA, query).await;
-            // Where there was no room for two vectors, there is for one, if it is not too long itself.
+            // Too large for two vectors, the first story fits with one; the longest one does not.
             let expected = if query == "What is a long story" { "hit" } else { "miss" };
             assert_eq!(near(BETA, query).await, expected, "{query}");
         }
-        // The Python library opens no table with a row without a vector of the table's dimension.
+        // The Python library cannot open a table with a row that has no vector of the table's dimension.
         for (id, row) in world.entries().await {
             match row.get("embedding") {
                 Some(vector) => assert_eq!(vector.as_b().unwrap().as_ref().len(), BETA.dim * 4, "{id}"),
-                // In an item that is full there is no room for zeros either.
+                // A full item has no room for zeros.
                 None if row["response"].as_s().is_ok_and(|response| response.len() == longest) => {}
                 None => assert_eq!(projection, "KEYS_ONLY", "{id}"),
             }
         }
-        // A query that comes with its text is none that cannot be moved.
+        // A put with a query makes a row without one movable.
         world.put(BETA, json!({"query": "what python asked", "response": "our answer"})).await;
         assert_eq!(near(BETA, "what python asked").await, "hit");
     }
@@ -253,7 +253,7 @@ async fn put_over_a_python_row_during_a_move_is_moved() {
     put_as_python(&world.moving, "what python asked", ALPHA).await;
     world.act("start").await;
     assert_eq!(world.act("step").await["entries"]["without_query"], 1);
-    // The same vector, so that it would keep its id, which the step has passed.
+    // With the same vector the entry would keep its id, which the step has already passed.
     world.put(ALPHA, json!({"query": "what python asked", "response": "our answer"})).await;
     world.act("switch").await;
     let ask = json!({"query": "oh what python asked", "threshold": 0.7});
@@ -265,7 +265,7 @@ async fn put_over_a_python_row_during_a_move_is_moved() {
 async fn leftover_vector_of_an_aborted_move_is_never_used() {
     let world = World::start().await;
     world.fill().await;
-    // Vectors of beta, of a move that was given up, whose removal missed a row: as a step that was held up for long leaves it.
+    // A delayed step can leave a vector of beta in a row after the move was aborted.
     world.act("start").await;
     world.act("step").await;
     let leftover = world.entries().await[&1].clone();
@@ -273,10 +273,10 @@ async fn leftover_vector_of_an_aborted_move_is_never_used() {
     world.moving.put_item(leftover.clone()).await;
     world.check(ALPHA).await;
 
-    // Gamma's vectors are as long as alpha's.
+    // Gamma's vectors have the dimension of alpha's.
     let specs = (world.models.spec(ALPHA), world.models.spec(GAMMA), world.models.spec(BETA));
     let next: &[(&str, &str)] = &[("MNEME_EMBEDDER", &specs.0), ("MNEME_EMBEDDER_NEXT", &specs.1)];
-    let third = world.beside(next).await;
+    let third = world.instances(next).await;
     for action in ["start", "step", "switch"] {
         third.invoke("reembed", json!({ "action": action })).await.unwrap();
     }
@@ -287,8 +287,8 @@ async fn leftover_vector_of_an_aborted_move_is_never_used() {
     third.invoke("reembed", json!({"action": "finish"})).await.unwrap();
     assert_eq!(third.lookup(ask(GAMMA)).await["response"], "Answer 0.");
 
-    // And on to beta, which the cache has been on the way to before: every vector is made anew.
-    let fourth = world.beside(&[("MNEME_EMBEDDER_NEXT", &specs.2)]).await;
+    // A second move to beta embeds every entry again.
+    let fourth = world.instances(&[("MNEME_EMBEDDER_NEXT", &specs.2)]).await;
     let mut late = world.entries().await[&1].clone();
     late.insert("embedding_next".to_owned(), leftover["embedding_next"].clone());
     late.insert("next_era".to_owned(), leftover["next_era"].clone());
@@ -298,7 +298,7 @@ async fn leftover_vector_of_an_aborted_move_is_never_used() {
         fourth.invoke("reembed", json!({ "action": action })).await.unwrap();
     }
     assert_eq!(world.models.take_embedded().len(), world.entries().await.len() + 1);
-    let current = world.beside(&[]).await;
+    let current = world.instances(&[]).await;
     world.check_of(&current, BETA).await;
     world.assert_ended(End::Finished).await;
 }
@@ -310,7 +310,7 @@ async fn switch_back_without_the_source_embedder_leaves_new_entries_behind() {
     for action in ["start", "step", "switch"] {
         world.act(action).await;
     }
-    let target = world.beside(&[("MNEME_EMBEDDER", &world.models.spec(BETA))]).await;
+    let target = world.instances(&[("MNEME_EMBEDDER", &world.models.spec(BETA))]).await;
     let back = json!({"action": "switch_back"});
     let stored = json!({"query": "Which bird sings at night", "response": "The owl."});
     target.put(with_vector(BETA, &stored)).await;
@@ -328,12 +328,12 @@ async fn switch_back_without_the_source_embedder_leaves_new_entries_behind() {
     let alike = json!({"query": "please Which bird sings at night"});
     assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["outcome"], "miss");
     assert_eq!(world.moving.lookup(with_vector(ALPHA, &json!({"query": stored["query"]}))).await["layer"], "exact");
-    // A step with the embedder makes up for it.
+    // A step with the source embedder adds the missing vector.
     world.act("step").await;
     assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["response"], "The owl.");
 }
 
-/// Stores the longest response that an item with a vector of the source takes, but for some bytes, and tells its length.
+/// Stores the longest response that fits an item with a vector of the source, within 32 bytes. Returns its length.
 async fn put_longest(stack: &Stack, query: &str) -> usize {
     for length in (408_000..409_600).rev().step_by(32) {
         let entry = with_vector(ALPHA, &json!({"query": query, "response": "x".repeat(length)}));
@@ -350,13 +350,13 @@ async fn entry_too_large_for_two_vectors_is_stored_with_one() {
     let world = World::start().await;
     world.fill().await;
     world.act("start").await;
-    // A text: both embedders make a vector of it.
+    // Both embedders embed this text.
     let query = "What is a long story";
     world.moving.put(json!({"query": query, "response": "x".repeat(408_900)})).await;
     assert_eq!(world.act("step").await["entries"]["too_large"], 1);
     let asked = json!({"query": format!("oh {query}"), "threshold": 0.7});
     assert_eq!(world.moving.lookup(asked.clone()).await["outcome"], "hit");
-    // Shorter, there is room again, and a step comes by.
+    // A shorter response leaves room, and a step adds the vector.
     world.moving.put(with_vector(ALPHA, &json!({"query": query, "response": "Short."}))).await;
     world.act("step").await;
     world.act("switch").await;
@@ -374,7 +374,7 @@ async fn entries_left_behind_by_a_switch_are_found_after_a_step() {
     world.check(BETA).await;
     world.act("finish").await;
     world.assert_ended(End::Finished).await;
-    // The embedder to move to is the cache's by now.
+    // The target is now the cache's embedder.
     let again = json!({"action": "start"});
     refuses_action(&world.moving, again, "InvalidRequest", 400, "there is no embedder to move to").await;
 }

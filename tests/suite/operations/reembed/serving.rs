@@ -1,4 +1,4 @@
-//! Serving goes on while the cache is moved.
+//! Lookups and writes during a move.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_core::embedding::Embedding;
@@ -6,25 +6,25 @@ use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA, Model};
 use serde_json::{Value, json};
 
-use super::world::{End, World, goes_on, with_vector};
+use super::world::{End, World, is_repeated, with_vector};
 
-/// What an instance is configured with that serves one embedder alone.
+/// The variables of an instance that serves only `model`.
 fn only(model: Model) -> [(&'static str, String); 2] {
     [("MNEME_EMBEDDER_FINGERPRINT", model.fingerprint()), ("MNEME_EMBEDDER_DIM", model.dim.to_string())]
 }
 
-async fn only_beside(world: &World, model: Model) -> Stack {
+async fn instances_of(world: &World, model: Model) -> Stack {
     let variables = only(model);
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    world.beside(&variables).await
+    world.instances(&variables).await
 }
 
-/// New entries, entries replaced with the same vector and with another one, and some removed.
+/// Adds entries, replaces entries with the same and with another vector, and removes some.
 async fn change(world: &World, model: Model, round: usize) {
     world.put(model, json!({"query": format!("When is round {round} over"), "response": "Soon."})).await;
     let again = "Where do I find my last invoice";
     world.put(model, json!({"query": again, "response": format!("In folder {round}.")})).await;
-    // The same query to the exact layer, in other letters: another vector only in the eyes of a model that reads them.
+    // The exact layer ignores case. A model that reads case would return another vector.
     world.put(model, json!({"query": again.to_uppercase(), "response": format!("In FOLDER {round}.")})).await;
     world
         .put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "gone"}))
@@ -55,7 +55,7 @@ async fn entries_changed_during_a_move_are_served() {
     }
     world.act("step").await;
     changed(ALPHA).await;
-    // What came in since is the switch's.
+    // The switch handles the entries that were added since the last step.
     world.act("switch").await;
     changed(BETA).await;
     world.act("switch_back").await;
@@ -98,15 +98,15 @@ async fn put_in_place_during_a_move_keeps_both_vectors() {
 async fn instance_with_one_embedder_serves_throughout_a_move() {
     let world = World::start().await;
     world.fill().await;
-    let early = only_beside(&world, BETA).await;
+    let early = instances_of(&world, BETA).await;
     let question = with_vector(BETA, &json!({"query": "please Where do I find my last parcel now"}));
     let error = early.invoke("lookup", question.clone()).await.unwrap_err();
     assert_eq!(error.name, "EmbedderMismatchError");
 
     world.act("start").await;
-    let source = only_beside(&world, ALPHA).await;
+    let source = instances_of(&world, ALPHA).await;
     world.check_of(&source, ALPHA).await;
-    // Nothing has been moved: what is equal is found, and nothing else.
+    // Nothing has been moved, so only exact matches are found.
     assert_eq!(early.lookup(question.clone()).await["reason"], "no_entry");
     let same = json!({"query": "Where do I find my last parcel"});
     assert_eq!(early.lookup(with_vector(BETA, &same)).await["layer"], "exact");
@@ -116,15 +116,15 @@ async fn instance_with_one_embedder_serves_throughout_a_move() {
     assert!(answer["outcome"] == "hit" || answer["similarity"].is_null(), "{answer}");
     world.check_of(&source, ALPHA).await;
     world.act("step").await;
-    // One that has not looked yet sees all that is there.
-    world.check_of(&only_beside(&world, BETA).await, BETA).await;
+    // A new instance sees all vectors.
+    world.check_of(&instances_of(&world, BETA).await, BETA).await;
 
-    // The switch is when it is sure to be all for those that have looked before, too.
+    // After the switch, instances that loaded earlier see all vectors, too.
     world.act("switch").await;
     world.check_of(&early, BETA).await;
     world.check_of(&source, ALPHA).await;
 
-    // What each stores is its own until a step gives it the other's.
+    // An entry has only its writer's vector until a step adds the other one.
     let stored = json!({"query": "Which bird sings at night", "response": "The nightingale."});
     source.put(with_vector(ALPHA, &stored)).await;
     let alike = json!({"query": "please Which bird sings at night"});
@@ -151,7 +151,7 @@ async fn entries_with_only_the_retired_vector_get_the_other_one_at_the_end() {
     world.act("start").await;
     let stored = json!({"query": "Which bird sings at night", "response": "The nightingale."});
     let alike = json!({"query": "please Which bird sings at night"});
-    let target = only_beside(&world, BETA).await;
+    let target = instances_of(&world, BETA).await;
     target.put(with_vector(BETA, &stored)).await;
     assert_eq!(world.moving.lookup(with_vector(ALPHA, &alike)).await["outcome"], "miss");
     world.act("abort").await;
@@ -161,7 +161,7 @@ async fn entries_with_only_the_retired_vector_get_the_other_one_at_the_end() {
     world.act("start").await;
     world.act("step").await;
     world.act("switch").await;
-    let source = only_beside(&world, ALPHA).await;
+    let source = instances_of(&world, ALPHA).await;
     let late = json!({"query": "Which bird sings in the morning", "response": "The lark."});
     source.put(with_vector(ALPHA, &late)).await;
     world.act("finish").await;
@@ -175,7 +175,7 @@ async fn put_interleaved_with_a_step_keeps_the_added_vector() {
     let world = World::start().await;
     let entry = |response: &str| json!({"query": "Where is it", "response": response});
     let id = world.put(ALPHA, entry("Here.")).await;
-    // Before the start, and between start and step.
+    // The put is held before `start`, then between `start` and `step`.
     for started in [false, true] {
         if started {
             world.act("abort").await;
@@ -185,12 +185,12 @@ async fn put_interleaved_with_a_step_keeps_the_added_vector() {
         let response = format!("There, {started}.");
         let put = world.moving.invoke("put", with_vector(ALPHA, &entry(&response)));
         let moved = async {
-            let leave = held.arrived().await;
-            let reembed = world.beside(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(BETA))]).await;
+            let release = held.arrived().await;
+            let reembed = world.instances(&[("MNEME_EMBEDDER_NEXT", &world.models.spec(BETA))]).await;
             for action in ["start", "step"] {
                 reembed.invoke("reembed", json!({ "action": action })).await.unwrap();
             }
-            leave();
+            release();
         };
         let (reply, ()) = tokio::join!(put, moved);
         assert_eq!(reply.unwrap(), json!({"id": id, "created": false}));
@@ -207,16 +207,16 @@ async fn switch_interleaved_with_put_includes_the_entry_or_is_refused() {
         world.fill().await;
         world.act("start").await;
         world.act("step").await;
-        let writer = only_beside(&world, ALPHA).await;
+        let writer = instances_of(&world, ALPHA).await;
         let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
         let meanwhile = async {
-            let leave = held.arrived().await;
+            let release = held.arrived().await;
             writer
                 .put(with_vector(ALPHA, &json!({"query": "Which bird sings at night", "response": "The owl."})))
                 .await;
-            // What takes no id is no hindrance.
+            // A mutation that takes no id does not disturb the switch.
             writer.invoke("touch", json!({"id": 1})).await.unwrap();
-            leave();
+            release();
         };
         let (reply, ()) = tokio::join!(world.moving.invoke("reembed", json!({"action": "switch"})), meanwhile);
         if retries == "0" {
@@ -241,13 +241,13 @@ async fn finish_interleaved_with_put_includes_the_entry() {
     world.act("start").await;
     world.act("step").await;
     world.act("switch").await;
-    // The first transaction says that the end has begun, the second one that it is over.
+    // The first transaction of `finish` marks its beginning, the second one its end.
     let held = world.moving.proxy.hold_nth("TransactWriteItems", 1);
-    let writer = only_beside(&world, BETA).await;
+    let writer = instances_of(&world, BETA).await;
     let meanwhile = async {
-        let leave = held.arrived().await;
+        let release = held.arrived().await;
         writer.put(with_vector(BETA, &json!({"query": "Which bird sings at night", "response": "The owl."}))).await;
-        leave();
+        release();
     };
     let (reply, ()) = tokio::join!(world.moving.invoke("reembed", json!({"action": "finish"})), meanwhile);
     assert_eq!(reply.unwrap()["phase"], "none");
@@ -271,7 +271,7 @@ async fn concurrent_writers_during_a_move_lose_no_entry() {
                 }
                 let query = format!("Question {} by {name}", round % 7);
                 let entry = json!({"query": query, "response": format!("{name} {round}")});
-                // The vectors have another dimension after the switch, which may come at any time.
+                // A concurrent switch changes the dimension of the vectors.
                 for model in [ALPHA, BETA, ALPHA, BETA] {
                     match world.moving.invoke("put", with_vector(model, &entry)).await {
                         Ok(_) => {
@@ -313,18 +313,18 @@ async fn clear_interleaved_with_a_step_removes_the_moved_entry() {
     let world = World::start().await;
     world.fill().await;
     world.act("start").await;
-    // It lacks the active embedder's vector, and gets a new id with it.
-    let target = only_beside(&world, BETA).await;
+    // The entry lacks the active embedder's vector, and gets a new id with it.
+    let target = instances_of(&world, BETA).await;
     let secret = json!({"query": "Which bird sings at night", "response": "The owl.", "namespace": "gone"});
     let old = target.put(with_vector(BETA, &secret)).await;
     let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
     let clear = world.moving.invoke("clear", json!({"namespace": "gone"}));
-    let others = world.both_beside(&[]).await;
+    let others = world.moving_instances(&[]).await;
     let meanwhile = async {
-        let leave = held.arrived().await;
+        let release = held.arrived().await;
         others.invoke("reembed", json!({"action": "step"})).await.unwrap();
         assert!(!world.entries().await.contains_key(&i128::from(old)));
-        leave();
+        release();
     };
     let (reply, ()) = tokio::join!(clear, meanwhile);
     assert_eq!(reply.unwrap()["deleted"], 1);
@@ -338,7 +338,7 @@ async fn clear_interleaved_with_a_step_removes_the_moved_entry() {
 async fn instance_with_stale_check_interval_serves_after_finish() {
     let world = World::start().await;
     world.fill().await;
-    let trusting = world.both_beside(&[("MNEME_STALE_CHECK_INTERVAL_MS", "600000")]).await;
+    let trusting = world.moving_instances(&[("MNEME_STALE_CHECK_INTERVAL_MS", "600000")]).await;
     world.act("start").await;
     world.act("step").await;
     let question = json!({"query": "please Where do I find my last parcel now"});
@@ -350,11 +350,11 @@ async fn instance_with_stale_check_interval_serves_after_finish() {
     assert_eq!((&after["layer"], &after["response"]), (&before["layer"], &before["response"]));
 }
 
-/// Has `reembed` do it until it is complete, and again where another one has done it meanwhile.
-async fn act_beside_another(stack: &Stack, action: &str) {
+/// Invokes `reembed` with `action` until it is complete. Repeats it if another mover has interfered.
+async fn act_among_movers(stack: &Stack, action: &str) {
     for _ in 0..20 {
         match stack.invoke("reembed", json!({ "action": action })).await {
-            Ok(reply) if reply["complete"] == true || !goes_on(action) => return,
+            Ok(reply) if reply["complete"] == true || !is_repeated(action) => return,
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.name, "EmbedderMismatchError", "{error:?}");
@@ -362,14 +362,14 @@ async fn act_beside_another(stack: &Stack, action: &str) {
             }
         }
     }
-    panic!("`{action}` does not come to an end");
+    panic!("`{action}` is not complete after 20 invocations");
 }
 
 #[tokio::test]
 async fn two_concurrent_movers_complete_one_move() {
     let world = World::start().await;
     world.fill().await;
-    let other = world.both_beside(&[]).await;
+    let other = world.moving_instances(&[]).await;
     for (action, active) in [
         ("start", ALPHA),
         ("step", ALPHA),
@@ -382,7 +382,7 @@ async fn two_concurrent_movers_complete_one_move() {
         ("step", BETA),
         ("finish", BETA),
     ] {
-        tokio::join!(act_beside_another(&world.moving, action), act_beside_another(&other, action));
+        tokio::join!(act_among_movers(&world.moving, action), act_among_movers(&other, action));
         world.check(active).await;
     }
     world.assert_ended(End::Finished).await;
@@ -393,17 +393,17 @@ async fn entry_evicted_during_a_step_stays_deleted() {
     let world = World::start().await;
     world.put(ALPHA, json!({"query": "Where is it", "response": "Here."})).await;
     world.act("start").await;
-    // It lacks the active embedder's vector, and is to get a new id with it.
-    let target = only_beside(&world, BETA).await;
+    // The entry lacks the active embedder's vector, and would get a new id with it.
+    let target = instances_of(&world, BETA).await;
     let old = json!({"query": "Which bird sings at night", "response": "The owl."});
     target.put(with_vector(BETA, &old)).await;
     let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
     let meanwhile = async {
-        let leave = held.arrived().await;
-        let capped = world.both_beside(&[("MNEME_MAX_ENTRIES", "1")]).await;
+        let release = held.arrived().await;
+        let capped = world.moving_instances(&[("MNEME_MAX_ENTRIES", "1")]).await;
         capped.put(json!({"query": "Who is there", "response": "Nobody."})).await;
         assert_eq!(capped.invoke("vacuum", json!({})).await.unwrap()["evicted"], 2);
-        leave();
+        release();
     };
     tokio::join!(world.act("step"), meanwhile);
     let queries: Vec<_> = world.entries().await.into_values().map(|row| row["query"].clone()).collect();
@@ -415,13 +415,13 @@ async fn idempotency_record_outlives_the_id_it_names() {
     let world = World::start().await;
     world.put(ALPHA, json!({"query": "Where is it", "response": "Here."})).await;
     world.act("start").await;
-    let target = only_beside(&world, BETA).await;
+    let target = instances_of(&world, BETA).await;
     let entry = json!({"query": "Which bird sings at night", "response": "The owl.", "idempotency_key": "k"});
     let first = target.invoke("put", with_vector(BETA, &entry)).await.unwrap();
     world.act("step").await;
     let rows = world.entries().await;
-    assert!(!rows.contains_key(&i128::from(first["id"].as_u64().unwrap())), "it has no new id: {rows:?}");
-    // Sent once more, it is answered as the first time, and not stored once more.
+    assert!(!rows.contains_key(&i128::from(first["id"].as_u64().unwrap())), "the step gave it no new id: {rows:?}");
+    // The repeated request gets the first reply and stores nothing.
     assert_eq!(target.invoke("put", with_vector(BETA, &entry)).await.unwrap(), first);
     assert_eq!(world.entries().await, rows);
 }

@@ -1,4 +1,4 @@
-//! Callers that send nothing but text, while the cache is moved from one of its functions' embedders to the other.
+//! Requests without vectors during a move: the functions embed them.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::world::World;
 
-/// The models whose vectors a row has, the first one's before.
+/// The models whose vectors a row contains: that of `embedding`, then that of `embedding_next`.
 fn models_of(row: &Item) -> Vec<&'static str> {
     let query = row["query"].as_s().unwrap();
     let made_by = |vector: &[u8]| {
@@ -20,7 +20,7 @@ fn models_of(row: &Item) -> Vec<&'static str> {
     vectors.map(|vector| made_by(vector.as_b().unwrap().as_ref()).expect("a vector of the row's query")).collect()
 }
 
-/// Which models embedded something since it was last asked.
+/// The models that embedded a text since the last call.
 fn asked(world: &World) -> HashSet<String> {
     world.models.take_embedded().into_iter().map(|(model, _)| model).collect()
 }
@@ -38,7 +38,7 @@ async fn queries_use_the_active_embedder_and_entries_use_both() {
     world.fill().await;
     world.check_texts(ALPHA).await;
     assert_eq!(store().await, ["alpha"]);
-    assert_eq!(asked(&world), HashSet::from(["alpha".to_owned()]), "before the move the next embedder has no work");
+    assert_eq!(asked(&world), HashSet::from(["alpha".to_owned()]), "before the move the next embedder is not used");
 
     world.act("start").await;
     assert_eq!(store().await, ["alpha", "beta"]);
@@ -57,7 +57,7 @@ async fn queries_use_the_active_embedder_and_entries_use_both() {
         world.check_texts(model).await;
     }
     world.moving.invoke("reembed", json!({"action": "finish", "ids": 9})).await.unwrap();
-    assert_eq!(store().await, ["beta"], "the old one is not served any more");
+    assert_eq!(store().await, ["beta"], "the old embedder is not used any more");
     world.check_texts(BETA).await;
     world.act("finish").await;
     asked(&world);
@@ -77,19 +77,19 @@ async fn switch_between_two_reads_of_a_lookup_embeds_the_query_again() {
     let question = json!({"query": format!("please {gone}"), "threshold": 0.8});
     assert_eq!(world.moving.lookup(question.clone()).await["layer"], "semantic");
 
-    // What the question is near to is gone, so that the lookup looks again; meanwhile the cache is switched.
-    let others = world.beside(&[]).await;
+    // The candidate was deleted, so the lookup reads again. The cache is switched in between.
+    let others = world.instances(&[]).await;
     others.invoke("delete", json!({ "query": gone })).await.unwrap();
     asked(&world);
     let question = json!({"query": format!("please {gone} now"), "threshold": 0.7});
-    // The counter, the candidates, the counter again.
+    // The reads are the counter, the candidates, and the counter again.
     let held = world.moving.proxy.hold_nth("BatchGetItem", 2);
     let meanwhile = async {
-        let leave = held.arrived().await;
+        let release = held.arrived().await;
         let switching = others.invoke("reembed", json!({"action": "switch"}));
         let reply = switching.await.unwrap();
         assert_eq!(reply["side"], "target");
-        leave();
+        release();
     };
     let (answer, ()) = tokio::join!(world.moving.lookup(question), meanwhile);
     assert_eq!(answer["reason"], "below_threshold", "{answer}");
@@ -110,5 +110,5 @@ async fn put_with_failing_next_embedder_stores_the_active_vector() {
     world.models.refuse_by(ALPHA, "Who shuts the gate");
     let entry = json!({"query": "Who shuts the gate", "response": "The porter."});
     let error = world.moving.invoke("put", entry).await.unwrap_err();
-    assert_eq!(error.name, "InvalidRequest", "what the active one refuses is refused");
+    assert_eq!(error.name, "InvalidRequest", "a text that the active embedder refuses is refused");
 }

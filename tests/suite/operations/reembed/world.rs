@@ -1,4 +1,4 @@
-//! A cache that is moved, and two that are not: one for each embedder, to hold its answers against.
+//! A cache that is moved, and one unmoved cache per embedder to compare its answers with.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,10 +13,10 @@ use tokio::sync::Mutex;
 const SUBJECTS: [&str; 8] = ["password", "invoice", "order", "parcel", "refund", "account", "address", "voucher"];
 const QUESTIONS: [&str; 3] = ["How do I change the", "Where do I find my last", "Who can delete an old"];
 
-/// Below what texts with most words in common come to, by either model.
+/// Below the similarity of texts that share most words, for either model.
 const THRESHOLD: (&str, &str) = ("MNEME_SIMILARITY_THRESHOLD", "0.7");
 
-/// How a move ended.
+/// The way a move ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Finished,
@@ -27,9 +27,9 @@ pub(crate) struct World {
     pub(crate) models: Models,
     pub(crate) moving: Stack,
     still: [(Model, Stack); 2],
-    /// How many of the texts are asked for.
+    /// The number of texts that are asked for.
     asked: usize,
-    /// The answers of those, until something is stored or removed.
+    /// The answers of the unmoved caches, by model; emptied when an entry is stored or removed.
     expected: Mutex<HashMap<&'static str, Vec<(Value, Value)>>>,
 }
 
@@ -43,7 +43,7 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// With `variables` in the environment of the functions of the cache that is moved.
+    /// Adds `variables` to the environment of the moving cache's functions.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         let models = Models::start().await;
         let own = variables_of(&models);
@@ -56,7 +56,7 @@ impl World {
         Self { models, moving, still, asked: usize::MAX, expected: Mutex::default() }
     }
 
-    /// With few entries and few questions.
+    /// A world with few entries and few questions.
     pub(crate) async fn small() -> Self {
         let world = Self { asked: 4, ..Self::start().await };
         for (at, text) in texts().into_iter().take(4).enumerate() {
@@ -66,19 +66,19 @@ impl World {
         world
     }
 
-    /// Another set of instances over the cache that is moved, with these variables alone.
-    pub(crate) async fn beside(&self, variables: &[(&str, &str)]) -> Stack {
+    /// Further instances over the table of the moving cache, with only these variables.
+    pub(crate) async fn instances(&self, variables: &[(&str, &str)]) -> Stack {
         Stack::builder().over_table_of(&self.moving).variables(&[&[THRESHOLD], variables].concat()).start().await
     }
 
-    /// The same with both embedders, as those that it has.
-    pub(crate) async fn both_beside(&self, more: &[(&str, &str)]) -> Stack {
+    /// Further instances over the table of the moving cache, with both embedders.
+    pub(crate) async fn moving_instances(&self, more: &[(&str, &str)]) -> Stack {
         let own = variables_of(&self.models);
         let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.beside(&[&own[..], more].concat()).await
+        self.instances(&[&own[..], more].concat()).await
     }
 
-    /// Stores entries everywhere, in two namespaces, some of them with a context.
+    /// Stores entries in all caches, in two namespaces, some with a context.
     pub(crate) async fn fill(&self) {
         for (at, text) in texts().into_iter().enumerate() {
             let mut entry = json!({"query": text, "response": format!("Answer {at}.")});
@@ -92,19 +92,19 @@ impl World {
         }
     }
 
-    /// Stores an entry everywhere; into the cache that is moved with a vector of `model`.
+    /// Stores an entry in all caches, in the moving one with a vector of `model`.
     pub(crate) async fn put(&self, model: Model, entry: Value) -> u64 {
         self.put_still(entry.clone()).await;
         self.moving.put(with_vector(model, &entry)).await
     }
 
-    /// Stores an entry everywhere; into the cache that is moved without a vector.
+    /// Stores an entry in all caches, in the moving one without a vector.
     pub(crate) async fn put_text(&self, entry: Value) -> u64 {
         self.put_still(entry.clone()).await;
         self.moving.put(entry).await
     }
 
-    /// Stores an entry in the caches that are not moved.
+    /// Stores an entry in the unmoved caches.
     pub(crate) async fn put_still(&self, entry: Value) {
         self.expected.lock().await.clear();
         for (own, stack) in &self.still {
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Invokes a function everywhere.
+    /// Invokes a function of all caches.
     pub(crate) async fn invoke(&self, function: &str, request: Value) {
         self.expected.lock().await.clear();
         for stack in self.still.iter().map(|(_, stack)| stack).chain([&self.moving]) {
@@ -120,23 +120,23 @@ impl World {
         }
     }
 
-    /// Has `reembed` do it, until it is complete.
+    /// Invokes `reembed` with `action` until the action is complete.
     pub(crate) async fn act(&self, action: &str) -> Value {
         act(&self.moving, action).await
     }
 
-    /// Every question is answered by the cache that is moved as by the one with the vectors of `model` that is not.
+    /// Checks that the moving cache answers every question like the unmoved cache of `model`.
     pub(crate) async fn check(&self, model: Model) {
         self.check_of(&self.moving, model).await;
     }
 
-    /// The same for other instances over the cache that is moved.
+    /// The same check for other instances over the table of the moving cache.
     pub(crate) async fn check_of(&self, instances: &Stack, model: Model) {
         let found = self.answers(instances, Some(model)).await;
         self.compare(model, &found).await;
     }
 
-    /// The same of questions without vectors, which the functions are to embed.
+    /// The same check for questions without vectors, which the functions embed.
     pub(crate) async fn check_texts(&self, model: Model) {
         let found = self.answers(&self.moving, None).await;
         self.compare(model, &found).await;
@@ -149,7 +149,7 @@ impl World {
         }
         let hits = expected.iter().filter(|(_, answer)| answer["layer"] == "semantic").count();
         let entries = self.entries().await.len();
-        assert!(hits >= 5 || entries < 20, "{hits} semantic hits are too few to tell anything");
+        assert!(hits >= 5 || entries < 20, "{hits} semantic hits are too few for a comparison");
     }
 
     async fn expected(&self, model: Model) -> Vec<(Value, Value)> {
@@ -162,11 +162,11 @@ impl World {
         answers
     }
 
-    /// `model`: whose vectors the questions bring; `None`: none.
+    /// The questions with their answers. The questions have vectors of `model`, or none for `None`.
     async fn answers(&self, stack: &Stack, model: Option<Model>) -> Vec<(Value, Value)> {
         let mut questions = Vec::new();
         for (at, text) in texts().into_iter().take(self.asked).enumerate() {
-            // Some as stored, most in other words, each asked in both namespaces in turn.
+            // Every fourth question is as stored, the others are rewordings; namespaces alternate.
             let query = if at % 4 == 0 { text } else { format!("please {text} now") };
             let namespace = if at % 3 == 0 { "other" } else { "default" };
             let context = if at % 7 == 6 { json!({"model": "m"}) } else { json!({}) };
@@ -174,26 +174,26 @@ impl World {
             questions.push(json!({"query": format!("quickly {}", query), "threshold": 0.5}));
         }
         questions.push(json!({"query": "What is late please", "threshold": 0.2}));
-        let brought = |question: &Value| model.map_or_else(|| question.clone(), |model| with_vector(model, question));
-        let queries: Vec<Value> = questions.iter().map(brought).collect();
+        let with_model = |question: &Value| model.map_or_else(|| question.clone(), |model| with_vector(model, question));
+        let queries: Vec<Value> = questions.iter().map(with_model).collect();
         let mut reply = stack.lookup(json!({ "queries": queries })).await;
         let answers = reply["results"].take();
         let answers = answers.as_array().unwrap().iter().map(|answer| {
             let mut answer = answer.as_object().unwrap().clone();
-            // Ids differ where an entry had to be written anew. How near a miss was, an instance may tell by an entry that was
-            // deleted, if it knew it.
+            // Ids differ if a move had to rewrite an entry. A miss's similarity may come from a deleted entry that one
+            // instance knows and another does not.
             answer.retain(|name, _| !["id", "age_seconds", "best_similarity"].contains(&name.as_str()));
             Value::Object(answer)
         });
         questions.into_iter().zip(answers.collect::<Vec<_>>()).collect()
     }
 
-    /// The entries of the cache that is moved.
+    /// The entries of the moving cache.
     pub(crate) async fn entries(&self) -> BTreeMap<i128, Item> {
         Snapshot::read(&self.moving).await.entries
     }
 
-    /// Nothing of the move is left, the table is in order, and every vector is of the embedder that stayed.
+    /// Checks that nothing of the move is left, that the table is consistent, and that all vectors are of one embedder.
     pub(crate) async fn assert_ended(&self, end: End) {
         let snapshot = Snapshot::read(&self.moving).await;
         snapshot.check();
@@ -215,7 +215,7 @@ impl World {
     }
 }
 
-/// What the functions of a cache that is moved from one model to the other are configured with.
+/// The variables of functions that move a cache from [`ALPHA`] to [`BETA`].
 pub(crate) fn variables_of(models: &Models) -> Vec<(&'static str, String)> {
     vec![
         ("MNEME_EMBEDDER_FINGERPRINT", ALPHA.fingerprint()),
@@ -227,22 +227,22 @@ pub(crate) fn variables_of(models: &Models) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Has `reembed` do it, until it is complete.
+/// Invokes `reembed` with `action` until the action is complete.
 pub(crate) async fn act(stack: &Stack, action: &str) -> Value {
     loop {
         let reply = stack.invoke("reembed", json!({ "action": action })).await.unwrap();
-        if !goes_on(action) || reply["complete"] == true {
+        if !is_repeated(action) || reply["complete"] == true {
             return reply;
         }
     }
 }
 
-/// Whether the action may take more than one call.
-pub(crate) fn goes_on(action: &str) -> bool {
+/// True if the action may need several invocations.
+pub(crate) fn is_repeated(action: &str) -> bool {
     ["step", "finish", "abort"].contains(&action)
 }
 
-/// With the vector of its query.
+/// `of` with the vector of its query.
 pub(crate) fn with_vector(model: Model, of: &Value) -> Value {
     let mut with = of.clone();
     with["embedding"] = json!(model.vector(of["query"].as_str().unwrap()));

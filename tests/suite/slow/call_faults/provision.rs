@@ -1,4 +1,4 @@
-//! The table itself, made and stamped.
+//! Faults while `provision` creates and stamps the table.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveStatus};
 use mneme_tests::invariants::Snapshot;
@@ -30,22 +30,22 @@ async fn provision_with_any_fault_can_be_completed() {
             fresh().await;
             stack.proxy.inject_nth(operation, others, fault.clone());
             let outcome = stack.invoke("provision", json!({})).await;
-            let told = format!("{fault:?} at call {at} ({operation}): {outcome:?}");
-            assert_eq!(stack.proxy.pending_faults(), 0, "met no call: {told}");
+            let context = format!("{fault:?} at call {at} ({operation}): {outcome:?}");
+            assert_eq!(stack.proxy.pending_faults(), 0, "met no call: {context}");
             if let Err(error) = outcome {
-                assert_eq!(error.name, "StoreBackendError", "{told}");
+                assert_eq!(error.name, "StoreBackendError", "{context}");
                 stack.invoke("provision", json!({})).await.unwrap();
             }
             let snapshot = Snapshot::read(&stack).await;
             let counter = snapshot.counter();
-            assert_eq!((snapshot.next_id, snapshot.version, number(counter, "embedder_dim")), (1, 0, 4), "{told}");
-            assert_eq!(counter["embedder_fingerprint"], AttributeValue::S("f".to_owned()), "{told}");
+            assert_eq!((snapshot.next_id, snapshot.version, number(counter, "embedder_dim")), (1, 0, 4), "{context}");
+            assert_eq!(counter["embedder_fingerprint"], AttributeValue::S("f".to_owned()), "{context}");
             let ttl = client.describe_time_to_live().table_name(TABLE).send().await.unwrap();
             let status = ttl.time_to_live_description.unwrap().time_to_live_status.unwrap();
-            assert_eq!(status, TimeToLiveStatus::Enabled, "{told}");
+            assert_eq!(status, TimeToLiveStatus::Enabled, "{context}");
         }
     }
-    // The table that came of it all is one to work with.
+    // The table is usable in the end.
     stack.put(entry("first", 0.0)).await;
     Snapshot::read(&stack).await.check();
 }

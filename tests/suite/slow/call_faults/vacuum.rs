@@ -1,4 +1,4 @@
-//! Eviction and repair: what a failure leaves of it, the next time takes up.
+//! Faults during eviction and repair: the next run does the rest.
 
 use mneme_core::key::RowKey;
 use mneme_tests::Stack;
@@ -14,7 +14,7 @@ async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
 
 #[tokio::test]
 async fn vacuum_that_evicts_with_any_fault_keeps_the_table_consistent() {
-    // The quota comes after the entries, so that it is vacuum that removes some.
+    // The quota is set after the puts, so that `vacuum` evicts entries.
     let request = async |stack: &Stack, n: u64| {
         let _ = stack.invoke("quota", json!({"action": "delete", "namespace": "small"})).await;
         put_two(stack, "small", n).await;
@@ -24,29 +24,29 @@ async fn vacuum_that_evicts_with_any_fault_keeps_the_table_consistent() {
     let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         assert_eq!(i128::from(reply["evicted"].as_i64().unwrap()), before.counts()["small"] - 1);
         assert!(after.counts()["small"] == 1 && after.entries.contains_key(&(before.next_id - 1)));
-        // One more, where another writer came first.
+        // Another writer may have added one mutation.
         let evicted = before.counts()["small"] - 1;
         assert!((evicted..=evicted + 1).contains(&(after.version - before.version)));
     };
     Case { mutations: 1..=4, leaves: Failed::Part, ..Case::of("vacuum") }.run(request, effect).await;
 }
 
-/// An entry whose time is over, a pointer that leads nowhere, an entry without one, and a counter that stands at an id
-/// in use.
-async fn make_a_mess(stack: &Stack, n_of_run: u64) {
+/// Makes the namespace `inconsistent`: an expired entry, a pointer without its entry, an entry without a pointer, and a
+/// counter at an id in use.
+async fn make_inconsistent(stack: &Stack, run: u64) {
     stack.invoke("vacuum", json!({})).await.unwrap();
-    let entries = ["over", "gone", "lost", "last"].map(|query| entry_in("messy", &format!("{query} {n_of_run}"), 0.1));
+    let entries = ["expired", "deleted", "without pointer", "last"].map(|query| entry_in("inconsistent", &format!("{query} {run}"), 0.1));
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     let snapshot = Snapshot::read(stack).await;
     let ids: Vec<i128> = (snapshot.next_id - 4..snapshot.next_id).collect();
-    let mut over = snapshot.entries[&ids[0]].clone();
-    let created = number(&over, "created_at");
-    over.insert("created_at".to_owned(), n(created - 100));
-    over.insert("ttl".to_owned(), n(created - 50));
-    stack.put_item(over).await;
+    let mut expired = snapshot.entries[&ids[0]].clone();
+    let created = number(&expired, "created_at");
+    expired.insert("created_at".to_owned(), n(created - 100));
+    expired.insert("ttl".to_owned(), n(created - 50));
+    stack.put_item(expired).await;
     stack.delete_item(ids[1]).await;
-    let hash = mneme_core::normalize::QueryHash::of(&format!("lost {n_of_run}"), true);
-    let namespace = mneme_core::namespace::Namespace::try_from("messy".to_owned()).unwrap();
+    let hash = mneme_core::normalize::QueryHash::of(&format!("without pointer {run}"), true);
+    let namespace = mneme_core::namespace::Namespace::try_from("inconsistent".to_owned()).unwrap();
     let pointer = RowKey::pointer(&namespace, &hash).attribute();
     stack.delete_item(pointer.as_n().unwrap().parse().unwrap()).await;
     let mut counter = snapshot.counter().clone();
@@ -60,20 +60,20 @@ async fn vacuum_that_repairs_with_any_fault_keeps_the_table_consistent() {
         if n == 1 {
             stack.provision_without_ttl().await;
         }
-        make_a_mess(stack, n).await;
+        make_inconsistent(stack, n).await;
         json!({})
     };
     let effect = |_: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         assert_eq!((&reply["cursor"], after.next_id), (&json!(null), before.next_id + 1));
         assert_gone(before, after, &[before.next_id - 3]);
     };
-    let case = Case { leaves: Failed::Part, messy: Some("messy"), ..Case::of("vacuum") };
+    let case = Case { leaves: Failed::Part, inconsistent: Some("inconsistent"), ..Case::of("vacuum") };
     case.run(request, effect).await;
 }
 
 #[tokio::test]
 async fn put_that_evicts_with_any_fault_keeps_the_table_consistent() {
-    // The quota is 1, so that each put removes the entry before it.
+    // The quota is 1, so each put evicts the entry before it.
     let request = async |stack: &Stack, n: u64| {
         if n == 1 {
             set_quota(stack, "small", 1).await;
@@ -81,12 +81,12 @@ async fn put_that_evicts_with_any_fault_keeps_the_table_consistent() {
         }
         entry_in("small", &format!("b{n}"), 0.1)
     };
-    // What cannot be evicted now is the next put's.
+    // If this put cannot evict, the next one does.
     let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
         assert_stored(after, "small", &format!("b{n}"), reply, &format!("answer to b{n}"));
         let evicted = after.sum_of("evictions") - before.sum_of("evictions");
         assert_eq!(after.counts()["small"], before.counts()["small"] + 1 - evicted);
-        // One more, where another writer came first.
+        // Another writer may have added one mutation.
         assert!((1 + evicted..=2 + evicted).contains(&(after.version - before.version)));
     };
     Case { mutations: 1..=4, ..Case::of("put") }.run(request, effect).await;

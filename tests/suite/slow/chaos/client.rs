@@ -1,20 +1,22 @@
-//! A client that writes entries of its own and shared ones, and a model of what it was told.
+//! A client that writes its own and shared entries, with a model of the replies it received.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
 use mneme_tests::invariants::{Ledger, Snapshot};
 use mneme_tests::{FunctionError, Stack, vector};
 use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::Progress;
 
 const ROUNDS: u32 = 8;
-/// How many queries a client writes over and over.
+/// The number of queries that a client writes repeatedly.
 const SLOTS: usize = 4;
 
-/// What may be under one query.
+/// A possible state of one query.
 #[derive(Debug, Clone, PartialEq)]
 enum Known {
     Absent,
@@ -32,8 +34,8 @@ impl Known {
     }
 }
 
-/// A namespace of one client's own, and what may be under each of its queries. Once an outcome in it is not known,
-/// nothing more is written to it.
+/// A namespace that only one client writes, with the possible states of each query. After a write with an unknown outcome
+/// the client stops writing to it and takes a new one.
 #[derive(Debug)]
 struct Own {
     namespace: String,
@@ -46,19 +48,19 @@ impl Own {
         Self { namespace: format!("client {client} {generation}"), queries: (0..SLOTS).map(absent).collect() }
     }
 
-    /// What is under a query, while it is known.
+    /// The state of a query; panics if there are several possible states.
     fn known(&self, query: &str) -> Known {
         let [known] = self.queries[query].as_slice() else { panic!("{query} is not known") };
         known.clone()
     }
 }
 
-/// An entry with an end.
+/// An entry that expires.
 #[derive(Debug)]
-struct Mortal {
+struct Expiring {
     query: String,
     response: String,
-    /// The seconds between which it was put.
+    /// The seconds when the put began and ended.
     put: (u64, u64),
     ttl: u64,
 }
@@ -67,7 +69,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// One slot's direction, a little turned each time.
+/// The vector of one slot, turned a little for each `turn`.
 fn direction(slot: usize, turn: u32) -> Vec<f64> {
     let mut vector = vec![0.0; SLOTS + 1];
     vector[slot] = 1.0;
@@ -75,33 +77,33 @@ fn direction(slot: usize, turn: u32) -> Vec<f64> {
     vector
 }
 
-/// Whether a mutation that ended so was surely not carried out.
-fn failed_for_sure(error: &FunctionError) -> bool {
+/// True if the mutation was certainly not executed.
+fn certainly_failed(error: &FunctionError) -> bool {
     let unknown = ["did not answer TransactWriteItems", "within the function's time"];
     error.name == "StoreBackendError" && !unknown.iter().any(|text| error.message.contains(text))
 }
 
-/// Whether an instance was killed at work, or had no answer from DynamoDB until the end of its time.
+/// True if the error can come from a killed instance or from faults until the function's timeout.
 pub(super) fn is_expected(error: &FunctionError) -> bool {
     ["StoreBackendError", "Runtime.ExitError", "Sandbox.Timedout"].contains(&error.name.as_str())
 }
 
-/// One client, and all that it knows.
+/// One client and its model.
 pub(super) struct Client<'a> {
     stack: &'a Stack,
     ledger: &'a Mutex<Ledger>,
     rng: Rng,
     number: u64,
-    /// The last one is written to.
+    /// Only the last one is still written to.
     own: Vec<Own>,
-    mortals: Vec<Mortal>,
-    /// What may be under this client's meta key.
+    expiring: Vec<Expiring>,
+    /// The possible values of this client's meta key.
     meta: Vec<Option<String>>,
     serial: u32,
-    /// How many rounds all clients have done.
-    rounds: &'a AtomicU32,
-    /// The serial number of this client's last put of the query that all share, and whether all were acknowledged or
-    /// failed for sure.
+    /// The progress of all clients together.
+    progress: &'a watch::Sender<Progress>,
+    /// The serial number of this client's last put of the shared query, and whether the outcomes of all its puts there
+    /// are known.
     shared: (u32, bool),
 }
 
@@ -109,18 +111,18 @@ impl<'a> Client<'a> {
     pub(super) fn new(
         stack: &'a Stack,
         ledger: &'a Mutex<Ledger>,
-        rounds: &'a AtomicU32,
+        progress: &'a watch::Sender<Progress>,
         seed: u64,
         number: u64,
     ) -> Self {
         Self {
             stack,
             ledger,
-            rounds,
+            progress,
             rng: Rng::with_seed(seed * 1000 + number),
             number,
             own: vec![Own::new(number, 0)],
-            mortals: Vec::new(),
+            expiring: Vec::new(),
             meta: vec![None],
             serial: 0,
             shared: (0, true),
@@ -140,7 +142,7 @@ impl<'a> Client<'a> {
         self.own.last_mut().unwrap()
     }
 
-    /// Leaves the namespace as it may be now: for each of `changes`, as before or so.
+    /// Adds `changes` to the possible states of the current namespace, and takes a new one.
     fn abandon(&mut self, changes: Vec<(String, Known)>) {
         for (query, then) in changes {
             self.current().queries.get_mut(&query).unwrap().push(then);
@@ -148,7 +150,7 @@ impl<'a> Client<'a> {
         self.own.push(Own::new(self.number, self.own.len()));
     }
 
-    /// A slot, and an entry for it: with the vector it has, or with another.
+    /// The query of `slot`, a new entry for it with its old or a new vector, and the state after the put.
     fn entry(&mut self, slot: usize) -> (String, Value, Known) {
         let (query, response) = (format!("slot {slot}"), self.response());
         let turn = match self.current().known(&query) {
@@ -163,15 +165,15 @@ impl<'a> Client<'a> {
         (query, entry, Known::Stored { id: None, response, turn })
     }
 
-    /// Takes note of an acknowledged put, which must fit what was known.
+    /// Checks an acknowledged put against the model, and records it.
     fn acknowledged(&mut self, query: &str, then: Known, reply: &Value) {
         let before = self.current().known(query);
-        let told = format!("{} {query}: {before:?}, {then:?}: {reply}", self.number);
-        let (id, created) = (reply["id"].as_u64().expect(&told), reply["created"].as_bool().expect(&told));
-        assert_eq!(created, before == Known::Absent, "{told}");
-        let Known::Stored { response, turn, .. } = then else { panic!("{told}") };
+        let context = format!("{} {query}: {before:?}, {then:?}: {reply}", self.number);
+        let (id, created) = (reply["id"].as_u64().expect(&context), reply["created"].as_bool().expect(&context));
+        assert_eq!(created, before == Known::Absent, "{context}");
+        let Known::Stored { response, turn, .. } = then else { panic!("{context}") };
         if let Known::Stored { id: Some(old), turn: old_turn, .. } = before {
-            assert!(if turn == old_turn { id == old } else { id > old }, "{told}");
+            assert!(if turn == old_turn { id == old } else { id > old }, "{context}");
         }
         let namespace = self.current().namespace.clone();
         self.ledger().put(id, created, &namespace, query);
@@ -183,7 +185,7 @@ impl<'a> Client<'a> {
         let (query, entry, then) = self.entry(slot);
         match self.stack.invoke("put", entry).await {
             Ok(reply) => self.acknowledged(&query, then, &reply),
-            Err(error) if failed_for_sure(&error) => {}
+            Err(error) if certainly_failed(&error) => {}
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
                 self.ledger().unknown_puts(1);
@@ -192,7 +194,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Puts with a key, again and again until there is an answer.
+    /// Puts with an idempotency key, and repeats the request until it is answered.
     async fn put_with_key(&mut self) {
         let slot = self.rng.usize(..SLOTS);
         let (query, mut entry, then) = self.entry(slot);
@@ -203,7 +205,7 @@ impl<'a> Client<'a> {
                 Ok(reply) => return self.acknowledged(&query, then, &reply),
                 Err(error) => {
                     assert!(is_expected(&error), "{error:?}");
-                    unknown |= !failed_for_sure(&error);
+                    unknown |= !certainly_failed(&error);
                 }
             }
         }
@@ -230,7 +232,7 @@ impl<'a> Client<'a> {
                     }
                 }
             }
-            Err(error) if failed_for_sure(&error) => {}
+            Err(error) if certainly_failed(&error) => {}
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
                 unknown = entries.into_iter().map(|(query, _, then)| (query, then)).collect();
@@ -242,7 +244,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Touches or deletes a slot's entry.
+    /// Touches or deletes the entry of a random slot.
     async fn touch_or_delete(&mut self, function: &str) {
         let query = format!("slot {}", self.rng.usize(..SLOTS));
         let namespace = self.current().namespace.clone();
@@ -262,7 +264,7 @@ impl<'a> Client<'a> {
                 self.current().queries.insert(query, vec![then]);
             }
             Err(error) if error.name == "NotFound" => assert_eq!(before, Known::Absent, "{query} of {namespace}"),
-            Err(error) if failed_for_sure(&error) => {}
+            Err(error) if certainly_failed(&error) => {}
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
                 if function == "touch" {
@@ -282,7 +284,7 @@ impl<'a> Client<'a> {
                 assert_eq!(reply["deleted"], live, "{namespace}");
                 self.current().queries.values_mut().for_each(|known| *known = vec![Known::Absent]);
             }
-            // A part may have been done.
+            // The clear may have removed a part.
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
                 self.abandon(absent);
@@ -290,7 +292,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Sets a quota and removes it again, on a namespace without entries.
+    /// Sets and deletes the quota of a namespace without entries.
     async fn quota(&mut self) {
         let namespace = format!("quota {}", self.response());
         for (action, max_entries) in [("set", json!(7)), ("delete", json!(null))] {
@@ -303,7 +305,7 @@ impl<'a> Client<'a> {
                     assert_eq!(reply["max_entries"], max_entries);
                     self.ledger().count();
                 }
-                Err(error) if failed_for_sure(&error) => return,
+                Err(error) if certainly_failed(&error) => return,
                 Err(error) => {
                     assert!(is_expected(&error), "{error:?}");
                     return self.ledger().unknown();
@@ -319,7 +321,7 @@ impl<'a> Client<'a> {
                 self.ledger().count();
                 self.meta = vec![Some(value)];
             }
-            Err(error) if failed_for_sure(&error) => {}
+            Err(error) if certainly_failed(&error) => {}
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
                 self.ledger().unknown();
@@ -336,23 +338,23 @@ impl<'a> Client<'a> {
         }
     }
 
-    async fn put_mortal(&mut self) {
+    async fn put_expiring(&mut self) {
         let response = self.response();
-        let (query, ttl) = (format!("mortal {response}"), self.rng.u64(1..4));
+        let (query, ttl) = (format!("expiring {response}"), self.rng.u64(1..4));
         let began = now();
-        let entry = json!({"query": query, "namespace": "mortals", "response": response, "ttl_seconds": ttl});
+        let entry = json!({"query": query, "namespace": "expiring", "response": response, "ttl_seconds": ttl});
         match self.stack.invoke("put", entry).await {
             Ok(reply) => {
                 assert_eq!(reply["created"], true, "{query}");
-                self.ledger().put(reply["id"].as_u64().unwrap(), true, "mortals", &query);
-                self.mortals.push(Mortal { query, response, put: (began, now()), ttl });
+                self.ledger().put(reply["id"].as_u64().unwrap(), true, "expiring", &query);
+                self.expiring.push(Expiring { query, response, put: (began, now()), ttl });
             }
-            Err(error) if failed_for_sure(&error) => {}
+            Err(error) if certainly_failed(&error) => {}
             Err(_) => self.ledger().unknown_puts(1),
         }
     }
 
-    /// Puts a query that no one else puts into the namespace that all fill, or the query that all put.
+    /// Puts a unique query into the namespace `small`, which all clients fill, or the query that all clients share.
     async fn put_among_others(&mut self, namespace: &str) {
         let response = self.response();
         let query = if namespace == "small" { format!("q {response}") } else { "shared".to_owned() };
@@ -366,7 +368,7 @@ impl<'a> Client<'a> {
                 assert!(created || namespace != "small", "{query} was never put before");
                 self.ledger().put(reply["id"].as_u64().unwrap(), created, namespace, &query);
             }
-            Err(error) if failed_for_sure(error) => return,
+            Err(error) if certainly_failed(error) => return,
             Err(_) => self.ledger().unknown_puts(1),
         }
         if namespace == "shared" {
@@ -374,13 +376,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks for what is known, and compares.
+    /// Looks known entries up, and compares the answers with the model.
     async fn look(&mut self) {
         let own = &self.own[self.rng.usize(..self.own.len())];
         let slot = self.rng.usize(..SLOTS);
         let (query, possible) = own.queries.iter().nth(slot).unwrap();
         let exact = json!({"query": query, "namespace": own.namespace});
-        // No other entry of the namespace is near this direction.
+        // No other entry of the namespace has a similar vector.
         let semantic = json!({"query": "other", "namespace": own.namespace, "embedding": direction(slot, 0)});
         for question in [exact, semantic] {
             if let Some(answer) = self.ask(question).await {
@@ -388,27 +390,27 @@ impl<'a> Client<'a> {
                 assert!(fits, "{query} of {}: {possible:?}, and {answer}", own.namespace);
             }
         }
-        if let Some(mortal) = self.mortals.last() {
+        if let Some(expiring) = self.expiring.last() {
             let began = now();
-            if let Some(answer) = self.ask(json!({"query": mortal.query, "namespace": "mortals"})).await {
-                let told = format!("{mortal:?} from {began} to {}: {answer}", now());
-                if now() < mortal.put.0 + mortal.ttl {
-                    assert_eq!(answer["response"], mortal.response, "{told}");
-                } else if began >= mortal.put.1 + mortal.ttl {
-                    assert_eq!(answer["outcome"], "miss", "{told}");
+            if let Some(answer) = self.ask(json!({"query": expiring.query, "namespace": "expiring"})).await {
+                let context = format!("{expiring:?} from {began} to {}: {answer}", now());
+                if now() < expiring.put.0 + expiring.ttl {
+                    assert_eq!(answer["response"], expiring.response, "{context}");
+                } else if began >= expiring.put.1 + expiring.ttl {
+                    assert_eq!(answer["outcome"], "miss", "{context}");
                 }
             }
         }
         if let Some(answer) = self.ask(json!({"query": "shared", "namespace": "shared"})).await
             && let (last, true) = self.shared
         {
-            // Another client's, or this one's last; absent only before the first.
-            let told = format!("{} after {last}: {answer}", self.number);
-            assert!(last == 0 || answer["outcome"] == "hit", "{told}");
+            // The answer is another client's, or the last one of this client. It is absent only before the first put.
+            let context = format!("{} after {last}: {answer}", self.number);
+            assert!(last == 0 || answer["outcome"] == "hit", "{context}");
             if let Some((client, serial)) = answer["response"].as_str().and_then(|text| text.split_once('/'))
                 && client.parse() == Ok(self.number)
             {
-                assert_eq!(serial.parse(), Ok(last), "{told}");
+                assert_eq!(serial.parse(), Ok(last), "{context}");
             }
         }
     }
@@ -429,17 +431,17 @@ impl<'a> Client<'a> {
                 12 => self.clear().await,
                 13 => self.quota().await,
                 14 => self.set_meta().await,
-                15..17 => self.put_mortal().await,
+                15..17 => self.put_expiring().await,
                 17..19 => self.put_among_others("small").await,
                 _ => self.put_among_others("shared").await,
             }
             self.look().await;
-            self.rounds.fetch_add(1, Ordering::Relaxed);
+            self.progress.send_modify(|progress| progress.rounds += 1);
         }
         self
     }
 
-    /// Compares everything with what is stored, when all is quiet.
+    /// Compares the model with the table. No request may be in progress.
     pub(super) fn check(&self, snapshot: &Snapshot) {
         for own in &self.own {
             for (query, possible) in &own.queries {
@@ -449,8 +451,8 @@ impl<'a> Client<'a> {
                         let response = row["response"].as_s().unwrap();
                         let is_this = |known: &&Known| match known {
                             Known::Absent => false,
-                            Known::Stored { id: told, response: text, .. } => {
-                                text == response && told.is_none_or(|told| i128::from(told) == id)
+                            Known::Stored { id: known_id, response: text, .. } => {
+                                text == response && known_id.is_none_or(|known_id| i128::from(known_id) == id)
                             }
                         };
                         possible.iter().filter(is_this).cloned().collect()

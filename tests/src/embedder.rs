@@ -92,11 +92,19 @@ impl EmbeddingService {
     }
 }
 
-/// The vector of a text. Its angle is the number after `@` in the text, else a hash of the text.
-pub fn embedding(text: &str, dim: usize) -> Vec<f64> {
-    let given = text.rsplit_once('@').and_then(|(_, angle)| angle.trim().parse().ok());
-    let of_bytes = || text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    vector(dim, given.unwrap_or_else(|| f64::from(of_bytes() % 6283) / 1000.0))
+/// The difference between the angles of two texts that differ by one final dot, in radians.
+const ANGLE_PER_DOT: f64 = 0.05;
+
+/// `text` with as many dots at its end as give its vector this `angle`, a multiple of 0.05 above 0. The guard ignores dots.
+pub fn at(text: &str, angle: f64) -> String {
+    format!("{text}{}", ".".repeat((angle / ANGLE_PER_DOT).round() as usize))
+}
+
+/// The vector of a text. Its angle comes from the dots at the end, else from a hash of the text.
+fn embedding(text: &str, dim: usize) -> Vec<f64> {
+    let dots = text.len() - text.trim_end_matches('.').len();
+    let hash = text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    vector(dim, if dots > 0 { dots as f64 * ANGLE_PER_DOT } else { f64::from(hash % 6283) / 1000.0 })
 }
 
 async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Body> {

@@ -20,4 +20,4 @@ pub use fault::Fault;
 pub use lag::Lag;
 pub use models::Models;
 pub use proxy::Proxy;
-pub use stack::{FunctionError, Stack, http_event, vector};
+pub use stack::{FunctionError, Stack, http_event, masked, vector};

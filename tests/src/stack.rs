@@ -327,6 +327,14 @@ impl Stack {
     }
 }
 
+/// `reply` with the values of `fields` replaced by `[field]`, for snapshots. Panics if a field is missing.
+pub fn masked(mut reply: Value, fields: &[&str]) -> Value {
+    for field in fields {
+        *reply.get_mut(*field).unwrap_or_else(|| panic!("no field {field}")) = json!(format!("[{field}]"));
+    }
+    reply
+}
+
 /// An HTTP API event as API Gateway builds it.
 pub fn http_event(method: &str, route: &str, path: &str, body: Option<&str>) -> Value {
     json!({

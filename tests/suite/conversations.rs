@@ -3,10 +3,6 @@
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
-async fn guarded() -> Stack {
-    Stack::builder().variables(&[("MNEME_GUARD", "on")]).start().await
-}
-
 fn conversation(messages: &[(&str, &str)]) -> Value {
     let messages: Vec<Value> =
         messages.iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
@@ -33,7 +29,7 @@ const REWORDED: (&str, &str) = ("user", "When does the library in Ghent close on
 
 #[tokio::test]
 async fn query_and_single_message_conversation_share_an_entry() {
-    let stack = guarded().await;
+    let stack = Stack::start().await;
     let id = put(&stack, json!({"query": QUESTION.1, "embedding": vector(8, 0.0)})).await;
     let hit = stack.lookup(conversation(&[QUESTION])).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
@@ -51,7 +47,7 @@ async fn query_and_single_message_conversation_share_an_entry() {
 
 #[tokio::test]
 async fn system_messages_and_context_separate_entries() {
-    let stack = guarded().await;
+    let stack = Stack::start().await;
     let system = |text: &'static str| conversation(&[("system", text), QUESTION]);
     let context = |context: Value| with(conversation(&[QUESTION]), "context", context);
     let briefly = put(&stack, system("Be brief.")).await;
@@ -81,7 +77,7 @@ async fn system_messages_and_context_separate_entries() {
 
 #[tokio::test]
 async fn follow_up_message_with_other_history_is_not_served() {
-    let stack = guarded().await;
+    let stack = Stack::start().await;
     let order = |number: &'static str, greeting: &'static str| {
         let asked = [greeting, "Where is my order", number].join(" ");
         conversation(&[("user", &asked), ("assistant", "On its way."), ("user", "cancel it")])
@@ -94,7 +90,7 @@ async fn follow_up_message_with_other_history_is_not_served() {
     let chatty = stack.lookup(order("48213", "Hello there!")).await;
     assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
     // With the guard off the history is still compared.
-    let off = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "off")]).start().await;
+    let off = Stack::builder().over_table_of(&stack).without_guard("the guard off is tested").start().await;
     assert_eq!(ask(&off, order("48213", "")).await, "exact");
     assert_eq!(ask(&off, order("48213", "Hello there!")).await, "semantic");
     assert_eq!(ask(&off, order("48231", "")).await, "vetoed");
@@ -102,7 +98,7 @@ async fn follow_up_message_with_other_history_is_not_served() {
 
 #[tokio::test]
 async fn entries_of_conversations_can_be_replaced_and_deleted() {
-    let stack = guarded().await;
+    let stack = Stack::start().await;
     let asked = || with(conversation(&[("system", "Be brief."), QUESTION]), "context", json!({"model": "small"}));
     let first = put(&stack, asked()).await;
     let entries = [with(asked(), "response", json!("B.")), with(conversation(&[QUESTION]), "response", json!("C."))];
@@ -120,7 +116,7 @@ async fn entries_of_conversations_can_be_replaced_and_deleted() {
 
 #[tokio::test]
 async fn invalid_conversations_are_refused_with_named_errors() {
-    let stack = guarded().await;
+    let stack = Stack::start().await;
     let many: Vec<(&str, &str)> = vec![QUESTION; 513];
     let long = "x".repeat(300_000);
     let large: Value = serde_json::from_str("{\"user\": 340282366920938463463374607431768211451}").unwrap();

@@ -5,21 +5,23 @@ use mneme_core::normalize::QueryHash;
 use mneme_tests::{Stack, vector};
 use serde_json::json;
 
+use crate::questions::{QUESTION, REWORDED};
+
 #[tokio::test]
 async fn expired_entry_is_absent_from_every_operation() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
-    let semantic = json!({"query": "x", "embedding": vector(4, 0.1)});
-    let expiring = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 60});
+    let semantic = json!({"query": REWORDED, "embedding": vector(4, 0.1)});
+    let expiring = json!({"query": QUESTION, "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 60});
     let id = stack.put(expiring.clone()).await;
     assert_eq!(stack.lookup(semantic.clone()).await["outcome"], "hit");
     stack.backdate([id], 60).await;
     assert_eq!(stack.entry_ids().await, [id], "the row is still there");
 
-    assert_eq!(stack.lookup(json!({"query": "q"})).await["reason"], "no_embedding");
+    assert_eq!(stack.lookup(json!({"query": QUESTION})).await["reason"], "no_embedding");
     assert_eq!(stack.lookup(semantic.clone()).await["reason"], "no_entry");
     assert_eq!(stack.get(&format!("/v1/entries/{id}")).await.0, 404);
-    let hash = QueryHash::of("q", true);
+    let hash = QueryHash::of(QUESTION, true);
     assert_eq!(stack.get(&format!("/v1/namespaces/default/entries/{hash}")).await.0, 404);
     for order in ["id", "lru"] {
         assert_eq!(stack.get(&format!("/v1/entries?order={order}")).await.1["entries"], json!([]));

@@ -111,8 +111,8 @@ async fn touch_or_delete_interleaved_with_delete_returns_not_found() {
 #[tokio::test]
 async fn clear_interleaved_with_put_leaves_the_new_entry() {
     let stack = stack_with(&[entry("first", 0.0), json!({"query": "w", "response": "w"})]).await;
-    let wipe = ("clear", json!({"namespace": "default"}));
-    let (reply, after) = race(&stack, wipe, ("put", entry("second", 1.0)), 2).await;
+    let clear = ("clear", json!({"namespace": "default"}));
+    let (reply, after) = race(&stack, clear, ("put", entry("second", 1.0)), 2).await;
     assert_eq!(reply.unwrap()["deleted"], 1, "only the entry that still existed");
     assert_eq!((after.entries.len(), response(&after, 3)), (1, "second"));
 }

@@ -20,6 +20,7 @@ mod namespace_claims;
 mod normalization;
 mod operations;
 mod python_library;
+mod questions;
 mod replica;
 mod segments;
 mod slow;

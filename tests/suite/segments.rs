@@ -10,6 +10,8 @@ use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
+use crate::questions::{order, order_reworded};
+
 /// The dimension of the vectors; it is large enough for quantised codes.
 const DIM: usize = 64;
 
@@ -39,23 +41,20 @@ async fn put_all(stack: &Stack, numbers: std::ops::Range<u64>, entry: impl Fn(u6
 
 #[tokio::test]
 async fn lookup_in_segments_with_other_number_returns_the_entry_with_the_asked_number() {
-    let stack = Stack::builder().variables(&[("MNEME_GUARD", "on")]).start().await;
+    let stack = Stack::start().await;
     let vector = |number: u64| {
         let mut rng = fastrand::Rng::with_seed(number);
         (0..DIM).map(|at| (at % 7) as f32 - 3.0 + 0.1 * rng.f32()).collect::<Vec<f32>>()
     };
-    let entry = |number: u64| {
-        let query = format!("Track order {number}");
-        json!({"query": query, "response": query, "embedding": vector(number)})
-    };
+    let entry = |number: u64| json!({"query": order(number), "response": order(number), "embedding": vector(number)});
     put_all(&stack, 1..2100, entry).await;
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!(reply["ranges_packed"], 2, "{reply}");
-    let new = Stack::builder().over_table_of(&stack).variables(&[("MNEME_GUARD", "on")]).start().await;
+    let new = Stack::builder().over_table_of(&stack).start().await;
     for number in [3, 1500, 2090] {
-        let asked = json!({"query": format!("Where is order {number}?"), "embedding": vector(7000 + number)});
+        let asked = json!({"query": order_reworded(number), "embedding": vector(7000 + number)});
         let hit = new.lookup(asked).await;
-        assert_eq!(hit["response"], format!("Track order {number}"), "{hit}");
+        assert_eq!(hit["response"], order(number), "{hit}");
     }
 }
 
@@ -65,7 +64,7 @@ async fn vacuum_with_many_long_namespace_names_packs_them() {
     let namespace = |number: u64| format!("{number}{}", "n".repeat(1500));
     let entry = |number: u64| {
         json!({
-            "query": number.to_string(), "response": number.to_string(), "namespace": namespace(number),
+            "query": order(number), "response": number.to_string(), "namespace": namespace(number),
             "embedding": vector(number),
         })
     };
@@ -73,7 +72,8 @@ async fn vacuum_with_many_long_namespace_names_packs_them() {
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["ranges_packed"], 2);
     let new = Stack::builder().over_table_of(&stack).start().await;
     for number in [3, 1500, 2090] {
-        let asked = json!({"query": "another", "namespace": namespace(number), "embedding": vector(number)});
+        let asked =
+            json!({"query": order_reworded(number), "namespace": namespace(number), "embedding": vector(number)});
         assert_eq!(new.lookup(asked).await["response"], number.to_string());
     }
     assert_eq!(scans(&new), 0);
@@ -89,7 +89,7 @@ async fn store(stack: &Stack, numbers: std::ops::Range<u64>) {
     let entry = |number: u64| {
         let namespace = if number.is_multiple_of(3) { "other" } else { "default" };
         json!({
-            "query": number.to_string(), "response": number.to_string(), "namespace": namespace,
+            "query": order(number), "response": number.to_string(), "namespace": namespace,
             "embedding": vector(number), "context": context(number),
         })
     };
@@ -107,7 +107,10 @@ async fn answers(stack: &Stack) -> Vec<Value> {
     {
         let mut near = vector(number);
         near[0] += 0.01;
-        let question = json!({"query": format!("like {number}"), "namespace": namespace, "context": context, "embedding": near, "threshold": 0.99});
+        let question = json!({
+            "query": order_reworded(number), "namespace": namespace, "context": context, "embedding": near,
+            "threshold": 0.99,
+        });
         let mut answer = stack.lookup(question).await;
         // A hit's similarity is exact. A miss is decided by codes, which give no exact similarity.
         if answer["outcome"] == "miss" {
@@ -143,7 +146,7 @@ async fn new_instance_reads_segments_and_returns_the_same_answers() {
     assert_eq!(answers(&new).await, expected);
     assert_eq!(scans(&new), 0);
     // The new instance sees later puts and deletes like any other instance.
-    stack.invoke("delete", json!({"query": "10", "context": context(10)})).await.unwrap();
+    stack.invoke("delete", json!({"query": order(10), "context": context(10)})).await.unwrap();
     store(&stack, 3101..3102).await;
     assert_eq!(answers(&new).await, answers(&stack).await);
     assert_ne!(answers(&new).await[0], expected[0]);
@@ -218,7 +221,7 @@ async fn answer(stack: &Stack, number: u64) -> Value {
     near[0] += 0.01;
     let namespace = if number.is_multiple_of(3) { "other" } else { "default" };
     let question = json!({
-        "query": format!("like {number}"), "namespace": namespace, "context": context(number), "embedding": near,
+        "query": order_reworded(number), "namespace": namespace, "context": context(number), "embedding": near,
         "threshold": 0.99,
     });
     stack.lookup(question).await["response"].take()
@@ -262,10 +265,7 @@ async fn vacuum_after_deletions_rewrites_and_removes_segments() {
     assert!(!operations.iter().any(|call| call.operation == "Scan"));
     let asked: Vec<_> =
         operations.iter().map(|call| call.request["RequestItems"]["mneme"]["Keys"].to_string()).collect();
-    assert!(
-        !asked.iter().any(|keys| keys.contains(&format!("\"{}\"", segments[3]))),
-        "the first segment was read"
-    );
+    assert!(!asked.iter().any(|keys| keys.contains(&format!("\"{}\"", segments[3]))), "the first segment was read");
 
     // After a new basis is trained, ranges with entries get segments, and empty ranges get none.
     for key in derived(&stack, BASIS).await {
@@ -305,7 +305,8 @@ async fn put_after_failed_packing_writes_both_segments() {
 
 #[tokio::test]
 async fn deleted_candidates_do_not_hide_a_live_one() {
-    let stack = Stack::start().await;
+    let reason = "the guard would skip the deleted candidates without reading them";
+    let stack = Stack::builder().without_guard(reason).start().await;
     let alike: Vec<f32> = (0..DIM).map(|at| (at % 5) as f32 - 2.0).collect();
     let mut less = alike.clone();
     less[0] += 0.5;
@@ -322,7 +323,7 @@ async fn deleted_candidates_do_not_hide_a_live_one() {
     for id in 1..=900 {
         stack.delete_item(id).await;
     }
-    let new = Stack::builder().over_table_of(&stack).start().await;
+    let new = Stack::builder().over_table_of(&stack).without_guard(reason).start().await;
     let question = json!({"query": "another", "embedding": alike});
     assert_eq!(new.lookup(question.clone()).await["response"], "901");
     new.proxy.take_calls();
@@ -340,7 +341,8 @@ async fn first_load_that_times_out_leaves_no_partial_index() {
     assert_eq!(answer(&hasty, 3).await, "3");
     // The counter arrives in time; the segments of the other namespace do not.
     (1..8).for_each(|nth| hasty.proxy.inject_nth("BatchGetItem", nth, Fault::Late(Duration::from_secs(9))));
-    let question = json!({"query": "like 10", "embedding": vector(10), "context": context(10), "threshold": 0.99});
+    let question =
+        json!({"query": order_reworded(10), "embedding": vector(10), "context": context(10), "threshold": 0.99});
     let cut = hasty.invoke("lookup", question).await;
     assert!(cut.is_err(), "{cut:?}");
     hasty.proxy.clear_faults();

@@ -178,7 +178,7 @@ fn example() -> Vec<Value> {
 
 #[tokio::test]
 async fn calibrate_uses_the_guard_of_lookups() {
-    let stack = Stack::builder().variables(&[("MNEME_GUARD", "on")]).start().await;
+    let stack = Stack::start().await;
     let pairs = example();
     let mut vetoed = 0;
     let known: Vec<Known> = pairs
@@ -243,11 +243,11 @@ async fn calibrate_with_unreachable_target_returns_no_threshold() {
 async fn calibrate_uses_configured_defaults_for_any_caller() {
     let stack = Stack::builder()
         .variables(&[
-            ("MNEME_GUARD", "off"),
             ("MNEME_CONFIDENCE_CUTOFF", "0.55"),
             ("MNEME_NAMESPACE_CLAIM", "spaces"),
             ("MNEME_CREATE_TABLE", "false"),
         ])
+        .without_guard("the configured default is tested")
         .start()
         .await;
     let pairs = overlapping(6, 40);

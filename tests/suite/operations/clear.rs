@@ -1,8 +1,11 @@
 //! `clear`: removes one namespace or all.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::{Stack, vector};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::questions::{order, order_reworded};
 
 #[tokio::test]
 async fn clear_removes_one_namespace_or_all() {
@@ -10,17 +13,20 @@ async fn clear_removes_one_namespace_or_all() {
     let entries: Vec<Value> = (0..130)
         .map(|n| {
             let namespace = ["a", "b", "c/d"][n % 3];
-            json!({"query": format!("q{n}"), "response": "r", "embedding": vector(4, 0.0), "namespace": namespace})
+            json!({"query": order(n), "response": "r", "embedding": vector(4, 0.0), "namespace": namespace})
         })
         .collect();
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     assert_eq!(stack.counter().await, (131, 130));
     // This instance holds all entries.
-    let ask = |namespace: &str| json!({"query": "x", "embedding": vector(4, 0.1), "namespace": namespace});
+    let ask = |namespace: &str| {
+        let number = ["a", "b", "c/d"].iter().position(|name| *name == namespace).unwrap();
+        json!({"query": order_reworded(number), "embedding": vector(4, 0.1), "namespace": namespace})
+    };
     assert_eq!(stack.lookup(ask("c/d")).await["outcome"], "hit");
 
-    let (status, reply) = stack.http(Method::DELETE, "/v1/namespaces/c%2Fd", None).await;
-    assert_eq!((status, reply), (200, json!({"deleted": 43})));
+    let reply = stack.http(Method::DELETE, "/v1/namespaces/c%2Fd", None).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"deleted": 43}]"#);
     assert_eq!(stack.counter().await, (131, 173));
     assert_eq!(stack.lookup(ask("c/d")).await["reason"], "no_entry");
     assert_eq!(stack.lookup(ask("a")).await["outcome"], "hit");
@@ -28,8 +34,8 @@ async fn clear_removes_one_namespace_or_all() {
 
     assert_eq!(stack.http(Method::DELETE, "/v1/namespaces", None).await.0, 400);
     assert_eq!(stack.http(Method::DELETE, "/v1/namespaces?confirm=yes", None).await.0, 400);
-    let (status, reply) = stack.http(Method::DELETE, "/v1/namespaces?confirm=all", None).await;
-    assert_eq!((status, reply), (200, json!({"deleted": 87})));
+    let reply = stack.http(Method::DELETE, "/v1/namespaces?confirm=all", None).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"deleted": 87}]"#);
     assert_eq!(stack.invoke("clear", json!({"confirm": "all"})).await.unwrap(), json!({"deleted": 0}));
     assert_eq!(stack.counter().await, (131, 260));
     assert!(stack.entry_ids().await.is_empty());

@@ -1,6 +1,7 @@
 //! `delete`: one entry by id or by query.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use insta::assert_compact_json_snapshot;
 use mneme_tests::{Stack, vector};
 use reqwest::Method;
 use serde_json::json;
@@ -11,10 +12,10 @@ async fn delete_by_id_and_by_query_removes_the_entry() {
     for query in ["a", "b", "c", "d"] {
         stack.put(json!({"query": query, "response": query, "embedding": vector(4, 0.0)})).await;
     }
-    let (status, reply) = stack.http(Method::DELETE, "/v1/entries/1", None).await;
-    assert_eq!((status, reply), (200, json!({"deleted": true, "id": 1})));
-    let (status, reply) = stack.post("/v1/entries/delete", json!({"query": " B"})).await;
-    assert_eq!((status, reply), (200, json!({"deleted": true, "id": 2})));
+    let reply = stack.http(Method::DELETE, "/v1/entries/1", None).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"deleted": true, "id": 1}]"#);
+    let reply = stack.post("/v1/entries/delete", json!({"query": " B"})).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"deleted": true, "id": 2}]"#);
     assert_eq!(stack.invoke("delete", json!({"id": 3})).await.unwrap()["id"], 3);
     let by_query = json!({"namespace": "default", "query": "D"});
     assert_eq!(stack.invoke("delete", by_query.clone()).await.unwrap()["id"], 4);

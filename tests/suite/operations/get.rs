@@ -1,6 +1,7 @@
 //! `get`: one entry by id.
 
-use mneme_tests::Stack;
+use insta::assert_json_snapshot;
+use mneme_tests::{Stack, masked};
 use serde_json::json;
 
 #[tokio::test]
@@ -10,23 +11,22 @@ async fn get_over_http_and_directly_returns_the_same_entry() {
     let (status, entry) = stack.get(&format!("/v1/entries/{id}")).await;
     assert_eq!(status, 200);
     assert_eq!(entry, stack.invoke("get", json!({"id": id})).await.unwrap());
-    let mut fields: Vec<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
-    fields.sort_unstable();
-    let expected = [
-        "access_count",
-        "confidence_score",
-        "created_at",
-        "embedding",
-        "expires_at",
-        "id",
-        "last_accessed_at",
-        "metadata",
-        "namespace",
-        "query",
-        "query_hash",
-        "response",
-    ];
-    assert_eq!(fields, expected);
+    assert_json_snapshot!(masked(entry, &["created_at", "last_accessed_at"]), @r#"
+    {
+      "access_count": 0,
+      "confidence_score": 1.0,
+      "created_at": "[created_at]",
+      "embedding": "AACAPwAAAAA=",
+      "expires_at": null,
+      "id": 1,
+      "last_accessed_at": "[last_accessed_at]",
+      "metadata": {},
+      "namespace": "default",
+      "query": "q",
+      "query_hash": "8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf",
+      "response": "A"
+    }
+    "#);
 }
 
 #[tokio::test]

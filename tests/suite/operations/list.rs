@@ -67,20 +67,22 @@ async fn list_by_lru_returns_least_recently_used_first() {
 #[tokio::test]
 async fn list_page_stays_below_the_response_limit() {
     let stack = Stack::start().await;
-    for number in 0..12 {
+    // Each entry takes more than 1 MB of the reply: its quotes and line breaks are escaped twice.
+    for number in 0..7 {
         let entry = json!({"query": format!("{number}"), "response": "\"\n".repeat(150_000)});
         stack.put(entry).await;
     }
     let mut path = "/v1/entries".to_owned();
-    let mut ids = Vec::new();
+    let (mut ids, mut pages) = (Vec::new(), 0);
     loop {
         let (status, page) = stack.get(&path).await;
         assert_eq!(status, 200);
+        pages += 1;
         ids.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_u64().unwrap()));
         let Some(cursor) = page["cursor"].as_str() else { break };
         path = format!("/v1/entries?cursor={cursor}");
     }
-    assert_eq!(ids, (1..=12).collect::<Vec<u64>>());
+    assert_eq!((ids, pages > 1), ((1..=7).collect::<Vec<u64>>(), true), "{pages} pages");
 }
 
 #[tokio::test]

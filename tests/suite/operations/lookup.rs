@@ -1,7 +1,10 @@
 //! `lookup`: the exact layer, the semantic layer, and the reasons for a miss.
 
-use mneme_tests::{Stack, vector};
+use insta::{assert_compact_json_snapshot, assert_json_snapshot};
+use mneme_tests::{Stack, masked, vector};
 use serde_json::{Value, json};
+
+use crate::questions::{QUESTION, REWORDED, variant};
 
 /// cos(0.3) = 0.955, cos(0.7) = 0.765.
 const NEAR: f64 = 0.3;
@@ -12,35 +15,42 @@ async fn put(stack: &Stack, query: &str, response: &str, angle: f64) -> u64 {
 }
 
 async fn ask(stack: &Stack, angle: f64) -> Value {
-    stack.lookup(json!({"query": "another question", "embedding": vector(8, angle)})).await
+    stack.lookup(json!({"query": REWORDED, "embedding": vector(8, angle)})).await
 }
 
 #[tokio::test]
 async fn lookup_of_a_stored_query_returns_an_exact_hit() {
     let stack = Stack::start().await;
-    let id = put(&stack, "Straße  und\tWeg", "A.", 0.0).await;
+    put(&stack, "Straße  und\tWeg", "A.", 0.0).await;
     let question = json!({"query": " STRASSE und weg ", "embedding": vector(8, 3.0)});
     let (status, hit) = stack.post("/v1/lookup", question.clone()).await;
     assert_eq!(status, 200);
-    let expected = json!({
-        "outcome": "hit", "layer": "exact", "id": id, "namespace": "default", "response": "A.", "similarity": 1.0,
-        "confidence": 1.0, "age_seconds": hit["age_seconds"], "metadata": {},
-    });
-    assert_eq!(hit, expected);
     assert!(hit["age_seconds"].as_i64().unwrap() < 60);
+    assert_json_snapshot!(masked(hit, &["age_seconds"]), @r#"
+    {
+      "age_seconds": "[age_seconds]",
+      "confidence": 1.0,
+      "id": 1,
+      "layer": "exact",
+      "metadata": {},
+      "namespace": "default",
+      "outcome": "hit",
+      "response": "A.",
+      "similarity": 1.0
+    }
+    "#);
     assert_eq!(stack.lookup(question).await["layer"], "exact");
 }
 
 #[tokio::test]
 async fn lookup_returns_the_nearest_entry_above_the_threshold() {
     let stack = Stack::start().await;
-    put(&stack, "a", "A", 0.0).await;
-    let near = put(&stack, "b", "B", 0.4).await;
+    put(&stack, &variant(1), "A", 0.0).await;
+    let near = put(&stack, QUESTION, "B", 0.4).await;
     let hit = ask(&stack, 0.5).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("semantic"), &json!(near)));
     let similarity = hit["similarity"].as_f64().unwrap();
     assert!((similarity - 0.1f64.cos()).abs() < 1e-5, "{similarity}");
-    assert_eq!(hit["confidence"], hit["similarity"]);
 
     let miss = ask(&stack, 0.4 + FAR).await;
     assert_eq!(miss["reason"], "below_threshold");
@@ -48,33 +58,58 @@ async fn lookup_returns_the_nearest_entry_above_the_threshold() {
 }
 
 #[tokio::test]
+async fn lookup_without_guard_returns_the_similarity_as_confidence() {
+    let stack = Stack::builder().without_guard("the confidence without the guard is tested").start().await;
+    put(&stack, "a", "A", 0.0).await;
+    let hit = ask(&stack, 0.1).await;
+    assert_eq!((&hit["layer"], &hit["confidence"]), (&json!("semantic"), &hit["similarity"]));
+}
+
+#[tokio::test]
 async fn lookup_miss_returns_its_reason() {
     let stack = Stack::start().await;
-    let none = Value::Null;
-    let miss = |reason: &str, best: &Value| json!({"outcome": "miss", "reason": reason, "best_similarity": best});
-    assert_eq!(ask(&stack, 0.0).await, miss("no_entry", &none));
-    assert_eq!(stack.lookup(json!({"query": "x"})).await, miss("no_embedding", &none));
-    put(&stack, "a", "[ERROR] upstream", 0.0).await;
-    assert_eq!(ask(&stack, 0.0).await, miss("rejected", &json!(1.0)));
-    assert_eq!(stack.lookup(json!({"query": "a"})).await, miss("rejected", &none));
-    stack.put(json!({"query": "b", "response": "B", "embedding": vector(8, 2.0), "confidence_score": 0.5})).await;
+    assert_compact_json_snapshot!(
+        ask(&stack, 0.0).await,
+        @r#"{"best_similarity": null, "outcome": "miss", "reason": "no_entry"}"#
+    );
+    assert_compact_json_snapshot!(
+        stack.lookup(json!({"query": "x"})).await,
+        @r#"{"best_similarity": null, "outcome": "miss", "reason": "no_embedding"}"#
+    );
+    put(&stack, QUESTION, "[ERROR] upstream", 0.0).await;
+    assert_compact_json_snapshot!(
+        ask(&stack, 0.0).await,
+        @r#"{"best_similarity": 1.0, "outcome": "miss", "reason": "rejected"}"#
+    );
+    assert_compact_json_snapshot!(
+        stack.lookup(json!({"query": QUESTION})).await,
+        @r#"{"best_similarity": null, "outcome": "miss", "reason": "rejected"}"#
+    );
+    let second = variant(1);
+    stack.put(json!({"query": second, "response": "B", "embedding": vector(8, 2.0), "confidence_score": 0.5})).await;
     let low = ask(&stack, 2.0).await;
     assert_eq!(low["reason"], "low_confidence");
     assert!((low["best_similarity"].as_f64().unwrap() - 1.0).abs() < 1e-5);
-    let exact = stack.lookup(json!({"query": "b"})).await;
+    let exact = stack.lookup(json!({"query": second})).await;
     assert_eq!((&exact["outcome"], &exact["confidence"]), (&json!("hit"), &json!(0.5)));
-    let bypass = json!({"query": "b", "embedding": vector(8, 2.0), "bypass": true});
-    assert_eq!(stack.post("/v1/lookup", bypass).await, (200, miss("bypass", &none)));
-    let elsewhere = json!({"query": "b", "embedding": vector(8, 2.0), "namespace": "other"});
-    assert_eq!(stack.lookup(elsewhere).await, miss("no_entry", &none));
+    let bypass = json!({"query": second, "embedding": vector(8, 2.0), "bypass": true});
+    assert_compact_json_snapshot!(
+        stack.post("/v1/lookup", bypass).await,
+        @r#"[200, {"best_similarity": null, "outcome": "miss", "reason": "bypass"}]"#
+    );
+    let elsewhere = json!({"query": second, "embedding": vector(8, 2.0), "namespace": "other"});
+    assert_compact_json_snapshot!(
+        stack.lookup(elsewhere).await,
+        @r#"{"best_similarity": null, "outcome": "miss", "reason": "no_entry"}"#
+    );
 }
 
 #[tokio::test]
 async fn request_threshold_can_only_raise_the_configured_one() {
     let stack = Stack::start().await;
-    put(&stack, "a", "A", 0.0).await;
+    put(&stack, QUESTION, "A", 0.0).await;
     let ask = async |angle: f64, threshold: f64| {
-        stack.lookup(json!({"query": "x", "embedding": vector(8, angle), "threshold": threshold})).await["outcome"]
+        stack.lookup(json!({"query": REWORDED, "embedding": vector(8, angle), "threshold": threshold})).await["outcome"]
             .clone()
     };
     assert_eq!(ask(NEAR, 0.95).await, "hit");
@@ -92,9 +127,10 @@ async fn lookup_with_half_life_lowers_confidence_with_age() {
             ("MNEME_CONFIDENCE_CUTOFF", "0"),
             ("MNEME_CONFIDENCE_HALF_LIFE_SECS", "0.5"),
         ])
+        .without_guard("the test computes the confidence from the similarity")
         .start()
         .await;
-    let id = put(&stack, "a", "A", 0.0).await;
+    let id = put(&stack, QUESTION, "A", 0.0).await;
     stack.backdate([id], 1).await;
     let hit = ask(&stack, FAR).await;
     assert_eq!(hit["outcome"], "hit");
@@ -106,12 +142,12 @@ async fn lookup_with_half_life_lowers_confidence_with_age() {
 async fn lookup_returns_no_entry_of_another_namespace() {
     let stack = Stack::start().await;
     for name in ["a", "b"] {
-        let entry = json!({"query": "q", "response": name, "embedding": vector(8, 0.0), "namespace": name});
+        let entry = json!({"query": QUESTION, "response": name, "embedding": vector(8, 0.0), "namespace": name});
         stack.put(entry).await;
     }
     for name in ["a", "b"] {
-        let exact = stack.lookup(json!({"query": "q", "namespace": name})).await;
-        let semantic = stack.lookup(json!({"query": "other", "embedding": vector(8, 0.1), "namespace": name})).await;
+        let exact = stack.lookup(json!({"query": QUESTION, "namespace": name})).await;
+        let semantic = stack.lookup(json!({"query": REWORDED, "embedding": vector(8, 0.1), "namespace": name})).await;
         assert_eq!((&exact["response"], &semantic["response"]), (&json!(name), &json!(name)));
         assert_eq!((&exact["layer"], &semantic["layer"]), (&json!("exact"), &json!("semantic")));
     }
@@ -120,27 +156,27 @@ async fn lookup_returns_no_entry_of_another_namespace() {
 #[tokio::test]
 async fn lookup_with_deleted_candidates_returns_the_live_one() {
     let stack = Stack::start().await;
-    let live = put(&stack, "live", "alive", NEAR).await;
-    let mut dead = Vec::new();
-    for number in 0..12 {
-        dead.push(put(&stack, &format!("dead {number}"), "dead", 0.0).await);
+    let live = put(&stack, QUESTION, "live", NEAR).await;
+    let mut deleted = Vec::new();
+    for number in 1..=12 {
+        deleted.push(put(&stack, &variant(number), "deleted", 0.0).await);
     }
     // The replica is loaded before the deletes.
-    assert_eq!(ask(&stack, 0.0).await["response"], "dead");
-    for id in dead {
+    assert_eq!(ask(&stack, 0.0).await["response"], "deleted");
+    for id in deleted {
         stack.invoke("delete", json!({"id": id})).await.unwrap();
     }
     let hit = ask(&stack, 0.0).await;
-    assert_eq!((&hit["id"], &hit["response"]), (&json!(live), &json!("alive")));
+    assert_eq!((&hit["id"], &hit["response"]), (&json!(live), &json!("live")));
 }
 
 #[tokio::test]
 async fn lookup_skips_candidates_with_rejected_responses() {
     let stack = Stack::start().await;
     for (number, response) in ["", "  ", "[LLM Error] x", "[ERROR] y"].iter().enumerate() {
-        put(&stack, &format!("bad {number}"), response, 0.0).await;
+        put(&stack, &variant(number + 1), response, 0.0).await;
     }
-    put(&stack, "good", "good", NEAR).await;
+    put(&stack, QUESTION, "good", NEAR).await;
     assert_eq!(ask(&stack, 0.0).await["response"], "good");
 }
 
@@ -155,8 +191,8 @@ async fn lookup_of_an_entry_without_vector_uses_the_exact_layer() {
 #[tokio::test]
 async fn lookup_with_base64_vector_equals_array_vector() {
     let stack = Stack::start().await;
-    put(&stack, "a", "A", 0.0).await;
+    put(&stack, QUESTION, "A", 0.0).await;
     let bytes: Vec<u8> = vector(8, 0.0).iter().flat_map(|v| (*v as f32 * 7.5).to_le_bytes()).collect();
-    let question = json!({"query": "x", "embedding": mneme_core::embedding::encode_base64(&bytes)});
+    let question = json!({"query": REWORDED, "embedding": mneme_core::embedding::encode_base64(&bytes)});
     assert_eq!(stack.lookup(question).await["similarity"], 1.0);
 }

@@ -4,26 +4,29 @@ use mneme_core::embedding::encode_base64;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
+use crate::questions::{order, order_reworded};
+
 fn entry(number: u64) -> Value {
     let namespace = if number.is_multiple_of(2) { "even" } else { "default" };
     json!({
-        "query": format!("q{number}"), "response": format!("r{number}"), "namespace": namespace,
+        "query": order(number), "response": format!("r{number}"), "namespace": namespace,
         "embedding": vector(8, number as f64 / 30.0),
     })
 }
 
 /// Questions with every outcome: exact hits, semantic hits and misses.
 fn questions() -> Vec<Value> {
-    let near = |number: u64| json!({"query": "other words", "embedding": vector(8, number as f64 / 30.0 + 0.001)});
+    let near =
+        |number: u64| json!({"query": order_reworded(number), "embedding": vector(8, number as f64 / 30.0 + 0.001)});
     vec![
-        json!({"query": "Q1"}),
+        json!({"query": "TRACK order 1"}),
         near(3),
-        json!({"query": "q2"}),
-        json!({"query": "q2", "namespace": "even"}),
-        json!({"query": "x", "namespace": "even", "embedding": vector(8, 4.0 / 30.0), "threshold": 0.9999}),
+        json!({"query": order(2)}),
+        json!({"query": order(2), "namespace": "even"}),
+        json!({"query": order_reworded(4), "namespace": "even", "embedding": vector(8, 4.0 / 30.0), "threshold": 0.9999}),
         json!({"query": "x", "embedding": vector(8, 3.0)}),
         json!({"query": "x", "namespace": "empty", "embedding": vector(8, 0.0)}),
-        json!({"query": "q1", "bypass": true}),
+        json!({"query": order(1), "bypass": true}),
         json!({"query": "x"}),
         near(3),
     ]
@@ -70,9 +73,8 @@ async fn lookup_batch_on_a_warm_instance_reads_once() {
     reads(&stack);
     ask(&stack, questions()).await;
     assert_eq!(reads(&stack), ["BatchGetItem"]);
-    let exact: Vec<Value> = (1..=40)
-        .map(|number| json!({"query": format!("q{number}"), "namespace": entry(number)["namespace"]}))
-        .collect();
+    let exact: Vec<Value> =
+        (1..=40).map(|number| json!({"query": order(number), "namespace": entry(number)["namespace"]})).collect();
     let cold = Stack::builder().over_table_of(&stack).start().await;
     ask(&cold, Vec::new()).await;
     reads(&cold);
@@ -85,15 +87,15 @@ async fn lookup_batch_on_a_warm_instance_reads_once() {
 async fn lookup_batch_with_invalid_query_answers_the_others() {
     let stack = Stack::start().await;
     stack.put(entry(1)).await;
-    let good = json!({"query": "q1"});
+    let good = json!({"query": order(1)});
     let long = "x".repeat(40_000);
     for (bad, name) in [
         (json!({}), "InvalidRequest"),
         (json!({"query": 7}), "InvalidRequest"),
         (json!("q1"), "InvalidRequest"),
-        (json!({"query": "q1", "threshold": 2}), "InvalidRequest"),
-        (json!({"query": "q1", "guard": "off"}), "InvalidRequest"),
-        (json!({"query": "q1", "embedding": [1, 2]}), "EmbedderDimensionError"),
+        (json!({"query": order(1), "threshold": 2}), "InvalidRequest"),
+        (json!({"query": order(1), "guard": "off"}), "InvalidRequest"),
+        (json!({"query": order(1), "embedding": [1, 2]}), "EmbedderDimensionError"),
         (json!({"query": long}), "EntryTooLarge"),
     ] {
         let results = ask(&stack, vec![good.clone(), bad, good.clone()]).await;
@@ -117,7 +119,7 @@ async fn lookup_batch_with_foreign_namespace_refuses_that_query_alone() {
     let stack = Stack::builder().variables(&[("MNEME_NAMESPACE_CLAIM", "spaces")]).start().await;
     stack.put(entry(1)).await;
     stack.put(entry(2)).await;
-    let queries = json!({"queries": [{"query": "q1"}, {"query": "q2", "namespace": "even"}]});
+    let queries = json!({"queries": [{"query": order(1)}, {"query": order(2), "namespace": "even"}]});
     let claims = json!({"spaces": ["even"]});
     let (status, reply) = stack.http_as(&claims, reqwest::Method::POST, "/v1/lookup", Some(queries)).await;
     assert_eq!(status, 200);
@@ -152,7 +154,7 @@ async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
     for (namespace, entries) in [("a", 700), ("b", 700), ("c", 700), ("d", 1), ("e", 1)] {
         let entry = |number: u64| {
             json!({
-                "query": number.to_string(), "response": format!("{namespace}{number}"), "namespace": namespace,
+                "query": order(number), "response": format!("{namespace}{number}"), "namespace": namespace,
                 "embedding": base64(number as f64 / 1000.0),
             })
         };
@@ -161,15 +163,14 @@ async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
             stack.invoke("put", json!({"entries": entries})).await.unwrap();
         }
     }
-    let question =
-        |namespace: &str| json!({"query": "x", "namespace": namespace, "embedding": base64(0.3), "threshold": 0.99});
+    let question = |namespace: &str| json!({"query": order_reworded(300), "namespace": namespace, "embedding": base64(0.3), "threshold": 0.99});
     for _ in 0..2 {
         let results = ask(&stack, ["a", "b", "c", "a"].map(question).to_vec()).await;
         let responses: Vec<&Value> = results.iter().map(|result| &result["response"]).collect();
         assert_eq!(responses, ["a300", "b300", "c300", "a300"]);
     }
     // Two small namespaces fit together, so the second pass does not scan.
-    let small = |namespace: &str| json!({"query": "x", "namespace": namespace, "embedding": base64(0.0)});
+    let small = |namespace: &str| json!({"query": order_reworded(0), "namespace": namespace, "embedding": base64(0.0)});
     for is_first in [true, false] {
         stack.proxy.take_calls();
         for namespace in ["d", "e"] {

@@ -1,5 +1,6 @@
 //! `meta`: the map in item 0, and the size limit of item 0.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::Stack;
 use reqwest::Method;
 use serde_json::json;
@@ -8,10 +9,9 @@ use serde_json::json;
 async fn meta_can_be_set_and_read_over_http_and_directly() {
     let stack = Stack::start().await;
     assert_eq!(stack.get("/v1/meta/a.b%2Fc").await.0, 404);
-    let pair = json!({"key": "a.b/c", "value": "größer"});
-    let put = stack.http(Method::PUT, "/v1/meta/a.b%2Fc", Some(json!({"value": "größer"}))).await;
-    assert_eq!(put, (200, pair.clone()));
-    assert_eq!(stack.get("/v1/meta/a.b%2Fc").await, (200, pair));
+    let set = stack.http(Method::PUT, "/v1/meta/a.b%2Fc", Some(json!({"value": "größer"}))).await;
+    assert_compact_json_snapshot!(set, @r#"[200, {"key": "a.b/c", "value": "größer"}]"#);
+    assert_eq!(stack.get("/v1/meta/a.b%2Fc").await, set);
     stack.invoke("meta", json!({"action": "set", "key": "k", "value": ""})).await.unwrap();
     assert_eq!(stack.invoke("meta", json!({"action": "get", "key": "k"})).await.unwrap()["value"], "");
     assert_eq!(stack.counter().await, (1, 2));

@@ -1,5 +1,6 @@
 //! `provision` and the table that it creates.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;
 use serde_json::json;
@@ -9,7 +10,7 @@ async fn provision_creates_and_stamps_the_table_once() {
     let stack =
         Stack::builder().variables(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "8")]).start().await;
     let first = stack.invoke("provision", json!({})).await.unwrap();
-    assert_eq!(first, json!({"created": true, "embedder_fingerprint": "f", "embedder_dim": 8}));
+    assert_compact_json_snapshot!(first, @r#"{"created": true, "embedder_dim": 8, "embedder_fingerprint": "f"}"#);
     let second = stack.invoke("provision", json!({})).await.unwrap();
     assert_eq!(second["created"], false);
 

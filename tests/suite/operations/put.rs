@@ -1,5 +1,6 @@
 //! `put`: new entries, replaced entries and batches.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
@@ -10,10 +11,10 @@ fn entry(query: &str, response: &str, angle: f64) -> Value {
 #[tokio::test]
 async fn put_over_http_and_directly_stores_an_entry() {
     let stack = Stack::start().await;
-    let (status, reply) = stack.post("/v1/entries", entry("What is a?", "A.", 0.0)).await;
-    assert_eq!((status, reply), (201, json!({"id": 1, "created": true})));
+    let reply = stack.post("/v1/entries", entry("What is a?", "A.", 0.0)).await;
+    assert_compact_json_snapshot!(reply, @r#"[201, {"created": true, "id": 1}]"#);
     let reply = stack.invoke("put", entry("What is b?", "B.", 1.0)).await.unwrap();
-    assert_eq!(reply, json!({"id": 2, "created": true}));
+    assert_compact_json_snapshot!(reply, @r#"{"created": true, "id": 2}"#);
     assert_eq!(stack.counter().await, (3, 2));
 }
 
@@ -21,12 +22,12 @@ async fn put_over_http_and_directly_stores_an_entry() {
 async fn put_of_a_known_query_keeps_the_id_only_with_the_same_vector() {
     let stack = Stack::start().await;
     stack.put(entry("q", "one", 0.0)).await;
-    let (status, reply) = stack.post("/v1/entries", entry(" Q ", "two", 0.0)).await;
-    assert_eq!((status, reply), (200, json!({"id": 1, "created": false})));
+    let reply = stack.post("/v1/entries", entry(" Q ", "two", 0.0)).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"created": false, "id": 1}]"#);
     assert_eq!(stack.counter().await, (2, 2));
 
-    let (status, reply) = stack.post("/v1/entries", entry("q", "three", 0.5)).await;
-    assert_eq!((status, reply), (200, json!({"id": 2, "created": false})));
+    let reply = stack.post("/v1/entries", entry("q", "three", 0.5)).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"created": false, "id": 2}]"#);
     assert_eq!(stack.counter().await, (3, 3));
     assert_eq!(stack.entry_ids().await, [2]);
     assert_eq!(stack.lookup(json!({"query": "q"})).await["response"], "three");
@@ -79,11 +80,12 @@ async fn put_with_used_idempotency_key_returns_the_first_reply() {
     let stack = Stack::start().await;
     let mut first = entry("q", "one", 0.0);
     first["idempotency_key"] = json!("k1");
-    assert_eq!(stack.post("/v1/entries", first.clone()).await, (201, json!({"id": 1, "created": true})));
-    assert_eq!(stack.post("/v1/entries", first.clone()).await, (201, json!({"id": 1, "created": true})));
+    let reply = stack.post("/v1/entries", first.clone()).await;
+    assert_compact_json_snapshot!(reply, @r#"[201, {"created": true, "id": 1}]"#);
+    assert_eq!(stack.post("/v1/entries", first).await, reply);
     let mut other = entry("q", "two", 0.7);
     other["idempotency_key"] = json!("k1");
-    assert_eq!(stack.invoke("put", other.clone()).await.unwrap(), json!({"id": 1, "created": true}));
+    assert_eq!(stack.invoke("put", other.clone()).await.unwrap(), reply.1);
     assert_eq!(stack.counter().await, (2, 1));
     // Each namespace has its own idempotency keys.
     other["namespace"] = json!("b");

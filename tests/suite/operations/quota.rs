@@ -1,5 +1,6 @@
 //! `quota`: reading, setting and deleting. `eviction` tests the effect of quotas.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::Stack;
 use reqwest::Method;
 use serde_json::json;
@@ -9,14 +10,14 @@ async fn quota_can_be_set_read_and_deleted() {
     let stack = Stack::start().await;
     let path = "/v1/namespaces/a%20b/quota";
     assert_eq!(stack.get(path).await.0, 404);
-    let set = json!({"namespace": "a b", "max_entries": 3});
-    assert_eq!(stack.http(Method::PUT, path, Some(json!({"max_entries": 3}))).await, (200, set.clone()));
-    assert_eq!(stack.get(path).await, (200, set.clone()));
-    assert_eq!(stack.invoke("quota", json!({"action": "get", "namespace": "a b"})).await.unwrap(), set);
+    let set = stack.http(Method::PUT, path, Some(json!({"max_entries": 3}))).await;
+    assert_compact_json_snapshot!(set, @r#"[200, {"max_entries": 3, "namespace": "a b"}]"#);
+    assert_eq!(stack.get(path).await, set);
+    assert_eq!(stack.invoke("quota", json!({"action": "get", "namespace": "a b"})).await.unwrap(), set.1);
     stack.invoke("quota", json!({"action": "set", "namespace": "a b", "max_entries": 5})).await.unwrap();
     assert_eq!(stack.get(path).await.1["max_entries"], 5);
-    let (status, gone) = stack.http(Method::DELETE, path, None).await;
-    assert_eq!((status, gone), (200, json!({"namespace": "a b", "max_entries": null})));
+    let deleted = stack.http(Method::DELETE, path, None).await;
+    assert_compact_json_snapshot!(deleted, @r#"[200, {"max_entries": null, "namespace": "a b"}]"#);
     let delete = json!({"action": "delete", "namespace": "a b"});
     assert_eq!(stack.invoke("quota", delete).await.unwrap_err().name, "NotFound");
     // Three writes succeeded, and one was refused.

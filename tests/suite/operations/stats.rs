@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use insta::assert_json_snapshot;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
+
+use crate::questions::{QUESTION, REWORDED};
 
 /// Asks until `done`. Instances write their counts a second after the first one.
 async fn stats_when(stack: &Stack, namespace: Option<&str>, done: impl Fn(&Value) -> bool) -> Value {
@@ -18,12 +21,12 @@ async fn stats_when(stack: &Stack, namespace: Option<&str>, done: impl Fn(&Value
 }
 
 async fn send_lookups(stack: &Stack) {
-    stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "a"})).await;
+    stack.put(json!({"query": QUESTION, "response": "A", "embedding": vector(4, 0.0), "namespace": "a"})).await;
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "namespace": "b"})).await;
     for _ in 0..2 {
-        stack.lookup(json!({"query": "q", "namespace": "a"})).await;
+        stack.lookup(json!({"query": QUESTION, "namespace": "a"})).await;
     }
-    stack.lookup(json!({"query": "r", "embedding": vector(4, 0.1), "namespace": "a"})).await;
+    stack.lookup(json!({"query": REWORDED, "embedding": vector(4, 0.1), "namespace": "a"})).await;
     stack.lookup(json!({"query": "r", "embedding": vector(4, 2.0), "namespace": "b"})).await;
 }
 
@@ -32,11 +35,22 @@ async fn stats_after_lookups_returns_hits_and_misses_per_namespace() {
     let stack = Stack::start().await;
     send_lookups(&stack).await;
     let a = stats_when(&stack, Some("a"), |stats| stats["hits"] == 3).await;
-    let expected = json!({
-        "namespace": "a", "entries": 1, "namespaces": 1, "hits": 3, "hits_exact": 2, "hits_semantic": 1, "misses": 0,
-        "evictions": 0, "expirations": 0, "version_counter": 2, "embedder_fingerprint": null, "embedder_dim": 4,
-    });
-    assert_eq!(a, expected);
+    assert_json_snapshot!(a, @r#"
+    {
+      "embedder_dim": 4,
+      "embedder_fingerprint": null,
+      "entries": 1,
+      "evictions": 0,
+      "expirations": 0,
+      "hits": 3,
+      "hits_exact": 2,
+      "hits_semantic": 1,
+      "misses": 0,
+      "namespace": "a",
+      "namespaces": 1,
+      "version_counter": 2
+    }
+    "#);
     let all = stats_when(&stack, None, |stats| stats["misses"] == 1).await;
     assert_eq!((&all["entries"], &all["namespaces"], &all["hits"]), (&json!(2), &json!(2), &json!(3)));
     assert_eq!(stack.get("/v1/stats?namespace=b").await.1["misses"], 1);

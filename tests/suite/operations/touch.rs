@@ -1,7 +1,10 @@
 //! `touch`, and accesses that lookups record.
 
+use insta::assert_compact_json_snapshot;
 use mneme_tests::Stack;
 use serde_json::json;
+
+use crate::questions::{QUESTION, REWORDED};
 
 #[tokio::test]
 async fn touch_over_http_and_directly_records_an_access() {
@@ -9,8 +12,8 @@ async fn touch_over_http_and_directly_records_an_access() {
     stack.put(json!({"query": "q", "response": "A"})).await;
     stack.backdate([1], 10).await;
     let (_, before) = stack.get("/v1/entries/1").await;
-    let (status, reply) = stack.http(reqwest::Method::POST, "/v1/entries/1/touch", None).await;
-    assert_eq!((status, reply), (200, json!({"touched": true, "id": 1})));
+    let reply = stack.http(reqwest::Method::POST, "/v1/entries/1/touch", None).await;
+    assert_compact_json_snapshot!(reply, @r#"[200, {"id": 1, "touched": true}]"#);
     stack.invoke("touch", json!({"id": 1})).await.unwrap();
     let (_, after) = stack.get("/v1/entries/1").await;
     assert_eq!(after["access_count"], 2);
@@ -33,9 +36,9 @@ async fn lookup_soon_after_an_access_writes_no_access() {
 #[tokio::test]
 async fn lookup_with_resolution_zero_writes_every_access() {
     let stack = Stack::builder().variables(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).start().await;
-    stack.put(json!({"query": "q", "response": "A", "embedding": [1, 0]})).await;
-    stack.lookup(json!({"query": "q"})).await;
-    stack.lookup(json!({"query": "other", "embedding": [1, 0]})).await;
+    stack.put(json!({"query": QUESTION, "response": "A", "embedding": [1, 0]})).await;
+    stack.lookup(json!({"query": QUESTION})).await;
+    stack.lookup(json!({"query": REWORDED, "embedding": [1, 0]})).await;
     stack.lookup(json!({"query": "none", "embedding": [0, 1]})).await;
     assert_eq!(stack.get("/v1/entries/1").await.1["access_count"], 2);
     assert_eq!(stack.counter().await, (2, 3));

@@ -13,6 +13,8 @@ use mneme_tests::stack::overcounts_transactions;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
+use crate::questions::{QUESTION, REWORDED};
+
 const DIM: usize = 768;
 
 fn entry(query: &str, angle: f64) -> Value {
@@ -163,7 +165,7 @@ const BOUNDED: [Budget; 14] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
     // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the pointer.
-    ("put: anew", 3, 3.0, 24.0),
+    ("put: new vector", 3, 3.0, 24.0),
     // Like a new entry, and reads and writes the idempotency record.
     ("put: with a key", 2, 3.0, 18.0),
     // Like a new entry, then a strongly consistent read of the statistics.
@@ -195,10 +197,10 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     };
     on.measure("put: new", 2, nothing, mine).await;
     on.measure("put: in place", 3, mine, mine).await;
-    let anew = async |stack: &Stack, n: u32| {
+    let new_vector = async |stack: &Stack, n: u32| {
         stack.put(entry(&format!("mine {n}"), 0.1)).await;
     };
-    on.measure("put: anew", 3, mine, anew).await;
+    on.measure("put: new vector", 3, mine, new_vector).await;
     let with_key = async |stack: &Stack, n: u32| {
         let mut entry = entry(&format!("mine {n}"), 0.0);
         entry["idempotency_key"] = json!(n.to_string());
@@ -242,8 +244,9 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     let touch = async |stack: &Stack, _: u32| drop(stack.invoke("touch", json!({"id": 1})).await.unwrap());
     on.measure("touch", 2, nothing, touch).await;
 
-    on.stack.put(entry("known", 0.0)).await;
-    let hash = mneme_core::normalize::QueryHash::of("known", true);
+    // The nearest entry of the semantic question; the others have the angles 0 and 3.
+    on.stack.put(entry(QUESTION, 0.2)).await;
+    let hash = mneme_core::normalize::QueryHash::of(QUESTION, true);
     let get = async |stack: &Stack, _: u32| drop(stack.invoke("get", json!({"id": 1})).await.unwrap());
     on.measure("get", 1, nothing, get).await;
     let find = async |stack: &Stack, _: u32| drop(stack.invoke("find", json!({"query_hash": hash})).await.unwrap());
@@ -254,12 +257,12 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
         let answer = stack.lookup(question).await;
         assert_eq!(answer["layer"], layer, "{answer}");
     };
-    let warm_up = async |stack: &Stack, _: u32| drop(stack.lookup(entry_of_question("none", 1.5)).await);
-    let miss = async |stack: &Stack, _: u32| ask(stack, entry_of_question("none", 1.5), json!(null)).await;
+    let warm_up = async |stack: &Stack, _: u32| drop(stack.lookup(question("none", 1.5)).await);
+    let miss = async |stack: &Stack, _: u32| ask(stack, question("none", 1.5), json!(null)).await;
     on.measure("lookup: miss", 1, warm_up, miss).await;
-    let exact = async |stack: &Stack, _: u32| ask(stack, entry_of_question("known", 1.5), json!("exact")).await;
+    let exact = async |stack: &Stack, _: u32| ask(stack, question(QUESTION, 1.5), json!("exact")).await;
     on.measure("lookup: exact hit", 1, warm_up, exact).await;
-    let semantic = async |stack: &Stack, _: u32| ask(stack, entry_of_question("none", 0.2), json!("semantic")).await;
+    let semantic = async |stack: &Stack, _: u32| ask(stack, question(REWORDED, 0.2), json!("semantic")).await;
     on.measure("lookup: semantic hit", 1, warm_up, semantic).await;
     let chill = async |stack: &Stack, _: u32| stack.server.recycle("lookup").await;
     on.measure("lookup: cold exact hit", 2, chill, exact).await;
@@ -268,7 +271,7 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     let cap = (entries + 100).to_string();
     let variables = [("MNEME_MAX_ENTRIES", cap.as_str()), ("MNEME_ACCESS_RESOLUTION_SECS", "0")];
     let mut capped = Measured::over(&variables, entries).await;
-    capped.measure("put: under the cap", 3, mine, anew_of).await;
+    capped.measure("put: under the cap", 3, mine, put_numbered).await;
     capped.stack.put(entry("known", 0.0)).await;
     let exact = async |stack: &Stack, _: u32| ask(stack, json!({"query": "known"}), json!("exact")).await;
     capped.measure("lookup: hit with its access written", 2, nothing, exact).await;
@@ -276,11 +279,11 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     on.costs
 }
 
-fn entry_of_question(query: &str, angle: f64) -> Value {
+fn question(query: &str, angle: f64) -> Value {
     json!({"query": query, "embedding": vector(DIM, angle)})
 }
 
-async fn anew_of(stack: &Stack, n: u32) {
+async fn put_numbered(stack: &Stack, n: u32) {
     stack.put(entry(&format!("of {n}"), 0.0)).await;
 }
 
@@ -314,7 +317,7 @@ async fn operations_over_the_whole_table_read_each_row_once() {
         let vacuum = async |stack: &Stack, _: u32| drop(stack.invoke("vacuum", json!({})).await.unwrap());
         on.measure("vacuum", 9, nothing, vacuum).await;
         let chill = async |stack: &Stack, _: u32| stack.server.recycle("lookup").await;
-        let load = async |stack: &Stack, _: u32| drop(stack.lookup(entry_of_question("none", 0.0)).await);
+        let load = async |stack: &Stack, _: u32| drop(stack.lookup(question("none", 0.0)).await);
         on.measure("load", 3, chill, load).await;
         on.measure("list", 2, nothing, async |stack: &Stack, _: u32| list(stack, "lru").await).await;
         // Reads ten rows, and one page of the index: up to 1 MB, which is 128 units.

@@ -44,7 +44,15 @@ struct Case {
 
 impl Case {
     fn of(function: &'static str) -> Self {
-        Self { function, variables: &[], mutations: 1..=1, leaves: Failed::Nothing, first_fault: None, inconsistent: None, ignored: &[] }
+        Self {
+            function,
+            variables: &[],
+            mutations: 1..=1,
+            leaves: Failed::Nothing,
+            first_fault: None,
+            inconsistent: None,
+            ignored: &[],
+        }
     }
 
     fn check(&self, snapshot: &Snapshot) {

@@ -10,6 +10,8 @@ use mneme_core::key::RowKey;
 use mneme_tests::{Fault, Stack, invariants, vector};
 use serde_json::{Value, json};
 
+use crate::questions::{order, order_reworded};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn puts_of_32_concurrent_writers_are_all_stored() {
     const WRITERS: usize = 32;
@@ -179,7 +181,7 @@ async fn lookups_among_writers_see_every_acknowledged_change() {
         let ttl = (key % 4 == 2).then_some(1);
         let history = &histories[key][side];
         let at = history.begin(!deletes, ttl.filter(|_| !deletes));
-        let (query, namespace) = (format!("key {key}"), namespaces[side]);
+        let (query, namespace) = (order(key), namespaces[side]);
         if deletes {
             stack.invoke("delete", json!({"query": query, "namespace": namespace})).await.unwrap();
         } else {
@@ -201,7 +203,7 @@ async fn lookups_among_writers_see_every_acknowledged_change() {
             let (key, side) = (rng.usize(..KEYS), rng.usize(..2));
             let history = &histories[key][side];
             let (before, asked) = (history.acknowledged.load(Ordering::SeqCst), now());
-            let query = if rng.bool() { format!("KEY  {key}") } else { "another".to_owned() };
+            let query = if rng.bool() { format!("TRACK  order {key}") } else { order_reworded(key) };
             let question = json!({"query": query, "namespace": namespaces[side], "embedding": direction(key, 0)});
             let answer: Value = stack.lookup(question).await;
             let context = format!("{query} in {} after {before} at {asked}: {answer}", namespaces[side]);

@@ -27,13 +27,13 @@ async fn change(world: &World, model: Model, round: usize) {
     // The exact layer ignores case. A model that reads case would return another vector.
     world.put(model, json!({"query": again.to_uppercase(), "response": format!("In FOLDER {round}.")})).await;
     world
-        .put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "gone"}))
+        .put(model, json!({"query": format!("Who is number {round}"), "response": "Nobody.", "namespace": "temporary"}))
         .await;
     if round >= 2 {
         world.invoke("delete", json!({"query": format!("When is round {} over", round - 2)})).await;
     }
     if round % 2 == 1 {
-        world.invoke("clear", json!({"namespace": "gone"})).await;
+        world.invoke("clear", json!({"namespace": "temporary"})).await;
     }
 }
 
@@ -315,10 +315,10 @@ async fn clear_interleaved_with_a_step_removes_the_moved_entry() {
     world.act("start").await;
     // The entry lacks the active embedder's vector, and gets a new id with it.
     let target = instances_of(&world, BETA).await;
-    let secret = json!({"query": "Which bird sings at night", "response": "The owl.", "namespace": "gone"});
+    let secret = json!({"query": "Which bird sings at night", "response": "The owl.", "namespace": "temporary"});
     let old = target.put(with_vector(BETA, &secret)).await;
     let held = world.moving.proxy.hold_nth("TransactWriteItems", 0);
-    let clear = world.moving.invoke("clear", json!({"namespace": "gone"}));
+    let clear = world.moving.invoke("clear", json!({"namespace": "temporary"}));
     let others = world.moving_instances(&[]).await;
     let meanwhile = async {
         let release = held.arrived().await;
@@ -329,7 +329,7 @@ async fn clear_interleaved_with_a_step_removes_the_moved_entry() {
     let (reply, ()) = tokio::join!(clear, meanwhile);
     assert_eq!(reply.unwrap()["deleted"], 1);
     let left =
-        world.entries().await.into_values().filter(|row| row["namespace"].as_s().is_ok_and(|name| name == "gone"));
+        world.entries().await.into_values().filter(|row| row["namespace"].as_s().is_ok_and(|name| name == "temporary"));
     assert_eq!(left.count(), 0);
     world.check(ALPHA).await;
 }

@@ -21,7 +21,7 @@ fn models_of(row: &Item) -> Vec<&'static str> {
 }
 
 /// The models that embedded a text since the last call.
-fn asked(world: &World) -> HashSet<String> {
+fn embedding_models(world: &World) -> HashSet<String> {
     world.models.take_embedded().into_iter().map(|(model, _)| model).collect()
 }
 
@@ -38,7 +38,11 @@ async fn queries_use_the_active_embedder_and_entries_use_both() {
     world.fill().await;
     world.check_texts(ALPHA).await;
     assert_eq!(store().await, ["alpha"]);
-    assert_eq!(asked(&world), HashSet::from(["alpha".to_owned()]), "before the move the next embedder is not used");
+    assert_eq!(
+        embedding_models(&world),
+        HashSet::from(["alpha".to_owned()]),
+        "before the move the next embedder is not used"
+    );
 
     world.act("start").await;
     assert_eq!(store().await, ["alpha", "beta"]);
@@ -49,9 +53,9 @@ async fn queries_use_the_active_embedder_and_entries_use_both() {
     world.act("step").await;
     for (action, model) in [("switch", BETA), ("switch_back", ALPHA), ("switch", BETA)] {
         world.act(action).await;
-        asked(&world);
+        embedding_models(&world);
         world.check_texts(model).await;
-        let by = asked(&world);
+        let by = embedding_models(&world);
         assert!(!by.contains(if model == ALPHA { "beta" } else { "alpha" }), "{by:?} after {action}");
         assert_eq!(store().await, ["alpha", "beta"], "{action}");
         world.check_texts(model).await;
@@ -60,28 +64,28 @@ async fn queries_use_the_active_embedder_and_entries_use_both() {
     assert_eq!(store().await, ["beta"], "the old embedder is not used any more");
     world.check_texts(BETA).await;
     world.act("finish").await;
-    asked(&world);
+    embedding_models(&world);
     assert_eq!(store().await, ["beta"]);
     world.check_texts(BETA).await;
-    assert!(!asked(&world).contains("alpha"));
+    assert!(!embedding_models(&world).contains("alpha"));
 }
 
 #[tokio::test]
 async fn switch_between_two_reads_of_a_lookup_embeds_the_query_again() {
     let world = World::start().await;
     world.fill().await;
-    let gone = "Which bird sings at night";
-    world.put_text(json!({"query": gone, "response": "The nightingale."})).await;
+    let deleted = "Which bird sings at night";
+    world.put_text(json!({"query": deleted, "response": "The nightingale."})).await;
     world.act("start").await;
     world.act("step").await;
-    let question = json!({"query": format!("please {gone}"), "threshold": 0.8});
+    let question = json!({"query": format!("please {deleted}"), "threshold": 0.8});
     assert_eq!(world.moving.lookup(question.clone()).await["layer"], "semantic");
 
     // The candidate was deleted, so the lookup reads again. The cache is switched in between.
     let others = world.instances(&[]).await;
-    others.invoke("delete", json!({ "query": gone })).await.unwrap();
-    asked(&world);
-    let question = json!({"query": format!("please {gone} now"), "threshold": 0.7});
+    others.invoke("delete", json!({ "query": deleted })).await.unwrap();
+    embedding_models(&world);
+    let question = json!({"query": format!("please {deleted} now"), "threshold": 0.7});
     // The reads are the counter, the candidates, and the counter again.
     let held = world.moving.proxy.hold_nth("BatchGetItem", 2);
     let meanwhile = async {
@@ -93,7 +97,7 @@ async fn switch_between_two_reads_of_a_lookup_embeds_the_query_again() {
     };
     let (answer, ()) = tokio::join!(world.moving.lookup(question), meanwhile);
     assert_eq!(answer["reason"], "below_threshold", "{answer}");
-    assert_eq!(asked(&world), HashSet::from(["alpha".to_owned(), "beta".to_owned()]));
+    assert_eq!(embedding_models(&world), HashSet::from(["alpha".to_owned(), "beta".to_owned()]));
 }
 
 #[tokio::test]

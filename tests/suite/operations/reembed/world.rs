@@ -174,7 +174,8 @@ impl World {
             questions.push(json!({"query": format!("quickly {}", query), "threshold": 0.5}));
         }
         questions.push(json!({"query": "What is late please", "threshold": 0.2}));
-        let with_model = |question: &Value| model.map_or_else(|| question.clone(), |model| with_vector(model, question));
+        let with_model =
+            |question: &Value| model.map_or_else(|| question.clone(), |model| with_vector(model, question));
         let queries: Vec<Value> = questions.iter().map(with_model).collect();
         let mut reply = stack.lookup(json!({ "queries": queries })).await;
         let answers = reply["results"].take();

@@ -35,7 +35,8 @@ async fn vacuum_that_evicts_with_any_fault_keeps_the_table_consistent() {
 /// counter at an id in use.
 async fn make_inconsistent(stack: &Stack, run: u64) {
     stack.invoke("vacuum", json!({})).await.unwrap();
-    let entries = ["expired", "deleted", "without pointer", "last"].map(|query| entry_in("inconsistent", &format!("{query} {run}"), 0.1));
+    let entries = ["expired", "deleted", "without pointer", "last"]
+        .map(|query| entry_in("inconsistent", &format!("{query} {run}"), 0.1));
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
     let snapshot = Snapshot::read(stack).await;
     let ids: Vec<i128> = (snapshot.next_id - 4..snapshot.next_id).collect();

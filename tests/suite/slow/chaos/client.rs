@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use super::Progress;
 
 const ROUNDS: u32 = 8;
-/// The number of queries that a client writes repeatedly.
+/// The queries that a client writes repeatedly.
+const QUERIES: [&str; SLOTS] =
+    ["How do I reset my password", "Where is my invoice", "Can I cancel my order", "Do you ship to Norway"];
 const SLOTS: usize = 4;
 
 /// A possible state of one query.
@@ -44,8 +46,8 @@ struct Own {
 
 impl Own {
     fn new(client: u64, generation: usize) -> Self {
-        let absent = |slot| (format!("slot {slot}"), vec![Known::Absent]);
-        Self { namespace: format!("client {client} {generation}"), queries: (0..SLOTS).map(absent).collect() }
+        let absent = |query: &str| (query.to_owned(), vec![Known::Absent]);
+        Self { namespace: format!("client {client} {generation}"), queries: QUERIES.into_iter().map(absent).collect() }
     }
 
     /// The state of a query; panics if there are several possible states.
@@ -152,14 +154,14 @@ impl<'a> Client<'a> {
 
     /// The query of `slot`, a new entry for it with its old or a new vector, and the state after the put.
     fn entry(&mut self, slot: usize) -> (String, Value, Known) {
-        let (query, response) = (format!("slot {slot}"), self.response());
+        let (query, response) = (QUERIES[slot].to_owned(), self.response());
         let turn = match self.current().known(&query) {
             Known::Stored { turn, .. } if self.rng.bool() => turn,
             _ => self.serial,
         };
         let namespace = self.current().namespace.clone();
         let entry = json!({
-            "query": format!(" SLOT {slot}"), "namespace": namespace, "response": response,
+            "query": format!("  {}", query.to_lowercase()), "namespace": namespace, "response": response,
             "embedding": direction(slot, turn),
         });
         (query, entry, Known::Stored { id: None, response, turn })
@@ -246,7 +248,7 @@ impl<'a> Client<'a> {
 
     /// Touches or deletes the entry of a random slot.
     async fn touch_or_delete(&mut self, function: &str) {
-        let query = format!("slot {}", self.rng.usize(..SLOTS));
+        let query = QUERIES[self.rng.usize(..SLOTS)].to_owned();
         let namespace = self.current().namespace.clone();
         let before = self.current().known(&query);
         let request = match &before {
@@ -380,10 +382,11 @@ impl<'a> Client<'a> {
     async fn look(&mut self) {
         let own = &self.own[self.rng.usize(..self.own.len())];
         let slot = self.rng.usize(..SLOTS);
-        let (query, possible) = own.queries.iter().nth(slot).unwrap();
+        let (query, possible) = (QUERIES[slot], &own.queries[QUERIES[slot]]);
         let exact = json!({"query": query, "namespace": own.namespace});
         // No other entry of the namespace has a similar vector.
-        let semantic = json!({"query": "other", "namespace": own.namespace, "embedding": direction(slot, 0)});
+        let semantic =
+            json!({"query": format!("{query}, please?"), "namespace": own.namespace, "embedding": direction(slot, 0)});
         for question in [exact, semantic] {
             if let Some(answer) = self.ask(question).await {
                 let fits = possible.iter().any(|known| known.agrees(&answer));

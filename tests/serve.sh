@@ -7,7 +7,8 @@ end_servers() {
 }
 trap end_servers EXIT
 
-# Runs the command, which must be `mneme-local serve`, until it prints its ready line. Sets $api and $dynamodb to its URLs.
+# Runs the command, which must be `mneme-local serve`, until it prints its ready line. Sets $api and $dynamodb to its
+# URLs.
 serve() {
     local ready
     ready=$(mktemp)

@@ -2,7 +2,8 @@
 
 import random
 
-# Words of many scripts: with composed and combining accents, with case changes that change the length, and without spaces.
+# Words of many scripts: with composed and combining accents, with case changes that change the length, and without
+# spaces.
 WORDS = """
 how do I reset my password the quick brown fox jumps over a lazy dog where is order refund policy invoice quantum
 photosynthesis antidisestablishmentarianism don't can't e-mail C++ x86_64 3.14159 $99.99 50% #42 user@example.com

@@ -25,7 +25,8 @@ passed = failed = 0
 
 
 class Embedder:
-    """Returns a pseudo-random unit vector per text. A text with `~` in front has nearly the vector of the text without."""
+    """Returns a pseudo-random unit vector per text. A text with `~` in front has nearly the vector of the text
+    without."""
 
     dim = DIM
     fingerprint = "exchange-v1"

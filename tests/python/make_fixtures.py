@@ -65,7 +65,8 @@ def write_normalization():
 
 
 def write_table(url):
-    """Writes a table as the library stores it. Only the times of entries with a ttl are changed, so that they have expired."""
+    """Writes a table as the library stores it. Only the times of entries with a ttl are changed, so that they have
+    expired."""
     credentials = dict(region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local")
     client = boto3.client("dynamodb", endpoint_url=url, **credentials)
     store = DynamoDBStore("fixture", region_name="us-east-1", endpoint_url=url, create_table=True)

@@ -26,14 +26,14 @@ class Api:
             return json.load(reply)
 
     def check(self, a, b):
-        """The confidence with which the cache serves the answer to `a` for `b`; 0 for a miss. Each pair has its own namespace,
-        so that the cache is empty for it."""
+        """The confidence with which the cache serves the answer to `a` for `b`; 0 for a miss. Each pair has its own
+        namespace, so that the cache is empty for it."""
         namespace = f"pair-{next(self.numbers)}"
         self._post("/v1/entries", a, namespace=namespace, response="the answer")
         reply = self._post("/v1/lookup", b, namespace=namespace)
         return reply["confidence"] if reply["outcome"] == "hit" else 0.0
 
     def judge(self, dataset):
-        """fow-cache's results for its dataset "questions" or "conversations", in order. Pairs whose answer depends on the
-        application count as traps, which is fow-cache's default."""
+        """fow-cache's results for its dataset "questions" or "conversations", in order. Pairs whose answer depends on
+        the application count as traps, which is fow-cache's default."""
         return evaluate(self.check, dataset=dataset, threshold=1e-9).results

@@ -4,8 +4,8 @@ import numpy as np
 
 
 def wrong_at_cosine(score, same, similarity, threshold):
-    """The number of different pairs served by `score`, as a share of those served by cosine at `threshold`. The cutoff of `score`
-    is the one that serves as many good pairs as cosine does."""
+    """The number of different pairs served by `score`, as a share of those served by cosine at `threshold`. The cutoff
+    of `score` is the one that serves as many good pairs as cosine does."""
     hits = int(((similarity >= threshold) & same).sum())
     cutoff = np.sort(score[same])[::-1][hits - 1]
     return (score[~same] >= cutoff).sum() / (similarity[~same] >= threshold).sum()

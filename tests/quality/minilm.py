@@ -64,11 +64,11 @@ class MiniLM:
             query, key, value = heads("query"), heads("key"), heads("value")
             scores = query @ key.transpose(0, 1, 3, 2) / np.sqrt(np.float32(query.shape[-1])) + hidden
             scores = np.exp(scores - scores.max(-1, keepdims=True))
-            seen = (scores / scores.sum(-1, keepdims=True)) @ value
-            seen = seen.transpose(0, 2, 1, 3).reshape(rows, length, -1)
-            x = self._norm(x + self._linear(seen, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
-            inner = self._linear(x, f"{at}.intermediate.dense")
-            x = self._norm(x + self._linear(gelu(inner), f"{at}.output.dense"), f"{at}.output.LayerNorm")
+            attn_out = (scores / scores.sum(-1, keepdims=True)) @ value
+            attn_out = attn_out.transpose(0, 2, 1, 3).reshape(rows, length, -1)
+            x = self._norm(x + self._linear(attn_out, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
+            ffn_up = self._linear(x, f"{at}.intermediate.dense")
+            x = self._norm(x + self._linear(gelu(ffn_up), f"{at}.output.dense"), f"{at}.output.LayerNorm")
         mean = (x * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
         return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 

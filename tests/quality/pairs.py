@@ -47,8 +47,8 @@ def clusters(pairs):
 
 
 def is_kept_apart(pairs, cluster):
-    """A mask of the pairs in the fifth of the clusters that is used for evaluation. The hash of a cluster's alphabetically first
-    question decides."""
+    """A mask of the pairs in the fifth of the clusters that is used for evaluation. The hash of a cluster's
+    alphabetically first question decides."""
     first = {}
     for pair, number in zip(pairs, cluster):
         text = min(pair["a"].strip().lower(), pair["b"].strip().lower())

@@ -48,8 +48,8 @@ def similarities(items, vectors):
 
 
 def judged(url, vectors, dataset):
-    """For each pair of fow-cache: the confidence of the hit that the product at `url` serves, or 0; whether the pair has one
-    answer; its group."""
+    """For each pair of fow-cache: the confidence of the hit that the product at `url` serves, or 0; whether the pair
+    has one answer; its group."""
     results = Api(url, vectors).judge(dataset)
     score = np.array([result.score for result in results])
     return score, np.array([result.same_answer for result in results]), np.array([result.group for result in results])

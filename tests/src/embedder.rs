@@ -1,5 +1,5 @@
-//! A fake embedding service. It speaks the APIs of OpenAI, Amazon Bedrock, Secrets Manager and Parameter Store, and fails
-//! as a test demands.
+//! A fake embedding service. It speaks the APIs of OpenAI, Amazon Bedrock, Secrets Manager and Parameter Store, and
+//! fails as a test demands.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -95,7 +95,8 @@ impl EmbeddingService {
 /// The difference between the angles of two texts that differ by one final dot, in radians.
 const ANGLE_PER_DOT: f64 = 0.05;
 
-/// `text` with as many dots at its end as give its vector this `angle`, a multiple of 0.05 above 0. The guard ignores dots.
+/// `text` with as many dots at its end as give its vector this `angle`, a multiple of 0.05 above 0. The guard ignores
+/// dots.
 pub fn at(text: &str, angle: f64) -> String {
     format!("{text}{}", ".".repeat((angle / ANGLE_PER_DOT).round() as usize))
 }

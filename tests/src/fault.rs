@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 /// A fault that a call meets.
 ///
 /// Sources of the codes: API reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer Guide,
-/// "Error handling with DynamoDB" and, for the reasons of a cancellation, API reference, `TransactWriteItems`, "Errors".
+/// "Error handling with DynamoDB" and, for the reasons of a cancellation, API reference, `TransactWriteItems`,
+/// "Errors".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The call is executed, and its reply is replaced by a server error.
@@ -30,8 +31,8 @@ pub enum Fault {
     Cancelled(Vec<Option<&'static str>>),
     /// Another writer's mutation is committed first. It raises the version by one.
     Overtaken,
-    /// Every second key of a batch stays unprocessed; a single key does, too. DynamoDB calls that "an internal processing
-    /// failure" (API reference, `BatchGetItem`).
+    /// Every second key of a batch stays unprocessed; a single key does, too. DynamoDB calls that "an internal
+    /// processing failure" (API reference, `BatchGetItem`).
     Unprocessed,
     /// A page is empty but not the last one, as when a filter removed all its items.
     EmptyPage,

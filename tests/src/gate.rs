@@ -1,8 +1,8 @@
 //! Runs a test that needs the whole machine while no other test of this process has a stack.
 //!
 //! Some tests start so many processes that the product's own timeouts would expire if other tests ran at the same time.
-//! Such a test starts its stack with `StackBuilder::exclusive`. The gate counts stacks per test thread: the test harness
-//! runs each test on one thread, and a test starts its stacks there.
+//! Such a test starts its stack with `StackBuilder::exclusive`. The gate counts stacks per test thread: the test
+//! harness runs each test on one thread, and a test starts its stacks there.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};

@@ -134,7 +134,8 @@ impl Snapshot {
         }
     }
 
-    /// Checks idempotency records, the writer queue, and that each row below id 0 is a derived item outside the indexes.
+    /// Checks idempotency records, the writer queue, and that each row below id 0 is a derived item outside the
+    /// indexes.
     pub fn check_others(&self) {
         for (id, row) in self.rows.range(..0) {
             let kind = RowKey::from_attribute(&row["id"]).and_then(RowKey::derived_kind);
@@ -192,7 +193,8 @@ struct IssuedId {
 
 /// The replies that clients received, for comparison with the table.
 ///
-/// A test must not put an expired entry again: the put would also remove the old row, which is not counted as a mutation.
+/// A test must not put an expired entry again: the put would also remove the old row, which is not counted as a
+/// mutation.
 #[derive(Debug, Default)]
 pub struct Ledger {
     issued: BTreeMap<i128, IssuedId>,

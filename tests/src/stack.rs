@@ -36,9 +36,9 @@ fn binaries() -> PathBuf {
     BINARIES.get_or_init(|| mneme_local::build_functions().expect("the function binaries build")).clone()
 }
 
-/// True if the engine is DynamoDB Local. It reports too many units for transactional writes: 24 for a 4 KB item with two
-/// keys-only indexes. The correct number is 2 × 4 for the item and 1 for each index (DynamoDB Developer Guide, "DynamoDB
-/// transactions: how it works", "Capacity management for transactions").
+/// True if the engine is DynamoDB Local. It reports too many units for transactional writes: 24 for a 4 KB item with
+/// two keys-only indexes. The correct number is 2 × 4 for the item and 1 for each index (DynamoDB Developer Guide,
+/// "DynamoDB transactions: how it works", "Capacity management for transactions").
 pub fn overcounts_transactions() -> bool {
     std::env::var(ENGINE_VARIABLE).is_ok()
 }
@@ -290,8 +290,8 @@ impl Stack {
         (number("next_id"), number("version_counter"))
     }
 
-    /// Creates the table with DynamoDB's TTL off, so that only the functions remove expired rows. DynamoDB takes hours to
-    /// delete an expired item, DynamoDB Local seconds.
+    /// Creates the table with DynamoDB's TTL off, so that only the functions remove expired rows. DynamoDB takes hours
+    /// to delete an expired item, DynamoDB Local seconds.
     pub async fn provision_without_ttl(&self) {
         self.invoke("provision", json!({})).await.expect("provisioned");
         let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("ttl").build().expect("complete");
@@ -304,8 +304,8 @@ impl Stack {
         self.dynamodb().put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("written");
     }
 
-    /// Makes the entries `ids` older by `secs`: subtracts it from the row's times, directly in DynamoDB. A test calls this
-    /// instead of waiting.
+    /// Makes the entries `ids` older by `secs`: subtracts it from the row's times, directly in DynamoDB. A test calls
+    /// this instead of waiting.
     pub async fn backdate(&self, ids: impl IntoIterator<Item = u64>, secs: i64) {
         let rows = self.rows().await;
         for id in ids {

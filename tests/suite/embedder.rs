@@ -78,7 +78,8 @@ async fn exact_hit_does_not_call_the_embedder() {
         let hit = stack.lookup(ask(&at(QUESTION, 0.1).to_uppercase().replace(' ', "  "))).await;
         assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
     }
-    // An entry of the Python library has no pointer. The instance finds it in the index or the replica, without the embedder.
+    // An entry of the Python library has no pointer. The instance finds it in the index or the replica, without the
+    // embedder.
     let mut rows = stack.rows().await;
     let (mut row, mut counter) = (rows.remove(&i128::from(id)).unwrap(), rows.remove(&0).unwrap());
     row.insert("namespace".to_owned(), AttributeValue::S("python".to_owned()));

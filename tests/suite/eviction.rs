@@ -1,4 +1,5 @@
-//! Eviction for quotas and `MNEME_MAX_ENTRIES`: least recently used first, in batches, expired entries before live ones.
+//! Eviction for quotas and `MNEME_MAX_ENTRIES`: least recently used first, in batches, expired entries before live
+//! ones.
 
 use std::collections::HashMap;
 

@@ -8,8 +8,8 @@ fn entry(response: &str, angle: f64) -> Value {
     json!({"query": "q", "response": response, "embedding": vector(4, angle)})
 }
 
-/// Invokes `function`, and invokes `other` while the transaction of `function` is held. Then checks the table, and that the
-/// version has risen by `mutations`.
+/// Invokes `function`, and invokes `other` while the transaction of `function` is held. Then checks the table, and that
+/// the version has risen by `mutations`.
 async fn race(
     stack: &Stack,
     (function, request): (&str, Value),

@@ -40,7 +40,8 @@ async fn invocation_writes_one_log_line_with_metrics() {
     assert!(put["WriteUnits"].as_f64().unwrap() > 0.0 && put["Latency"].as_f64().unwrap() > 0.0);
     assert!(put["requestId"].is_string());
 
-    let ask = |embedding: Value| json!({"query": "What is the password for the vault, please?", "namespace": "vault", "embedding": embedding});
+    let reworded = "What is the password for the vault, please?";
+    let ask = |embedding: Value| json!({"query": reworded, "namespace": "vault", "embedding": embedding});
     stack.lookup(json!({"query": QUESTION, "namespace": "vault"})).await;
     let (exact, _) = next_report(&stack).await;
     assert_eq!((&exact["HitsExact"], &exact["namespace"]), (&json!(1.0), &json!("vault")));

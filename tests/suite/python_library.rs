@@ -1,4 +1,5 @@
-//! A table that the Python library `mneme-cache` 1.0.1 wrote: the functions read it, take its rows over and write to it.
+//! A table that the Python library `mneme-cache` 1.0.1 wrote: the functions read it, take its rows over and write to
+//! it.
 //!
 //! `tests/python/exchange.py` tests the exchange in both directions with the running library.
 

@@ -102,7 +102,8 @@ async fn calibrate(stack: &Stack, request: &Value) -> Value {
     reply
 }
 
-/// Pairs with overlapping, repeated similarities that float32 represents exactly. Pairs with one answer are more similar.
+/// Pairs with overlapping, repeated similarities that float32 represents exactly. Pairs with one answer are more
+/// similar.
 fn overlapping(seed: u64, count: usize) -> Vec<Known> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let one = |_| {

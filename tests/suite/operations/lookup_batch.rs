@@ -23,7 +23,9 @@ fn questions() -> Vec<Value> {
         near(3),
         json!({"query": order(2)}),
         json!({"query": order(2), "namespace": "even"}),
-        json!({"query": order_reworded(4), "namespace": "even", "embedding": vector(8, 4.0 / 30.0), "threshold": 0.9999}),
+        json!({
+            "query": order_reworded(4), "namespace": "even", "embedding": vector(8, 4.0 / 30.0), "threshold": 0.9999,
+        }),
         json!({"query": "x", "embedding": vector(8, 3.0)}),
         json!({"query": "x", "namespace": "empty", "embedding": vector(8, 0.0)}),
         json!({"query": order(1), "bypass": true}),
@@ -163,7 +165,11 @@ async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
             stack.invoke("put", json!({"entries": entries})).await.unwrap();
         }
     }
-    let question = |namespace: &str| json!({"query": order_reworded(300), "namespace": namespace, "embedding": base64(0.3), "threshold": 0.99});
+    let question = |namespace: &str| {
+        json!({
+            "query": order_reworded(300), "namespace": namespace, "embedding": base64(0.3), "threshold": 0.99,
+        })
+    };
     for _ in 0..2 {
         let results = ask(&stack, ["a", "b", "c", "a"].map(question).to_vec()).await;
         let responses: Vec<&Value> = results.iter().map(|result| &result["response"]).collect();

@@ -2,8 +2,8 @@
 //!
 //! The entry is that of the design: 768 dimensions and a response of 0.5 KB, which make an item of 4 KB. Capacity units
 //! follow the DynamoDB Developer Guide ("Read and write operations", "DynamoDB transactions: how it works"). A strongly
-//! consistent read of 4 KB costs 1, an eventually consistent one 0.5. A transactional write costs 2 for each KB. A change
-//! of an index entry costs 1, or 2 if its sort key changes.
+//! consistent read of 4 KB costs 1, an eventually consistent one 0.5. A transactional write costs 2 for each KB. A
+//! change of an index entry costs 1, or 2 if its sort key changes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -120,7 +120,7 @@ impl Measured {
         work: impl AsyncFn(&Stack, u32),
     ) {
         let mut halts = 0;
-        let mut pauses = [0, 20, 400].into_iter().peekable();
+        let mut pauses = [0, 20, 400, 1500].into_iter().peekable();
         while let Some(pause) = pauses.peek().copied() {
             self.serial += 1;
             prepare(&self.stack, self.serial).await;
@@ -164,14 +164,15 @@ const DESIGNED: [Budget; 6] = [
 const BOUNDED: [Budget; 14] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
-    // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the pointer.
+    // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the
+    // pointer.
     ("put: new vector", 3, 3.0, 24.0),
     // Like a new entry, and reads and writes the idempotency record.
     ("put: with a key", 2, 3.0, 18.0),
     // Like a new entry, then a strongly consistent read of the statistics.
     ("put: under a quota", 3, 3.0, 16.0),
-    // Then reads the keys of the namespace in `gsi_lru` and the row to evict, deletes it with its pointer, and writes the
-    // counter and the statistics twice.
+    // Then reads the keys of the namespace in `gsi_lru` and the row to evict, deletes it with its pointer, and writes
+    // the counter and the statistics twice.
     ("put: over a quota", 7, 6.0, 33.0),
     // Writes ten rows with their pointers, the counter and one statistics item.
     ("put: ten at once", 2, 11.0, 124.0),
@@ -352,7 +353,8 @@ async fn eviction_cost_of_max_entries_is_amortized_over_puts() {
         (read, write, rounds) = (read + cost.read, write + cost.write, rounds.max(cost.rounds));
         assert!(!cost.operations.contains(&"Scan".to_owned()));
     }
-    // Each put costs as under the limit. Every tenth also reads 64 directory keys, the index and ten rows, and deletes them.
+    // Each put costs as under the limit. Every tenth also reads 64 directory keys, the index and ten rows, and deletes
+    // them.
     assert!(read / 30.0 <= 11.0 && write / 30.0 <= 34.0, "{read} read, {write} written, {rounds} rounds");
 }
 

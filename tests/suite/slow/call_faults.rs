@@ -62,8 +62,8 @@ impl Case {
         snapshot.check_others();
     }
 
-    /// Runs the operation once for each of its calls and each fault. `request` prepares the run of this number and returns
-    /// its request. `effect` compares a reply with the table before and after the run.
+    /// Runs the operation once for each of its calls and each fault. `request` prepares the run of this number and
+    /// returns its request. `effect` compares a reply with the table before and after the run.
     async fn run(
         self,
         request: impl AsyncFn(&Stack, u64) -> Value,
@@ -376,8 +376,8 @@ async fn put_through_the_writer_queue_with_any_fault_keeps_the_table_consistent(
     Case { first_fault, ..Case::of("put") }.run(request, effect).await;
 }
 
-/// Each call is executed after the client's timeout of 3 seconds for one attempt, so the client repeats it while the first
-/// attempt is still to be executed.
+/// Each call is executed after the client's timeout of 3 seconds for one attempt, so the client repeats it while the
+/// first attempt is still to be executed.
 #[tokio::test]
 async fn put_with_replies_after_the_client_timeout_stores_once() {
     fn late(_: &str) -> Vec<Fault> {

@@ -1,7 +1,8 @@
 //! Concurrent clients with every kind of mutation, random faults and killed instances.
 //!
 //! Each client checks every answer against a model of the replies it received. In the end the table must be consistent,
-//! acknowledged writes must be stored, and failed ones must not. `MNEME_TEST_SEEDS` is the number of seeds, 1 by default.
+//! acknowledged writes must be stored, and failed ones must not. `MNEME_TEST_SEEDS` is the number of seeds, 1 by
+//! default.
 
 mod client;
 

@@ -153,8 +153,8 @@ impl History {
         self.acknowledged.store(at + 1, Ordering::SeqCst);
     }
 
-    /// True if `answer` is allowed for a lookup that began at second `asked`, when `acknowledged` states were acknowledged.
-    /// Allowed are the last acknowledged state and each later one.
+    /// True if `answer` is allowed for a lookup that began at second `asked`, when `acknowledged` states were
+    /// acknowledged. Allowed are the last acknowledged state and each later one.
     fn allows(&self, acknowledged: usize, asked: u64, answer: Option<usize>) -> bool {
         let states = self.states.lock().unwrap();
         let mut possible = states.iter().enumerate().skip(acknowledged.saturating_sub(1));
@@ -167,8 +167,8 @@ impl History {
     }
 }
 
-/// Each key of two namespaces has one writer. Some writers only put, some delete every second time, and some put entries
-/// that expire after a second.
+/// Each key of two namespaces has one writer. Some writers only put, some delete every second time, and some put
+/// entries that expire after a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn lookups_among_writers_see_every_acknowledged_change() {
     const ROUNDS: u32 = 12;

@@ -1,7 +1,7 @@
 //! Injects every fault into every DynamoDB call of every action of a move.
 //!
-//! A failed action is repeated until it succeeds. Then nothing may be lost, and lookups must answer correctly before and
-//! after the repetition.
+//! A failed action is repeated until it succeeds. Then nothing may be lost, and lookups must answer correctly before
+//! and after the repetition.
 
 use std::collections::BTreeMap;
 

@@ -36,8 +36,8 @@ impl Known {
     }
 }
 
-/// A namespace that only one client writes, with the possible states of each query. After a write with an unknown outcome
-/// the client stops writing to it and takes a new one.
+/// A namespace that only one client writes, with the possible states of each query. After a write with an unknown
+/// outcome the client stops writing to it and takes a new one.
 #[derive(Debug)]
 struct Own {
     namespace: String,

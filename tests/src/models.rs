@@ -27,20 +27,25 @@ pub const BETA: Model = Model { name: "beta", dim: 96 };
 /// A model whose vectors are as long as those of [`ALPHA`] but unrelated to them.
 pub const GAMMA: Model = Model { name: "gamma", dim: 64 };
 
+/// The words that rewordings add.
+const FILLERS: [&str; 5] = ["now", "oh", "please", "quickly", "so"];
+
 impl Model {
     /// The fingerprint in the table: see `mneme_embed::spec::Spec::fingerprint`.
     pub fn fingerprint(self) -> String {
         format!("openai:{}/1", self.name)
     }
 
-    /// The vector of a text: the sum of its words' vectors, so that texts with common words are near each other.
+    /// The vector of a text: the sum of its words' vectors, so that texts with common words are near each other. Words that
+    /// say little weigh little, as in real models: with rewordings as similar as theirs the guard is as confident.
     pub fn vector(self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0_f32; self.dim];
         for word in text.split_whitespace() {
             let mut hasher = DefaultHasher::new();
             (self.name, word.to_lowercase()).hash(&mut hasher);
             let mut rng = fastrand::Rng::with_seed(hasher.finish());
-            vector.iter_mut().for_each(|value| *value += rng.f32() - 0.5);
+            let weight = if FILLERS.contains(&word.to_lowercase().as_str()) { 0.2 } else { 1.0 };
+            vector.iter_mut().for_each(|value| *value += weight * (rng.f32() - 0.5));
         }
         vector
     }

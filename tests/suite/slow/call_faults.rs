@@ -69,13 +69,7 @@ impl Case {
         request: impl AsyncFn(&Stack, u64) -> Value,
         effect: impl Fn(u64, &Value, &Snapshot, &Snapshot),
     ) {
-        let faults = |operation: &str| {
-            let mut faults = Fault::all();
-            faults.push(Fault::Overtaken);
-            faults.retain(|fault| fault.applies_to(operation));
-            faults
-        };
-        self.run_with(faults, request, effect).await;
+        self.run_with(every_fault, request, effect).await;
     }
 
     async fn run_with(
@@ -149,6 +143,11 @@ impl Case {
     }
 }
 
+/// All faults that a call of `operation` can meet.
+fn every_fault(operation: &str) -> Vec<Fault> {
+    Fault::all().into_iter().chain([Fault::Overtaken]).filter(|fault| fault.applies_to(operation)).collect()
+}
+
 fn n(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -189,10 +188,6 @@ async fn put_new(faults: impl Fn(&str) -> Vec<Fault>) {
         assert_eq!(after.entries.len(), before.entries.len() + 1);
     };
     Case::of("put").run_with(faults, request, effect).await;
-}
-
-fn every_fault(operation: &str) -> Vec<Fault> {
-    Fault::all().into_iter().chain([Fault::Overtaken]).filter(|fault| fault.applies_to(operation)).collect()
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use insta::assert_compact_json_snapshot;
 use mneme_core::normalize::QueryHash;
 use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA, GAMMA, Model};
@@ -200,10 +199,8 @@ async fn entries_that_cannot_be_moved_are_counted_and_found_exactly() {
         world.act("start").await;
         put_as_python(&world.moving, "what python asked since", ALPHA).await;
         let reply = world.act("step").await;
-        assert_compact_json_snapshot!(
-            reply["entries"],
-            @r#"{"ready": 24, "refused": 1, "too_large": 2, "without_query": 2, "without_vector": 1}"#
-        );
+        let entries = json!({"ready": 24, "without_query": 2, "refused": 1, "too_large": 2, "without_vector": 1});
+        assert_eq!(reply["entries"], entries);
         let near = async |model: Model, query: &str| {
             let ask = json!({"query": format!("oh {query}"), "threshold": 0.7});
             world.moving.lookup(with_vector(model, &ask)).await["outcome"].clone()

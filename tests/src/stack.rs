@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, TimeToLiveSpecification, WriteRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mneme_local::{Dynamodb, Log, Options, Server};
@@ -317,6 +317,28 @@ impl Stack {
                 }
             }
             self.put_item(row).await;
+        }
+    }
+
+    /// Writes items directly to DynamoDB, 25 per call.
+    pub async fn put_items(&self, items: impl IntoIterator<Item = self::Item>) {
+        let put = |item| PutRequest::builder().set_item(Some(item)).build().expect("complete");
+        self.write(items.into_iter().map(|item| WriteRequest::builder().put_request(put(item)).build()).collect())
+            .await;
+    }
+
+    /// Removes the items `ids` directly from DynamoDB, 25 per call.
+    pub async fn delete_items(&self, ids: impl IntoIterator<Item = i128>) {
+        let delete = |id: i128| DeleteRequest::builder().key("id", AttributeValue::N(id.to_string())).build();
+        let request = |id| WriteRequest::builder().delete_request(delete(id).expect("complete")).build();
+        self.write(ids.into_iter().map(request).collect()).await;
+    }
+
+    async fn write(&self, requests: Vec<WriteRequest>) {
+        for some in requests.chunks(25) {
+            let reply = self.dynamodb().batch_write_item().request_items(TABLE, some.to_vec()).send().await;
+            let unprocessed = reply.expect("written").unprocessed_items.unwrap_or_default();
+            assert!(unprocessed.is_empty(), "{unprocessed:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::{Lag, Stack};
 use serde_json::json;
@@ -35,18 +35,13 @@ async fn copy_first(stack: &Stack, ids: std::ops::RangeInclusive<u64>) {
     let mut counter = rows[&0].clone();
     counter.insert("next_id".to_owned(), AttributeValue::N((ids.end() + 1).to_string()));
     stack.put_item(counter).await;
-    let client = stack.dynamodb();
-    let puts: Vec<WriteRequest> = ids
-        .map(|id| {
-            let mut row = rows[&1].clone();
-            row.insert("id".to_owned(), AttributeValue::N(id.to_string()));
-            row.insert("query_hash".to_owned(), AttributeValue::S(format!("{id:064x}")));
-            WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(row)).build().unwrap()).build()
-        })
-        .collect();
-    for some in puts.chunks(25) {
-        client.batch_write_item().request_items("mneme", some.to_vec()).send().await.unwrap();
-    }
+    let copy = |id: u64| {
+        let mut row = rows[&1].clone();
+        row.insert("id".to_owned(), AttributeValue::N(id.to_string()));
+        row.insert("query_hash".to_owned(), AttributeValue::S(format!("{id:064x}")));
+        row
+    };
+    stack.put_items(ids.map(copy)).await;
 }
 
 #[tokio::test]

@@ -147,13 +147,13 @@ async fn lookup_batch_over_the_response_limit_returns_errors_for_the_rest() {
 
 #[tokio::test]
 async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
-    // Lambda's smallest memory leaves 16 MB for vectors. Each large namespace needs 12 MB.
+    // Lambda's smallest memory leaves 16 MB for vectors. Each large namespace needs 9 MB.
     let stack = Stack::builder().memory_mib(128).start().await;
     let base64 = |angle: f64| {
         let floats = vector(4096, angle).into_iter().flat_map(|float| (float as f32).to_le_bytes());
         encode_base64(&floats.collect::<Vec<u8>>())
     };
-    for (namespace, entries) in [("a", 700), ("b", 700), ("c", 700), ("d", 1), ("e", 1)] {
+    for (namespace, entries) in [("a", 560), ("b", 560), ("c", 560), ("d", 1), ("e", 1)] {
         let entry = |number: u64| {
             json!({
                 "query": order(number), "response": format!("{namespace}{number}"), "namespace": namespace,

@@ -76,7 +76,7 @@ fn calibrate_command_with_invalid_lines_names_them() {
     refused("", &[], "pairs.jsonl: pairs: 0 pairs are too few; send at least 20");
     refused(&as_lines(&example()), &["--cutoff", "7"], "cutoff: 7 is not a confidence");
     refused(&as_lines(&example()), &["--plot", "/no/such/folder/curve.svg"], "cannot write /no/such/folder/curve.svg");
-    let embedding: Vec<f32> = (0..40_000u16).map(f32::from).collect();
+    let embedding: Vec<f32> = (0..24_000u16).map(f32::from).collect();
     let side = json!({"query": "What?", "embedding": embedding});
     let large = vec![json!({"a": side, "b": side, "same": true}); 20];
     refused(&as_lines(&large), &[], "larger than the 6 MB that Lambda takes; send each pair's `similarity`");

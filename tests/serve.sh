@@ -1,4 +1,4 @@
-# For the scripts that test against a running product: starts one or several, and ends them with the script. To be sourced.
+# Functions for scripts that test a running product. Source this file. It stops the servers when the script ends.
 
 servers=()
 end_servers() {
@@ -7,7 +7,8 @@ end_servers() {
 }
 trap end_servers EXIT
 
-# Runs the command, a `mneme-local serve`, and waits until it can serve. Sets $api and $dynamodb to its URLs.
+# Runs the command, which must be `mneme-local serve`, until it prints its ready line. Sets $api and $dynamodb to its
+# URLs.
 serve() {
     local ready
     ready=$(mktemp)
@@ -15,7 +16,7 @@ serve() {
     servers+=($!)
     for _ in $(seq 300); do
         grep -q '^ready' "$ready" && break
-        # Its own complaint is on stderr.
+        # The command has ended; its error message is on stderr.
         kill -0 "$!" || exit 1
         sleep 0.1
     done

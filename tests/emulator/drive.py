@@ -1,9 +1,10 @@
-"""Every event file to every binary, through Amazon's Lambda Runtime Interface Emulator.
+"""Sends every event file to every binary through Amazon's Lambda Runtime Interface Emulator.
 
 Usage: python drive.py BINARIES DYNAMODB_URL CONTRACT
 
-CONTRACT is the output of `mneme-local contract --json`, whose order of operations lets each event find the entries that it
-needs. Each kind of event has a table of its own. Prints the result of each operation and kind, and a summary last.
+Each kind of event has its own table. The functions run in an order in which each one finds the entries it needs. Prints
+the outcome of each function and kind, then a summary. Exits 1 if an outcome is wrong.
+CONTRACT is the output of `mneme-local contract --json`: its operations are listed in that order.
 """
 
 import json
@@ -23,7 +24,7 @@ BINARIES, DYNAMODB, CONTRACT = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 ORDER = [operation["name"] for operation in json.loads(CONTRACT.read_text())["operations"]]
 KINDS = ["direct", "http-api", "rest-api", "function-url", "scheduled"]
-# Beside each kind's own events, what they need to be there.
+# Functions to invoke directly before the events of a kind.
 FIRST = {"function-url": ["put"], "scheduled": ["put"]}
 LOG = ROOT / "target/emulator/log"
 MALFORMED = b'{"query": '
@@ -54,22 +55,22 @@ def listening(port):
 
 
 def invoke(function, table, payloads):
-    """What the function answers to each payload, one after the other."""
+    """The function's replies to the payloads, which are sent one after the other."""
     api, runtime = free_port(), free_port()
-    # The emulator passes on empty credentials and no region unless they are set.
+    # Without these variables the emulator passes empty credentials and no region to the function.
     env = {
         "PATH": os.environ["PATH"],
         "MNEME_TABLE_NAME": table,
         "MNEME_CREATE_TABLE": "true",
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_DYNAMODB": DYNAMODB,
-        # DynamoDB Local keeps the tables of each key apart, and takes letters and digits alone.
+        # DynamoDB Local separates the tables of access keys. A key may contain only letters and digits.
         "AWS_ACCESS_KEY_ID": "emulator",
         "AWS_SECRET_ACCESS_KEY": "local",
     }
     command = [EMULATOR, "--runtime-interface-emulator-address", f"127.0.0.1:{api}"]
     command += ["--runtime-api-address", f"127.0.0.1:{runtime}", binary(function)]
-    # The function's output is in the emulator's.
+    # The emulator's output includes the function's.
     with LOG.open("ab") as log:
         emulator = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
@@ -86,7 +87,7 @@ def invoke(function, table, payloads):
 
 
 def verdict(function, kind, reply):
-    """What came back in a word, and whether that is what should."""
+    """The outcome in one word, and whether it is correct."""
     if kind in ("direct", "scheduled"):
         if "errorType" in reply:
             return reply["errorType"], function == "snapshot" and reply["errorType"] == "CheckpointError"

@@ -1,10 +1,10 @@
-"""Writers that all put at once: through the functions, and with the Python library's DynamoDBStore.
+"""Measures concurrent writers: through the functions, and with the Python library's DynamoDBStore.
 
 Usage: python load.py API_URL DYNAMODB_URL WRITERS PUTS
 
-Each writer is a process of its own, and puts one entry after the other. Prints a row for each system: puts that were
-refused, acknowledged ids that have no row or were given out twice, rows that nobody was told of, puts a second, and
-latencies. Fails if the functions refused, lost or doubled one.
+Each writer is a process that puts one entry after the other. Prints a row per system: refused puts, acknowledged ids
+that have no row or were returned twice (lost), rows whose id no reply named (doubled), stored entries per second, and
+latencies. Fails if the functions refused, lost or doubled an entry.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def vector(query):
 
 
 class Functions:
-    """The functions, by HTTP."""
+    """Puts through the functions' HTTP API."""
 
     def put(self, query):
         body = {"query": query, "response": "r" * 500, "embedding": vector(query).tolist()}
@@ -42,7 +42,7 @@ class Functions:
 
 
 class Library:
-    """The Python library's store, created by the first writer."""
+    """Puts with the Python library's store. The first writer creates the table."""
 
     def __init__(self):
         self.store = DynamoDBStore(PYTHON_TABLE, region_name="us-east-1", endpoint_url=DYNAMODB, create_table=True)
@@ -55,7 +55,7 @@ class Library:
 
 
 def write(system, writer, start):
-    """The id that each put was given, None if it was refused, and its milliseconds."""
+    """For each put its id, None if it was refused, and its duration in milliseconds."""
     client = system()
     start.wait()
     outcomes = []
@@ -74,14 +74,14 @@ def work(system, writer, start, results):
 
 
 def rows(table):
-    """The ids of the rows that the table has for entries."""
+    """The ids of the entries' rows in `table`."""
     client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=DYNAMODB)
     pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True, ProjectionExpression="id")
     return {int(item["id"]["N"]) for page in pages for item in page["Items"] if int(item["id"]["N"]) > 0}
 
 
 def measure(name, system, table):
-    """Prints the row of a system; whether none of its puts was refused, lost or doubled."""
+    """Prints the row of a system. Returns True if none of its puts was refused, lost or doubled."""
     first = system().put("first")
     start, results = multiprocessing.Barrier(WRITERS + 1), multiprocessing.Queue()
     writers = [multiprocessing.Process(target=work, args=(system, n, start, results)) for n in range(WRITERS)]

@@ -1,8 +1,9 @@
-"""Texts to embed: of every length that counts, in many scripts, and those that tokenizers trip over."""
+"""Texts to embed: of every relevant length, in many scripts, and with cases that are hard for tokenizers."""
 
 import random
 
-# Words of many scripts, with what makes them hard: accents composed and combining, case that changes length, no spaces.
+# Words of many scripts: with composed and combining accents, with case changes that change the length, and without
+# spaces.
 WORDS = """
 how do I reset my password the quick brown fox jumps over a lazy dog where is order refund policy invoice quantum
 photosynthesis antidisestablishmentarianism don't can't e-mail C++ x86_64 3.14159 $99.99 50% #42 user@example.com
@@ -60,15 +61,15 @@ HARD = [
     "ฉันจะรีเซ็ตรหัสผ่านได้อย่างไร",
 ]
 
-# Where the model cuts: 254 word pieces and the frame.
+# Lengths near the model's limit of 254 word pieces and two special tokens, and far above it.
 BEYOND = [252, 253, 254, 255, 256, 257, 300, 511, 600, 3000]
 
 
 def texts(length):
-    """All of them. `length` says of how many word pieces a text is, without the frame."""
+    """All texts. `length(text)` returns the number of its word pieces, without the two special tokens."""
     draw = random.Random(0)
     found = list(HARD)
-    # With the frame: every number from 3 to 128.
+    # With the special tokens these are all lengths from 3 to 128.
     for pieces in [*range(1, 127), *BEYOND]:
         words, has = [], 0
         while has < pieces:
@@ -87,7 +88,7 @@ def texts(length):
 
 
 def sweep(step=64):
-    """Every character of Unicode, in texts of `step` words that have one each."""
+    """Yields texts that together contain every Unicode character, `step` characters per text."""
     characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     for start in range(0, len(characters), step):
         yield " ".join(f"a{c}b {c}" for c in characters[start : start + step])

@@ -1,4 +1,4 @@
-"""What schemathesis is to know beside openapi.yaml."""
+"""Hooks that tell schemathesis what openapi.yaml cannot express."""
 
 import re
 
@@ -11,7 +11,8 @@ BYTE_LIMITS = {"namespace": 2048, "idempotency_key": 128}
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Closes the objects that the document leaves open for fields to come: one that comes is to be documented."""
+    """Forbids undocumented fields. The document allows further fields for the future, but today's must be
+    documented."""
     nodes = [raw_schema]
     while nodes:
         node = nodes.pop()
@@ -22,8 +23,8 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Drops a batch so long that it takes many seconds, and a text that is within its limit by characters, as a schema
-    counts, and not by bytes, as the server does."""
+    """Drops batches that would take many seconds. Also drops texts within their limit in characters, as a schema
+    counts, but over it in bytes, as the server counts."""
     body = case.body if isinstance(case.body, dict) else {}
     if isinstance(body.get("entries"), list) and 50 < len(body["entries"]) <= 1000:
         return False
@@ -34,17 +35,18 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what is no failure."""
+    """Drops results that are correct."""
     match failure:
-        # A bad entry, or question, of a batch fails alone.
+        # An invalid item of a batch fails alone, so the status is 200.
         case AcceptedNegativeData() if case.path in ("/v1/entries", "/v1/lookup") and response.status_code == 200:
             return not any("error" in result for result in response.json().get("results", []))
-        # 7.0 is a whole number to JSON Schema alone; and no schema forbids base64 that holds NaN, infinity or zeros.
+        # JSON Schema accepts 7.0 as an integer, the server does not. No schema can forbid base64 of NaN, infinity or
+        # zeros.
         case RejectedPositiveData() if re.search(
             r"floating point `\d+\.0`|number \d+ of the embedding is|zero vector", response.text
         ):
             return False
-        # A namespace that was cleared keeps its quota.
+        # A cleared namespace keeps its quota.
         case UseAfterFree() if failure.free.startswith("DELETE /v1/namespaces/"):
             return False
     return True

@@ -1,9 +1,9 @@
-"""Both ways between the Python library and this one, over one embedded DynamoDB.
+"""Tests that the functions and the Python library read and replace each other's entries in one embedded DynamoDB.
 
 Usage: python exchange.py API_URL DYNAMODB_URL
 
 `mneme-local serve` must run with MNEME_GSI_PROJECTION=ALL, MNEME_EMBEDDER_FINGERPRINT=exchange-v1 and
-MNEME_EMBEDDER_DIM=16, over an empty table `mneme`. Prints one line per check, and a summary last.
+MNEME_EMBEDDER_DIM=16 over an empty table `mneme`. Prints one line per check, then a summary. Exits 1 if a check fails.
 """
 
 import hashlib
@@ -25,7 +25,8 @@ passed = failed = 0
 
 
 class Embedder:
-    """A direction per text, and nearly the same one for the text with `~` before it."""
+    """Returns a pseudo-random unit vector per text. A text with `~` in front has nearly the vector of the text
+    without."""
 
     dim = DIM
     fingerprint = "exchange-v1"
@@ -71,60 +72,60 @@ def open_cache():
     return SemanticCache(store=store, embedder=Embedder())
 
 
-def python_first():
+def read_python_entries():
     with open_cache() as cache:
         for number in range(20):
             cache.put(f"Python question {number}?", f"python answer {number}", metadata={"number": number})
         cache.put("Straße", "tenant's answer", namespace="tenant")
         cache.put("mortal", "late", ttl=3600)
     hits = [lookup(f" PYTHON  question {number}?") for number in range(20)]
-    check("what Python wrote is found exactly", all(
+    check("lookup finds Python's entries exactly", all(
         hit["outcome"] == "hit" and hit["layer"] == "exact" and hit["response"] == f"python answer {number}"
         and hit["metadata"] == {"number": number} for number, hit in enumerate(hits)))
     hits = [lookup(f"~python question {number}?") for number in range(20)]
-    check("what Python wrote is found semantically", all(
+    check("lookup finds Python's entries semantically", all(
         hit["outcome"] == "hit" and hit["layer"] == "semantic" and hit["response"] == f"python answer {number}"
         for number, hit in enumerate(hits)))
-    check("full case folding meets", lookup("STRASSE", "tenant")["response"] == "tenant's answer")
-    check("namespaces stay apart", lookup("STRASSE")["outcome"] == "miss")
+    check("both sides use full case folding", lookup("STRASSE", "tenant")["response"] == "tenant's answer")
+    check("lookup ignores other namespaces", lookup("STRASSE")["outcome"] == "miss")
     entry = call("GET", f"/v1/namespaces/default/entries/{hash_query('mortal')}")[1]
-    check("a duration in ttl is understood", entry["expires_at"] == entry["created_at"] + 3600)
+    check("a duration in ttl is read as a duration", entry["expires_at"] == entry["created_at"] + 3600)
 
 
-def ours_first():
+def exchange_writes():
     replies = [put(f"Rust question {number}?", f"rust answer {number}", metadata={"n": number}) for number in range(20)]
-    check("our puts follow Python's ids", [reply[1]["id"] for reply in replies] == list(range(23, 43)))
+    check("new ids continue Python's ids", [reply[1]["id"] for reply in replies] == list(range(23, 43)))
     call("POST", "/v1/entries", {"query": "no vector", "response": "exact only"})
-    check("our answer replaces Python's", put("python question 0?", "replaced")[1]["created"] is False)
+    check("put replaces Python's entry", put("python question 0?", "replaced")[1]["created"] is False)
     with open_cache() as cache:
         hits = [cache.get(f"RUST question {number}?") for number in range(20)]
-        check("what we wrote is found by Python exactly", all(
+        check("Python finds the functions' entries exactly", all(
             hit is not None and hit.layer == "exact" and hit.response == f"rust answer {number}"
             and hit.metadata == {"n": number} for number, hit in enumerate(hits)))
         hits = [cache.get(f"~rust question {number}?") for number in range(20)]
-        check("what we wrote is found by Python semantically", all(
+        check("Python finds the functions' entries semantically", all(
             hit is not None and hit.layer == "semantic" and hit.response == f"rust answer {number}"
             for number, hit in enumerate(hits)))
-        check("Python reads our replacement", cache.get("python question 0?").response == "replaced")
-        check("an entry without a vector does not break Python", cache.get("no vector").response == "exact only")
+        check("Python reads the replaced entry", cache.get("python question 0?").response == "replaced")
+        check("Python reads an entry without a vector", cache.get("no vector").response == "exact only")
         check("Python counts only entries", cache.stats().entries == 43)
         check("Python lists the namespaces", cache.list_namespaces() == ["default", "tenant"])
         cache.put("python question 1?", "python again")
-        check("Python deletes ours", cache.delete("rust question 3?"))
-    check("Python's replacement reaches us", lookup("python question 1?")["response"] == "python again")
-    check("Python's deletion reaches us", lookup("rust question 3?")["outcome"] == "miss")
-    check("Python's deletion reaches our semantic layer", lookup("~rust question 3?")["outcome"] == "miss")
+        check("Python deletes an entry of the functions", cache.delete("rust question 3?"))
+    check("lookup finds Python's replacement", lookup("python question 1?")["response"] == "python again")
+    check("lookup misses the entry that Python deleted", lookup("rust question 3?")["outcome"] == "miss")
+    check("semantic lookup misses the entry that Python deleted", lookup("~rust question 3?")["outcome"] == "miss")
     check("a deleted query can be put again", put("rust question 3?", "new")[1]["created"] is True)
     version = call("GET", "/v1/stats")[1]["version_counter"]
     status, swept = call("POST", "/v1/vacuum")
     check("vacuum finds nothing to remove", status == 200 and swept["expired"] == 0 and swept["duplicates"] == 0)
-    check("and repairs without a mutation", call("GET", "/v1/stats")[1]["version_counter"] == version)
+    check("vacuum repairs without a mutation", call("GET", "/v1/stats")[1]["version_counter"] == version)
     with open_cache() as cache:
-        check("the table opens in Python afterwards", cache.get("~rust question 3?").response == "new")
+        check("Python opens the table afterwards", cache.get("~rust question 3?").response == "new")
 
 
-def hashes_agree():
-    """1,000 random strings of many scripts, put by us and found by Python's hash."""
+def compare_hashes():
+    """Compares the query hashes of 1,000 random strings of many scripts with Python's."""
     chance = random.Random(7)
     ranges = [(0x20, 0x7F), (0xA0, 0x250), (0x370, 0x530), (0x10A0, 0x1100), (0x1E00, 0x2070), (0xA640, 0xA7C0), (0xFB00, 0xFB20)]
     texts = ["".join(chr(chance.randrange(*chance.choice(ranges))) for _ in range(chance.randint(1, 30))) for _ in range(1000)]
@@ -143,8 +144,8 @@ def hashes_agree():
           {row["query_hash"] for row in rows} == {hash_query(normalize(text)) for text in texts})
 
 
-python_first()
-ours_first()
-hashes_agree()
+read_python_entries()
+exchange_writes()
+compare_hashes()
 print(f"exchange: {passed} passed, {failed} failed")
 sys.exit(failed > 0)

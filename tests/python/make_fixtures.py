@@ -1,4 +1,4 @@
-"""Writes `tests/fixtures/` with the Python library: normalised strings, and the rows of a table.
+"""Writes `tests/fixtures/` with the Python library: normalised strings and the rows of a table.
 
 Usage: python make_fixtures.py DYNAMODB_URL
 """
@@ -22,7 +22,7 @@ SPACES = [chr(c) for c in range(0x3001) if chr(c).isspace()] + ["\u200b", "\u206
 
 
 class Embedder:
-    """Vectors that point at an angle which the text names."""
+    """Returns vectors at the angles in `angles`."""
 
     dim = 8
     fingerprint = "fixture-embedder-v1"
@@ -36,7 +36,7 @@ class Embedder:
 
 
 def strings():
-    """2,000 strings: every character that folds, every kind of white space, and random mixtures of scripts."""
+    """Yields every character that case folding changes, every kind of white space, then random mixtures of scripts."""
     chance = random.Random(20261122)
     assigned = [chr(c) for c in range(1, 0x1FBFA) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     folding = [c for c in assigned if c.casefold() != c]
@@ -65,7 +65,8 @@ def write_normalization():
 
 
 def write_table(url):
-    """A table as the library leaves it, but for `created_at`, which is set so that one entry has expired."""
+    """Writes a table as the library stores it. Only the times of entries with a ttl are changed, so that they have
+    expired."""
     credentials = dict(region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local")
     client = boto3.client("dynamodb", endpoint_url=url, **credentials)
     store = DynamoDBStore("fixture", region_name="us-east-1", endpoint_url=url, create_table=True)

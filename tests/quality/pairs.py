@@ -1,4 +1,4 @@
-"""Question pairs, how they are split, and what the guard makes of them."""
+"""Question pairs, their split, and the guard's verdicts on them."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from minilm import embed_all
 
 @dataclass
 class Scored:
-    """What the guard sees of n pairs."""
+    """The guard's features and verdicts for n pairs."""
 
     similarity: np.ndarray  # [n]
     features: np.ndarray  # [n, features]
-    veto: list  # the kind, or None
+    veto: list  # the kind of veto, or None
     probability: np.ndarray  # [n], 0 where vetoed
 
     @property
@@ -29,7 +29,7 @@ def read(path):
 
 
 def clusters(pairs):
-    """A number for each pair: pairs that share a question, directly or through others, have the same."""
+    """A cluster number for each pair. Pairs that share a question, directly or through other pairs, share a cluster."""
     parent = {}
 
     def root(text):
@@ -47,7 +47,8 @@ def clusters(pairs):
 
 
 def is_kept_apart(pairs, cluster):
-    """The fifth of the clusters that judges: by the hash of a cluster's first question in order of the alphabet."""
+    """A mask of the pairs in the fifth of the clusters that is used for evaluation. The hash of a cluster's
+    alphabetically first question decides."""
     first = {}
     for pair, number in zip(pairs, cluster):
         text = min(pair["a"].strip().lower(), pair["b"].strip().lower())
@@ -57,7 +58,7 @@ def is_kept_apart(pairs, cluster):
 
 
 def scored(pairs, program):
-    """The names of the features, and `Scored`. `program`: the built `examples/features` of mneme-guard."""
+    """Returns the names of the features and a `Scored`. `program` is the built `examples/features` of mneme-guard."""
     vectors = embed_all([text for pair in pairs for text in (pair["a"], pair["b"])])
     similarity = np.array([float(vectors[pair["a"]] @ vectors[pair["b"]]) for pair in pairs])
     lines = [

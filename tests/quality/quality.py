@@ -1,9 +1,10 @@
-"""Good hits against wrong hits, of the cache and of cosine alone, on fow-cache and on natural question pairs.
+"""Measures good and wrong hits of the cache and of cosine alone, on fow-cache and on natural question pairs.
 
-usage: quality.py API OPEN_API PLOT.svg [FEATURES PAIRS.jsonl]
+Usage: quality.py API OPEN_API PLOT.svg [FEATURES PAIRS.jsonl]
 
-API: URL of a running product with the defaults; OPEN_API: of one whose threshold is -1 and whose confidence cutoff is 0, so that
-its confidences can be judged at any. FEATURES: the built `examples/features` of mneme-guard, for PAIRS. Exits 1 when a goal is missed.
+API is the URL of a running product with the defaults. OPEN_API is the URL of one with threshold -1 and confidence cutoff 0,
+so that every cutoff can be evaluated. FEATURES is the built `examples/features` of mneme-guard; it is needed for PAIRS.
+Exits 1 if a goal is missed.
 """
 
 import sys
@@ -19,14 +20,14 @@ from pairs import clusters, is_kept_apart, read, scored
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
-# Of cosine alone.
+# The threshold of cosine alone.
 THRESHOLD = 0.85
-# Of a marker in the plot: the product's own default.
+# The product's default confidence cutoff, for a marker in the plot.
 CUTOFF = 0.7
 
 
 class Goals:
-    """What was reached, beside what was to be."""
+    """Compares measured values with goals."""
 
     def __init__(self):
         self.missed = 0
@@ -42,12 +43,13 @@ def last(side):
 
 
 def similarities(items, vectors):
-    """Cosine of the questions, or of the last messages, of each pair."""
+    """The cosine of the questions, or of the last messages, of each pair."""
     return np.array([float(vectors[last(item["a"])] @ vectors[last(item["b"])]) for item in items])
 
 
 def judged(url, vectors, dataset):
-    """(confidence of what the product at `url` serves, else 0; same; group) of each of fow-cache's pairs."""
+    """For each pair of fow-cache: the confidence of the hit that the product at `url` serves, or 0; whether the pair
+    has one answer; its group."""
     results = Api(url, vectors).judge(dataset)
     score = np.array([result.score for result in results])
     return score, np.array([result.same_answer for result in results]), np.array([result.group for result in results])
@@ -61,7 +63,7 @@ def by_group(title, groups, served, alone):
 
 
 def curve(score, same):
-    """Shares (wrong, good) served at each cutoff."""
+    """The shares of wrong and of good pairs that are served at each cutoff."""
     order = np.argsort(-score, kind="stable")
     order = order[score[order] > 0]
     return np.cumsum(~same[order]) / (~same).sum(), np.cumsum(same[order]) / same.sum()

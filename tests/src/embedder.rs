@@ -1,5 +1,5 @@
-//! A local server in an embedding service's place: it speaks OpenAI's API, Amazon Bedrock's and those that keep an API key, and
-//! fails as a test says.
+//! A fake embedding service. It speaks the APIs of OpenAI, Amazon Bedrock, Secrets Manager and Parameter Store, and
+//! fails as a test demands.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,36 +11,36 @@ use tokio::net::TcpListener;
 
 use crate::vector;
 
-/// The key that the server's stores keep.
-pub const KEPT_KEY: &str = "sk-kept-and-never-shown";
+/// The API key that its Secrets Manager and its Parameter Store return.
+pub const STORED_KEY: &str = "sk-stored-and-never-logged";
 
-/// How it answers.
+/// How the service answers embedding requests.
 #[derive(Debug, Clone)]
-pub enum Mood {
-    /// With vectors of so many numbers.
-    Well(usize),
-    /// With this status and body.
-    With(u16, String),
-    /// Never.
-    Never,
+pub enum Behavior {
+    /// It returns vectors with this number of components.
+    Embed(usize),
+    /// It returns this status and body.
+    Reply(u16, String),
+    /// It never answers.
+    Hang,
 }
 
-/// What it was asked.
+/// A request that the service received.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct Received {
     /// The texts to embed; empty for a request of another kind.
     pub texts: Vec<String>,
-    /// The `authorization` header, or nothing.
+    /// The `authorization` header; empty if there was none.
     pub authorization: String,
 }
 
 #[derive(Debug)]
 struct State {
-    mood: Mood,
-    asked: Vec<Asked>,
+    behavior: Behavior,
+    received: Vec<Received>,
 }
 
-/// The server; it ends with the test's runtime.
+/// The service. It ends with the test's runtime.
 #[derive(Debug)]
 pub struct EmbeddingService {
     /// Its base URL.
@@ -49,42 +49,42 @@ pub struct EmbeddingService {
 }
 
 impl EmbeddingService {
-    /// A server on a free port, with vectors of 8 numbers.
+    /// Starts the service on a free port, with vectors of 8 components.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(Mutex::new(State { mood: Mood::Well(8), asked: Vec::new() }));
-        let kept = Arc::clone(&state);
-        let app = Router::new().fallback(move |request| answer(Arc::clone(&kept), request));
+        let state = Arc::new(Mutex::new(State { behavior: Behavior::Embed(8), received: Vec::new() }));
+        let shared = Arc::clone(&state);
+        let app = Router::new().fallback(move |request| answer(Arc::clone(&shared), request));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, state }
     }
 
-    /// A place where nobody listens.
+    /// A service whose port refuses connections.
     pub async fn unreachable() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        Self { url, state: Arc::new(Mutex::new(State { mood: Mood::Never, asked: Vec::new() })) }
+        Self { url, state: Arc::new(Mutex::new(State { behavior: Behavior::Hang, received: Vec::new() })) }
     }
 
-    /// `MNEME_EMBEDDER` for it.
+    /// The value of `MNEME_EMBEDDER` for this service.
     pub fn embedder(&self) -> String {
         format!("openai:test@{}/v1", self.url)
     }
 
-    /// Answers differently from now on.
-    pub fn set(&self, mood: Mood) {
-        self.state().mood = mood;
+    /// Changes how the service answers from now on.
+    pub fn set(&self, behavior: Behavior) {
+        self.state().behavior = behavior;
     }
 
-    /// What it was asked since the last call.
-    pub fn take_asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut self.state().asked)
+    /// The requests since the last call.
+    pub fn take_received(&self) -> Vec<Received> {
+        std::mem::take(&mut self.state().received)
     }
 
-    /// The texts that it was asked to embed since the last call, call by call.
+    /// The texts that it was asked to embed since the last call, one list per request.
     pub fn take_texts(&self) -> Vec<Vec<String>> {
-        self.take_asked().into_iter().map(|asked| asked.texts).filter(|texts| !texts.is_empty()).collect()
+        self.take_received().into_iter().map(|request| request.texts).filter(|texts| !texts.is_empty()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,19 +92,28 @@ impl EmbeddingService {
     }
 }
 
-/// The vector of a text: at the angle that stands behind its `@`, or at one that its bytes make.
-pub fn embedding(text: &str, dim: usize) -> Vec<f64> {
-    let told = text.rsplit_once('@').and_then(|(_, angle)| angle.trim().parse().ok());
-    let of_bytes = || text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    vector(dim, told.unwrap_or_else(|| f64::from(of_bytes() % 6283) / 1000.0))
+/// The difference between the angles of two texts that differ by one final dot, in radians.
+const ANGLE_PER_DOT: f64 = 0.05;
+
+/// `text` with as many dots at its end as give its vector this `angle`, a multiple of 0.05 above 0. The guard ignores
+/// dots.
+pub fn at(text: &str, angle: f64) -> String {
+    format!("{text}{}", ".".repeat((angle / ANGLE_PER_DOT).round() as usize))
+}
+
+/// The vector of a text. Its angle comes from the dots at the end, else from a hash of the text.
+fn embedding(text: &str, dim: usize) -> Vec<f64> {
+    let dots = text.len() - text.trim_end_matches('.').len();
+    let hash = text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    vector(dim, if dots > 0 { dots as f64 * ANGLE_PER_DOT } else { f64::from(hash % 6283) / 1000.0 })
 }
 
 async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a whole request");
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if let Some(kept) = kept_key(&head.headers) {
-        return reply(200, kept.to_string().into());
+    if let Some(key) = stored_key(&head.headers) {
+        return reply(200, key.to_string().into());
     }
     let texts: Vec<String> = match (&body["input"], &body["inputText"]) {
         (Value::Array(texts), _) => texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
@@ -112,20 +121,20 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Bo
         _ => Vec::new(),
     };
     let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok());
-    let asked = Asked { texts: texts.clone(), authorization: authorization.unwrap_or_default().to_owned() };
-    let mood = {
+    let received = Received { texts: texts.clone(), authorization: authorization.unwrap_or_default().to_owned() };
+    let behavior = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.asked.push(asked);
-        state.mood.clone()
+        state.received.push(received);
+        state.behavior.clone()
     };
-    match mood {
-        Mood::Never => std::future::pending().await,
-        Mood::With(status, body) => reply(status, body.into()),
-        Mood::Well(dim) if body["inputText"].is_string() => {
+    match behavior {
+        Behavior::Hang => std::future::pending().await,
+        Behavior::Reply(status, body) => reply(status, body.into()),
+        Behavior::Embed(dim) if body["inputText"].is_string() => {
             let embedding = embedding(&texts[0], body["dimensions"].as_u64().map_or(dim, |dim| dim as usize));
             reply(200, json!({"embedding": embedding, "inputTextTokenCount": 1}).to_string().into())
         }
-        Mood::Well(dim) => {
+        Behavior::Embed(dim) => {
             let data = texts.iter().enumerate();
             let data: Vec<Value> =
                 data.map(|(index, text)| json!({"index": index, "embedding": embedding(text, dim)})).collect();
@@ -134,11 +143,11 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Bo
     }
 }
 
-/// What Secrets Manager or Parameter Store answers; `None` for a request to neither.
-fn kept_key(headers: &HeaderMap) -> Option<Value> {
+/// The reply of Secrets Manager or Parameter Store; `None` for a request to neither.
+fn stored_key(headers: &HeaderMap) -> Option<Value> {
     match headers.get("x-amz-target")?.to_str().ok()?.rsplit('.').next()? {
-        "GetSecretValue" => Some(json!({"Name": "key", "SecretString": KEPT_KEY})),
-        "GetParameter" => Some(json!({"Parameter": {"Type": "SecureString", "Value": KEPT_KEY}})),
+        "GetSecretValue" => Some(json!({"Name": "key", "SecretString": STORED_KEY})),
+        "GetParameter" => Some(json!({"Parameter": {"Type": "SecureString", "Value": STORED_KEY}})),
         _ => None,
     }
 }

@@ -1,53 +1,54 @@
-//! What can go wrong between a client and DynamoDB, and how DynamoDB words it.
+//! The faults that the proxy injects between a client and DynamoDB, and DynamoDB's error bodies for them.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What is done to a call.
+/// A fault that a call meets.
 ///
 /// Sources of the codes: API reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer Guide,
-/// "Error handling with DynamoDB" and, for the reasons of a cancellation, API reference, `TransactWriteItems`, "Errors".
+/// "Error handling with DynamoDB" and, for the reasons of a cancellation, API reference, `TransactWriteItems`,
+/// "Errors".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It is carried out, and the answer replaced by a server error.
+    /// The call is executed, and its reply is replaced by a server error.
     ReplyLost,
-    /// It is not carried out; the answer is a server error.
-    NotCarriedOut,
-    /// The connection is reset before it is carried out.
+    /// The call is not executed; the reply is a server error.
+    NotExecuted,
+    /// The connection is reset before the call is executed.
     ResetBefore,
-    /// It is carried out, and the connection is reset before the answer.
+    /// The call is executed, and the connection is reset before the reply.
     ResetAfter,
-    /// It is carried out that much later, whether or not the client still waits for it.
+    /// The call is executed after this delay, even if the client has stopped waiting.
     Late(Duration),
-    /// It is refused with this code.
+    /// The call is refused with this error code.
     Refused(&'static str),
-    /// Another transaction holds one of its items.
+    /// Another transaction holds one of the items.
     Conflict,
-    /// The transaction is cancelled for its last action alone, with this code and no condition checked.
+    /// The transaction is cancelled because of its last action, with this code; no condition is checked.
     CancelledFor(&'static str),
-    /// A transaction is cancelled with these codes, one per action; `None` for those that had no part in it.
+    /// The transaction is cancelled with these codes, one per action; `None` for actions that did not fail.
     Cancelled(Vec<Option<&'static str>>),
-    /// Another writer's mutation is committed first: the version goes up by one.
+    /// Another writer's mutation is committed first. It raises the version by one.
     Overtaken,
-    /// Every second of a batch's keys is left unprocessed, and so is an only one: "an internal processing failure"
-    /// (API reference, `BatchGetItem`).
+    /// Every second key of a batch stays unprocessed; a single key does, too. DynamoDB calls that "an internal
+    /// processing failure" (API reference, `BatchGetItem`).
     Unprocessed,
-    /// A page is empty and not the last, as when all its items were filtered out.
+    /// A page is empty but not the last one, as when a filter removed all its items.
     EmptyPage,
 }
 
-/// Operations that write one item.
+/// Operations that write one item outside a transaction.
 const SINGLE_WRITES: [&str; 3] = ["UpdateItem", "PutItem", "DeleteItem"];
 /// Operations on the table itself.
 const CONTROL: [&str; 5] = ["CreateTable", "DescribeTable", "DescribeTimeToLive", "UpdateTimeToLive", "ListTables"];
 
 impl Fault {
-    /// Every kind that DynamoDB itself may come up with at any time.
+    /// All faults that DynamoDB may cause at any time. [`Fault::Overtaken`] is not one: it needs another writer.
     pub fn all() -> Vec<Self> {
         vec![
             Self::ReplyLost,
-            Self::NotCarriedOut,
+            Self::NotExecuted,
             Self::ResetBefore,
             Self::ResetAfter,
             Self::Late(Duration::from_millis(30)),
@@ -62,8 +63,8 @@ impl Fault {
         ]
     }
 
-    /// Whether it can happen to a call of `operation`.
-    pub fn fits(&self, operation: &str) -> bool {
+    /// True if a call of `operation` can meet the fault.
+    pub fn applies_to(&self, operation: &str) -> bool {
         let transaction = operation == "TransactWriteItems";
         match self {
             Self::Conflict => transaction || SINGLE_WRITES.contains(&operation),
@@ -73,7 +74,7 @@ impl Fault {
             Self::Unprocessed => operation == "BatchGetItem",
             Self::EmptyPage => ["Query", "Scan"].contains(&operation),
             Self::ReplyLost
-            | Self::NotCarriedOut
+            | Self::NotExecuted
             | Self::ResetBefore
             | Self::ResetAfter
             | Self::Late(_)
@@ -81,10 +82,10 @@ impl Fault {
         }
     }
 
-    /// Whether a call that meets it was surely not carried out.
-    pub fn keeps_from(&self) -> bool {
+    /// True if a call that meets the fault is certainly not executed.
+    pub fn prevents_execution(&self) -> bool {
         match self {
-            Self::NotCarriedOut
+            Self::NotExecuted
             | Self::ResetBefore
             | Self::Refused(_)
             | Self::Conflict
@@ -96,9 +97,9 @@ impl Fault {
     }
 }
 
-/// The body of an error.
+/// The body of an error reply.
 pub(crate) fn error_body(code: &str) -> Value {
-    // As the service itself prefixes them: its own errors, and those of the framework before it.
+    // DynamoDB prefixes its own errors differently from those of the framework in front of it.
     let shape = match code {
         "ThrottlingException" => "com.amazon.coral.availability",
         "ValidationException" => "com.amazon.coral.validate",
@@ -107,15 +108,15 @@ pub(crate) fn error_body(code: &str) -> Value {
         }
         _ => "com.amazonaws.dynamodb.v20120810",
     };
-    json!({"__type": format!("{shape}#{code}"), "message": "spoilt by the test"})
+    json!({"__type": format!("{shape}#{code}"), "message": "injected by the test"})
 }
 
-/// The body of a cancellation, with one reason per action.
+/// The body of a `TransactionCanceledException` with one reason per action.
 pub(crate) fn cancellation_body(codes: &[Option<&str>]) -> Value {
     let message = |code: &str| match code {
         "ConditionalCheckFailed" => "The conditional request failed",
         "TransactionConflict" => "Transaction is ongoing for the item",
-        _ => "spoilt by the test",
+        _ => "injected by the test",
     };
     let reasons: Vec<Value> = codes
         .iter()

@@ -1,4 +1,4 @@
-//! What must hold of the table whatever has happened.
+//! Checks of the whole table that must hold after any sequence of requests and faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,20 +26,20 @@ fn namespace(name: &str) -> Namespace {
     Namespace::try_from(name.to_owned()).expect("a namespace")
 }
 
-/// The whole table at one time.
+/// All rows of the table at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     rows: BTreeMap<i128, Item>,
-    /// The rows of entries.
+    /// The rows of entries, by id.
     pub entries: BTreeMap<i128, Item>,
-    /// The id that the next insert takes.
+    /// The id of the next insert.
     pub next_id: i128,
-    /// How many mutations were committed.
+    /// The number of committed mutations.
     pub version: i128,
 }
 
 impl Snapshot {
-    /// Reads the table, in which nothing may be at work.
+    /// Reads the table. No request may be in progress.
     pub async fn read(stack: &Stack) -> Self {
         let rows = stack.rows().await;
         let entries = rows.iter().filter(|(id, _)| **id > 0).map(|(id, row)| (*id, row.clone())).collect();
@@ -58,7 +58,7 @@ impl Snapshot {
         &self.rows[&0]
     }
 
-    /// How many rows each namespace has.
+    /// The number of entry rows per namespace.
     pub fn counts(&self) -> BTreeMap<String, i128> {
         let mut counts = BTreeMap::new();
         for row in self.entries.values() {
@@ -67,22 +67,22 @@ impl Snapshot {
         counts
     }
 
-    /// The rows of one pair.
-    pub fn pair(&self, namespace: &str, query: &str) -> Vec<(i128, &Item)> {
+    /// The rows of one namespace and query.
+    pub fn rows_of(&self, namespace: &str, query: &str) -> Vec<(i128, &Item)> {
         let hash = QueryHash::of(query, true).to_string();
-        let is_pairs = |row: &Item| text(row, "namespace") == namespace && text(row, "query_hash") == hash;
-        self.entries.iter().filter(|(_, row)| is_pairs(row)).map(|(id, row)| (*id, row)).collect()
+        let matches = |row: &Item| text(row, "namespace") == namespace && text(row, "query_hash") == hash;
+        self.entries.iter().filter(|(_, row)| matches(row)).map(|(id, row)| (*id, row)).collect()
     }
 
-    /// All of the following, for a table that only the functions have written.
+    /// Runs all of the following checks. Only the functions may have written the table.
     pub fn check(&self) {
         self.check_entries();
         self.check_pointers();
-        self.check_tallies(|_| false);
+        self.check_namespace_stats(|_| false);
         self.check_others();
     }
 
-    /// Ids are below `next_id`, and a (namespace, query hash) has one row.
+    /// Checks that ids are below `next_id`, and that each (namespace, query hash) has one row.
     pub fn check_entries(&self) {
         if let Some((highest, _)) = self.entries.last_key_value() {
             assert!(*highest < self.next_id, "entry {highest} and next_id {}", self.next_id);
@@ -95,56 +95,57 @@ impl Snapshot {
         }
     }
 
-    /// Each entry has a pointer that leads to it, and no pointer leads elsewhere.
+    /// Checks that each entry has a pointer to it, and that no other pointer exists.
     pub fn check_pointers(&self) {
-        let mut due = BTreeMap::new();
+        let mut expected = BTreeMap::new();
         for (id, row) in &self.entries {
             let hash: QueryHash = serde_json::from_value(text(row, "query_hash").into()).expect("a hash");
-            due.insert(id_of(RowKey::pointer(&namespace(&text(row, "namespace")), &hash)), *id);
+            expected.insert(id_of(RowKey::pointer(&namespace(&text(row, "namespace")), &hash)), *id);
         }
-        let there: BTreeMap<i128, i128> =
+        let found: BTreeMap<i128, i128> =
             self.derived(DerivedKind::Pointer).map(|(id, row)| (id, number(row, "entry_id"))).collect();
-        assert_eq!(there, due, "pointers as they are, and as they are due");
+        assert_eq!(found, expected, "pointers found, and expected");
     }
 
-    /// Each namespace that has rows has a tally, and tallies count the rows, but for the namespaces `excepted`; so does
-    /// the table's, where it has one.
-    pub fn check_tallies(&self, excepted: impl Fn(&str) -> bool) {
+    /// Checks that each namespace with rows has statistics, and that they count the rows. The counts of namespaces that
+    /// `excepted` accepts are not checked. The statistics of the whole table are checked if they exist.
+    pub fn check_namespace_stats(&self, excepted: impl Fn(&str) -> bool) {
         let counts = self.counts();
         let others = [RowKey::TABLE_STATS, RowKey::UNKNOWN_NAMESPACE_STATS].map(id_of);
-        let mut tallied = BTreeSet::new();
+        let mut counted = BTreeSet::new();
         for (id, row) in self.derived(DerivedKind::NamespaceStats).filter(|(id, _)| !others.contains(id)) {
             if !row.contains_key("name") {
-                // `vacuum` counted a namespace that has a quota, and no entry was ever put there.
-                assert_eq!(number(row, "entries"), 0, "a tally of no name");
+                // `vacuum` counted a namespace with a quota that never had an entry.
+                assert_eq!(number(row, "entries"), 0, "statistics without a name");
                 continue;
             }
             let name = text(row, "name");
-            assert_eq!(id, id_of(RowKey::namespace_stats(&namespace(&name))), "where the tally of {name} stands");
+            assert_eq!(id, id_of(RowKey::namespace_stats(&namespace(&name))), "the id of the statistics of {name}");
             if !excepted(&name) {
-                assert_eq!(number(row, "entries"), counts.get(&name).copied().unwrap_or(0), "the tally of {name}");
+                assert_eq!(number(row, "entries"), counts.get(&name).copied().unwrap_or(0), "the statistics of {name}");
             }
-            tallied.insert(name);
+            counted.insert(name);
         }
         for name in counts.keys() {
-            assert!(tallied.contains(name), "{name} has no tally");
+            assert!(counted.contains(name), "{name} has no statistics");
         }
         if let Some(row) = self.rows.get(&id_of(RowKey::TABLE_STATS)) {
-            assert_eq!(number(row, "entries"), self.entries.len() as i128, "the tally of the table");
+            assert_eq!(number(row, "entries"), self.entries.len() as i128, "the statistics of the table");
         }
     }
 
-    /// Receipts name ids that were given out, the line serves nobody who has not come, and nothing else stands below 0.
+    /// Checks idempotency records, the writer queue, and that each row below id 0 is a derived item outside the
+    /// indexes.
     pub fn check_others(&self) {
         for (id, row) in self.rows.range(..0) {
             let kind = RowKey::from_attribute(&row["id"]).and_then(RowKey::derived_kind);
-            assert!(kind.is_some(), "{id} is no derived item");
-            assert!(!row.contains_key("namespace") && !row.contains_key("query_hash"), "{id} stands in the indexes");
+            assert!(kind.is_some(), "{id} is not a derived item");
+            assert!(!row.contains_key("namespace") && !row.contains_key("query_hash"), "{id} is in the indexes");
         }
         for (id, row) in self.derived(DerivedKind::IdempotencyRecord) {
             let entry = number(row, "entry_id");
-            assert!((1..self.next_id).contains(&entry), "receipt {id} is for {entry}");
-            assert!(row["created"].as_bool().is_ok() && number(row, "ttl") > 0, "receipt {id}: {row:?}");
+            assert!((1..self.next_id).contains(&entry), "the idempotency record {id} names {entry}");
+            assert!(row["created"].as_bool().is_ok() && number(row, "ttl") > 0, "idempotency record {id}: {row:?}");
         }
         for (_, row) in self.derived(DerivedKind::WriterQueue) {
             let served = row.get("served").map_or(0, |_| number(row, "served"));
@@ -152,12 +153,12 @@ impl Snapshot {
         }
     }
 
-    /// Each namespace that has rows stands in the directory, and names stand in their place.
+    /// Checks that the directory lists each namespace with rows, each name in its own item.
     pub fn check_directory(&self) {
         let mut names = BTreeSet::new();
         for (id, row) in self.derived(DerivedKind::Directory) {
             for name in row["names"].as_ss().expect("a set of names") {
-                assert_eq!(id, id_of(RowKey::directory(&namespace(name))), "where {name} stands");
+                assert_eq!(id, id_of(RowKey::directory(&namespace(name))), "the directory item of {name}");
                 names.insert(name.clone());
             }
         }
@@ -166,37 +167,37 @@ impl Snapshot {
         }
     }
 
-    /// The sum of a count over all namespaces: `evictions`, `misses`, …
-    pub fn counted(&self, count: &str) -> i128 {
+    /// The sum of one counter over all namespaces: `evictions`, `misses`, …
+    pub fn sum_of(&self, count: &str) -> i128 {
         self.derived(DerivedKind::NamespaceStats).map(|(_, row)| row.get(count).map_or(0, |_| number(row, count))).sum()
     }
 }
 
 /// Reads the whole table and checks it. Returns the rows of entries and `version_counter`.
 ///
-/// Not for a table in which entries were stored or removed past the functions.
+/// Only the functions may have written the table.
 pub async fn check(stack: &Stack) -> (BTreeMap<i128, Item>, i128) {
     let snapshot = Snapshot::read(stack).await;
     snapshot.check();
     (snapshot.entries, snapshot.version)
 }
 
-/// What is known of one id.
+/// An id that a reply has named.
 #[derive(Debug)]
-struct Claimed {
+struct IssuedId {
     namespace: String,
     query: String,
-    /// Whether a put said that the entry under this id replaced none.
+    /// True if a reply said that the put with this id created an entry.
     created: bool,
 }
 
-/// What clients were told, to be held against the table.
+/// The replies that clients received, for comparison with the table.
 ///
-/// Entries whose time was over must not be put again: the put would clear the old row away in passing, which counts as
-/// no mutation of its own.
+/// A test must not put an expired entry again: the put would also remove the old row, which is not counted as a
+/// mutation.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    claimed: BTreeMap<i128, Claimed>,
+    issued: BTreeMap<i128, IssuedId>,
     puts: i128,
     others: i128,
     unknown_puts: i128,
@@ -204,68 +205,60 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A put was acknowledged; not for an answer that an idempotency key repeats.
+    /// Records an acknowledged put. A reply that an idempotency key repeats must not be recorded.
     pub fn put(&mut self, id: u64, created: bool, namespace: &str, query: &str) {
         self.puts += 1;
-        let new = Claimed { namespace: namespace.to_owned(), query: query.to_owned(), created: false };
-        let claimed = self.claimed.entry(id.into()).or_insert(new);
-        assert_eq!(
-            (claimed.namespace.as_str(), claimed.query.as_str()),
-            (namespace, query),
-            "two entries have id {id}"
-        );
-        assert!(!(created && claimed.created), "{id} was created twice");
-        claimed.created |= created;
+        let new = IssuedId { namespace: namespace.to_owned(), query: query.to_owned(), created: false };
+        let known = self.issued.entry(id.into()).or_insert(new);
+        assert_eq!((known.namespace.as_str(), known.query.as_str()), (namespace, query), "two entries have id {id}");
+        assert!(!(created && known.created), "{id} was created twice");
+        known.created |= created;
     }
 
-    /// A touch, or a write to quotas or meta, was acknowledged.
+    /// Records an acknowledged touch, or an acknowledged write to quotas or meta.
     pub fn count(&mut self) {
         self.others += 1;
     }
 
-    /// So many puts have an outcome that nobody was told.
+    /// Records puts whose outcome is unknown.
     pub fn unknown_puts(&mut self, puts: usize) {
         self.unknown_puts += puts as i128;
     }
 
-    /// A touch, or a write to quotas or meta, has an outcome that nobody was told.
+    /// Records a touch, or a write to quotas or meta, whose outcome is unknown.
     pub fn unknown(&mut self) {
         self.unknown_others += 1;
     }
 
-    /// How many puts have an outcome that is not known, and how many were acknowledged.
+    /// The number of puts with an unknown outcome, and of acknowledged ones.
     pub fn puts(&self) -> (i128, i128) {
         (self.unknown_puts, self.puts)
     }
 
-    /// Ids are dense: each one below `next_id` was acknowledged, or may be an unknown put's. And `version_counter` is
-    /// the number of committed mutations, as far as outcomes are known.
+    /// Checks that each id below `next_id` was acknowledged or may belong to a put with an unknown outcome. Checks that
+    /// `version_counter` is the number of committed mutations, within the bounds that unknown outcomes leave.
     pub fn check(&self, snapshot: &Snapshot) {
-        let given = snapshot.next_id - 1;
-        if let Some((highest, _)) = self.claimed.last_key_value() {
-            assert!(*highest <= given, "{highest} was acknowledged, and the counter has not given it out");
+        let issued = snapshot.next_id - 1;
+        if let Some((highest, _)) = self.issued.last_key_value() {
+            assert!(*highest <= issued, "{highest} was acknowledged, but the counter has not issued it");
         }
-        let untold = given - self.claimed.len() as i128;
-        assert!((0..=self.unknown_puts).contains(&untold), "{untold} ids of nobody, {} unknown", self.unknown_puts);
+        let unnamed = issued - self.issued.len() as i128;
+        assert!((0..=self.unknown_puts).contains(&unnamed), "{unnamed} ids in no reply, {} unknown", self.unknown_puts);
         for (id, row) in &snapshot.entries {
-            if let Some(claimed) = self.claimed.get(id) {
-                let hash = QueryHash::of(&claimed.query, true).to_string();
-                assert_eq!(
-                    (text(row, "namespace"), text(row, "query_hash")),
-                    (claimed.namespace.clone(), hash),
-                    "{id}"
-                );
+            if let Some(known) = self.issued.get(id) {
+                let hash = QueryHash::of(&known.query, true).to_string();
+                assert_eq!((text(row, "namespace"), text(row, "query_hash")), (known.namespace.clone(), hash), "{id}");
             }
         }
-        // A row goes with the put that replaces it, which is one mutation for both, or by one of its own.
-        let gone = given - snapshot.entries.len() as i128;
-        let replaced = self.claimed.values().filter(|claimed| !claimed.created).count() as i128;
-        let least = self.puts + self.others + gone - replaced;
-        // An unknown put may have been committed, and may have created what another one is known to have overwritten.
-        let most = least + 2 * self.unknown_puts + self.unknown_others;
+        // A row is removed by the put that replaces it, which is one mutation for both, or by a mutation of its own.
+        let removed = issued - snapshot.entries.len() as i128;
+        let replaced = self.issued.values().filter(|known| !known.created).count() as i128;
+        let min = self.puts + self.others + removed - replaced;
+        // An unknown put may have been committed, and may have created an entry that a known put has replaced.
+        let max = min + 2 * self.unknown_puts + self.unknown_others;
         assert!(
-            (least..=most).contains(&snapshot.version),
-            "version {}, and {least} to {most} mutations were committed: {} puts, {} others, {gone} gone, {replaced} replaced",
+            (min..=max).contains(&snapshot.version),
+            "version {}, but {min} to {max} mutations were committed: {} puts, {} others, {removed} removed, {replaced} replaced",
             snapshot.version,
             self.puts,
             self.others

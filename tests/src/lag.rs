@@ -1,33 +1,33 @@
-//! Indexes that lag behind the table, as global secondary indexes do: an index shows each entry as it stood before the
-//! changes that have not arrived there yet, be they new rows, moved ones or removals.
+//! Simulates the replication lag of global secondary indexes. A lagging index shows each entry as it was before the
+//! changes that have not reached the index: inserts, updates or deletions.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How far the indexes are behind.
+/// How far the indexes lag behind the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lag {
-    /// A change arrives that long after it was made.
+    /// A change reaches the indexes after this time.
     Time(Duration),
-    /// A change arrives when so many further writing calls have been carried out.
+    /// A change reaches the indexes after this many further writing calls.
     Writes(u64),
 }
 
-/// A change of one entry's row.
+/// A change of one entry's row that has not reached the indexes.
 #[derive(Debug)]
 struct Change {
     id: String,
-    /// The row before it, if there was one.
+    /// The row before the change; `None` for an insert.
     before: Option<Value>,
     made_at: Instant,
-    /// How many writing calls had been carried out before.
+    /// The number of writing calls before this one.
     writes: u64,
     call: u64,
 }
 
-/// The changes that the indexes do not show yet.
+/// The lag, and the changes that the indexes do not show yet.
 #[derive(Debug, Default)]
 pub(crate) struct Lagging {
     lag: Option<Lag>,
@@ -36,7 +36,7 @@ pub(crate) struct Lagging {
     calls: u64,
 }
 
-/// The names that a call writes to its table's entries by: table and ids.
+/// The table and the entry ids that a call writes; `None` if it writes no entry.
 pub(crate) fn entries_written(operation: &str, request: &Value) -> Option<(String, Vec<String>)> {
     let actions: Vec<&Value> = match operation {
         "TransactWriteItems" => request["TransactItems"]
@@ -65,7 +65,7 @@ impl Lagging {
         self.lag.is_some()
     }
 
-    /// Notes what a call is about to change, and returns its number.
+    /// Records the rows that a call is about to change. Returns a number for [`Lagging::undo`].
     pub(crate) fn begin(&mut self, before: Vec<(String, Option<Value>)>) -> u64 {
         self.calls += 1;
         let (made_at, writes, call) = (Instant::now(), self.writes, self.calls);
@@ -74,29 +74,29 @@ impl Lagging {
         self.calls
     }
 
-    /// Forgets a call that changed nothing after all.
+    /// Forgets the call with this number, which changed nothing.
     pub(crate) fn undo(&mut self, call: u64) {
         self.changes.retain(|change| change.call != call);
     }
 
-    /// Counts a writing call that was carried out.
+    /// Counts a writing call that was executed.
     pub(crate) fn count_write(&mut self) {
         self.writes += 1;
     }
 
-    /// Turns an index's answer to `request` into what the index would show.
-    pub(crate) fn hold_back(&mut self, request: &Value, answer: &mut Value) {
+    /// Replaces rows in an index's `answer` to `request` by what the lagging index would return.
+    pub(crate) fn apply(&mut self, request: &Value, answer: &mut Value) {
         let Some(lag) = self.lag else { return };
         let writes = self.writes;
         self.changes.retain(|change| match lag {
             Lag::Time(time) => change.made_at.elapsed() < time,
-            // The call itself is one of the writes since.
+            // The changing call itself counts as one of the writes.
             Lag::Writes(behind) => writes - change.writes <= behind,
         });
         if self.changes.is_empty() || !answer["Items"].is_array() {
             return;
         }
-        // What is shown of each entry: its row before the first change that has not arrived.
+        // Each entry is shown as it was before its first change that has not reached the index.
         let mut shown: HashMap<&str, Option<&Value>> = HashMap::new();
         for change in &self.changes {
             shown.entry(&change.id).or_insert(change.before.as_ref());
@@ -119,7 +119,7 @@ fn sort_key(request: &Value) -> Option<&'static str> {
     match request["IndexName"].as_str()? {
         "gsi_hash" => Some("query_hash"),
         "gsi_lru" => Some("last_accessed_at"),
-        other => panic!("an index that is not known: {other}"),
+        other => panic!("unknown index: {other}"),
     }
 }
 
@@ -127,27 +127,27 @@ fn number(value: &Value) -> i128 {
     value["N"].as_str().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// The attribute's real name behind a placeholder.
+/// The attribute name that a placeholder stands for.
 fn name<'a>(request: &'a Value, placeholder: &'a str) -> &'a str {
     request["ExpressionAttributeNames"][placeholder].as_str().unwrap_or(placeholder)
 }
 
-/// Whether `row` meets the key condition: equalities, and at most one lower bound.
+/// True if `row` meets the key condition. Supports equalities and lower bounds.
 fn matches(request: &Value, row: &Value) -> bool {
     let condition = request["KeyConditionExpression"].as_str().expect("a key condition");
     condition.split(" AND ").all(|part| {
         let words: Vec<&str> = part.split(' ').collect();
-        let [left, operator, right] = words[..] else { panic!("a condition that is not known: {part}") };
+        let [left, operator, right] = words[..] else { panic!("unsupported condition: {part}") };
         let (held, wanted) = (&row[name(request, left)], &request["ExpressionAttributeValues"][right]);
         match operator {
             "=" => held == wanted,
             ">=" => number(held) >= number(wanted),
-            other => panic!("an operator that is not known: {other}"),
+            other => panic!("unsupported operator: {other}"),
         }
     })
 }
 
-/// Whether `row` belongs between the page's start and its end.
+/// True if `row` lies between the start and the end of the page.
 fn is_on_page(request: &Value, answer: &Value, row: &Value) -> bool {
     let (from, to) = (&request["ExclusiveStartKey"], &answer["LastEvaluatedKey"]);
     if sort_key(request) == Some("last_accessed_at") {
@@ -158,7 +158,7 @@ fn is_on_page(request: &Value, answer: &Value, row: &Value) -> bool {
     to.is_null()
 }
 
-/// What the request asked to see of `row`.
+/// The attributes of `row` that the request projects.
 fn projected(request: &Value, row: &Value) -> Value {
     let Some(expression) = request["ProjectionExpression"].as_str() else { return row.clone() };
     expression

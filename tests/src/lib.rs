@@ -1,14 +1,15 @@
-//! Support for the tests in `suite/`: the whole product on one machine, and ways to look at it and into it.
+//! Support for the tests in `suite/`: the whole product on one machine, with access to its inputs, outputs and table.
 //!
-//! - [`stack`]: the real function binaries over an embedded DynamoDB, and a client for both APIs.
-//! - [`invariants`]: what must hold of the table whatever has happened.
-//! - [`proxy`]: what the functions send to DynamoDB, seen and, where a test says so, spoilt on the way.
-//! - [`embedder`]: what stands in an embedding service's place.
-//! - [`fault`]: in which ways; [`lag`]: how far the indexes are behind.
-//! - [`models`]: embedding models behind a service.
+//! - [`stack`]: the real function binaries over an embedded DynamoDB, and clients of the HTTP and Invoke APIs.
+//! - `gate`: runs a test alone that needs the whole machine.
+//! - [`proxy`]: records the functions' calls to DynamoDB, and injects faults into them.
+//! - [`fault`]: the kinds of faults; [`lag`]: indexes that lag behind the table.
+//! - [`invariants`]: checks of the whole table that hold after any sequence of requests and faults.
+//! - [`embedder`]: a fake embedding service; [`models`]: a fake service with several embedding models.
 
 pub mod embedder;
 pub mod fault;
+mod gate;
 pub mod invariants;
 pub mod lag;
 pub mod models;
@@ -19,4 +20,4 @@ pub use fault::Fault;
 pub use lag::Lag;
 pub use models::Models;
 pub use proxy::Proxy;
-pub use stack::{FunctionError, Stack, http_event, vector};
+pub use stack::{FunctionError, Stack, http_event, masked, vector};

@@ -1,4 +1,4 @@
-//! Embedding models behind an OpenAI-compatible service: vectors that depend on nothing but the model and the words.
+//! A fake OpenAI-compatible service with several embedding models. A vector depends on the model and the words alone.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,36 +11,41 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A model.
+/// An embedding model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Model {
-    /// Its name.
+    /// The name in requests.
     pub name: &'static str,
-    /// The length of its vectors.
+    /// The number of components of its vectors.
     pub dim: usize,
 }
 
-/// One model, …
+/// The model that caches use before a move.
 pub const ALPHA: Model = Model { name: "alpha", dim: 64 };
-/// … one with longer vectors, …
+/// A model with longer vectors.
 pub const BETA: Model = Model { name: "beta", dim: 96 };
-/// … and one whose vectors are as long as the first one's, and have nothing to do with them.
+/// A model whose vectors are as long as those of [`ALPHA`] but unrelated to them.
 pub const GAMMA: Model = Model { name: "gamma", dim: 64 };
 
+/// The words that rewordings add.
+const FILLERS: [&str; 5] = ["now", "oh", "please", "quickly", "so"];
+
 impl Model {
-    /// What a cache is stamped with: see `mneme_embed::spec::Spec::fingerprint`.
+    /// The fingerprint in the table: see `mneme_embed::spec::Spec::fingerprint`.
     pub fn fingerprint(self) -> String {
         format!("openai:{}/1", self.name)
     }
 
-    /// The vector of a text: the sum of its words' own, so that texts with common words are near each other.
+    /// The vector of a text: the sum of its words' vectors, so that texts with common words are near each other. Words that
+    /// say little weigh little, as in real models: with rewordings as similar as theirs the guard is as confident.
     pub fn vector(self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0_f32; self.dim];
         for word in text.split_whitespace() {
             let mut hasher = DefaultHasher::new();
             (self.name, word.to_lowercase()).hash(&mut hasher);
             let mut rng = fastrand::Rng::with_seed(hasher.finish());
-            vector.iter_mut().for_each(|value| *value += rng.f32() - 0.5);
+            let weight = if FILLERS.contains(&word.to_lowercase().as_str()) { 0.2 } else { 1.0 };
+            vector.iter_mut().for_each(|value| *value += weight * (rng.f32() - 0.5));
         }
         vector
     }
@@ -48,15 +53,15 @@ impl Model {
 
 #[derive(Default)]
 struct Shared {
-    /// Texts embedded, with their models.
+    /// Pairs of model name and text.
     embedded: Vec<(String, String)>,
-    /// Of a model, or of each.
+    /// Pairs of model and text; `None` means every model.
     refused: HashSet<(Option<Model>, String)>,
     failures: VecDeque<u16>,
     longer: bool,
 }
 
-/// A service that has all of them; it ends with the test's runtime.
+/// A service with all models. It ends with the test's runtime.
 pub struct Models {
     url: String,
     shared: Arc<Mutex<Shared>>,
@@ -67,7 +72,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Models {
-    /// Starts on a free port.
+    /// Starts the service on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -77,37 +82,37 @@ impl Models {
         Self { url, shared }
     }
 
-    /// A value for `MNEME_EMBEDDER`.
+    /// The value of `MNEME_EMBEDDER` for `model`.
     pub fn spec(&self, model: Model) -> String {
         format!("openai:{}@{}", model.name, self.url)
     }
 
-    /// Refuses calls with this text from now on.
+    /// Refuses requests with this text for any model from now on.
     pub fn refuse(&self, text: &str) {
         lock(&self.shared).refused.insert((None, text.to_owned()));
     }
 
-    /// Refuses calls to this model with this text from now on.
-    pub fn refuse_of(&self, model: Model, text: &str) {
+    /// Refuses requests to `model` with this text from now on.
+    pub fn refuse_by(&self, model: Model, text: &str) {
         lock(&self.shared).refused.insert((Some(model), text.to_owned()));
     }
 
-    /// Answers the next calls with these statuses.
+    /// Answers the next requests with these error statuses, one each.
     pub fn fail(&self, statuses: impl IntoIterator<Item = u16>) {
         lock(&self.shared).failures.extend(statuses);
     }
 
-    /// Answers well again.
-    pub fn fail_no_more(&self) {
+    /// Discards the error statuses that are left.
+    pub fn clear_failures(&self) {
         lock(&self.shared).failures.clear();
     }
 
-    /// Makes vectors one number too long from now on, or no more.
-    pub fn lengthen(&self, longer: bool) {
+    /// Adds a component to each vector from now on, or stops doing so.
+    pub fn set_longer_vectors(&self, longer: bool) {
         lock(&self.shared).longer = longer;
     }
 
-    /// The texts embedded since this was last asked, with their models' names.
+    /// The texts embedded since the last call, as pairs of model name and text.
     pub fn take_embedded(&self) -> Vec<(String, String)> {
         std::mem::take(&mut lock(&self.shared).embedded)
     }
@@ -117,7 +122,7 @@ async fn embeddings(State(shared): State<Arc<Mutex<Shared>>>, Json(request): Jso
     let mut shared = lock(&shared);
     let refusal = |status| {
         let status = StatusCode::from_u16(status).expect("a status");
-        (status, Json(json!({"error": {"message": "spoilt by the test", "type": "spoilt"}})))
+        (status, Json(json!({"error": {"message": "injected by the test", "type": "injected"}})))
     };
     if let Some(status) = shared.failures.pop_front() {
         return refusal(status);

@@ -1,4 +1,4 @@
-//! A proxy between the functions and DynamoDB: it notes every call, and spoils those that a test tells it to.
+//! A proxy between the functions and DynamoDB. It records every call and injects the faults that a test asks for.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -26,45 +26,45 @@ use crate::lag::{Lag, Lagging, entries_written};
 pub struct Call {
     /// `GetItem`, `TransactWriteItems`, …
     pub operation: String,
-    /// Its body.
+    /// The request's body.
     pub request: Value,
-    /// Capacity units that it consumed, where the engine reports them.
+    /// `ConsumedCapacity` of the reply; null where the engine reports none.
     pub capacity: Value,
-    /// What was done to it.
+    /// The fault that the call met.
     pub fault: Option<Fault>,
-    /// Whether the SDK says that it had sent it before, and got no answer of use.
+    /// True if the SDK marks the call as a retry of one that it sent before.
     pub is_repeat: bool,
-    /// When it came.
+    /// The time of arrival.
     pub began: Instant,
-    /// When it was answered.
+    /// The time of the reply.
     pub ended: Instant,
 }
 
-/// What waits for a call.
+/// What the proxy does to a call that a test has chosen.
 #[derive(Debug)]
 enum Waiting {
     Fault(Fault),
-    /// Tells that the call has come, and waits for leave.
+    /// Reports the arrival on the first channel, and waits for the second one.
     Hold(oneshot::Sender<()>, oneshot::Receiver<()>),
 }
 
-/// A call that is held up before it is carried out.
+/// A call that the proxy holds before it executes it.
 #[derive(Debug)]
 pub struct Held {
-    came: oneshot::Receiver<()>,
-    leave: oneshot::Sender<()>,
+    arrived: oneshot::Receiver<()>,
+    release: oneshot::Sender<()>,
 }
 
 impl Held {
-    /// Waits until the call has come, and returns what lets it go.
-    pub async fn came(self) -> impl FnOnce() {
-        self.came.await.expect("the call comes");
-        let leave = self.leave;
-        move || leave.send(()).expect("the call waits")
+    /// Waits until the call has arrived, and returns a function that releases it.
+    pub async fn arrived(self) -> impl FnOnce() {
+        self.arrived.await.expect("the call arrives");
+        let release = self.release;
+        move || release.send(()).expect("the call waits")
     }
 }
 
-/// Faults that come at random: for each operation a sequence of its own, the same for the same seed.
+/// Random faults. Each operation has its own sequence, which is the same for the same seed.
 struct Chance {
     seed: u64,
     per_mille: u32,
@@ -74,15 +74,15 @@ struct Chance {
 impl Chance {
     fn draw(&mut self, operation: &str) -> Option<Fault> {
         let rng = self.sequences.entry(operation.to_owned()).or_insert_with(|| {
-            // Its keys are fixed, so that it hashes alike in every run.
+            // The hasher's keys are fixed, so that hashes are the same in every run.
             let mut hasher = DefaultHasher::new();
             (self.seed, operation).hash(&mut hasher);
             fastrand::Rng::with_seed(hasher.finish())
         });
-        // Both are drawn each time, so that a sequence does not depend on the rate.
+        // Both numbers are drawn each time, so that a sequence does not depend on the rate.
         let (hit, fault) = (rng.u32(..1000) < self.per_mille, rng.u64(..));
-        let fitting: Vec<Fault> = Fault::all().into_iter().filter(|fault| fault.fits(operation)).collect();
-        hit.then(|| fitting[(fault % fitting.len() as u64) as usize].clone())
+        let faults: Vec<Fault> = Fault::all().into_iter().filter(|fault| fault.applies_to(operation)).collect();
+        hit.then(|| faults[(fault % faults.len() as u64) as usize].clone())
     }
 }
 
@@ -90,21 +90,21 @@ impl Chance {
 struct Shared {
     upstream: String,
     calls: Vec<Call>,
-    /// For a call of this operation, the one that comes after so many others of it.
+    /// Operation, number of its calls to let pass first, and what happens to the call after them.
     waiting: VecDeque<(String, usize, Waiting)>,
     chance: Option<Chance>,
     indexes: Lagging,
-    /// How long every call takes at least.
+    /// The delay before every call.
     pause: Duration,
-    /// How many mutations of others came first.
+    /// The number of mutations by [`Fault::Overtaken`].
     overtaken: u64,
-    /// The keys of empty pages: where the next page really starts.
+    /// For the key of each empty page, the key where the next page really starts.
     empty_pages: HashMap<String, Value>,
 }
 
 impl Shared {
-    /// What a call of `operation` meets.
-    fn met_by(&mut self, operation: &str) -> Option<Waiting> {
+    /// Takes the action for the next call of `operation`.
+    fn next_action(&mut self, operation: &str) -> Option<Waiting> {
         let next = self.waiting.iter().position(|(of, others, _)| of == operation && *others == 0);
         for (_, others, _) in self.waiting.iter_mut().filter(|(of, ..)| of == operation) {
             *others = others.saturating_sub(1);
@@ -120,11 +120,11 @@ impl Shared {
 struct Forwarder {
     shared: Arc<Mutex<Shared>>,
     client: reqwest::Client,
-    /// How many calls are at work.
+    /// The number of calls in progress.
     at_work: watch::Sender<usize>,
 }
 
-/// The answer to a call, or that its connection is to be reset.
+/// The reply to a call, or an order to reset its connection.
 type Answer = Result<Response<Full<Bytes>>, Reset>;
 
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl std::fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
-/// A running proxy; it ends when dropped.
+/// A running proxy. It ends when dropped.
 pub struct Proxy {
     url: String,
     shared: Arc<Mutex<Shared>>,
@@ -151,7 +151,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Proxy {
-    /// Starts on a free port.
+    /// Starts the proxy on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -161,71 +161,71 @@ impl Proxy {
         Self { url, shared, at_work, task: tokio::spawn(serve(listener, forwarder)) }
     }
 
-    /// Where it listens.
+    /// The URL where it listens.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where calls go.
+    /// Sets the URL that receives the calls.
     pub fn forward_to(&self, url: &str) {
         lock(&self.shared).upstream = url.to_owned();
     }
 
-    /// Spoils the next call of `operation` that has no fault waiting before it.
-    pub fn spoil(&self, operation: &str, fault: Fault) {
-        self.spoil_nth(operation, 0, fault);
+    /// Injects `fault` into the next call of `operation` that has no fault yet.
+    pub fn inject_fault(&self, operation: &str, fault: Fault) {
+        self.inject_nth(operation, 0, fault);
     }
 
-    /// Spoils the call of `operation` that comes after so many `others` of it.
-    pub fn spoil_nth(&self, operation: &str, others: usize, fault: Fault) {
-        lock(&self.shared).waiting.push_back((operation.to_owned(), others, Waiting::Fault(fault)));
+    /// Injects `fault` into a call of `operation` after letting `skip` others pass.
+    pub fn inject_nth(&self, operation: &str, skip: usize, fault: Fault) {
+        lock(&self.shared).waiting.push_back((operation.to_owned(), skip, Waiting::Fault(fault)));
     }
 
-    /// Holds the call of `operation` that comes after so many `others` of it, until it is let go.
-    pub fn hold_nth(&self, operation: &str, others: usize) -> Held {
-        let ((tell, came), (leave, wait)) = (oneshot::channel(), oneshot::channel());
-        lock(&self.shared).waiting.push_back((operation.to_owned(), others, Waiting::Hold(tell, wait)));
-        Held { came, leave }
+    /// Holds a call of `operation`, after letting `skip` others pass, until the test releases it.
+    pub fn hold_nth(&self, operation: &str, skip: usize) -> Held {
+        let ((tell, arrived), (release, wait)) = (oneshot::channel(), oneshot::channel());
+        lock(&self.shared).waiting.push_back((operation.to_owned(), skip, Waiting::Hold(tell, wait)));
+        Held { arrived, release }
     }
 
-    /// Spoils that many of a thousand calls from now on.
-    pub fn spoil_at_random(&self, seed: u64, per_mille: u32) {
+    /// Injects faults into `per_mille` of a thousand calls from now on.
+    pub fn inject_at_random(&self, seed: u64, per_mille: u32) {
         lock(&self.shared).chance = Some(Chance { seed, per_mille, sequences: HashMap::new() });
     }
 
-    /// Spoils nothing from now on, whatever waits.
-    pub fn spoil_nothing(&self) {
+    /// Discards all faults that have not met a call, and injects no random ones any more.
+    pub fn clear_faults(&self) {
         let mut shared = lock(&self.shared);
         shared.waiting.clear();
         shared.chance = None;
     }
 
-    /// Lets the indexes lag behind what is written through this proxy from now on.
+    /// Makes the indexes lag behind the writes that pass this proxy from now on.
     pub fn delay_indexes(&self, lag: Lag) {
         lock(&self.shared).indexes.set(lag);
     }
 
-    /// Lets every call take that much longer, so that those sent together are seen to overlap.
+    /// Delays every call by `pause`, so that calls that are sent together overlap visibly.
     pub fn slow_down(&self, pause: Duration) {
         lock(&self.shared).pause = pause;
     }
 
-    /// The faults that have not met a call yet.
-    pub fn faults_left(&self) -> usize {
+    /// The number of faults and holds that have not met a call yet.
+    pub fn pending_faults(&self) -> usize {
         lock(&self.shared).waiting.len()
     }
 
-    /// How many mutations [`Fault::Overtaken`] has made.
+    /// The number of mutations that [`Fault::Overtaken`] has made.
     pub fn overtaken(&self) -> u64 {
         lock(&self.shared).overtaken
     }
 
-    /// Waits until no call is at work, not even one whose client is gone.
+    /// Waits until no call is in progress, not even one whose client has disconnected.
     pub async fn idle(&self) {
         self.at_work.clone().wait_for(|calls| *calls == 0).await.expect("the proxy runs");
     }
 
-    /// The calls that were answered since the last time this was asked.
+    /// The calls that were answered since the last call of this function.
     pub fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut lock(&self.shared).calls)
     }
@@ -247,12 +247,12 @@ async fn serve(listener: TcpListener, forwarder: Forwarder) -> Infallible {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
-        // What is closed amid a call is reset: without an answer, and without an orderly end.
+        // A connection that is closed during a call is reset instead of shut down in order.
         let _ = stream.set_zero_linger();
         let forwarder = forwarder.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let forwarder = forwarder.clone();
-            // On a task of its own: what a client sent is carried out even if it hangs up.
+            // The call runs on its own task, so that it is executed even if the client disconnects.
             async move { tokio::spawn(forwarder.answer(request)).await.unwrap_or(Err(Reset)) }
         });
         connections.spawn(async move {
@@ -271,7 +271,7 @@ fn error(status: StatusCode, code: &str) -> Answer {
     reply(status, error_body(code).to_string())
 }
 
-/// Counts a call for as long as it is at work.
+/// Counts a call while it is in progress.
 struct AtWork<'a>(&'a watch::Sender<usize>);
 
 impl<'a> AtWork<'a> {
@@ -287,7 +287,7 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// One call on its way.
+/// A call that the proxy is processing.
 struct Passing {
     headers: HeaderMap,
     operation: String,
@@ -303,7 +303,7 @@ impl Forwarder {
         let (parts, body) = request.into_parts();
         match body.collect().await {
             Ok(body) => self.pass(parts.headers, &body.to_bytes()).await,
-            // The client is gone before it had said all.
+            // The client disconnected before it had sent the whole request.
             Err(_) => Err(Reset),
         }
     }
@@ -322,7 +322,7 @@ impl Forwarder {
                 (Some(start), Some(fields)) => drop(fields.insert("ExclusiveStartKey".to_owned(), start)),
                 _ => {}
             }
-            (shared.upstream.clone(), shared.met_by(&operation), shared.pause)
+            (shared.upstream.clone(), shared.next_action(&operation), shared.pause)
         };
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
@@ -342,7 +342,7 @@ impl Forwarder {
                 self.note(passing, Value::Null);
                 refusal
             }
-            None => self.carry_out(passing).await,
+            None => self.execute(passing).await,
         }
     }
 
@@ -353,7 +353,7 @@ impl Forwarder {
         lock(&self.shared).calls.push(call);
     }
 
-    /// The answer to a call that is not carried out.
+    /// The reply to a call that is not executed; `None` if it is executed.
     fn refusal(&self, passing: &Passing) -> Option<Answer> {
         let actions = || passing.request["TransactItems"].as_array().map_or(1, Vec::len);
         let for_one = |at: usize, code: &'static str| {
@@ -362,7 +362,7 @@ impl Forwarder {
             reply(StatusCode::BAD_REQUEST, cancellation_body(&codes).to_string())
         };
         Some(match passing.fault.as_ref()? {
-            Fault::NotCarriedOut => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+            Fault::NotExecuted => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
             Fault::Refused(code) => error(StatusCode::BAD_REQUEST, code),
             Fault::Cancelled(codes) => reply(StatusCode::BAD_REQUEST, cancellation_body(codes).to_string()),
             Fault::CancelledFor(code) => for_one(actions() - 1, code),
@@ -370,7 +370,7 @@ impl Forwarder {
             Fault::Conflict => error(StatusCode::BAD_REQUEST, "TransactionConflictException"),
             Fault::ResetBefore => Err(Reset),
             Fault::EmptyPage => {
-                // A key that no item has; the page that starts there is the one that was asked for now.
+                // No item has this key. The page that starts there is the page of this request.
                 let key = json!({"id": {"N": format!("-{}", fastrand::u64(1_000_000_000..))}});
                 let start = passing.request.get("ExclusiveStartKey").cloned().unwrap_or_default();
                 lock(&self.shared).empty_pages.insert(key.to_string(), start);
@@ -383,7 +383,7 @@ impl Forwarder {
         })
     }
 
-    async fn carry_out(&self, mut passing: Passing) -> Answer {
+    async fn execute(&self, mut passing: Passing) -> Answer {
         let mut left = json!({});
         match &passing.fault {
             Some(Fault::Unprocessed) => left = leave_half(&mut passing.request),
@@ -421,7 +421,7 @@ impl Forwarder {
             changed = true;
         }
         if is_index_read && status.is_success() && lock(&self.shared).indexes.is_on() {
-            lock(&self.shared).indexes.hold_back(&passing.request, &mut value);
+            lock(&self.shared).indexes.apply(&passing.request, &mut value);
             changed = true;
         }
         self.note(passing, value["ConsumedCapacity"].clone());
@@ -433,7 +433,7 @@ impl Forwarder {
         }
     }
 
-    /// The rows that a call is about to change, as they are, where the indexes lag.
+    /// The current rows that a call is about to change; `None` if the indexes do not lag.
     async fn changes(&self, passing: &Passing) -> Option<Vec<(String, Option<Value>)>> {
         if !lock(&self.shared).indexes.is_on() {
             return None;
@@ -448,7 +448,7 @@ impl Forwarder {
         Some(ids.into_iter().map(|id| (id.clone(), row(&id))).collect())
     }
 
-    /// Commits a mutation that changes nothing but the version.
+    /// Commits a mutation that changes only the version.
     async fn overtake(&self, passing: &Passing) {
         let table = passing.request["TransactItems"][0].as_object().and_then(|action| action.values().next());
         let ask = json!({
@@ -460,7 +460,7 @@ impl Forwarder {
         lock(&self.shared).overtaken += 1;
     }
 
-    /// Sends a call to DynamoDB with the credentials of the one that came.
+    /// Sends a call to DynamoDB with the credentials of the incoming call.
     async fn send(&self, passing: &Passing, operation: &str, request: &Value) -> Option<(StatusCode, Bytes)> {
         let mut forwarded = self
             .client
@@ -477,7 +477,7 @@ impl Forwarder {
     }
 }
 
-/// Takes every second key out of a batch, and an only one, and returns what was taken.
+/// Removes every second key from a batch, or its single key, and returns the removed part of the request.
 fn leave_half(request: &mut Value) -> Value {
     let mut left = json!({});
     for (table, ask) in request["RequestItems"].as_object_mut().into_iter().flatten() {
@@ -492,9 +492,9 @@ fn leave_half(request: &mut Value) -> Value {
     left
 }
 
-/// Which of its attempts at a call the client says this one is, from 1; 0 where it does not say. The SDK's header is
+/// The number of this attempt, from 1, according to the client; 0 if the client does not say. The SDK's header is
 /// `amz-sdk-request: ttl=…; attempt=1; max=3` (crate `aws-runtime`, `request_info`).
 fn attempt(headers: &HeaderMap) -> u32 {
-    let said = headers.get("amz-sdk-request").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    said.split("; ").find_map(|part| part.strip_prefix("attempt=")?.parse().ok()).unwrap_or_default()
+    let header = headers.get("amz-sdk-request").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.split("; ").find_map(|part| part.strip_prefix("attempt=")?.parse().ok()).unwrap_or_default()
 }

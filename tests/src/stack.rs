@@ -1,4 +1,4 @@
-//! The real function binaries over an embedded DynamoDB.
+//! The real function binaries over an embedded DynamoDB, and clients of both.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, TimeToLiveSpecification, WriteRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mneme_local::{Dynamodb, Log, Options, Server};
@@ -18,16 +18,17 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
+use crate::gate::Pass;
 use crate::proxy::Proxy;
 
-/// Row of the table as the SDK gives it.
+/// A row of the table as the SDK returns it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The table's name in every stack; each has a DynamoDB of its own.
+/// The table's name in every stack. Stacks do not collide: each has its own DynamoDB or its own access key.
 pub const TABLE: &str = "mneme";
 
-/// URL of the DynamoDB that all stacks share instead, each with an access key of its own: DynamoDB Local keeps the
-/// tables of each access key apart (DynamoDB Developer Guide, "DynamoDB local usage notes").
+/// Names a DynamoDB that all stacks share instead of the embedded one. Each stack has its own access key there:
+/// DynamoDB Local separates the tables of access keys (DynamoDB Developer Guide, "DynamoDB local usage notes").
 const ENGINE_VARIABLE: &str = "MNEME_TEST_DYNAMODB";
 
 fn binaries() -> PathBuf {
@@ -35,14 +36,14 @@ fn binaries() -> PathBuf {
     BINARIES.get_or_init(|| mneme_local::build_functions().expect("the function binaries build")).clone()
 }
 
-/// Whether the engine is DynamoDB Local, which counts transactional writes twice over: 24 units for a 4 KB item with two
-/// keys-only indexes, where 2 × 4 for the item and 1 for each index are due (DynamoDB Developer Guide, "DynamoDB
-/// transactions: how it works", "Capacity management for transactions").
+/// True if the engine is DynamoDB Local. It reports too many units for transactional writes: 24 for a 4 KB item with
+/// two keys-only indexes. The correct number is 2 × 4 for the item and 1 for each index (DynamoDB Developer Guide,
+/// "DynamoDB transactions: how it works", "Capacity management for transactions").
 pub fn overcounts_transactions() -> bool {
     std::env::var(ENGINE_VARIABLE).is_ok()
 }
 
-/// A vector of `dim` components that points at `angle` radians in the first two.
+/// A unit vector of `dim` components at `angle` radians in the plane of the first two.
 pub fn vector(dim: usize, angle: f64) -> Vec<f64> {
     let mut vector = vec![0.0; dim];
     (vector[0], vector[1]) = (angle.cos(), angle.sin());
@@ -58,88 +59,113 @@ pub struct FunctionError {
     pub message: String,
 }
 
-/// A running product.
+/// A running product: function binaries, a proxy, and a DynamoDB.
 pub struct Stack {
     /// The emulated AWS.
     pub server: Server,
-    /// What stands between the functions and DynamoDB.
+    /// The proxy between the functions and DynamoDB.
     pub proxy: Proxy,
     http: reqwest::Client,
     access_key: String,
     dynamodb: OnceLock<Client>,
     log: Mutex<UnboundedReceiver<String>>,
+    _pass: Pass,
 }
 
-impl Stack {
-    /// With the defaults of `mneme-local`.
-    pub async fn start() -> Self {
-        Self::with(&[]).await
+/// How long a function of a stack with many instances may run: so long that a slow machine ends no invocation.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The settings of a [`Stack`]. Without any, the stack is the product with its defaults over a table of its own.
+#[derive(Default)]
+#[must_use]
+pub struct StackBuilder<'a> {
+    variables: Vec<(String, String)>,
+    options: Options,
+    table_of: Option<&'a Stack>,
+    is_exclusive: bool,
+}
+
+impl<'a> StackBuilder<'a> {
+    /// Adds `variables` to the functions' environment. A later value replaces an earlier one.
+    pub fn variables(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
     }
 
-    /// With `variables` in the functions' environment.
-    pub async fn with(variables: &[(&str, &str)]) -> Self {
-        Self::alone(variables, Options::default()).await
+    /// Switches the guard off. `_reason` tells the reader why the test needs that; it has no effect.
+    pub fn without_guard(self, _reason: &'static str) -> Self {
+        self.variables(&[("MNEME_GUARD", "off")])
     }
 
-    /// With up to `instances` of each function at once, which have so long for an invocation that a slow machine refuses
-    /// none.
-    pub async fn crowded(instances: usize) -> Self {
-        let timeout = Duration::from_secs(300);
-        Self::alone(&[], Options { max_instances: instances, timeout, ..Options::default() }).await
+    /// Uses the table of `other`: its DynamoDB and its access key.
+    pub fn over_table_of(mut self, other: &'a Stack) -> Self {
+        self.table_of = Some(other);
+        self
     }
 
-    /// With `variables`, and functions that have `timeout` for an invocation.
-    pub async fn with_time(variables: &[(&str, &str)], timeout: Duration) -> Self {
-        Self::alone(variables, Options { timeout, ..Options::default() }).await
+    /// Allows up to `instances` of each function at a time, and 300 seconds for an invocation.
+    pub fn max_instances(mut self, instances: usize) -> Self {
+        self.options.max_instances = instances;
+        self.timeout(PATIENT_TIMEOUT)
     }
 
-    /// With functions that have `memory_mib` of memory.
-    pub async fn small(memory_mib: u32) -> Self {
-        Self::alone(&[], Options { memory_mib, ..Options::default() }).await
+    /// Ends an invocation after `timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
     }
 
-    /// Over a DynamoDB that no other stack uses.
-    async fn alone(variables: &[(&str, &str)], options: Options) -> Self {
-        let dynamodb = match std::env::var(ENGINE_VARIABLE) {
-            Ok(url) => Dynamodb::Endpoint(url),
-            Err(_) => Dynamodb::Embedded { port: 0, data: None },
+    /// Tells the functions that they have `memory_mib` of memory.
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.options.memory_mib = memory_mib;
+        self
+    }
+
+    /// Waits until no other test of this process has a stack, and keeps others from starting one.
+    pub fn exclusive(mut self) -> Self {
+        self.is_exclusive = true;
+        self
+    }
+
+    /// Starts the stack. Builds the function binaries first if this process has not done so.
+    pub async fn start(self) -> Stack {
+        let pass = if self.is_exclusive { Pass::exclusive() } else { Pass::shared() };
+        let dynamodb = match (self.table_of, std::env::var(ENGINE_VARIABLE)) {
+            (Some(other), _) => Dynamodb::Endpoint(other.server.dynamodb_url().to_owned()),
+            (None, Ok(url)) => Dynamodb::Endpoint(url),
+            (None, Err(_)) => Dynamodb::Embedded { port: 0, data: None },
         };
-        let access_key = format!("{:016x}", fastrand::u64(..));
-        Self::with_options(variables, Options { dynamodb, ..options }, access_key).await
-    }
-
-    /// With `variables`, over another stack's DynamoDB.
-    pub async fn beside(other: &Self, variables: &[(&str, &str)]) -> Self {
-        let dynamodb = Dynamodb::Endpoint(other.server.dynamodb_url().to_owned());
-        Self::with_options(variables, Options { dynamodb, ..Options::default() }, other.access_key.clone()).await
-    }
-
-    /// Over another stack's DynamoDB, with functions that have `timeout` for an invocation.
-    pub async fn hasty(other: &Self, timeout: Duration) -> Self {
-        let dynamodb = Dynamodb::Endpoint(other.server.dynamodb_url().to_owned());
-        Self::with_options(&[], Options { dynamodb, timeout, ..Options::default() }, other.access_key.clone()).await
-    }
-
-    async fn with_options(variables: &[(&str, &str)], options: Options, access_key: String) -> Self {
+        let access_key =
+            self.table_of.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |other| other.access_key.clone());
         let proxy = Proxy::start().await;
         let mut env: BTreeMap<String, String> = BTreeMap::from([
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned()),
             ("AWS_ACCESS_KEY_ID".to_owned(), access_key.clone()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
-            // Most tests send vectors that their queries do not have.
-            ("MNEME_GUARD".to_owned(), "off".to_owned()),
         ]);
-        env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        env.extend(self.variables);
         let (sender, log) = unbounded_channel();
-        let options = Options { binaries: binaries(), env, log: Log::Channel(sender), ..options };
+        let options = Options { binaries: binaries(), env, log: Log::Channel(sender), dynamodb, ..self.options };
         let server = Server::start(options).await.expect("the server starts");
         proxy.forward_to(server.dynamodb_url());
-        let http = reqwest::Client::new();
-        Self { server, proxy, http, access_key, dynamodb: OnceLock::new(), log: Mutex::new(log) }
+        let (http, dynamodb, log) = (reqwest::Client::new(), OnceLock::new(), Mutex::new(log));
+        Stack { server, proxy, http, access_key, dynamodb, log, _pass: pass }
+    }
+}
+
+impl Stack {
+    /// A stack with the product's defaults.
+    pub async fn start() -> Self {
+        Self::builder().start().await
     }
 
-    /// What the functions printed since the last call, each line behind its instance's name, up to a line that
-    /// `is_last` knows. Waits for it for ten seconds.
+    /// The settings of a stack that is not started yet.
+    pub fn builder<'a>() -> StackBuilder<'a> {
+        StackBuilder::default()
+    }
+
+    /// The lines that the functions printed since the last call, up to the first one that `is_last` accepts. Each line
+    /// begins with its instance's name. Panics after ten seconds without a line.
     pub async fn log_until(&self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut log = self.log.lock().await;
         let mut lines: Vec<String> = Vec::new();
@@ -173,7 +199,7 @@ impl Stack {
         (status, content_type, response.json().await.expect("a JSON body"))
     }
 
-    /// An HTTP request of a caller whose token has `claims`: status and body.
+    /// An HTTP request of a caller whose token contains `claims`: status and body.
     pub async fn http_as(&self, claims: &Value, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
         self.send(self.http.request(method, format!("{}{path}", self.server.api_url())).bearer_auth(token), body).await
@@ -194,7 +220,7 @@ impl Stack {
         self.invoke_raw(function, payload.to_string()).await
     }
 
-    /// A direct invocation with a payload as it is.
+    /// A direct invocation with a payload that need not be JSON.
     pub async fn invoke_raw(&self, function: &str, payload: String) -> Result<Value, FunctionError> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.server.api_url());
         let response = self.http.post(url).body(payload).send().await.expect("the API answers");
@@ -219,15 +245,15 @@ impl Stack {
         self.invoke("lookup", question).await.expect("answered")
     }
 
-    /// A client of the embedded DynamoDB, past the proxy.
+    /// A client of DynamoDB that bypasses the proxy.
     pub fn dynamodb(&self) -> Client {
         let make = || Client::from_conf(self.client_config().endpoint_url(self.server.dynamodb_url()).build());
-        // To make one costs more than many calls.
+        // Creating a client costs more than many calls.
         self.dynamodb.get_or_init(make).clone()
     }
 
-    /// A client of the proxy that sends everything once.
-    pub fn spoilt_dynamodb(&self) -> Client {
+    /// A client of the proxy that never retries.
+    pub fn proxied_dynamodb(&self) -> Client {
         let config = self.client_config().endpoint_url(self.proxy.url()).retry_config(RetryConfig::disabled());
         Client::from_conf(config.build())
     }
@@ -239,7 +265,7 @@ impl Stack {
             .credentials_provider(Credentials::new(&self.access_key, "local", None, None, "tests"))
     }
 
-    /// All rows of the table, by id.
+    /// All rows of the table by id, read with strong consistency.
     pub async fn rows(&self) -> BTreeMap<i128, Item> {
         let mut pages = self.dynamodb().scan().table_name(TABLE).consistent_read(true).into_paginator().send();
         let mut rows = BTreeMap::new();
@@ -252,7 +278,7 @@ impl Stack {
         rows
     }
 
-    /// The ids of the entries' rows, expired ones included.
+    /// The ids of all entries' rows, including expired ones.
     pub async fn entry_ids(&self) -> Vec<u64> {
         self.rows().await.into_keys().filter_map(|id| u64::try_from(id).ok().filter(|id| *id > 0)).collect()
     }
@@ -264,28 +290,74 @@ impl Stack {
         (number("next_id"), number("version_counter"))
     }
 
-    /// Makes the table, without DynamoDB's own TTL: what has expired stays until the functions remove it. (DynamoDB
-    /// takes hours to delete an expired item, DynamoDB Local seconds.)
+    /// Creates the table with DynamoDB's TTL off, so that only the functions remove expired rows. DynamoDB takes hours
+    /// to delete an expired item, DynamoDB Local seconds.
     pub async fn provision_without_ttl(&self) {
-        self.invoke("provision", serde_json::json!({})).await.expect("provisioned");
+        self.invoke("provision", json!({})).await.expect("provisioned");
         let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("ttl").build().expect("complete");
         let update = self.dynamodb().update_time_to_live().table_name(TABLE).time_to_live_specification(off);
         update.send().await.expect("switched off");
     }
 
-    /// Writes an item past the functions.
+    /// Writes an item directly to DynamoDB.
     pub async fn put_item(&self, item: Item) {
         self.dynamodb().put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("written");
     }
 
-    /// Removes the item `id` past the functions.
+    /// Makes the entries `ids` older by `secs`: subtracts it from the row's times, directly in DynamoDB. A test calls
+    /// this instead of waiting.
+    pub async fn backdate(&self, ids: impl IntoIterator<Item = u64>, secs: i64) {
+        let rows = self.rows().await;
+        for id in ids {
+            let mut row = rows[&i128::from(id)].clone();
+            for name in ["created_at", "last_accessed_at", "ttl"] {
+                if let Some(time) = row.get_mut(name) {
+                    let at: i64 = time.as_n().expect("a number").parse().expect("an integer");
+                    *time = AttributeValue::N((at - secs).to_string());
+                }
+            }
+            self.put_item(row).await;
+        }
+    }
+
+    /// Writes items directly to DynamoDB, 25 per call.
+    pub async fn put_items(&self, items: impl IntoIterator<Item = self::Item>) {
+        let put = |item| PutRequest::builder().set_item(Some(item)).build().expect("complete");
+        self.write(items.into_iter().map(|item| WriteRequest::builder().put_request(put(item)).build()).collect())
+            .await;
+    }
+
+    /// Removes the items `ids` directly from DynamoDB, 25 per call.
+    pub async fn delete_items(&self, ids: impl IntoIterator<Item = i128>) {
+        let delete = |id: i128| DeleteRequest::builder().key("id", AttributeValue::N(id.to_string())).build();
+        let request = |id| WriteRequest::builder().delete_request(delete(id).expect("complete")).build();
+        self.write(ids.into_iter().map(request).collect()).await;
+    }
+
+    async fn write(&self, requests: Vec<WriteRequest>) {
+        for some in requests.chunks(25) {
+            let reply = self.dynamodb().batch_write_item().request_items(TABLE, some.to_vec()).send().await;
+            let unprocessed = reply.expect("written").unprocessed_items.unwrap_or_default();
+            assert!(unprocessed.is_empty(), "{unprocessed:?}");
+        }
+    }
+
+    /// Removes the item `id` directly from DynamoDB.
     pub async fn delete_item(&self, id: i128) {
         let key = AttributeValue::N(id.to_string());
         self.dynamodb().delete_item().table_name(TABLE).key("id", key).send().await.expect("deleted");
     }
 }
 
-/// An HTTP API event as API Gateway forms it.
+/// `reply` with the values of `fields` replaced by `[field]`, for snapshots. Panics if a field is missing.
+pub fn masked(mut reply: Value, fields: &[&str]) -> Value {
+    for field in fields {
+        *reply.get_mut(*field).unwrap_or_else(|| panic!("no field {field}")) = json!(format!("[{field}]"));
+    }
+    reply
+}
+
+/// An HTTP API event as API Gateway builds it.
 pub fn http_event(method: &str, route: &str, path: &str, body: Option<&str>) -> Value {
     json!({
         "version": "2.0", "routeKey": format!("{method} {route}"), "rawPath": path, "rawQueryString": "",

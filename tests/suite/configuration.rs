@@ -1,4 +1,4 @@
-//! Bad configuration: reported all at once, at start.
+//! Invalid configuration: a function reports all errors at start.
 
 use std::process::Command;
 
@@ -6,10 +6,7 @@ use mneme_tests::Stack;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_function_says_everything_that_is_wrong_and_ends() {
-    let stack = Stack::start().await;
-    // The stack is only here to have the binaries built.
-    drop(stack);
+async fn invalid_variables_are_all_reported_at_start() {
     let binary = mneme_local::build_functions().unwrap().join("mneme-lookup");
     let output = Command::new(binary)
         .env_clear()
@@ -25,8 +22,8 @@ async fn a_function_says_everything_that_is_wrong_and_ends() {
 }
 
 #[tokio::test]
-async fn a_caller_of_a_misconfigured_function_gets_an_error() {
-    let stack = Stack::with(&[("MNEME_NORMALIZE", "perhaps")]).await;
+async fn invocation_of_a_misconfigured_function_returns_an_error() {
+    let stack = Stack::builder().variables(&[("MNEME_NORMALIZE", "perhaps")]).start().await;
     assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap_err().name, "Runtime.ExitError");
     assert_eq!(stack.get("/v1/entries/1").await.0, 500);
 }

@@ -1,11 +1,7 @@
-//! Conversations in place of queries: what is matched exactly, what by meaning.
+//! Requests with `messages` instead of `query`: exact and semantic matches.
 
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
-
-async fn guarded() -> Stack {
-    Stack::with(&[("MNEME_GUARD", "on")]).await
-}
 
 fn conversation(messages: &[(&str, &str)]) -> Value {
     let messages: Vec<Value> =
@@ -22,7 +18,7 @@ async fn put(stack: &Stack, conversation: Value) -> u64 {
     stack.put(with(conversation, "response", json!("A."))).await
 }
 
-/// The layer that answers, or the reason for the miss.
+/// The layer of the hit, or the reason for the miss.
 async fn ask(stack: &Stack, conversation: Value) -> Value {
     let reply = stack.lookup(conversation).await;
     if reply["outcome"] == "hit" { reply["layer"].clone() } else { reply["reason"].clone() }
@@ -32,13 +28,13 @@ const QUESTION: (&str, &str) = ("user", "When does the library in Ghent close on
 const REWORDED: (&str, &str) = ("user", "When does the library in Ghent close on Saturday?");
 
 #[tokio::test]
-async fn a_query_is_the_conversation_of_one_message() {
-    let stack = guarded().await;
+async fn query_and_single_message_conversation_share_an_entry() {
+    let stack = Stack::start().await;
     let id = put(&stack, json!({"query": QUESTION.1, "embedding": vector(8, 0.0)})).await;
     let hit = stack.lookup(conversation(&[QUESTION])).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("exact"), &json!(id)));
     assert_eq!(ask(&stack, conversation(&[REWORDED])).await, "semantic");
-    // So is a message that stands alone after others.
+    // A self-contained message matches regardless of the messages before it.
     let talk = [("user", "Hello!"), ("assistant", "Hello, what can I do for you?"), QUESTION];
     assert_eq!(ask(&stack, conversation(&talk)).await, "exact");
     let parts = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION.1}]}]});
@@ -50,8 +46,8 @@ async fn a_query_is_the_conversation_of_one_message() {
 }
 
 #[tokio::test]
-async fn system_messages_and_the_context_part_the_cache() {
-    let stack = guarded().await;
+async fn system_messages_and_context_separate_entries() {
+    let stack = Stack::start().await;
     let system = |text: &'static str| conversation(&[("system", text), QUESTION]);
     let context = |context: Value| with(conversation(&[QUESTION]), "context", context);
     let briefly = put(&stack, system("Be brief.")).await;
@@ -74,14 +70,14 @@ async fn system_messages_and_the_context_part_the_cache() {
     ] {
         assert_eq!(ask(&stack, request).await, "no_entry");
     }
-    // The same in other words, in its own partition.
+    // A rewording matches within the same context key.
     let hit = stack.lookup(conversation(&[("system", "Be brief."), REWORDED])).await;
     assert_eq!((&hit["layer"], &hit["id"]), (&json!("semantic"), &json!(briefly)));
 }
 
 #[tokio::test]
-async fn a_message_that_leans_on_others_needs_them() {
-    let stack = guarded().await;
+async fn follow_up_message_with_other_history_is_not_served() {
+    let stack = Stack::start().await;
     let order = |number: &'static str, greeting: &'static str| {
         let asked = [greeting, "Where is my order", number].join(" ");
         conversation(&[("user", &asked), ("assistant", "On its way."), ("user", "cancel it")])
@@ -93,16 +89,16 @@ async fn a_message_that_leans_on_others_needs_them() {
     assert_eq!(ask(&stack, conversation(&[("user", "cancel it")])).await, "no_entry");
     let chatty = stack.lookup(order("48213", "Hello there!")).await;
     assert_eq!((&chatty["layer"], &chatty["id"]), (&json!("semantic"), &json!(id)));
-    // With the guard off what came before is compared all the same.
-    let off = Stack::beside(&stack, &[("MNEME_GUARD", "off")]).await;
+    // With the guard off the history is still compared.
+    let off = Stack::builder().over_table_of(&stack).without_guard("the guard off is tested").start().await;
     assert_eq!(ask(&off, order("48213", "")).await, "exact");
     assert_eq!(ask(&off, order("48213", "Hello there!")).await, "semantic");
     assert_eq!(ask(&off, order("48231", "")).await, "vetoed");
 }
 
 #[tokio::test]
-async fn entries_of_conversations_are_replaced_listed_and_deleted_like_others() {
-    let stack = guarded().await;
+async fn entries_of_conversations_can_be_replaced_and_deleted() {
+    let stack = Stack::start().await;
     let asked = || with(conversation(&[("system", "Be brief."), QUESTION]), "context", json!({"model": "small"}));
     let first = put(&stack, asked()).await;
     let entries = [with(asked(), "response", json!("B.")), with(conversation(&[QUESTION]), "response", json!("C."))];
@@ -119,8 +115,8 @@ async fn entries_of_conversations_are_replaced_listed_and_deleted_like_others() 
 }
 
 #[tokio::test]
-async fn what_is_no_conversation_is_refused_by_name() {
-    let stack = guarded().await;
+async fn invalid_conversations_are_refused_with_named_errors() {
+    let stack = Stack::start().await;
     let many: Vec<(&str, &str)> = vec![QUESTION; 513];
     let long = "x".repeat(300_000);
     let large: Value = serde_json::from_str("{\"user\": 340282366920938463463374607431768211451}").unwrap();

@@ -1,11 +1,10 @@
-//! Bad input and bad tables: the named error with its remedy, nothing stored, the instance still serving.
+//! Invalid requests and invalid tables: each returns a named error with a remedy, and the instance continues.
 
 use mneme_model::embedding::encode_base64;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
-/// Over HTTP and directly: the error's name, its status, something its text says; then nothing is stored, and the
-/// same instance serves the next request.
+/// Sends `request` over HTTP and directly. Checks the error's name, its status, and that its text contains `says`.
 pub(crate) async fn refuses(
     stack: &Stack,
     function: &str,
@@ -29,7 +28,7 @@ pub(crate) async fn refuses(
 }
 
 #[tokio::test]
-async fn bad_puts_store_nothing() {
+async fn invalid_puts_are_refused_and_store_nothing() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "good", "response": "A", "embedding": [1, 0, 0]})).await;
     let before = stack.rows().await;
@@ -58,7 +57,7 @@ async fn bad_puts_store_nothing() {
         (with("embedding", json!([1, null, 0])), "InvalidRequest", 400, "embedding[1]"),
         (with("embedding", json!([1, 1e300, 0])), "InvalidRequest", 400, "number 1 of the embedding is inf"),
         (with("embedding", json!(base64(&[f32::NAN, 0.0, 1.0]))), "InvalidRequest", 400, "is NaN"),
-        // Four bytes: one float, of value 0.
+        // Four bytes are one float, here 0.
         (with("embedding", json!("AAAAAA==")), "InvalidRequest", 400, "zero vector"),
         (with("embedding", json!("AAAAAAA=")), "InvalidRequest", 400, "holds 5 bytes"),
         (with("embedding", json!("not base64!")), "InvalidRequest", 400, "not base64"),
@@ -76,11 +75,11 @@ async fn bad_puts_store_nothing() {
     }
     assert_eq!(stack.rows().await, before);
     assert_eq!(stack.put(json!({"query": "next", "response": "A", "embedding": [0, 1, 0]})).await, 2);
-    assert_eq!(stack.server.instances("put"), 1, "the same instance all along");
+    assert_eq!(stack.server.instances("put"), 1, "one instance served all requests");
 }
 
 #[tokio::test]
-async fn bad_lookups_are_errors_and_the_instance_goes_on() {
+async fn invalid_lookups_are_refused_and_the_instance_continues() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "good", "response": "A", "embedding": [1, 0, 0]})).await;
     for (request, name, status, says) in [
@@ -102,7 +101,7 @@ async fn bad_lookups_are_errors_and_the_instance_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_says_so() {
+async fn body_that_is_not_json_returns_invalid_request() {
     let stack = Stack::start().await;
     for body in ["", "{", "{\"query\": }", "nonsense", "\"text\"", "null", "{\"query\": \"\\ud800\"}"] {
         let (status, content_type, problem) = stack.http_raw("/v1/lookup", body).await;
@@ -118,8 +117,8 @@ async fn what_is_not_json_says_so() {
 }
 
 #[tokio::test]
-async fn a_missing_table_names_the_remedy_and_is_found_when_it_comes() {
-    let stack = Stack::with(&[("MNEME_CREATE_TABLE", "false")]).await;
+async fn missing_table_returns_remediation_until_the_table_exists() {
+    let stack = Stack::builder().variables(&[("MNEME_CREATE_TABLE", "false")]).start().await;
     let requests = [
         ("lookup", json!({"query": "q"})),
         ("lookup", json!({"query": "q", "embedding": [1, 0]})),
@@ -144,19 +143,22 @@ async fn a_missing_table_names_the_remedy_and_is_found_when_it_comes() {
     }
     let (status, problem) = stack.post("/v1/entries", json!({"query": "q", "response": "r"})).await;
     assert_eq!((status, &problem["type"]), (503, &json!("urn:mneme:error:StoreBackendError")));
-    let maker = Stack::beside(&stack, &[]).await;
+    let maker = Stack::builder().over_table_of(&stack).start().await;
     maker.put(json!({"query": "q", "response": "r"})).await;
     assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
     assert_eq!(stack.put(json!({"query": "s", "response": "r"})).await, 2);
 }
 
 #[tokio::test]
-async fn a_foreign_embedder_is_refused_by_every_operation() {
-    let stack = Stack::with(&[("MNEME_EMBEDDER_FINGERPRINT", "mine"), ("MNEME_EMBEDDER_DIM", "2")]).await;
+async fn other_embedder_is_refused_by_every_operation() {
+    let stack = Stack::builder()
+        .variables(&[("MNEME_EMBEDDER_FINGERPRINT", "mine"), ("MNEME_EMBEDDER_DIM", "2")])
+        .start()
+        .await;
     stack.put(json!({"query": "q", "response": "r", "embedding": [1, 0]})).await;
     let before = stack.rows().await;
     for variables in [[("MNEME_EMBEDDER_FINGERPRINT", "other")], [("MNEME_EMBEDDER_DIM", "3")]] {
-        let other = Stack::beside(&stack, &variables).await;
+        let other = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
         for (function, request) in [
             ("lookup", json!({"query": "q"})),
             ("put", json!({"query": "s", "response": "r", "embedding": [1, 0]})),
@@ -176,40 +178,40 @@ async fn a_foreign_embedder_is_refused_by_every_operation() {
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_named() {
+async fn missing_permission_names_the_action() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
-    stack.proxy.spoil("GetItem", Fault::Refused("AccessDeniedException"));
+    stack.proxy.inject_fault("GetItem", Fault::Refused("AccessDeniedException"));
     let error = stack.invoke("get", json!({"id": 1})).await.unwrap_err();
     assert_eq!(error.name, "StoreBackendError");
     assert!(error.message.contains("allow dynamodb:GetItem"), "{}", error.message);
-    assert!(!error.message.contains("spoilt"), "the service's own text stays in the log: {}", error.message);
+    assert!(!error.message.contains("injected"), "the service's own text stays in the log: {}", error.message);
     assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap()["id"], 1);
 }
 
 #[tokio::test]
-async fn throttling_is_said_and_retried_first() {
+async fn throttled_call_is_retried_then_reported() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
     stack.invoke("get", json!({"id": 1})).await.unwrap();
-    stack.proxy.spoil("GetItem", Fault::Refused("ThrottlingException"));
+    stack.proxy.inject_fault("GetItem", Fault::Refused("ThrottlingException"));
     assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap()["id"], 1);
     for _ in 0..3 {
-        stack.proxy.spoil("GetItem", Fault::Refused("ProvisionedThroughputExceededException"));
+        stack.proxy.inject_fault("GetItem", Fault::Refused("ProvisionedThroughputExceededException"));
     }
     let (status, problem) = stack.get("/v1/entries/1").await;
     assert_eq!(status, 503);
     assert!(problem["detail"].as_str().unwrap().contains("throttled"), "{problem}");
-    assert_eq!(stack.proxy.faults_left(), 0);
+    assert_eq!(stack.proxy.pending_faults(), 0);
 }
 
 #[tokio::test]
-async fn an_unreachable_endpoint_is_said() {
+async fn unreachable_endpoint_returns_store_backend_error() {
     let stack = Stack::start().await;
     let deaf = mneme_tests::Proxy::start().await;
     let url = deaf.url().to_owned();
     drop(deaf);
-    let lost = Stack::beside(&stack, &[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    let lost = Stack::builder().over_table_of(&stack).variables(&[("AWS_ENDPOINT_URL_DYNAMODB", &url)]).start().await;
     let error = lost.invoke("get", json!({"id": 1})).await.unwrap_err();
     assert_eq!(error.name, "StoreBackendError");
     assert!(error.message.contains("did not answer"), "{}", error.message);

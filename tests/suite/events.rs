@@ -1,4 +1,4 @@
-//! Every file of `events/`: each shape of each operation, through the real binary.
+//! Every file of `events/`, sent to the real binaries: each event shape of each operation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn event(function: &str, shape: &str) -> Value {
 }
 
 #[test]
-fn every_function_has_its_files() {
+fn every_function_has_event_files() {
     let folders: BTreeSet<String> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(folders, FUNCTIONS.iter().map(|name| (*name).to_owned()).collect());
@@ -32,7 +32,7 @@ fn every_function_has_its_files() {
 }
 
 #[tokio::test]
-async fn direct_events_get_the_response_object() {
+async fn direct_event_returns_the_response_object() {
     let stack = Stack::start().await;
     for &function in FUNCTIONS {
         let outcome = stack.invoke(function, event(function, "direct")).await;
@@ -44,7 +44,7 @@ async fn direct_events_get_the_response_object() {
 }
 
 #[tokio::test]
-async fn http_events_of_both_formats_get_http_responses() {
+async fn http_event_of_either_format_returns_an_http_response() {
     for (shape, headers) in [("http-api", "headers"), ("rest-api", "multiValueHeaders")] {
         let stack = Stack::start().await;
         for &function in FUNCTIONS {
@@ -68,7 +68,7 @@ async fn http_events_of_both_formats_get_http_responses() {
 }
 
 #[tokio::test]
-async fn function_urls_and_schedules_are_understood() {
+async fn function_url_and_schedule_events_are_answered() {
     let stack = Stack::start().await;
     stack.invoke("put", event("put", "direct")).await.unwrap();
     let reply = stack.invoke("lookup", event("lookup", "function-url")).await.unwrap();
@@ -81,7 +81,7 @@ async fn function_urls_and_schedules_are_understood() {
 }
 
 #[tokio::test]
-async fn a_bad_event_is_answered_in_its_own_form() {
+async fn invalid_event_is_answered_in_the_form_of_its_caller() {
     let stack = Stack::start().await;
     let bad_body = http_event("POST", "/v1/lookup", "/v1/lookup", Some("{"));
     let reply = stack.invoke("lookup", bad_body).await.unwrap();

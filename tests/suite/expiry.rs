@@ -1,35 +1,27 @@
-//! Expired is absent, everywhere, whether or not the row is still there.
-
-use std::time::Duration;
+//! Expired entries are absent from every operation, even while their rows exist.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_model::normalize::QueryHash;
 use mneme_tests::{Stack, vector};
 use serde_json::json;
 
-async fn expire() {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-}
+use crate::questions::{QUESTION, REWORDED};
 
 #[tokio::test]
-async fn an_expired_entry_is_absent_everywhere() {
+async fn expired_entry_is_absent_from_every_operation() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
-    let semantic = json!({"query": "x", "embedding": vector(4, 0.1)});
-    // An instance that is up already, so that the entry is alive when it is asked for.
-    assert_eq!(stack.lookup(semantic.clone()).await["outcome"], "miss");
-    let mortal = json!({"query": "q", "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 3});
-    let id = stack.put(mortal.clone()).await;
+    let semantic = json!({"query": REWORDED, "embedding": vector(4, 0.1)});
+    let expiring = json!({"query": QUESTION, "response": "A", "embedding": vector(4, 0.0), "ttl_seconds": 60});
+    let id = stack.put(expiring.clone()).await;
     assert_eq!(stack.lookup(semantic.clone()).await["outcome"], "hit");
-    for _ in 0..3 {
-        expire().await;
-    }
+    stack.backdate([id], 60).await;
     assert_eq!(stack.entry_ids().await, [id], "the row is still there");
 
-    assert_eq!(stack.lookup(json!({"query": "q"})).await["reason"], "no_embedding");
+    assert_eq!(stack.lookup(json!({"query": QUESTION})).await["reason"], "no_embedding");
     assert_eq!(stack.lookup(semantic.clone()).await["reason"], "no_entry");
     assert_eq!(stack.get(&format!("/v1/entries/{id}")).await.0, 404);
-    let hash = QueryHash::of("q", true);
+    let hash = QueryHash::of(QUESTION, true);
     assert_eq!(stack.get(&format!("/v1/namespaces/default/entries/{hash}")).await.0, 404);
     for order in ["id", "lru"] {
         assert_eq!(stack.get(&format!("/v1/entries?order={order}")).await.1["entries"], json!([]));
@@ -41,33 +33,33 @@ async fn an_expired_entry_is_absent_everywhere() {
     }
     assert_eq!(stack.invoke("clear", json!({"namespace": "none"})).await.unwrap()["deleted"], 0);
 
-    // Put again, it is a new entry.
-    let again = stack.invoke("put", mortal).await.unwrap();
+    // A put of the same query creates a new entry.
+    let again = stack.invoke("put", expiring).await.unwrap();
     assert_eq!(again, json!({"id": id + 1, "created": true}));
     assert_eq!(stack.lookup(semantic).await["id"], json!(id + 1));
     assert_eq!(stack.entry_ids().await, [id + 1]);
 }
 
 #[tokio::test]
-async fn clearing_counts_the_living() {
+async fn clear_counts_only_live_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
-    stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 1})).await;
+    stack.put(json!({"query": "a", "response": "A", "ttl_seconds": 60})).await;
     stack.put(json!({"query": "b", "response": "B"})).await;
-    expire().await;
+    stack.backdate([1], 60).await;
     assert_eq!(stack.invoke("clear", json!({"confirm": "all"})).await.unwrap()["deleted"], 1);
     assert!(stack.entry_ids().await.is_empty());
 }
 
 #[tokio::test]
-async fn vacuum_removes_and_counts_expirations() {
+async fn vacuum_removes_and_counts_expired_entries() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     for number in 0..60 {
-        stack.put(json!({"query": format!("{number}"), "response": "A", "ttl_seconds": 1})).await;
+        stack.put(json!({"query": format!("{number}"), "response": "A", "ttl_seconds": 60})).await;
     }
     stack.put(json!({"query": "stays", "response": "A", "ttl_seconds": 1000})).await;
-    expire().await;
+    stack.backdate(1..=60, 60).await;
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!((&reply["expired"], &reply["examined"]), (&json!(60), &json!(61)));
     assert_eq!(stack.entry_ids().await, [61]);
@@ -76,8 +68,8 @@ async fn vacuum_removes_and_counts_expirations() {
 }
 
 #[tokio::test]
-async fn ttl_is_the_absolute_second_and_a_default_applies() {
-    let stack = Stack::with(&[("MNEME_DEFAULT_TTL_SECS", "1000")]).await;
+async fn put_stores_ttl_as_absolute_second_with_default() {
+    let stack = Stack::builder().variables(&[("MNEME_DEFAULT_TTL_SECS", "1000")]).start().await;
     stack.put(json!({"query": "a", "response": "A"})).await;
     stack.put(json!({"query": "b", "response": "B", "ttl_seconds": 50})).await;
     let rows = stack.rows().await;
@@ -87,7 +79,7 @@ async fn ttl_is_the_absolute_second_and_a_default_applies() {
 }
 
 #[tokio::test]
-async fn a_duration_of_the_python_library_is_read_as_one() {
+async fn ttl_duration_of_the_python_library_is_read_as_duration() {
     let stack = Stack::start().await;
     stack.provision_without_ttl().await;
     stack.put(json!({"query": "q", "response": "A", "embedding": vector(4, 0.0)})).await;
@@ -103,7 +95,7 @@ async fn a_duration_of_the_python_library_is_read_as_one() {
 }
 
 #[tokio::test]
-async fn bad_lifetimes_are_refused() {
+async fn invalid_ttl_is_refused() {
     let stack = Stack::start().await;
     for bad in [json!(0), json!(-1), json!(1.5), json!("60"), json!(3_153_600_001u64)] {
         let error = stack.invoke("put", json!({"query": "q", "response": "A", "ttl_seconds": bad})).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What an invocation leaves in the log: one line, which is its metrics, and never what was asked or answered.
+//! Log output of an invocation: one line with its metrics, and no query or response.
 
 use mneme_tests::Fault;
 use mneme_tests::stack::{Stack, vector};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 const QUESTION: &str = "What is the password of the vault?";
 const ANSWER: &str = "Swordfish, as ever.";
 
-/// The JSON in a line that an instance printed.
+/// The JSON object in a log line of an instance.
 fn parsed(line: &str) -> Value {
     let (_, json) = line.split_once("] ").expect("an instance's name");
     serde_json::from_str(json).unwrap_or_else(|_| panic!("not JSON: {line}"))
 }
 
-/// The lines up to the one of the invocation that comes next, which is the last.
+/// The metrics line of the next invocation, and the lines before it.
 async fn next_report(stack: &Stack) -> (Value, Vec<Value>) {
     let lines = stack.log_until(|line| line.contains("\"_aws\"")).await;
     let mut lines: Vec<Value> = lines.iter().map(|line| parsed(line)).collect();
@@ -26,7 +26,7 @@ fn metric_names(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn each_invocation_leaves_one_line_with_its_metrics() {
+async fn invocation_writes_one_log_line_with_metrics() {
     let stack = Stack::start().await;
     let entry = json!({
         "query": QUESTION, "response": ANSWER, "namespace": "vault", "embedding": vector(8, 0.0),
@@ -40,7 +40,8 @@ async fn each_invocation_leaves_one_line_with_its_metrics() {
     assert!(put["WriteUnits"].as_f64().unwrap() > 0.0 && put["Latency"].as_f64().unwrap() > 0.0);
     assert!(put["requestId"].is_string());
 
-    let ask = |embedding: Value| json!({"query": "Open the vault", "namespace": "vault", "embedding": embedding});
+    let reworded = "What is the password for the vault, please?";
+    let ask = |embedding: Value| json!({"query": reworded, "namespace": "vault", "embedding": embedding});
     stack.lookup(json!({"query": QUESTION, "namespace": "vault"})).await;
     let (exact, _) = next_report(&stack).await;
     assert_eq!((&exact["HitsExact"], &exact["namespace"]), (&json!(1.0), &json!("vault")));
@@ -64,18 +65,18 @@ async fn each_invocation_leaves_one_line_with_its_metrics() {
         let dimensions = &report["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
         assert_eq!(*dimensions, json!([["function"], ["function", "namespace"]]));
         let text = report.to_string();
-        for secret in ["password", "Swordfish", "Open the"] {
+        for secret in ["password", "Swordfish", "please"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_failure_is_told_once_with_its_causes_and_without_what_was_asked() {
+async fn failure_is_logged_once_with_causes_and_without_the_query() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
     next_report(&stack).await;
-    stack.proxy.spoil("TransactWriteItems", Fault::Refused("ValidationException"));
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("ValidationException"));
     stack.invoke("put", json!({"query": QUESTION, "response": ANSWER})).await.unwrap_err();
     let (report, before) = next_report(&stack).await;
     assert_eq!(before, Vec::<Value>::new());
@@ -83,13 +84,13 @@ async fn a_failure_is_told_once_with_its_causes_and_without_what_was_asked() {
     assert_eq!(report["failures"].as_array().map(Vec::len), Some(1));
     assert_eq!(report["failures"][0]["error"], "Internal");
     let causes = report["failures"][0]["causes"].as_str().unwrap();
-    assert!(causes.starts_with("TransactWriteItems: ValidationException: spoilt by the test"), "{causes}");
+    assert!(causes.starts_with("TransactWriteItems: ValidationException: injected by the test"), "{causes}");
     let text = report.to_string();
     assert!(!text.contains("password") && !text.contains("Swordfish"), "{text}");
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_by_its_name_and_without_the_request() {
+async fn refused_request_is_logged_by_error_name_without_the_request() {
     let stack = Stack::start().await;
     stack.invoke("lookup", json!({"query": QUESTION, "bypass": QUESTION})).await.unwrap_err();
     let (report, before) = next_report(&stack).await;
@@ -99,11 +100,11 @@ async fn a_refusal_is_told_by_its_name_and_without_the_request() {
 }
 
 #[tokio::test]
-async fn what_fails_beside_an_answer_is_told_with_it() {
-    let stack = Stack::with(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).await;
+async fn failed_access_write_is_logged_with_the_hit() {
+    let stack = Stack::builder().variables(&[("MNEME_ACCESS_RESOLUTION_SECS", "0")]).start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
     next_report(&stack).await;
-    stack.proxy.spoil("TransactWriteItems", Fault::Refused("AccessDeniedException"));
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("AccessDeniedException"));
     assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "hit");
     let (report, _) = next_report(&stack).await;
     assert_eq!((&report["level"], &report["failures"][0]["what"]), (&json!("WARN"), &json!("recording the access")));
@@ -111,10 +112,10 @@ async fn what_fails_beside_an_answer_is_told_with_it() {
 }
 
 #[tokio::test]
-async fn what_callers_did_wrong_hides_no_failure_of_a_batch() {
-    let stack = Stack::with(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]).await;
+async fn batch_with_many_invalid_entries_logs_the_backend_failure() {
+    let stack = Stack::builder().variables(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]).start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
-    stack.proxy.spoil("TransactWriteItems", Fault::Refused("AccessDeniedException"));
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("AccessDeniedException"));
     let mut entries = vec![json!({"query": "no response"}); 20];
     entries.push(json!({"query": "good", "response": "r"}));
     stack.invoke("put", json!({"entries": entries})).await.unwrap();
@@ -126,24 +127,24 @@ async fn what_callers_did_wrong_hides_no_failure_of_a_batch() {
 }
 
 #[tokio::test]
-async fn retries_and_conflicts_are_counted() {
+async fn retries_and_conflicts_are_logged_as_metrics() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
     next_report(&stack).await;
-    stack.proxy.spoil("GetItem", Fault::NotCarriedOut);
+    stack.proxy.inject_fault("GetItem", Fault::NotExecuted);
     let actions = vec![None, Some("TransactionConflict"), None, None];
-    stack.proxy.spoil("TransactWriteItems", Fault::Cancelled(actions));
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Cancelled(actions));
     stack.put(json!({"query": "other", "response": "r"})).await;
     let (report, _) = next_report(&stack).await;
-    assert_eq!(stack.proxy.faults_left(), 0);
+    assert_eq!(stack.proxy.pending_faults(), 0);
     assert_eq!((&report["Retries"], &report["Conflicts"]), (&json!(1.0), &json!(1.0)), "{report}");
 }
 
 #[tokio::test]
-async fn a_higher_log_level_keeps_answers_out_of_the_log() {
-    let stack = Stack::with(&[("AWS_LAMBDA_LOG_LEVEL", "ERROR")]).await;
+async fn log_level_error_logs_only_failures() {
+    let stack = Stack::builder().variables(&[("AWS_LAMBDA_LOG_LEVEL", "ERROR")]).start().await;
     stack.put(json!({"query": "q", "response": "r"})).await;
-    stack.proxy.spoil("TransactWriteItems", Fault::Refused("ValidationException"));
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Refused("ValidationException"));
     stack.invoke("put", json!({"query": "w", "response": "r"})).await.unwrap_err();
     let (report, before) = next_report(&stack).await;
     assert_eq!((&report["level"], before), (&json!("ERROR"), Vec::new()));

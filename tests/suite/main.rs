@@ -1,46 +1,28 @@
-//! The tests of the whole, one module per operation and one per promise that spans them.
+//! The tests of the whole product.
+//!
+//! `operations` has one module per function, as `functions/` has. The other modules test promises that involve several
+//! functions. `slow` contains the tests that take longest.
 
 #![allow(clippy::unwrap_used)]
 
-mod access;
-mod batch;
-mod budget;
-mod calibrate;
-mod chaos;
-mod clear;
-mod clock;
 mod configuration;
 mod conversations;
-mod delete;
 mod embedder;
 mod errors;
 mod events;
 mod eviction;
 mod expiry;
-mod find;
-mod get;
+mod fault_proxy;
 mod guard;
-mod health;
-mod list;
+mod interleaved_writes;
 mod logs;
-mod lookup;
-mod meta;
-mod namespaces;
+mod namespace_claims;
 mod normalization;
-mod packed;
-mod provision;
-mod proxy;
-mod put;
-mod python;
-mod queries;
-mod quota;
-mod races;
-mod reembed;
-mod replicas;
-mod snapshot;
-mod stats;
-mod steps;
-mod touch;
-mod vacuum;
-mod writers;
-mod writes;
+mod operations;
+mod python_library;
+mod questions;
+mod replica;
+mod segments;
+mod slow;
+mod time;
+mod transactions;

@@ -1,4 +1,4 @@
-//! Normalisation and hashes against the Python library's, on a fixture that it made.
+//! Normalisation and hashes equal those of the Python library, which wrote the fixture.
 
 use mneme_model::normalize::{QueryHash, normalize};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ struct Case {
 }
 
 #[test]
-fn agrees_with_the_python_library() {
+fn normalization_and_hash_equal_the_python_library() {
     let cases: Vec<Case> = include_str!("../fixtures/normalization.jsonl")
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

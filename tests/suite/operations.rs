@@ -1,0 +1,22 @@
+//! One module per function; `lookup_batch` and `put_batch` test the requests with several items.
+
+mod calibrate;
+mod clear;
+mod delete;
+mod find;
+mod get;
+mod health;
+mod list;
+mod lookup;
+mod lookup_batch;
+mod meta;
+mod namespaces;
+mod provision;
+mod put;
+mod put_batch;
+mod quota;
+pub(crate) mod reembed;
+mod snapshot;
+mod stats;
+mod touch;
+mod vacuum;

@@ -1,0 +1,123 @@
+//! Lifetimes and eviction order to the second, with a clock that the test sets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aws_config::SdkConfig;
+use mneme_api::event::Fields;
+use mneme_core::cache::Cache;
+use mneme_core::entries::live_entry;
+use mneme_core::maintain::eviction::enforce_caps;
+use mneme_core::write::put::{NewEntry, StoredEntry, put_all};
+use mneme_core::write::touch::touch;
+use mneme_model::clock::Clock;
+use mneme_model::config::Config;
+use mneme_model::entry_id::EntryId;
+use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
+use mneme_store::table::Table;
+use mneme_tests::Stack;
+use mneme_tests::stack::TABLE;
+use serde_json::json;
+
+const START: i64 = 2_000_000_000;
+
+struct Timed {
+    cache: Cache,
+    now: Arc<AtomicI64>,
+    /// Keeps DynamoDB running.
+    _stack: Stack,
+}
+
+impl Timed {
+    async fn start(variables: &[(&str, &str)]) -> Self {
+        let stack = Stack::start().await;
+        stack.invoke("provision", json!({})).await.unwrap();
+        let variables = variables.iter().copied().chain([("MNEME_TABLE_NAME", TABLE)]);
+        let config =
+            Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+        let now = Arc::new(AtomicI64::new(START));
+        let table = Table::over(&stack.dynamodb(), TABLE);
+        let cache = Cache::new(config, table, SdkConfig::builder().build(), Clock::Fixed(now.clone()));
+        Self { cache, now, _stack: stack }
+    }
+
+    fn set(&self, secs: i64) {
+        self.now.store(START + secs, Ordering::Relaxed);
+    }
+
+    async fn put(&self, query: &str, ttl_secs: Option<u64>, idempotency_key: Option<&str>) -> StoredEntry {
+        let new = NewEntry {
+            context_key: None,
+            signature: mneme_guard::Signature::of("").into(),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of(query, true),
+            query: Some(query.to_owned()),
+            response: "A".to_owned(),
+            vectors: Vec::new(),
+            metadata: Fields::new(),
+            ttl_secs,
+            confidence_score: 1.0,
+            idempotency_key: idempotency_key.map(str::to_owned),
+        };
+        put_all(&self.cache, &[new]).await.pop().unwrap().unwrap()
+    }
+
+    async fn is_live(&self, id: EntryId) -> bool {
+        live_entry(&self.cache, id).await.unwrap().is_some()
+    }
+}
+
+#[tokio::test]
+async fn entry_is_absent_from_its_second_of_expiry() {
+    let timed = Timed::start(&[]).await;
+    let StoredEntry { id, .. } = timed.put("q", Some(60), None).await;
+    timed.set(59);
+    assert!(timed.is_live(id).await);
+    timed.set(60);
+    assert!(!timed.is_live(id).await);
+    assert!(timed.put("q", None, None).await.created, "an expired entry is absent, so nothing is replaced");
+}
+
+#[tokio::test]
+async fn put_of_a_known_query_restarts_the_lifetime() {
+    let timed = Timed::start(&[]).await;
+    let first = timed.put("q", Some(60), None).await;
+    timed.set(50);
+    let second = timed.put("q", Some(60), None).await;
+    assert_eq!((second.id, second.created), (first.id, false));
+    timed.set(109);
+    assert!(timed.is_live(first.id).await);
+    timed.set(110);
+    assert!(!timed.is_live(first.id).await);
+}
+
+#[tokio::test]
+async fn idempotency_key_is_remembered_for_24_hours() {
+    let timed = Timed::start(&[]).await;
+    let first = timed.put("one", None, Some("key")).await;
+    timed.set(24 * 3600 - 1);
+    assert_eq!(timed.put("two", None, Some("key")).await.id, first.id);
+    timed.set(24 * 3600);
+    let second = timed.put("two", None, Some("key")).await;
+    assert_eq!((second.id.get(), second.created), (2, true));
+}
+
+#[tokio::test]
+async fn eviction_removes_the_least_recently_used_entry() {
+    let timed = Timed::start(&[("MNEME_MAX_ENTRIES", "10")]).await;
+    timed.cache.provision().await.unwrap();
+    let namespace = Namespace::default();
+    let mut ids = Vec::new();
+    for number in 0..10 {
+        timed.set(number);
+        ids.push(timed.put(&number.to_string(), None, None).await.id);
+        enforce_caps(&timed.cache, &namespace, None).await.unwrap();
+    }
+    timed.set(100);
+    touch(&timed.cache, ids[0]).await.unwrap();
+    timed.set(200);
+    timed.put("one more", None, None).await;
+    assert_eq!(enforce_caps(&timed.cache, &namespace, None).await.unwrap().evicted, 1);
+    assert!(timed.is_live(ids[0]).await && !timed.is_live(ids[1]).await && timed.is_live(ids[2]).await);
+}

@@ -1,4 +1,4 @@
-//! The vectors of one row.
+//! The vectors that one row of the table holds, and the embedder generations that they belong to.
 
 use crate::embedder::EmbedderGeneration;
 
@@ -15,7 +15,8 @@ pub struct RowVectors {
 }
 
 impl RowVectors {
-    /// The vector of `generation`, where the row has one. `base`: the generation of a first vector that names none.
+    /// The vector of `generation`, if the row has one that is not zero. `base` is the generation of a first vector
+    /// whose row names no generation.
     pub fn of(&self, generation: EmbedderGeneration, base: EmbedderGeneration) -> Option<&[u8]> {
         let bytes = if self.generation.unwrap_or(base) == generation {
             self.embedding.as_deref()

@@ -1,4 +1,4 @@
-//! The actions that transactions are made of.
+//! The actions of transactions. Each function makes one action, or several, with its conditions; none sends a request.
 
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{
@@ -17,34 +17,34 @@ use crate::expression::{Apply as _, Condition, Expression};
 use crate::item::{Item, b, n, s};
 use crate::key::RowKey;
 use crate::namespace_stats::EventCounts;
-use crate::pointers::{pointer_item, still_leads_to};
+use crate::pointers::{pointer_item, still_names};
 use crate::table::Table;
 
-/// What a transaction adds to the statistics of a namespace.
+/// The amounts that a transaction adds to the stats of a namespace.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StatsChange {
     /// Rows added minus rows removed.
     pub entries: i64,
     /// Whether an entry with a time to live was written.
     pub has_ttl: bool,
-    /// Events to count.
+    /// The events that the transaction counts.
     pub counts: EventCounts,
 }
 
 impl StatsChange {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.entries == 0 && !self.has_ttl && self.counts.nonzero().next().is_none()
     }
 }
 
-/// What must still hold of a row for it to be deleted.
+/// The condition under which a row is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteCondition {
-    /// It exists.
+    /// The row exists.
     Exists,
-    /// It was not accessed since its header was read.
+    /// No access to the row was recorded since its header was read.
     NotAccessed,
-    /// It was not put again since its header was read.
+    /// The row was not replaced since its header was read.
     NotPutAgain,
 }
 
@@ -67,14 +67,14 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
     }
 
-    /// Changes item 0. When the condition fails, DynamoDB returns the item as it is.
+    /// Updates item 0. If the condition fails, DynamoDB returns the item with the cancellation.
     pub fn update_counter(&self, expression: Expression) -> Result<TransactWriteItem, Error> {
         let update = self.update_builder(RowKey::COUNTER, expression);
         self.update_action(update.return_values_on_condition_check_failure(OnFailure::AllOld))
     }
 
-    /// The counter's part of `mutations` puts, `ids` of which take an id: takes `ids` from `seen.next_id` on and raises the
-    /// version, if both are still as in `seen`. Stamps `dim` on a cache whose dimension is not known.
+    /// The action on the counter for `mutations` puts, of which `ids` take an id. It takes the ids from `seen.next_id` on
+    /// and raises the version, if both numbers are still those of `seen`. It stamps `dim` if the cache has no dimension.
     pub fn claim_ids(
         &self,
         seen: &Counter,
@@ -93,17 +93,19 @@ impl Table {
         self.update_counter(expression)
     }
 
-    /// The counter's part of mutations that take no id: raises the version by `mutations`, whatever it is.
+    /// The action on the counter for mutations that take no id. It raises the version by `mutations` if the counter
+    /// exists, whatever the version is.
     pub fn raise_version(&self, mutations: u64) -> Result<TransactWriteItem, Error> {
         self.update_counter(Expression::when(Condition::Exists(name::VERSION)).add(name::VERSION, n(mutations)))
     }
 
-    /// Stores the row `item` under an id that is not taken.
+    /// Stores the row `item`, if no row has its id.
     pub fn insert_row(&self, item: Item) -> Result<TransactWriteItem, Error> {
         self.put_action(item, Expression::when(Condition::Absent(name::ID)))
     }
 
-    /// Stores the row `item` in place of `seen`, if that row still has its namespace, its query hash and its vectors.
+    /// Stores the row `item` in place of `seen`, if the stored row still has the namespace, the query hash, the first
+    /// vector and the generations of `seen`.
     pub fn replace_row(&self, item: Item, seen: &Entry) -> Result<TransactWriteItem, Error> {
         let RowVectors { embedding, generation, next } = &seen.vectors;
         let is_same_vector = match embedding {
@@ -137,19 +139,20 @@ impl Table {
         self.update_action(self.update_builder(id.into(), expression))
     }
 
-    /// Makes `pointer` lead to `id`, if it still leads to `seen`.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`.
     pub fn point(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<TransactWriteItem, Error> {
-        self.put_action(pointer_item(pointer, id), Expression::when(still_leads_to(seen)))
+        self.put_action(pointer_item(pointer, id), Expression::when(still_names(seen)))
     }
 
-    /// Removes `pointer`, if it leads to one of `ids`, of which there is at least one, or does not exist.
+    /// Deletes `pointer`, if it names one of `ids` or does not exist. `ids` must not be empty.
     pub fn unpoint(&self, pointer: RowKey, ids: &[EntryId]) -> Result<TransactWriteItem, Error> {
         let ids = ids.iter().map(n).collect();
         let condition = Condition::Any(vec![Condition::Absent(name::ID), Condition::OneOf(name::ENTRY_ID, ids)]);
         self.delete_action(pointer, Expression::when(condition))
     }
 
-    /// Stores the reply of a put under its idempotency key until the epoch second `until`, if no unexpired record exists.
+    /// Stores the reply to a put under its idempotency key until the epoch second `until`, if there is no record or the
+    /// record has expired at `now_secs`.
     pub fn put_idempotency_record(
         &self,
         record: RowKey,
@@ -168,7 +171,8 @@ impl Table {
         self.put_action(item, Expression::when(is_free))
     }
 
-    /// Adds each namespace's change to its statistics, and all changes of rows to the statistics at `whole_table`.
+    /// Adds each change to the stats of its namespace. If `whole_table` is given, adds the changes of rows of all
+    /// namespaces to the stats at that key. Changes that add nothing give no action.
     pub fn change_stats<'a>(
         &self,
         changes: impl IntoIterator<Item = (&'a Namespace, StatsChange)>,
@@ -179,17 +183,17 @@ impl Table {
         for (namespace, change) in changes {
             whole.entries += change.entries;
             whole.has_ttl |= change.has_ttl;
-            if !change.is_nothing() {
-                actions.push(self.change_one(RowKey::namespace_stats(namespace), Some(namespace), &change)?);
+            if !change.is_empty() {
+                actions.push(self.change_one_stats(RowKey::namespace_stats(namespace), Some(namespace), &change)?);
             }
         }
-        if let Some(key) = whole_table.filter(|_| !whole.is_nothing()) {
-            actions.push(self.change_one(key, None, &whole)?);
+        if let Some(key) = whole_table.filter(|_| !whole.is_empty()) {
+            actions.push(self.change_one_stats(key, None, &whole)?);
         }
         Ok(actions)
     }
 
-    fn change_one(
+    fn change_one_stats(
         &self,
         key: RowKey,
         namespace: Option<&Namespace>,

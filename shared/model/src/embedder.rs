@@ -69,8 +69,8 @@ pub struct ServedEmbedder {
 }
 
 impl ServedEmbedder {
-    /// Whether vectors that were read for `other` are valid for this embedder: the generation is the same, and no switch
-    /// happened in between.
+    /// Whether vectors that were read for `other` are valid for this embedder: the generation is the same, and no
+    /// switch happened in between.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.generation, self.switches) == (other.generation, other.switches)
     }

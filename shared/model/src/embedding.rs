@@ -36,8 +36,8 @@ impl Embedding {
     }
 
     /// Reads a vector from the bytes of a row: little-endian float32. It is kept bit for bit if its norm is 1 within
-    /// 1e-4, and is normalised otherwise. `None` if the bytes are not whole numbers, or the vector is empty, zero or not
-    /// finite.
+    /// 1e-4, and is normalised otherwise. `None` if the bytes are not whole numbers, or the vector is empty, zero or
+    /// not finite.
     pub fn from_row(bytes: &[u8]) -> Option<Self> {
         let values = floats(bytes)?;
         let squares = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();

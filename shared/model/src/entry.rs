@@ -64,8 +64,8 @@ impl Entry {
 
     /// The signature that the guard compares.
     ///
-    /// Falls back to a signature computed from the query if no signature is stored or this version cannot read it. For a
-    /// follow-up message that fallback lacks the history, so the guard vetoes it. `None` if neither a signature nor a
+    /// Falls back to a signature computed from the query if no signature is stored or this version cannot read it. For
+    /// a follow-up message that fallback lacks the history, so the guard vetoes it. `None` if neither a signature nor a
     /// query is stored, as in rows of the Python library.
     pub fn signature(&self) -> Option<ConversationSignature> {
         let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());

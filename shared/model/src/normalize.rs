@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 
 /// Whether Python's `str.strip` and `\s` treat `c` as white space.
 ///
-/// They do so for Unicode's `White_Space` and for the four separators U+001C to U+001F. The bidirectional class of these
-/// four is B or S (Python documentation, `str.isspace`).
+/// They do so for Unicode's `White_Space` and for the four separators U+001C to U+001F. The bidirectional class of
+/// these four is B or S (Python documentation, `str.isspace`).
 fn is_python_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
 /// The normalised form of a query. White space at both ends is removed, each run of white space becomes one space, and
-/// Unicode's full case folding is applied, so that `Straße` equals `STRASSE`. Returns the query as it is if `enabled` is
-/// false.
+/// Unicode's full case folding is applied, so that `Straße` equals `STRASSE`. Returns the query as it is if `enabled`
+/// is false.
 ///
 /// Source: `mneme-cache` 1.0, `normalize()`; folding: Unicode's CaseFolding.txt, statuses C and F.
 pub fn normalize(query: &str, enabled: bool) -> String {

@@ -73,8 +73,9 @@ impl Table {
         self.update_action(update.return_values_on_condition_check_failure(OnFailure::AllOld))
     }
 
-    /// The action on the counter for `mutations` puts, of which `ids` take an id. It takes the ids from `seen.next_id` on
-    /// and raises the version, if both numbers are still those of `seen`. It stamps `dim` if the cache has no dimension.
+    /// The action on the counter for `mutations` puts, of which `ids` take an id. It takes the ids from `seen.next_id`
+    /// on and raises the version, if both numbers are still those of `seen`. It stamps `dim` if the cache has no
+    /// dimension.
     pub fn claim_ids(
         &self,
         seen: &Counter,
@@ -207,5 +208,123 @@ impl Table {
             expression = expression.set(name::HAS_TTL, AttributeValue::Bool(true));
         }
         self.update_action(self.update_builder(key, expression))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use mneme_model::config::Config;
+
+    use super::*;
+    use crate::entry_row::entry_from_item;
+
+    /// A table whose client sends nothing in these tests.
+    fn table() -> Table {
+        let config = aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        Table::over(&Client::from_conf(config), "t")
+    }
+
+    fn update(action: TransactWriteItem) -> Update {
+        action.update.unwrap()
+    }
+
+    fn put_condition(action: TransactWriteItem) -> String {
+        action.put.unwrap().condition_expression.unwrap()
+    }
+
+    fn counter() -> Counter {
+        let item = Counter::first_item(&Config::with(&[]));
+        Counter { next_id: 7, version: 40, ..Counter::from_item(&item).unwrap() }
+    }
+
+    fn id(id: u64) -> EntryId {
+        EntryId::new(id).unwrap()
+    }
+
+    #[test]
+    fn claim_ids_requires_unchanged_counter_and_raises_both_numbers() {
+        let claim = update(table().claim_ids(&counter(), 2, 3, None).unwrap());
+        assert_eq!(claim.update_expression, "SET #next_id = :next_id, #version_counter = :version_counter");
+        let condition = "#next_id = :next_id_2 AND #version_counter = :version_counter_2";
+        assert_eq!(claim.condition_expression.as_deref(), Some(condition));
+        assert_eq!(claim.return_values_on_condition_check_failure, Some(OnFailure::AllOld));
+        let values = claim.expression_attribute_values.unwrap();
+        assert_eq!((&values[":next_id"], &values[":next_id_2"]), (&n(9), &n(7)));
+        assert_eq!((&values[":version_counter"], &values[":version_counter_2"]), (&n(43), &n(40)));
+    }
+
+    #[test]
+    fn claim_ids_with_dim_stamps_it_only_if_counter_has_none() {
+        let stamps_dim = |counter: &Counter| {
+            let claim = update(table().claim_ids(counter, 1, 1, Some(4)).unwrap());
+            claim.update_expression.contains("#embedder_dim")
+        };
+        assert!(stamps_dim(&counter()));
+        assert!(!stamps_dim(&Counter { dim: Some(4), ..counter() }));
+    }
+
+    #[test]
+    fn replace_row_requires_same_entry_key_vector_and_generations() {
+        let item = Item::from([
+            (name::ID.to_owned(), n(7)),
+            (name::NAMESPACE.to_owned(), s("default")),
+            (name::QUERY_HASH.to_owned(), s("a".repeat(64))),
+        ]);
+        let without_vector = entry_from_item(&item).unwrap();
+        let vectors = RowVectors { embedding: Some(vec![1; 4]), ..RowVectors::default() };
+        let with_vector = Entry { vectors, ..without_vector.clone() };
+        let (key, generations) = (
+            "#namespace = :namespace AND #query_hash = :query_hash",
+            "attribute_not_exists(#embedder_era) AND attribute_not_exists(#next_era)",
+        );
+        for (seen, vector) in [
+            (with_vector, "#embedding = :embedding"),
+            (without_vector, "(attribute_not_exists(#embedding) OR size(#embedding) = :zero)"),
+        ] {
+            let condition = put_condition(table().replace_row(item.clone(), &seen).unwrap());
+            assert_eq!(condition, format!("{key} AND {vector} AND {generations}"));
+        }
+    }
+
+    #[test]
+    fn unpoint_requires_absence_or_one_of_the_ids() {
+        let delete = table().unpoint(RowKey::COUNTER, &[id(7), id(8)]).unwrap().delete.unwrap();
+        let condition = "(attribute_not_exists(#id) OR #entry_id IN (:entry_id, :entry_id_2))";
+        assert_eq!(delete.condition_expression.as_deref(), Some(condition));
+    }
+
+    #[test]
+    fn put_idempotency_record_requires_absent_or_expired_record() {
+        let record = RowKey::idempotency_record(&Namespace::default(), "k");
+        let put = table().put_idempotency_record(record, id(7), true, 100, 200).unwrap().put.unwrap();
+        let condition = "(attribute_not_exists(#id) OR #ttl <= :ttl)";
+        assert_eq!(put.condition_expression.as_deref(), Some(condition));
+        assert_eq!((&put.item[name::TTL], &put.expression_attribute_values.unwrap()[":ttl"]), (&n(200), &n(100)));
+    }
+
+    #[test]
+    fn change_stats_adds_changes_of_all_namespaces_to_whole_table() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| Namespace::try_from(name.to_owned()).unwrap());
+        let change = |entries| StatsChange { entries, ..StatsChange::default() };
+        let changes = [(&a, change(3)), (&b, change(-1)), (&c, change(0))];
+        let actions = table().change_stats(changes, Some(RowKey::TABLE_STATS)).unwrap();
+        let added = |action: TransactWriteItem| {
+            let update = update(action);
+            let entries = update.expression_attribute_values.unwrap()[":entries"].clone();
+            (RowKey::from_attribute(&update.key[name::ID]).unwrap(), entries)
+        };
+        let added: Vec<_> = actions.into_iter().map(added).collect();
+        let (a, b) = (RowKey::namespace_stats(&a), RowKey::namespace_stats(&b));
+        assert_eq!(added, [(a, n(3)), (b, n(-1)), (RowKey::TABLE_STATS, n(2))]);
+    }
+
+    #[test]
+    fn change_stats_that_cancel_out_leave_whole_table_alone() {
+        let [a, b] = ["a", "b"].map(|name| Namespace::try_from(name.to_owned()).unwrap());
+        let change = |entries| StatsChange { entries, ..StatsChange::default() };
+        let actions = table().change_stats([(&a, change(1)), (&b, change(-1))], Some(RowKey::TABLE_STATS)).unwrap();
+        assert_eq!(actions.len(), 2);
     }
 }

@@ -43,8 +43,8 @@ where
     log_line(operation, error, ServiceText::Logged)
 }
 
-/// Whether the condition of a write held, so that the item was written. `is_refusal` recognises the error of a condition
-/// that did not hold.
+/// Whether the condition of a write held, so that the item was written. `is_refusal` recognises the error of a
+/// condition that did not hold.
 pub(crate) fn condition_held<T, E>(
     operation: &str,
     sent: Result<T, SdkError<E, HttpResponse>>,

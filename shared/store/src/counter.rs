@@ -43,7 +43,8 @@ pub struct Counter {
     pub next_id: u64,
     /// The number of committed mutations.
     pub version: u64,
-    /// The fingerprint of the active embedder. Lookups use this embedder unless their instance is configured for another.
+    /// The fingerprint of the active embedder. Lookups use this embedder unless their instance is configured for
+    /// another.
     pub fingerprint: Option<String>,
     /// The dimension of the active embedder's vectors.
     pub dim: Option<u32>,
@@ -167,8 +168,8 @@ impl Counter {
         self.second.as_ref().map(|_| end)
     }
 
-    /// The embedder that an instance with this configuration serves. It is the active one, if the configuration names it
-    /// or names none. Otherwise it is the second one of a move; entries may still lack its vectors.
+    /// The embedder that an instance with this configuration serves. It is the active one, if the configuration names
+    /// it or names none. Otherwise it is the second one of a move; entries may still lack its vectors.
     ///
     /// Errors: `EmbedderMismatchError` if the configuration names neither.
     pub fn served_embedder(&self, config: &Config) -> Result<ServedEmbedder, Error> {
@@ -186,8 +187,8 @@ impl Counter {
             .ok_or_else(|| configuration_mismatch(&self.active_embedder(), config))
     }
 
-    /// The embedder that made a caller's vector: the one with `fingerprint`. If the caller names no fingerprint, it is the
-    /// one that an instance with this configuration serves.
+    /// The embedder that made a caller's vector: the one with `fingerprint`. If the caller names no fingerprint, it is
+    /// the one that an instance with this configuration serves.
     ///
     /// Errors: `EmbedderMismatchError` if no served embedder has the fingerprint.
     pub fn vector_maker(&self, fingerprint: Option<&str>, config: &Config) -> Result<ServedEmbedder, Error> {

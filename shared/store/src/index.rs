@@ -20,7 +20,8 @@ pub const LRU_INDEX: &str = "gsi_lru";
 /// The smallest page that [`Table::least_recently_used`] requests. Many entries may have the same second.
 const MIN_PAGE_KEYS: usize = 1000;
 
-/// The position of an entry in the order of least recent use. Of entries with the same second, the lower id comes first.
+/// The position of an entry in the order of least recent use. Of entries with the same second, the lower id comes
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LruKey {
     /// Epoch seconds of the last recorded access.
@@ -30,8 +31,8 @@ pub struct LruKey {
 }
 
 impl Table {
-    /// The ids that `gsi_hash` has for an entry key, ascending. There is more than one only if concurrent writers of the
-    /// Python library left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
+    /// The ids that `gsi_hash` has for an entry key, ascending. There is more than one only if concurrent writers of
+    /// the Python library left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
     pub async fn ids_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<EntryId>, Error> {
         let mut ids = Vec::new();
         let mut start = None;

@@ -5,7 +5,8 @@
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | the format of the table: keys, attributes, entries and the counter | [`key`], [`attribute`], [`entry_row`], [`counter`] |
+//! | the keys and the attributes of the table | [`key`], [`attribute`] |
+//! | entries, and the counter | [`entry_row`], [`counter`] |
 //! | creating and checking the table | [`schema`] |
 //! | the client and its writes to single items | [`table`] |
 //! | reads by key and scans | [`read`] |

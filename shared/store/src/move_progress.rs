@@ -13,7 +13,7 @@ use crate::item::{Item, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// What a move does with the vectors of the embedder that is not active.
+/// The action of a move on the vectors of the embedder that is not active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MovePhase {
     /// The move adds the vectors of the target.
@@ -143,7 +143,8 @@ impl Table {
         Ok(item.and_then(|item| MoveProgress::from_item(&item, phase)).unwrap_or_default())
     }
 
-    /// Saves the progress of `phase` with the vectors of `generation`. Writes: one PutItem. Errors: `StoreBackendError`.
+    /// Saves the progress of `phase` with the vectors of `generation`. Writes: one PutItem. Errors:
+    /// `StoreBackendError`.
     pub async fn save_progress(
         &self,
         generation: EmbedderGeneration,

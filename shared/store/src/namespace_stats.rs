@@ -102,11 +102,11 @@ impl Table {
         Ok(self.get(key, true).await?.as_ref().map(NamespaceStats::from_item).unwrap_or_default())
     }
 
-    /// Replaces the number of entries by the full count `entries`, if the number is still that of `seen` or there is none.
-    /// `has_ttl` can only become true, because a put may have set it in the meantime.
+    /// Replaces the number of entries by the full count `entries`, if the number is still that of `seen` or there is
+    /// none. `has_ttl` can only become true, because a put may have set it in the meantime.
     ///
-    /// Writes: one UpdateItem. If the number has changed, nothing is written; the next put that finds the quota exceeded
-    /// counts again. Errors: `StoreBackendError`.
+    /// Writes: one UpdateItem. If the number has changed, nothing is written; the next put that finds the quota
+    /// exceeded counts again. Errors: `StoreBackendError`.
     pub async fn recount(&self, key: RowKey, seen: NamespaceStats, entries: u64, has_ttl: bool) -> Result<(), Error> {
         let is_unchanged = vec![Condition::Absent(name::ENTRIES), Condition::equals(name::ENTRIES, n(seen.entries))];
         let mut expression = Expression::when(Condition::Any(is_unchanged))
@@ -118,7 +118,8 @@ impl Table {
         self.update_if(key, expression).await.map(|_| ())
     }
 
-    /// Adds `counts` to the stats at `key`. If there are no stats and `create` is false, adds nothing and returns false.
+    /// Adds `counts` to the stats at `key`. If there are no stats and `create` is false, adds nothing and returns
+    /// false.
     ///
     /// Writes: one UpdateItem. It is not idempotent: after a lost answer the SDK may add the counts twice. Errors:
     /// `StoreBackendError`.

@@ -20,8 +20,8 @@ pub(crate) fn still_names(seen: Option<EntryId>) -> Condition {
 }
 
 impl Table {
-    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. Returns whether
-    /// that was so. Writes: one PutItem.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. Returns
+    /// whether that was so. Writes: one PutItem.
     pub async fn set_pointer(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<bool, Error> {
         self.put_if(pointer_item(pointer, id), Expression::when(still_names(seen))).await
     }

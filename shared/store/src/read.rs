@@ -3,6 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use mneme_aws::sdk_error::{SdkErrorKind, classify};
@@ -90,13 +93,14 @@ impl Rows {
         self.items.get(&key)
     }
 
-    /// The entry `id`, if it was requested and exists. A row that is not an entry gives `None` and a message in the log.
+    /// The entry `id`, if it was requested and exists. A row that is not an entry gives `None` and a message in the
+    /// log.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
         readable_entry(self.get(id.into())?)
     }
 
-    /// The entries among `ids` that have the entry key of `namespace` and `hash`, ordered by the time of the put, newest
-    /// last.
+    /// The entries among `ids` that have the entry key of `namespace` and `hash`, ordered by the time of the put,
+    /// newest last.
     pub fn newest_last(
         &self,
         namespace: &Namespace,
@@ -146,34 +150,22 @@ impl Table {
     ///
     /// Reads: one GetItem, strongly consistent if `strong`. Errors: `StoreBackendError`.
     pub async fn get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, Error> {
-        self.client
-            .get_item()
-            .table_name(&self.name)
-            .key(name::ID, key.attribute())
-            .consistent_read(strong)
-            .send()
-            .await
-            .map(|output| output.item)
-            .map_err(|error| backend_error::from_sdk("GetItem", error))
+        self.send_get(key, strong).await.map_err(|error| backend_error::from_sdk("GetItem", error))
     }
 
     /// The row at `key`. `None` if the row or the table does not exist.
     ///
     /// Reads: one GetItem, strongly consistent. Errors: `StoreBackendError`.
     pub async fn try_get(&self, key: RowKey) -> Result<Option<Item>, Error> {
-        let sent = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(name::ID, key.attribute())
-            .consistent_read(true)
-            .send()
-            .await;
-        match sent {
-            Ok(output) => Ok(output.item),
+        match self.send_get(key, true).await {
             Err(error) if classify(&error) == SdkErrorKind::ResourceMissing => Ok(None),
-            Err(error) => Err(backend_error::from_sdk("GetItem", error)),
+            sent => sent.map_err(|error| backend_error::from_sdk("GetItem", error)),
         }
+    }
+
+    async fn send_get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, SdkError<GetItemError, HttpResponse>> {
+        let get = self.client.get_item().table_name(&self.name).key(name::ID, key.attribute());
+        Ok(get.consistent_read(strong).send().await?.item)
     }
 
     /// The entry `id`. `None` if there is no such row.
@@ -188,8 +180,8 @@ impl Table {
 
     /// The rows at `keys` that exist, strongly consistent. Each key is requested once.
     ///
-    /// Reads: BatchGetItem, up to 100 keys and 16 MB per call, several calls at once. Keys that a call leaves unprocessed
-    /// are requested again after a pause. Errors: `StoreBackendError`, also if keys stay unprocessed.
+    /// Reads: BatchGetItem, up to 100 keys and 16 MB per call, several calls at once. Keys that a call leaves
+    /// unprocessed are requested again after a pause. Errors: `StoreBackendError`, also if keys stay unprocessed.
     pub async fn batch_get(
         &self,
         keys: impl IntoIterator<Item = RowKey>,
@@ -198,8 +190,8 @@ impl Table {
         self.batches(keys, projection, true).await
     }
 
-    /// The rows at `keys` that exist, eventually consistent: they may lack the last write, and they cost half as much as
-    /// those of [`Table::batch_get`]. Reads and errors: otherwise as there.
+    /// The rows at `keys` that exist, eventually consistent: they may lack the last write, and they cost half as much
+    /// as those of [`Table::batch_get`]. Reads and errors: otherwise as there.
     pub async fn batch_get_eventual(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<Rows, Error> {
         self.batches(keys, Projection::All, false).await
     }

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 /// Classifies a conflict with a transaction as throttling, so that the SDK sends the write as often as a throttled one.
 /// DynamoDB applied nothing of a write that it refused.
 ///
-/// Source: API reference, `UpdateItem`, "Errors": `TransactionConflictException`, "Operation was rejected because there is
-/// an ongoing transaction for the item".
+/// Source: API reference, `UpdateItem`, "Errors": `TransactionConflictException`, "Operation was rejected because there
+/// is an ongoing transaction for the item".
 #[derive(Debug)]
 pub(crate) struct RetryConflicts;
 

@@ -90,7 +90,8 @@ impl Table {
     /// Creates the table with both indexes, waits until it is active and switches TTL on.
     ///
     /// Returns whether this call created the table. If another call is creating it, this one waits for that table.
-    /// Writes: CreateTable, UpdateTimeToLive. Errors: `StoreBackendError`, also if the table is not active by `deadline`.
+    /// Writes: CreateTable, UpdateTimeToLive. Errors: `StoreBackendError`, also if the table is not active by
+    /// `deadline`.
     pub async fn create(&self, config: &Config, deadline: Instant) -> Result<bool, Error> {
         let billing = match config.billing {
             Billing::PayPerRequest => BillingMode::PayPerRequest,

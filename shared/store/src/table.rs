@@ -24,8 +24,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table `name`. Its client has the configuration of `client`, and in addition counts capacity and sends a write
-    /// again that conflicts with a transaction.
+    /// The table `name`. Its client has the configuration of `client`, and in addition counts capacity and sends a
+    /// write again that conflicts with a transaction.
     pub fn over(client: &Client, name: &str) -> Self {
         let capacity = CapacityMeter::default();
         let config =

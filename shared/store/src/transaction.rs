@@ -88,7 +88,7 @@ impl TransactionOutcome {
     }
 }
 
-/// What is known about a transaction after an attempt that failed without a cancellation.
+/// The state of a transaction after an attempt that failed without a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailedAttempt {
     /// The attempt may have been committed.
@@ -118,10 +118,11 @@ impl FailedAttempt {
 impl Table {
     /// Applies all of `actions` or none, and never twice.
     ///
-    /// The request has a new `ClientRequestToken`. If the answer is lost, the request is sent again with the same token.
-    /// For ten minutes DynamoDB does not apply a token twice (API reference, `TransactWriteItems`, "ClientRequestToken").
-    /// So the answer to a later attempt gives the outcome of the first. The SDK's own retries are off, because they hide
-    /// how each attempt ended: a throttled attempt after a lost answer says nothing about the first attempt.
+    /// The request has a new `ClientRequestToken`. If the answer is lost, the request is sent again with the same
+    /// token. For ten minutes DynamoDB does not apply a token twice (API reference, `TransactWriteItems`,
+    /// "ClientRequestToken"). So the answer to a later attempt gives the outcome of the first. The SDK's own retries
+    /// are off, because they hide how each attempt ended: a throttled attempt after a lost answer says nothing about
+    /// the first attempt.
     ///
     /// Writes: up to 100 items. Errors, after which nothing was applied: `StoreBackendError` if the table is missing,
     /// the action is not allowed or the table is throttled; `Internal` for an action that can never be applied.

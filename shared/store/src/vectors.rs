@@ -25,8 +25,8 @@ impl Table {
 fn vectors_expression(seen: &Entry, wanted: &RowVectors) -> Expression {
     let mut expression =
         Expression::when(Condition::Exists(name::ID)).and(Condition::is(name::QUERY, seen.query.as_ref().map(s)));
-    // A vector of one generation never changes, so the generations identify the vectors. The exception is a first vector
-    // that is added or that replaces zeros: another writer may have added one, too.
+    // A vector of one generation never changes, so the generations identify the vectors. The exception is a first
+    // vector that is added or that replaces zeros: another writer may have added one, too.
     let fills_first = seen.vectors.generation == wanted.generation;
     for ((attribute, before), (_, after)) in vector_attributes(&seen.vectors).into_iter().zip(vector_attributes(wanted))
     {

@@ -185,7 +185,8 @@ impl RawEnv {
         let next = self.embedder(&NEXT);
         if next.fingerprint.is_none() && next.dim.is_some() {
             self.complaints.push(
-                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT where callers bring the vectors"
+                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT if callers \
+                 send the vectors"
                     .to_owned(),
             );
         }

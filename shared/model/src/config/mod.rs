@@ -65,8 +65,8 @@ pub struct Config {
     pub projection: IndexProjection,
     /// `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY`, `MNEME_EMBEDDER_FINGERPRINT` and `MNEME_EMBEDDER_DIM`.
     pub embedder: EmbedderConfig,
-    /// `MNEME_EMBEDDER_NEXT` and the three variables that start with it: a second embedder, which the instance may serve
-    /// while the cache moves from one embedder to the other. `None` without a fingerprint.
+    /// `MNEME_EMBEDDER_NEXT` and the three variables that start with it: a second embedder, which the instance may
+    /// serve while the cache moves from one embedder to the other. `None` without a fingerprint.
     pub next_embedder: Option<EmbedderConfig>,
     /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]: the lowest similarity of a semantic hit.
     pub similarity_threshold: f32,

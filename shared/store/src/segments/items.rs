@@ -27,7 +27,8 @@ impl Table {
         Ok(manifest.basis_keys().map(part).collect::<Option<Vec<&[u8]>>>().map(|parts| parts.concat()))
     }
 
-    /// Stores the bytes of a basis under `basis_version`, and returns the number of parts. Writes: a PutItem for each part.
+    /// Stores the bytes of a basis under `basis_version`, and returns the number of parts. Writes: a PutItem for each
+    /// part.
     pub async fn put_basis(&self, basis_version: u64, bytes: &[u8]) -> Result<u64, Error> {
         let mut parts = 0;
         for part in bytes.chunks(MAX_PART_BYTES) {
@@ -61,8 +62,8 @@ impl Table {
         self.update_if(RowKey::manifest(seen.generation), expression).await
     }
 
-    /// Records the empty ranges of `manifest`, if the manifest in the table still has its basis version. False if it has
-    /// another one. Writes: one UpdateItem.
+    /// Records the empty ranges of `manifest`, if the manifest in the table still has its basis version. False if it
+    /// has another one. Writes: one UpdateItem.
     pub async fn save_empty_ranges(&self, manifest: &SegmentManifest) -> Result<bool, Error> {
         let expression = Expression::when(Condition::equals(name::BASIS_VERSION, n(manifest.basis_version)))
             .set(name::EMPTY_RANGES, b(manifest.empty_ranges.as_bytes()));

@@ -9,7 +9,8 @@ use crate::attribute as name;
 use crate::item::{Item, b, bytes, n, number};
 use crate::key::RowKey;
 
-/// The bytes of one entry: the offset of its id in the range, the position of its context, the prefix of its query hash.
+/// The bytes of one entry: the offset of its id in the range, the position of its context, the prefix of its query
+/// hash.
 const ENTRY_BYTES: usize = 2 + 2 + 4;
 
 /// The bytes of one entry's number fingerprint. The value 0 means that the entry has none.

@@ -87,3 +87,30 @@ impl ServedEmbedder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn served(generation: u64, switches: u64, dim: Option<u32>) -> ServedEmbedder {
+        let generation = EmbedderGeneration::new(generation);
+        ServedEmbedder { generation, base_generation: EmbedderGeneration::new(0), switches, dim, fingerprint: None }
+    }
+
+    #[test]
+    fn is_same_after_switch_or_with_other_generation_is_false() {
+        let embedder = served(1, 1, None);
+        assert!(embedder.is_same(&served(1, 1, Some(3))));
+        assert!(!embedder.is_same(&served(1, 3, None)));
+        assert!(!embedder.is_same(&served(0, 1, None)));
+    }
+
+    #[test]
+    fn check_dim_with_other_dimension_is_refused() {
+        served(0, 0, Some(3)).check_dim(3).unwrap();
+        served(0, 0, None).check_dim(4).unwrap();
+        let error = served(0, 0, Some(3)).check_dim(4).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EmbedderDimensionError);
+        assert!(error.detail.contains('3') && error.detail.contains('4'), "{error}");
+    }
+}

@@ -26,3 +26,31 @@ impl RowVectors {
         bytes.filter(|bytes| bytes.iter().any(|byte| *byte != 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: EmbedderGeneration = EmbedderGeneration::new(2);
+    const NEXT: EmbedderGeneration = EmbedderGeneration::new(4);
+
+    #[test]
+    fn of_with_two_vectors_returns_one_for_each_generation() {
+        let row = RowVectors { embedding: Some(vec![1; 4]), generation: None, next: Some((NEXT, vec![2; 4])) };
+        assert_eq!(row.of(BASE, BASE), Some(&[1; 4][..]));
+        assert_eq!(row.of(NEXT, BASE), Some(&[2; 4][..]));
+        assert_eq!(row.of(EmbedderGeneration::new(3), BASE), None);
+    }
+
+    #[test]
+    fn of_with_generation_of_first_vector_ignores_base() {
+        let row = RowVectors { embedding: Some(vec![1; 4]), generation: Some(NEXT), next: None };
+        assert_eq!((row.of(NEXT, BASE), row.of(BASE, BASE)), (Some(&[1; 4][..]), None));
+    }
+
+    #[test]
+    fn of_with_vector_of_zeros_returns_none() {
+        let row = RowVectors { embedding: Some(vec![0; 8]), ..RowVectors::default() };
+        assert_eq!(row.of(BASE, BASE), None);
+    }
+}

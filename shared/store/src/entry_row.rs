@@ -250,39 +250,33 @@ mod tests {
     const BASE: EmbedderGeneration = EmbedderGeneration::new(2);
     const NEXT: EmbedderGeneration = EmbedderGeneration::new(4);
 
-    /// Little-endian float32 of 1 and of 2.
+    /// Little-endian float32 of 1 and of -1.
     const ONE: [u8; 4] = [0, 0, 128, 63];
-    const TWO: [u8; 4] = [0, 0, 0, 64];
+    const MINUS_ONE: [u8; 4] = [0, 0, 128, 191];
 
     fn served(generation: EmbedderGeneration) -> ServedEmbedder {
         ServedEmbedder { generation, base_generation: BASE, switches: 0, dim: Some(1), fingerprint: None }
     }
 
     #[test]
-    fn row_with_two_vectors_has_one_for_each_generation() {
-        let row = RowVectors { embedding: Some(ONE.to_vec()), generation: None, next: Some((NEXT, TWO.to_vec())) };
+    fn vectors_of_row_with_two_vectors_are_the_written_ones() {
+        let row =
+            RowVectors { embedding: Some(ONE.to_vec()), generation: None, next: Some((NEXT, MINUS_ONE.to_vec())) };
         let mut item = Item::new();
         put_into(&row, &mut item);
         assert_eq!(vectors(&item), row);
-        assert_eq!(row.of(BASE, BASE), Some(ONE.as_slice()));
-        assert_eq!(row.of(NEXT, BASE), Some(TWO.as_slice()));
-        assert_eq!(row.of(EmbedderGeneration::new(3), BASE), None);
+        assert_eq!(served_vector(&item, &served(BASE)).unwrap().as_slice(), [1.0]);
+        assert_eq!(served_vector(&item, &served(NEXT)).unwrap().as_slice(), [-1.0]);
+        assert_eq!(served_vector(&item, &served(EmbedderGeneration::new(3))), None);
     }
 
     #[test]
-    fn first_vector_with_generation_does_not_belong_to_base_generation() {
+    fn served_vector_of_first_vector_with_generation_ignores_base() {
         let row = RowVectors { embedding: Some(ONE.to_vec()), generation: Some(NEXT), next: None };
-        assert_eq!((row.of(NEXT, BASE), row.of(BASE, BASE)), (Some(ONE.as_slice()), None));
         let mut item = Item::new();
         put_into(&row, &mut item);
         assert_eq!(served_vector(&item, &served(NEXT)).unwrap().as_slice(), [1.0]);
         assert_eq!(served_vector(&item, &served(BASE)), None);
-    }
-
-    #[test]
-    fn first_vector_of_zeros_counts_as_absent() {
-        let row = RowVectors { embedding: Some(vec![0; 8]), ..RowVectors::default() };
-        assert_eq!(row.of(BASE, BASE), None);
     }
 
     prop_compose! {

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 ///
 /// The key of a derived item is `-(kind × 2^120 + h)` with `h` below 2^120, so that items of different kinds never have
 /// the same key. DynamoDB numbers hold 38 decimal digits exactly (DynamoDB Developer Guide, "Numbers"), so kinds up to
-/// 75 fit. `h` is a number, or the first 120 bits of a SHA-256. Two hashes of `n` collide with a probability of
-/// n²/2^121, which is 10^-24 at a million entries. So readers compare the namespace and the hash of the row that a
+/// 75 fit. `h` is a number, or the first 120 bits of a SHA-256. Of `n` hashes, two collide with a probability
+/// of n²/2^121, which is 10^-24 at a million entries. So readers compare the namespace and the hash of the row that a
 /// pointer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey(i128);

@@ -191,7 +191,7 @@ impl Table {
     }
 
     /// The rows at `keys` that exist, eventually consistent: they may lack the last write, and they cost half as much
-    /// as those of [`Table::batch_get`]. Reads and errors: otherwise as there.
+    /// as those of [`Table::batch_get`]. Apart from that, reads and errors are as there.
     pub async fn batch_get_eventual(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<Rows, Error> {
         self.batches(keys, Projection::All, false).await
     }
@@ -214,8 +214,8 @@ impl Table {
             .await
     }
 
-    /// Adds to `rows` all attributes of the rows at those of `keys` that were not requested yet. Reads and errors: as
-    /// [`Table::batch_get`].
+    /// Reads those of `keys` that were not requested yet, with all attributes, and adds their rows to `rows`. Reads and
+    /// errors: as [`Table::batch_get`].
     pub async fn fetch_missing(&self, rows: &mut Rows, keys: impl IntoIterator<Item = RowKey>) -> Result<(), Error> {
         let missing: Vec<RowKey> = keys.into_iter().filter(|key| !rows.requested.contains(key)).collect();
         rows.extend(self.batch_get(missing, Projection::All).await?);

@@ -16,7 +16,7 @@ use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::MAX_TTL_SECS;
-use mneme_model::limits::within;
+use mneme_model::limits::check_bytes;
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
 use mneme_store::segments::RANGE_IDS;
@@ -245,11 +245,11 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
     let EntryRequest { query, messages, context, .. } = &entry;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), config)?;
     if let Some(limit) = config.max_response_bytes {
-        within("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
+        check_bytes("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
     }
     let metadata = entry.metadata.unwrap_or_default();
     let metadata_bytes = serde_json::to_string(&metadata).map_err(Error::internal)?.len();
-    within("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
+    check_bytes("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
     if !(0.0..=1.0).contains(&entry.confidence_score) {
         return Err(Error::invalid(
             format!("confidence_score: {} is not between 0 and 1", entry.confidence_score),

@@ -30,12 +30,12 @@ pub async fn from_env(roots: TlsRoots) -> SdkConfig {
     config.load().await
 }
 
-/// For a client whose caller retries by itself.
+/// The retry configuration of a client whose caller retries by itself: the SDK makes one attempt.
 pub fn no_retries() -> RetryConfig {
     RetryConfig::disabled()
 }
 
-/// For a client whose caller has a deadline for the whole call: only connecting has a limit here, 1 s.
+/// The time limits of a client whose caller has a deadline for the whole call. Only connecting has a limit: 1 s.
 pub fn connect_timeout_only() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build()
 }

@@ -1,4 +1,4 @@
-//! What an error of the AWS SDK means, and what the log says of it.
+//! Classifies errors of the AWS SDK, and writes the log line of a failed call.
 //!
 //! [`classify`] is the one list of error codes. Each user maps [`SdkErrorKind`] to its own errors.
 
@@ -37,8 +37,8 @@ pub enum SdkErrorKind {
 
 /// Classifies an error by how the call ended, then by the service's error code, then by the HTTP status.
 ///
-/// The status decides only if the code is unknown. DynamoDB itself answers with 400, 500 and 503 only, so another status
-/// comes from a server in between.
+/// The status decides only if the code is unknown. DynamoDB itself answers with 400, 500 and 503 only, so another
+/// status comes from a server in between.
 ///
 /// Sources: Amazon DynamoDB API Reference, "Common Errors" and the "Errors" of each operation; DynamoDB Developer
 /// Guide, "Error handling with DynamoDB"; Amazon Bedrock API Reference, `InvokeModel`, "Errors"; the API References of
@@ -100,7 +100,7 @@ pub fn http_status<E>(error: &SdkError<E, HttpResponse>) -> u16 {
     error.raw_response().map_or(0, |answer| answer.status().as_u16())
 }
 
-/// Whether the log may have what a service says about a request.
+/// Whether the log may contain the service's message about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceText {
     /// The log has the service's message.
@@ -109,7 +109,7 @@ pub enum ServiceText {
     Withheld,
 }
 
-/// What the log says of a failed call of `operation`, on one line.
+/// The log line of a failed call of `operation`.
 ///
 /// If the service answered, the line has its code, its message as `text` allows, the HTTP status and the request id.
 /// Otherwise the line has the chain of causes. The line never has the body of the answer, which may hold an item of a

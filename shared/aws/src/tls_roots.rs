@@ -119,8 +119,9 @@ mod tests {
 
     /// The end of a certificate's validity, in the form `YYMMDDhhmmssZ`.
     ///
-    /// Reads the only sequence of two UTCTimes in the certificate (RFC 5280, 4.1.2.5). A crate that parses X.509 would do
-    /// more. But it would change the features of crates below the AWS SDK, and `cargo test` would build the SDK twice.
+    /// Reads the only sequence of two UTCTimes in the certificate (RFC 5280, 4.1.2.5). A crate that parses X.509 would
+    /// do more. But it would change the features of crates below the AWS SDK, and `cargo test` would build the SDK
+    /// twice.
     fn not_after(pem: &str) -> String {
         let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let der = STANDARD.decode(base64).unwrap();

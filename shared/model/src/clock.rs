@@ -1,4 +1,4 @@
-//! Time, injected, so that tests can set it.
+//! The clock. It is passed in, so that tests can set the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The current time since the Unix epoch.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The machine's.
+    /// The clock of the machine.
     #[default]
     System,
-    /// One that stands where a test puts it.
+    /// A clock that a test sets, in epoch seconds.
     Fixed(Arc<AtomicI64>),
 }
 

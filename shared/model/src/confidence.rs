@@ -1,15 +1,15 @@
-//! How far a cached answer is to be trusted.
+//! Decides whether a stored answer may be served: the guard's verdict, the confidence and the check of the response.
 
 use mneme_guard::{ConversationSignature, Verdict, VetoKind, compare_conversations, probability_of_similarity};
 use serde::{Deserialize, Serialize};
 
-/// Whether the guard takes part.
+/// Whether the guard compares two questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
-    /// It does.
+    /// The guard vetoes an answer, or gives the probability that it is right.
     On,
-    /// It does not.
+    /// The similarity is the probability.
     Off,
 }
 
@@ -19,19 +19,19 @@ impl From<bool> for Guard {
     }
 }
 
-/// `p × confidence_score × 0.5^(age / half-life)`, in [0, 1] for `p` in [0, 1]; without a half-life age does not
-/// matter. `p`: the probability that the answer is right, or, without the guard, the similarity.
+/// Computes `p × confidence_score × 0.5^(age / half-life)`, which is in [0, 1] for `p` in [0, 1]. Without a half-life
+/// the age does not matter. `p` is the probability that the answer is right, or the similarity with the guard off.
 pub fn confidence(p: f64, confidence_score: f64, age_secs: i64, half_life_secs: Option<f64>) -> f64 {
     let freshness = half_life_secs.map_or(1.0, |half_life| 0.5f64.powf(age_secs.max(0) as f64 / half_life));
     p * confidence_score * freshness
 }
 
-/// What speaks for the answer to a stored question being right for another one, `similarity` being the cosine of their
-/// embeddings: a contradiction, or the probability that it is.
+/// Compares two questions: either a contradiction (a veto), or the probability that the stored answer is also right
+/// for the new question.
 ///
-/// Of a stored question that nothing is known of but its vector, the similarity alone speaks. With the guard off the probability
-/// is the similarity itself, but what was said before a message that leans on it must agree all the same: the last message
-/// alone is never the key.
+/// `similarity` is the cosine of the embeddings of both questions. If the stored question has no signature, only the
+/// similarity decides. With the guard off, the similarity is the probability. A follow-up message needs an agreeing
+/// history with the guard on and off, because its text alone does not say what it asks.
 pub fn verdict(
     question: &ConversationSignature,
     stored: Option<&ConversationSignature>,
@@ -48,7 +48,7 @@ pub fn verdict(
     }
 }
 
-/// Whether a stored response may be served: not empty, not white space, not a stored failure.
+/// Whether a stored response may be served: it is not empty, not only white space, and not a stored failure.
 ///
 /// Source: `mneme-cache` 1.0, `default_validator`.
 pub fn is_servable(response: &str) -> bool {
@@ -62,30 +62,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_with_each_half_life() {
+    fn confidence_after_one_half_life_is_halved() {
         assert_eq!(confidence(1.0, 1.0, 3600, None), 1.0);
         assert_eq!(confidence(1.0, 0.5, 100, Some(100.0)), 0.25);
         assert_eq!(confidence(0.5, 1.0, -5, Some(100.0)), 0.5);
     }
 
     #[test]
-    fn what_leans_needs_what_it_leans_on() {
-        let said = |number| [("user", number), ("assistant", "On its way."), ("user", "cancel it")];
-        let of = |number| Conversation::of(&said(number), None).unwrap().signature;
-        let (one, other) = (of("Order 48213?"), of("Order 48231?"));
-        let plain = Conversation::of_query("Where is my invoice?").signature;
+    fn verdict_for_follow_up_message_without_same_history_is_veto() {
+        let messages = |first| [("user", first), ("assistant", "On its way."), ("user", "cancel it")];
+        let follow_up = |first| Conversation::of(&messages(first), None).unwrap().signature;
+        let (one, other) = (follow_up("Order 48213?"), follow_up("Order 48231?"));
+        let self_contained = Conversation::of_query("Where is my invoice?").signature;
         let context = Verdict::Vetoed(VetoKind::Context);
         for guard in [Guard::On, Guard::Off] {
             assert_eq!(verdict(&one, None, 1.0, guard), context);
             assert_eq!(verdict(&one, Some(&other), 1.0, guard), context);
             assert!(matches!(verdict(&one, Some(&one), 1.0, guard), Verdict::Probability(p) if p > 0.9));
         }
-        assert_eq!(verdict(&plain, None, 0.5, Guard::Off), Verdict::Probability(0.5));
-        assert_eq!(verdict(&plain, None, 0.5, Guard::On), Verdict::Probability(probability_of_similarity(0.5)));
+        let of_similarity = Verdict::Probability(probability_of_similarity(0.5));
+        assert_eq!(verdict(&self_contained, None, 0.5, Guard::Off), Verdict::Probability(0.5));
+        assert_eq!(verdict(&self_contained, None, 0.5, Guard::On), of_similarity);
     }
 
     #[test]
-    fn failures_are_not_served() {
+    fn is_servable_with_empty_or_failed_response_is_false() {
         for bad in ["", " \n", "[LLM Error] timeout", "[ERROR] 500"] {
             assert!(!is_servable(bad), "{bad:?}");
         }

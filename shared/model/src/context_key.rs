@@ -1,4 +1,4 @@
-//! The part of a question that must match exactly.
+//! The context key: the part of a question that must match exactly.
 
 /// A hash of the system messages and the `context` of a request. Two questions are compared only if their context keys
 /// are equal.
@@ -6,12 +6,12 @@
 pub struct ContextKey([u8; 32]);
 
 impl ContextKey {
-    /// The context key with these bytes; `None` unless there are 32.
+    /// Reads a context key from a row. `None` unless there are 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Its 32 bytes.
+    /// The bytes, as a row holds them.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -1,24 +1,24 @@
-//! Which embedder made a vector: a cache has one embedder, or two while it moves from one to another.
+//! The embedders of a cache, so that vectors of different embedders are never compared.
 //!
-//! Each embedder that a cache has had is an [`EmbedderGeneration`], whose number is never given out again. Every vector
-//! in a row belongs to a generation, so that a vector of one embedder is never compared with a vector of another.
+//! A cache has one embedder, or two while it moves from one to another. Each embedder that a cache has had is an
+//! [`EmbedderGeneration`], and its number is never given out again. Every vector in a row belongs to a generation.
 
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 
-/// One of the embedders that a cache has had, counted from 0. Each start of a move gives out a new number, also for an
+/// The number of an embedder that a cache has had, from 0 on. Each start of a move gives out a new number, also for an
 /// embedder that the cache has had before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EmbedderGeneration(u64);
 
 impl EmbedderGeneration {
-    /// The generation `number`.
+    /// The generation with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// The number of the generation.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -35,11 +35,11 @@ impl fmt::Display for EmbedderGeneration {
 pub struct SecondEmbedder {
     /// The generation of its vectors.
     pub generation: EmbedderGeneration,
-    /// Its fingerprint.
+    /// The fingerprint of the embedder.
     pub fingerprint: String,
     /// The dimension of its vectors.
     pub dim: u32,
-    /// Whether the move is ending and its vectors are being removed. No instance serves it then.
+    /// Whether the move is ending and the vectors of this embedder are being removed. No instance serves it then.
     pub ending: bool,
 }
 
@@ -57,19 +57,20 @@ pub enum MoveEnd {
 pub struct ServedEmbedder {
     /// The generation of its vectors.
     pub generation: EmbedderGeneration,
-    /// The generation of a row's first vector, where the row does not name one.
+    /// The generation of a row's first vector, if the row does not name one.
     pub base_generation: EmbedderGeneration,
-    /// How often the active embedder was switched. What an instance read before a switch is not trusted after it, because
-    /// vectors of an embedder that is not active may appear under any id.
+    /// How often the active embedder was switched. An instance reads its vectors again after a switch, because a vector
+    /// of an embedder that is not active may be added to any id.
     pub switches: u64,
     /// The dimension of its vectors, once it is known.
     pub dim: Option<u32>,
-    /// Its fingerprint, where the cache is stamped with one.
+    /// The fingerprint of the embedder, if the cache is stamped with one.
     pub fingerprint: Option<String>,
 }
 
 impl ServedEmbedder {
-    /// Whether vectors read for `other` are also valid for this embedder: same generation, and no switch in between.
+    /// Whether vectors that were read for `other` are valid for this embedder: the generation is the same, and no
+    /// switch happened in between.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.generation, self.switches) == (other.generation, other.switches)
     }
@@ -84,5 +85,32 @@ impl ServedEmbedder {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn served(generation: u64, switches: u64, dim: Option<u32>) -> ServedEmbedder {
+        let generation = EmbedderGeneration::new(generation);
+        ServedEmbedder { generation, base_generation: EmbedderGeneration::new(0), switches, dim, fingerprint: None }
+    }
+
+    #[test]
+    fn is_same_after_switch_or_with_other_generation_is_false() {
+        let embedder = served(1, 1, None);
+        assert!(embedder.is_same(&served(1, 1, Some(3))));
+        assert!(!embedder.is_same(&served(1, 3, None)));
+        assert!(!embedder.is_same(&served(0, 1, None)));
+    }
+
+    #[test]
+    fn check_dim_with_other_dimension_is_refused() {
+        served(0, 0, Some(3)).check_dim(3).unwrap();
+        served(0, 0, None).check_dim(4).unwrap();
+        let error = served(0, 0, Some(3)).check_dim(4).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EmbedderDimensionError);
+        assert!(error.detail.contains('3') && error.detail.contains('4'), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Embeddings: unit vectors of float32, as callers send them and as rows hold them.
+//! Embeddings: unit vectors of float32. Callers send them as JSON or base64, and rows hold their bytes.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
-/// How far a stored vector's norm may be from 1 before it is normalised again.
+/// The largest distance from 1 that the norm of a stored vector may have without being normalised again.
 const NORM_TOLERANCE: f64 = 1e-4;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -15,12 +15,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A vector of unit L2 norm with at least one dimension, every component finite.
+/// A vector of unit L2 norm. It has at least one component, and every component is finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding(Vec<f32>);
 
 impl Embedding {
-    /// `values` scaled to unit norm; the error says which rule they break.
+    /// Scales `values` to unit norm. The error says why that is not possible.
     pub fn normalized(values: Vec<f32>) -> Result<Self, String> {
         if values.is_empty() {
             return Err("an embedding has at least one number".to_owned());
@@ -35,8 +35,9 @@ impl Embedding {
         Ok(Self(values.into_iter().map(|v| (f64::from(v) / norm) as f32).collect()))
     }
 
-    /// The vector in a row's `embedding` attribute: little-endian float32, kept bit for bit when its
-    /// norm is 1 within 1e-4, else normalised. `None`: not a vector (wrong length, zero, not finite).
+    /// Reads a vector from the bytes of a row: little-endian float32. It is kept bit for bit if its norm is 1 within
+    /// 1e-4, and is normalised otherwise. `None` if the bytes are not whole numbers, or the vector is empty, zero or
+    /// not finite.
     pub fn from_row(bytes: &[u8]) -> Option<Self> {
         let values = floats(bytes)?;
         let squares = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
@@ -46,7 +47,7 @@ impl Embedding {
         Self::normalized(values).ok()
     }
 
-    /// Little-endian float32, as a row holds it.
+    /// The components as little-endian float32, as a row holds them.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
@@ -62,18 +63,18 @@ impl Embedding {
     }
 }
 
-/// Little-endian float32 values; `None` when the bytes are not a whole number of them.
+/// Reads little-endian float32 values. `None` if the number of bytes is not a multiple of four.
 fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
     let (chunks, rest) = bytes.as_chunks::<4>();
     rest.is_empty().then(|| chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
 }
 
-/// Base64 (RFC 4648, with padding) of bytes as an entry's `embedding` shows them.
+/// Encodes the bytes of a vector as base64 (RFC 4648, with padding), the form of an entry's `embedding` in replies.
 pub fn encode_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// On the wire: a JSON array of numbers, or base64 of little-endian float32, padded or not.
+/// Reads a JSON array of numbers, or base64 of little-endian float32 with or without padding.
 impl<'de> Deserialize<'de> for Embedding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Wire;
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn array_and_base64_agree() {
+    fn deserialize_array_and_base64_of_same_vector_are_equal() {
         let array = parse("[3, 4.0]").unwrap();
         let bytes: Vec<u8> = [3f32, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let text = encode_base64(&bytes);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_vectors_are_named() {
+    fn deserialize_invalid_vector_says_why() {
         let nan = encode_base64(&f32::NAN.to_le_bytes());
         for (json, says) in [
             ("[]".to_owned(), "at least one"),
@@ -150,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_round_trip(values in prop::collection::vec(-1e3f32..1e3, 1..64)) {
+        fn from_row_of_to_bytes_is_same_embedding(values in prop::collection::vec(-1e3f32..1e3, 1..64)) {
             prop_assume!(values.iter().any(|v| v.abs() > 1e-3));
             let embedding = Embedding::normalized(values).unwrap();
             let norm = embedding.as_slice().iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();

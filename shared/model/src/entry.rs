@@ -1,4 +1,4 @@
-//! Entries: stored answers.
+//! Entries: the stored answers of the cache, and the errors about them.
 
 use mneme_guard::{ConversationSignature, Signature};
 use serde::{Serialize, Serializer};
@@ -16,22 +16,22 @@ use crate::row_vectors::RowVectors;
 /// One stored answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// Its id.
+    /// The id, which is the primary key of the row.
     pub id: EntryId,
-    /// Its namespace.
+    /// The first part of the entry key.
     pub namespace: Namespace,
-    /// The hash of its normalised query.
+    /// The second part of the entry key: the hash of the normalised query.
     pub query_hash: QueryHash,
-    /// The query as it was put; `None` where only the hash is kept.
+    /// The query as the caller sent it. `None` if only the hash is stored.
     pub query: Option<String>,
-    /// The answer.
+    /// The stored answer.
     pub response: String,
     /// Little-endian float32. The JSON form shows the first vector in base64.
-    #[serde(rename = "embedding", serialize_with = "first_in_base64")]
+    #[serde(rename = "embedding", serialize_with = "serialize_first_vector")]
     pub vectors: RowVectors,
-    /// What the caller stored with the answer.
+    /// A JSON object that the caller stored with the answer.
     pub metadata: Map<String, Value>,
-    /// How much the caller trusts the answer, 0 to 1.
+    /// The caller's trust in the answer, from 0 to 1.
     pub confidence_score: f64,
     /// Epoch seconds of the put.
     pub created_at: i64,
@@ -39,17 +39,17 @@ pub struct Entry {
     pub last_accessed_at: i64,
     /// Epoch second from which on the entry is absent.
     pub expires_at: Option<i64>,
-    /// How many accesses were recorded.
+    /// The number of recorded accesses.
     pub access_count: u64,
-    /// Questions must have an equal context key. The JSON form leaves it out.
+    /// The context key of the question. `None` for a plain query. The JSON form leaves it out.
     #[serde(skip)]
     pub context_key: Option<ContextKey>,
-    /// An encoded [`ConversationSignature`], for the guard. The JSON form leaves it out.
+    /// The encoded [`ConversationSignature`] for the guard. The JSON form leaves it out.
     #[serde(skip)]
     pub signature: Option<Vec<u8>>,
 }
 
-fn first_in_base64<S: Serializer>(vectors: &RowVectors, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_first_vector<S: Serializer>(vectors: &RowVectors, serializer: S) -> Result<S::Ok, S::Error> {
     match &vectors.embedding {
         Some(bytes) => serializer.serialize_str(&encode_base64(bytes)),
         None => serializer.serialize_none(),
@@ -57,15 +57,15 @@ fn first_in_base64<S: Serializer>(vectors: &RowVectors, serializer: S) -> Result
 }
 
 impl Entry {
-    /// The vector of the embedder `served`, where the row has a usable one.
+    /// The vector of the embedder `served`. `None` if the row has none, or one that is not a vector.
     pub fn vector(&self, served: &ServedEmbedder) -> Option<Embedding> {
         Embedding::from_row(self.vectors.of(served.generation, served.base_generation)?)
     }
 
     /// The signature that the guard compares.
     ///
-    /// Falls back to a signature computed from the query, where none is stored or this version cannot read it. For a
-    /// follow-up message that fallback lacks the history, so the guard vetoes it. `None` where neither a signature nor a
+    /// Falls back to a signature computed from the query if no signature is stored or this version cannot read it. For
+    /// a follow-up message that fallback lacks the history, so the guard vetoes it. `None` if neither a signature nor a
     /// query is stored, as in rows of the Python library.
     pub fn signature(&self) -> Option<ConversationSignature> {
         let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());
@@ -77,21 +77,21 @@ impl Entry {
         self.expires_at.is_some_and(|at| at <= now_secs)
     }
 
-    /// Whether this is an entry for this namespace and query hash. Whoever follows a key that was computed from the two
-    /// checks it, because computed keys may collide.
+    /// Whether the entry has the entry key of `namespace` and `hash`. A reader that found the row by a pointer checks
+    /// this, because the keys of pointers are hashes and may collide.
     pub fn has_key(&self, namespace: &Namespace, hash: &QueryHash) -> bool {
         self.namespace == *namespace && self.query_hash == *hash
     }
 }
 
-/// The small attributes of an entry: what a removal, a count or an eviction needs.
+/// The small attributes of an entry, which suffice to remove, count or evict it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryHeader {
-    /// Its id.
+    /// The id, which is the primary key of the row.
     pub id: EntryId,
-    /// Its namespace.
+    /// The first part of the entry key.
     pub namespace: Namespace,
-    /// The hash of its normalised query.
+    /// The second part of the entry key: the hash of the normalised query.
     pub query_hash: QueryHash,
     /// Epoch seconds of the put.
     pub created_at: i64,
@@ -121,7 +121,7 @@ impl From<&Entry> for EntryHeader {
     }
 }
 
-/// `NotFound`: there is no live entry with the id or the key that the caller sent.
+/// An error of kind `NotFound`: no live entry has the id or the entry key that the caller sent.
 pub fn no_such_entry() -> Error {
     Error::not_found(
         "there is no such entry",

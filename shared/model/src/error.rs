@@ -1,32 +1,33 @@
-//! The errors a caller meets: their names, HTTP statuses, facts and remedies.
+//! The errors that callers get: names, HTTP statuses, details and remedies.
 
 use std::fmt;
 
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 
-/// What went wrong, by what the caller does next.
+/// The kind of an error. It says what the caller does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum ErrorKind {
-    /// The request is malformed: mend it before sending it again.
+    /// The request is malformed. The caller corrects it before sending it again.
     InvalidRequest,
-    /// The vector has another length than the cache's vectors.
+    /// The vector does not have the dimension of the cache's vectors.
     EmbedderDimensionError,
-    /// The embedder failed or could not be reached: mend the deployment, or try again.
+    /// The embedder failed or could not be reached. The caller tries again, or the operator repairs the deployment.
     EmbedderError,
-    /// The configured embedder is not the one the table was stamped with.
+    /// The configured embedder is not the one that the table is stamped with.
     EmbedderMismatchError,
-    /// The caller may not use this namespace: use another, or ask for the right.
+    /// The caller may not use this namespace. The caller uses another one, or asks for the permission.
     NamespaceForbidden,
     /// There is no such entry, quota or meta key.
     NotFound,
-    /// Over a byte cap, or over DynamoDB's item size.
+    /// The entry exceeds a byte cap or DynamoDB's item size.
     EntryTooLarge,
-    /// Snapshot and restore, which AWS's own tools do.
+    /// The cache has no snapshot and no restore. AWS's own tools do both.
     CheckpointError,
-    /// DynamoDB refused or could not be reached: mend the deployment, or try again.
+    /// DynamoDB refused the request or could not be reached. The caller tries again, or the operator repairs the
+    /// deployment.
     StoreBackendError,
-    /// A defect of ours: the log has the details.
+    /// The cache has a defect. The log has the details.
     Internal,
 }
 
@@ -39,7 +40,7 @@ impl ErrorKind {
         self.into()
     }
 
-    /// The HTTP status it travels with.
+    /// The HTTP status of a reply with this error.
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
@@ -55,7 +56,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it is the cache's or the table's, and no caller could have prevented it.
+    /// Whether the cache, the embedder or the table caused the error, so that no caller could have prevented it.
     pub fn is_ours(self) -> bool {
         match self {
             Self::EmbedderError | Self::StoreBackendError | Self::Internal => true,
@@ -69,7 +70,7 @@ impl ErrorKind {
         }
     }
 
-    /// A short, constant summary, the `title` of RFC 9457.
+    /// A short, constant summary: the `title` of RFC 9457.
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "The request is not valid",
@@ -88,43 +89,43 @@ impl ErrorKind {
 
 /// A named error with its remedy.
 ///
-/// `detail` and `remediation` go to the caller and never name the table, an SDK message or an embedding;
-/// the cause, for the log alone, is the `source`.
+/// `detail` and `remediation` go to the caller. They never contain the table's name, SDK text or an embedding. The
+/// `source` is the cause, and it goes to the log only.
 #[derive(Debug)]
 pub struct Error {
-    /// Which error of the contract it is.
+    /// The kind, which decides the public name and the HTTP status.
     pub kind: ErrorKind,
     /// The fact, with values.
     pub detail: String,
-    /// What to do next.
+    /// The next action of the caller or the operator.
     pub remediation: String,
-    /// After how many seconds trying again makes sense, where it does.
+    /// The seconds after which the caller may try again. `None` gives no advice.
     pub retry_after_secs: Option<u32>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    /// An error of `kind` with its fact and its remedy.
+    /// An error of `kind` without a cause and without advice on when to try again.
     pub fn new(kind: ErrorKind, detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), remediation: remediation.into(), retry_after_secs: None, source: None }
     }
 
-    /// `InvalidRequest`.
+    /// An error of kind `InvalidRequest`.
     pub fn invalid(detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, detail, remediation)
     }
 
-    /// `NotFound`.
+    /// An error of kind `NotFound`.
     pub fn not_found(detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, detail, remediation)
     }
 
-    /// `StoreBackendError`.
+    /// An error of kind `StoreBackendError`.
     pub fn backend(detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         Self::new(ErrorKind::StoreBackendError, detail, remediation)
     }
 
-    /// `Internal`: the caller learns nothing but that it happened; `cause` goes to the log.
+    /// An error of kind `Internal`. The caller learns only that it happened. `cause` goes to the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(
             ErrorKind::Internal,
@@ -134,19 +135,19 @@ impl Error {
         .caused_by(cause)
     }
 
-    /// The same for another caller, or another part of a reply: without the cause, which is logged once.
+    /// A copy without the cause, for another part of a reply or another caller. The cause is logged once only.
     pub fn for_caller(&self) -> Self {
         let Self { kind, detail, remediation, retry_after_secs, source: _ } = self;
         Self { retry_after_secs: *retry_after_secs, ..Self::new(*kind, detail, remediation) }
     }
 
-    /// Adds the cause, for the log.
+    /// Adds the cause, which goes to the log only.
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(cause.into());
         self
     }
 
-    /// Adds the number of seconds after which to try again.
+    /// Adds the seconds after which the caller may try again.
     pub fn retry_after(mut self, secs: u32) -> Self {
         self.retry_after_secs = Some(secs);
         self
@@ -176,7 +177,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// An error as a caller sees it over HTTP, and inside a batch reply.
+/// An error as callers get it over HTTP and inside a batch reply.
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
     /// `urn:mneme:error:<Name>`.
@@ -187,6 +188,6 @@ pub struct Problem<'a> {
     pub status: u16,
     /// The fact, with values.
     pub detail: &'a str,
-    /// What to do next.
+    /// The next action of the caller or the operator.
     pub remediation: &'a str,
 }

@@ -1,13 +1,14 @@
-//! What things are: queries, vectors, entries, errors, configuration. Nothing here calls AWS.
+//! The types of the domain: questions, vectors, entries, errors and configuration. Nothing here calls AWS.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a caller asks | [`question`], [`normalize`], [`context_key`] |
-//! | what is stored | [`entry`], [`entry_id`], [`namespace`], [`row_vectors`] |
-//! | vectors and their embedders | [`embedding`], [`embedder`] |
-//! | whether an answer may be served | [`confidence`] |
-//! | errors and limits | [`error`], [`limits`] |
-//! | a function's settings and its clock | [`config`], [`clock`] |
+//! | a question, its hash and its context key | [`question`], [`normalize`], [`context_key`] |
+//! | a stored entry, its id and its namespace | [`entry`], [`entry_id`], [`namespace`] |
+//! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
+//! | whether a stored answer may be served | [`confidence`] |
+//! | the errors that callers get, and the limits on requests and replies | [`error`], [`limits`] |
+//! | the environment variables of a function | [`config`] |
+//! | the current time | [`clock`] |
 
 pub mod clock;
 pub mod confidence;

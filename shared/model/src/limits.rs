@@ -1,32 +1,32 @@
-//! The byte caps on what callers send, and on what they get.
+//! Limits on requests and replies: byte caps, and the longest time to live.
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether the query is within `MNEME_MAX_QUERY_BYTES`. Errors: `EntryTooLarge`.
+/// Checks that the query has at most `MNEME_MAX_QUERY_BYTES` bytes. Errors: `EntryTooLarge`.
 pub fn check_query_bytes(query: &str, max_query_bytes: usize) -> Result<(), Error> {
-    within("query", query.len(), max_query_bytes, "MNEME_MAX_QUERY_BYTES")
+    check_bytes("query", query.len(), max_query_bytes, "MNEME_MAX_QUERY_BYTES")
 }
 
-/// Whether `what` of `bytes` is within the `limit` that `variable` sets. Errors: `EntryTooLarge`.
-pub fn within(what: &str, bytes: usize, limit: usize, variable: &str) -> Result<(), Error> {
-    if bytes <= limit {
+/// Checks that `field` has at most `max_bytes` bytes, a cap that `variable` sets. Errors: `EntryTooLarge`.
+pub fn check_bytes(field: &str, bytes: usize, max_bytes: usize, variable: &str) -> Result<(), Error> {
+    if bytes <= max_bytes {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::EntryTooLarge,
-        format!("the {what} has {bytes} bytes, and {limit} are allowed"),
-        format!("shorten the {what}, or raise {variable}"),
+        format!("the {field} has {bytes} bytes, and {max_bytes} are allowed"),
+        format!("shorten the {field}, or raise {variable}"),
     ))
 }
 
 /// The longest time to live that a caller may ask for: a hundred years.
 pub const MAX_TTL_SECS: u64 = 3_153_600_000;
 
-/// Past how many bytes on the wire nothing further goes into a reply of several entries. A Lambda function answers with at most
-/// 6 MB, and one entry of 400 KB takes up to 2.8 MB once it is JSON inside a JSON string.
+/// A reply with several entries gets no further entry once it has this many bytes on the wire. A Lambda function
+/// answers with at most 6 MB. One entry of 400 KB takes up to 2.8 MB as JSON inside a JSON string.
 pub const MAX_REPLY_BYTES: usize = 3 * 1024 * 1024;
 
-/// The bytes that `text` takes as JSON inside a JSON string, as API Gateway gets it.
+/// The number of bytes of `text` as JSON inside a JSON string, which is what API Gateway gets.
 pub fn escaped_bytes(text: &str) -> usize {
     let bytes = |byte| match byte {
         b'"' | b'\\' => 4,
@@ -35,4 +35,28 @@ pub fn escaped_bytes(text: &str) -> usize {
         _ => 1,
     };
     text.bytes().map(bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_bytes_above_cap_names_field_and_variable() {
+        check_bytes("response", 10, 10, "MNEME_MAX_RESPONSE_BYTES").unwrap();
+        let error = check_bytes("response", 11, 10, "MNEME_MAX_RESPONSE_BYTES").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EntryTooLarge);
+        assert_eq!(error.detail, "the response has 11 bytes, and 10 are allowed");
+        assert!(error.remediation.contains("MNEME_MAX_RESPONSE_BYTES"));
+    }
+
+    #[test]
+    fn escaped_bytes_is_length_of_json_inside_json() {
+        for text in ["plain é", "\"\\", "\n\r\t", "\u{0}\u{1f}"] {
+            let json = serde_json::to_string(text).unwrap();
+            let inside_json = serde_json::to_string(&json).unwrap();
+            // Both levels add a pair of quotation marks: two bytes for the outer pair, four for the escaped inner pair.
+            assert_eq!(escaped_bytes(text), inside_json.len() - 6, "{text:?}");
+        }
+    }
 }

@@ -1,12 +1,12 @@
-//! Namespaces: the walls between tenants.
+//! Namespaces: the parts of a cache that never share an answer.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// DynamoDB's limit for a partition key, which a namespace is in both GSIs
-/// (DynamoDB Developer Guide, "Service, account, and table quotas").
+/// DynamoDB's limit for a partition key (DynamoDB Developer Guide, "Service, account, and table quotas"). A namespace
+/// is the partition key of both GSIs.
 const MAX_NAMESPACE_BYTES: usize = 2048;
 
 /// A namespace: 1 to 2,048 bytes of UTF-8 without control characters.
@@ -14,22 +14,22 @@ const MAX_NAMESPACE_BYTES: usize = 2048;
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(String);
 
-/// The first 128 bits of a name's SHA-256: for lists of many names, which may be long.
+/// The first 128 bits of the SHA-256 of a name. Lists of many namespaces hold hashes, because names may be long.
 pub type NamespaceHash = [u8; 16];
 
 impl Namespace {
-    /// Its hash.
+    /// The first 128 bits of the SHA-256 of the name.
     pub fn hash(&self) -> NamespaceHash {
         let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
         std::array::from_fn(|at| digest[at])
     }
 
-    /// The name.
+    /// The name as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A name as it stands in a row, which another library may have written under laxer rules.
+    /// The namespace that a row names. The name is not checked: the Python library may have written it by laxer rules.
     pub fn from_row(name: String) -> Self {
         Self(name)
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_dynamodb_or_a_log_cannot_carry() {
+    fn try_from_with_empty_long_or_control_text_is_refused() {
         for bad in ["", "a\u{0}b", "tab\t", "\u{85}", &"x".repeat(2049)] {
             assert!(Namespace::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }

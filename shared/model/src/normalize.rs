@@ -1,4 +1,4 @@
-//! The exact layer's key: a query normalised as the Python library does it, and its hash.
+//! The exact layer's key: the hash of a query, which is normalised as the Python library does it.
 
 use std::fmt;
 
@@ -6,16 +6,17 @@ use icu_casemap::CaseMapper;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Whether `c` is white space to Python's `str.strip` and `\s`.
+/// Whether Python's `str.strip` and `\s` treat `c` as white space.
 ///
-/// That is Unicode's `White_Space` and the four separators U+001C to U+001F, whose bidirectional class
-/// is B or S (Python documentation, `str.isspace`).
+/// They do so for Unicode's `White_Space` and for the four separators U+001C to U+001F. The bidirectional class of
+/// these four is B or S (Python documentation, `str.isspace`).
 fn is_python_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
-/// The normalised form of a query: stripped, runs of white space collapsed to one space, full Unicode
-/// case folding (`Straße` and `STRASSE` meet). With `enabled` false, the query as it is.
+/// The normalised form of a query. White space at both ends is removed, each run of white space becomes one space, and
+/// Unicode's full case folding is applied, so that `Straße` equals `STRASSE`. Returns the query as it is if `enabled`
+/// is false.
 ///
 /// Source: `mneme-cache` 1.0, `normalize()`; folding: Unicode's CaseFolding.txt, statuses C and F.
 pub fn normalize(query: &str, enabled: bool) -> String {
@@ -38,15 +39,15 @@ pub fn normalize(query: &str, enabled: bool) -> String {
 pub struct QueryHash(String);
 
 impl QueryHash {
-    /// The hash of `query` after [`normalize`].
+    /// The hash of `query`, which is [normalised](normalize) before if `normalize_first` is true.
     pub fn of(query: &str, normalize_first: bool) -> Self {
         Self::hashed(&[normalize(query, normalize_first).as_bytes()])
     }
 
-    /// The hash of `query` after [`normalize`] in a partition of the cache, given by its 32 bytes: that of no query without a
-    /// partition.
-    pub fn within(partition: &[u8; 32], query: &str, normalize_first: bool) -> Self {
-        Self::hashed(&[partition, normalize(query, normalize_first).as_bytes()])
+    /// The hash of a context key, given by its 32 bytes, and of `query`, normalised as in [`QueryHash::of`]. It differs
+    /// from the hash of any query without a context key.
+    pub fn in_context(context_key: &[u8; 32], query: &str, normalize_first: bool) -> Self {
+        Self::hashed(&[context_key, normalize(query, normalize_first).as_bytes()])
     }
 
     fn hashed(parts: &[&[u8]]) -> Self {
@@ -54,12 +55,12 @@ impl QueryHash {
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The 64 digits.
+    /// The hash as 64 lower-case hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its first 32 bits.
+    /// The first 32 bits of the hash.
     pub fn prefix(&self) -> u32 {
         u32::from_str_radix(&self.0[..8], 16).unwrap_or(0)
     }
@@ -97,25 +98,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_normal_stays_and_white_space_and_case_change_nothing(text in any::<String>()) {
-            let normal = normalize(&text, true);
-            prop_assert_eq!(normalize(&normal, true), normal.as_str());
-            prop_assert_eq!(normalize(&format!("\u{2003}\n{text}\t "), true), normal.as_str());
-            prop_assert!(!normal.contains("  ") && normal.trim() == normal);
+        fn normalize_is_idempotent_and_ignores_outer_white_space(text in any::<String>()) {
+            let normalized = normalize(&text, true);
+            prop_assert_eq!(normalize(&normalized, true), normalized.as_str());
+            prop_assert_eq!(normalize(&format!("\u{2003}\n{text}\t "), true), normalized.as_str());
+            prop_assert!(!normalized.contains("  ") && normalized.trim() == normalized);
         }
     }
 
     #[test]
-    fn strips_collapses_and_folds() {
+    fn normalize_text_strips_collapses_and_folds_case() {
         assert_eq!(normalize("  How\t\u{1c}do\u{a0}I \n", true), "how do i");
         assert_eq!(normalize("Straße", true), normalize("STRASSE", true));
         assert_eq!(normalize("  As Is ", false), "  As Is ");
-        // A zero-width space is not white space, to Python or to Unicode.
+        // Neither Python nor Unicode treats a zero-width space as white space.
         assert_eq!(normalize("a\u{200b}b", true), "a\u{200b}b");
     }
 
     #[test]
-    fn hashes_as_sha256() {
+    fn query_hash_of_known_text_is_its_sha256() {
         // FIPS 180-2, appendix B.1: SHA-256("abc").
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(QueryHash::of(" ABC ", true).as_str(), abc);

@@ -115,7 +115,7 @@ impl Question {
         let Conversation { context_key, message, exact_text, signature, .. } = conversation;
         let hash = match &context_key {
             None => QueryHash::of(&exact_text, config.normalize),
-            Some(key) => QueryHash::within(key, &exact_text, config.normalize),
+            Some(key) => QueryHash::in_context(key, &exact_text, config.normalize),
         };
         Ok(Self { message, hash, context_key: context_key.map(ContextKey::from), signature })
     }

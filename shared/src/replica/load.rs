@@ -183,10 +183,10 @@ impl Replica {
     /// False where it cannot be loaded into one of the namenamespaces that it is for: those `held`, and, where all are, those that are
     /// not known yet.
     fn load_segment(&mut self, segment: &Segment, held: &HashMap<NamespaceHash, Namespace>) -> bool {
-        let mut entries: Vec<Vec<&SegmentEntry>> = vec![Vec::new(); segment.groups.len()];
-        segment.entries.iter().for_each(|entry| entries[usize::from(entry.group)].push(entry));
+        let mut entries: Vec<Vec<&SegmentEntry>> = vec![Vec::new(); segment.contexts.len()];
+        segment.entries.iter().for_each(|entry| entries[usize::from(entry.context)].push(entry));
         let mut codes = None;
-        for ((namespace, context_key), entries) in segment.groups.iter().zip(entries) {
+        for ((namespace, context_key), entries) in segment.contexts.iter().zip(entries) {
             let index = held.get(namespace).and_then(|namespace| self.namespaces.get_mut(namespace));
             let Some(index) = index else {
                 // Its name stands in the rows alone.
@@ -205,7 +205,7 @@ impl Replica {
                     return false;
                 }
             }
-            entries.iter().for_each(|entry| index.note(entry.id, entry.prefix, entry.digest));
+            entries.iter().for_each(|entry| index.note(entry.id, entry.hash_prefix, entry.number_fingerprint));
         }
         true
     }

@@ -330,7 +330,7 @@ mod tests {
         let mut replica = empty();
         for id in [2, 1, 3] {
             let mut row = item(id, "a", &[1.0, 0.0], None);
-            row.insert("query_hash".to_owned(), AttributeValue::S("0".repeat(64)));
+            row.insert(mneme_store::attribute::QUERY_HASH.to_owned(), AttributeValue::S("0".repeat(64)));
             replica.upsert(&row);
             replica.upsert(&row);
         }

@@ -230,9 +230,13 @@ fn encode_range(rows: &Rows, number: u64, served: &ServedEmbedder, basis: &Arc<B
         rows.iter().filter_map(|(_, item)| Some((header_from_item(item)?, item))).collect();
     entries.sort_unstable_by_key(|(row, _)| row.id);
     for (row, item) in entries {
-        let group = position(&mut segment.groups, (row.namespace.hash(), context_key(item)));
-        let digest = number_fingerprint(item);
-        segment.entries.push(SegmentEntry { id: row.id.get(), group, prefix: row.query_hash.prefix(), digest });
+        let context = position(&mut segment.contexts, (row.namespace.hash(), context_key(item)));
+        segment.entries.push(SegmentEntry {
+            id: row.id.get(),
+            context,
+            hash_prefix: row.query_hash.prefix(),
+            number_fingerprint: number_fingerprint(item),
+        });
         if let Some(vector) = vector(item, served, basis.dim()) {
             index.insert(row.id.get(), vector.as_slice()).map_err(Error::internal)?;
         }

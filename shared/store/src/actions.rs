@@ -1,4 +1,4 @@
-//! The actions that transactions are made of.
+//! The actions of transactions. Each function makes one action, or several, with its conditions; none sends a request.
 
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{
@@ -17,34 +17,34 @@ use crate::expression::{Apply as _, Condition, Expression};
 use crate::item::{Item, b, n, s};
 use crate::key::RowKey;
 use crate::namespace_stats::EventCounts;
-use crate::pointers::{pointer_item, still_leads_to};
+use crate::pointers::{pointer_item, still_names};
 use crate::table::Table;
 
-/// What a transaction adds to the statistics of a namespace.
+/// The amounts that a transaction adds to the stats of a namespace.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StatsChange {
     /// Rows added minus rows removed.
     pub entries: i64,
     /// Whether an entry with a time to live was written.
     pub has_ttl: bool,
-    /// Events to count.
+    /// The events that the transaction counts.
     pub counts: EventCounts,
 }
 
 impl StatsChange {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.entries == 0 && !self.has_ttl && self.counts.nonzero().next().is_none()
     }
 }
 
-/// What must still hold of a row for it to be deleted.
+/// The condition under which a row is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteCondition {
-    /// It exists.
+    /// The row exists.
     Exists,
-    /// It was not accessed since its header was read.
+    /// No access to the row was recorded since its header was read.
     NotAccessed,
-    /// It was not put again since its header was read.
+    /// The row was not replaced since its header was read.
     NotPutAgain,
 }
 
@@ -67,14 +67,15 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
     }
 
-    /// Changes item 0. When the condition fails, DynamoDB returns the item as it is.
+    /// Updates item 0. If the condition fails, DynamoDB returns the item with the cancellation.
     pub fn update_counter(&self, expression: Expression) -> Result<TransactWriteItem, Error> {
         let update = self.update_builder(RowKey::COUNTER, expression);
         self.update_action(update.return_values_on_condition_check_failure(OnFailure::AllOld))
     }
 
-    /// The counter's part of `mutations` puts, `ids` of which take an id: takes `ids` from `seen.next_id` on and raises the
-    /// version, if both are still as in `seen`. Stamps `dim` on a cache whose dimension is not known.
+    /// The action on the counter for `mutations` puts, of which `ids` take an id. It takes the ids from `seen.next_id`
+    /// on and raises the version, if both numbers are still those of `seen`. It stamps `dim` if the cache has no
+    /// dimension.
     pub fn claim_ids(
         &self,
         seen: &Counter,
@@ -93,17 +94,19 @@ impl Table {
         self.update_counter(expression)
     }
 
-    /// The counter's part of mutations that take no id: raises the version by `mutations`, whatever it is.
+    /// The action on the counter for mutations that take no id. It raises the version by `mutations` if the counter
+    /// exists, whatever the version is.
     pub fn raise_version(&self, mutations: u64) -> Result<TransactWriteItem, Error> {
         self.update_counter(Expression::when(Condition::Exists(name::VERSION)).add(name::VERSION, n(mutations)))
     }
 
-    /// Stores the row `item` under an id that is not taken.
+    /// Stores the row `item`, if no row has its id.
     pub fn insert_row(&self, item: Item) -> Result<TransactWriteItem, Error> {
         self.put_action(item, Expression::when(Condition::Absent(name::ID)))
     }
 
-    /// Stores the row `item` in place of `seen`, if that row still has its namespace, its query hash and its vectors.
+    /// Stores the row `item` in place of `seen`, if the stored row still has the namespace, the query hash, the first
+    /// vector and the generations of `seen`.
     pub fn replace_row(&self, item: Item, seen: &Entry) -> Result<TransactWriteItem, Error> {
         let RowVectors { embedding, generation, next } = &seen.vectors;
         let is_same_vector = match embedding {
@@ -137,19 +140,20 @@ impl Table {
         self.update_action(self.update_builder(id.into(), expression))
     }
 
-    /// Makes `pointer` lead to `id`, if it still leads to `seen`.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`.
     pub fn point(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<TransactWriteItem, Error> {
-        self.put_action(pointer_item(pointer, id), Expression::when(still_leads_to(seen)))
+        self.put_action(pointer_item(pointer, id), Expression::when(still_names(seen)))
     }
 
-    /// Removes `pointer`, if it leads to one of `ids`, of which there is at least one, or does not exist.
+    /// Deletes `pointer`, if it names one of `ids` or does not exist. `ids` must not be empty.
     pub fn unpoint(&self, pointer: RowKey, ids: &[EntryId]) -> Result<TransactWriteItem, Error> {
         let ids = ids.iter().map(n).collect();
         let condition = Condition::Any(vec![Condition::Absent(name::ID), Condition::OneOf(name::ENTRY_ID, ids)]);
         self.delete_action(pointer, Expression::when(condition))
     }
 
-    /// Stores the reply of a put under its idempotency key until the epoch second `until`, if no unexpired record exists.
+    /// Stores the reply to a put under its idempotency key until the epoch second `until`, if there is no record or the
+    /// record has expired at `now_secs`.
     pub fn put_idempotency_record(
         &self,
         record: RowKey,
@@ -168,7 +172,8 @@ impl Table {
         self.put_action(item, Expression::when(is_free))
     }
 
-    /// Adds each namespace's change to its statistics, and all changes of rows to the statistics at `whole_table`.
+    /// Adds each change to the stats of its namespace. If `whole_table` is given, adds the changes of rows of all
+    /// namespaces to the stats at that key. Changes that add nothing give no action.
     pub fn change_stats<'a>(
         &self,
         changes: impl IntoIterator<Item = (&'a Namespace, StatsChange)>,
@@ -179,17 +184,17 @@ impl Table {
         for (namespace, change) in changes {
             whole.entries += change.entries;
             whole.has_ttl |= change.has_ttl;
-            if !change.is_nothing() {
-                actions.push(self.change_one(RowKey::namespace_stats(namespace), Some(namespace), &change)?);
+            if !change.is_empty() {
+                actions.push(self.change_one_stats(RowKey::namespace_stats(namespace), Some(namespace), &change)?);
             }
         }
-        if let Some(key) = whole_table.filter(|_| !whole.is_nothing()) {
-            actions.push(self.change_one(key, None, &whole)?);
+        if let Some(key) = whole_table.filter(|_| !whole.is_empty()) {
+            actions.push(self.change_one_stats(key, None, &whole)?);
         }
         Ok(actions)
     }
 
-    fn change_one(
+    fn change_one_stats(
         &self,
         key: RowKey,
         namespace: Option<&Namespace>,
@@ -203,5 +208,123 @@ impl Table {
             expression = expression.set(name::HAS_TTL, AttributeValue::Bool(true));
         }
         self.update_action(self.update_builder(key, expression))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use mneme_model::config::Config;
+
+    use super::*;
+    use crate::entry_row::entry_from_item;
+
+    /// A table whose client sends nothing in these tests.
+    fn table() -> Table {
+        let config = aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        Table::over(&Client::from_conf(config), "t")
+    }
+
+    fn update(action: TransactWriteItem) -> Update {
+        action.update.unwrap()
+    }
+
+    fn put_condition(action: TransactWriteItem) -> String {
+        action.put.unwrap().condition_expression.unwrap()
+    }
+
+    fn counter() -> Counter {
+        let item = Counter::first_item(&Config::with(&[]));
+        Counter { next_id: 7, version: 40, ..Counter::from_item(&item).unwrap() }
+    }
+
+    fn id(id: u64) -> EntryId {
+        EntryId::new(id).unwrap()
+    }
+
+    #[test]
+    fn claim_ids_requires_unchanged_counter_and_raises_both_numbers() {
+        let claim = update(table().claim_ids(&counter(), 2, 3, None).unwrap());
+        assert_eq!(claim.update_expression, "SET #next_id = :next_id, #version_counter = :version_counter");
+        let condition = "#next_id = :next_id_2 AND #version_counter = :version_counter_2";
+        assert_eq!(claim.condition_expression.as_deref(), Some(condition));
+        assert_eq!(claim.return_values_on_condition_check_failure, Some(OnFailure::AllOld));
+        let values = claim.expression_attribute_values.unwrap();
+        assert_eq!((&values[":next_id"], &values[":next_id_2"]), (&n(9), &n(7)));
+        assert_eq!((&values[":version_counter"], &values[":version_counter_2"]), (&n(43), &n(40)));
+    }
+
+    #[test]
+    fn claim_ids_with_dim_stamps_it_only_if_counter_has_none() {
+        let stamps_dim = |counter: &Counter| {
+            let claim = update(table().claim_ids(counter, 1, 1, Some(4)).unwrap());
+            claim.update_expression.contains("#embedder_dim")
+        };
+        assert!(stamps_dim(&counter()));
+        assert!(!stamps_dim(&Counter { dim: Some(4), ..counter() }));
+    }
+
+    #[test]
+    fn replace_row_requires_same_entry_key_vector_and_generations() {
+        let item = Item::from([
+            (name::ID.to_owned(), n(7)),
+            (name::NAMESPACE.to_owned(), s("default")),
+            (name::QUERY_HASH.to_owned(), s("a".repeat(64))),
+        ]);
+        let without_vector = entry_from_item(&item).unwrap();
+        let vectors = RowVectors { embedding: Some(vec![1; 4]), ..RowVectors::default() };
+        let with_vector = Entry { vectors, ..without_vector.clone() };
+        let (key, generations) = (
+            "#namespace = :namespace AND #query_hash = :query_hash",
+            "attribute_not_exists(#embedder_era) AND attribute_not_exists(#next_era)",
+        );
+        for (seen, vector) in [
+            (with_vector, "#embedding = :embedding"),
+            (without_vector, "(attribute_not_exists(#embedding) OR size(#embedding) = :zero)"),
+        ] {
+            let condition = put_condition(table().replace_row(item.clone(), &seen).unwrap());
+            assert_eq!(condition, format!("{key} AND {vector} AND {generations}"));
+        }
+    }
+
+    #[test]
+    fn unpoint_requires_absence_or_one_of_the_ids() {
+        let delete = table().unpoint(RowKey::COUNTER, &[id(7), id(8)]).unwrap().delete.unwrap();
+        let condition = "(attribute_not_exists(#id) OR #entry_id IN (:entry_id, :entry_id_2))";
+        assert_eq!(delete.condition_expression.as_deref(), Some(condition));
+    }
+
+    #[test]
+    fn put_idempotency_record_requires_absent_or_expired_record() {
+        let record = RowKey::idempotency_record(&Namespace::default(), "k");
+        let put = table().put_idempotency_record(record, id(7), true, 100, 200).unwrap().put.unwrap();
+        let condition = "(attribute_not_exists(#id) OR #ttl <= :ttl)";
+        assert_eq!(put.condition_expression.as_deref(), Some(condition));
+        assert_eq!((&put.item[name::TTL], &put.expression_attribute_values.unwrap()[":ttl"]), (&n(200), &n(100)));
+    }
+
+    #[test]
+    fn change_stats_adds_changes_of_all_namespaces_to_whole_table() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| Namespace::try_from(name.to_owned()).unwrap());
+        let change = |entries| StatsChange { entries, ..StatsChange::default() };
+        let changes = [(&a, change(3)), (&b, change(-1)), (&c, change(0))];
+        let actions = table().change_stats(changes, Some(RowKey::TABLE_STATS)).unwrap();
+        let added = |action: TransactWriteItem| {
+            let update = update(action);
+            let entries = update.expression_attribute_values.unwrap()[":entries"].clone();
+            (RowKey::from_attribute(&update.key[name::ID]).unwrap(), entries)
+        };
+        let added: Vec<_> = actions.into_iter().map(added).collect();
+        let (a, b) = (RowKey::namespace_stats(&a), RowKey::namespace_stats(&b));
+        assert_eq!(added, [(a, n(3)), (b, n(-1)), (RowKey::TABLE_STATS, n(2))]);
+    }
+
+    #[test]
+    fn change_stats_that_cancel_out_leave_whole_table_alone() {
+        let [a, b] = ["a", "b"].map(|name| Namespace::try_from(name.to_owned()).unwrap());
+        let change = |entries| StatsChange { entries, ..StatsChange::default() };
+        let actions = table().change_stats([(&a, change(1)), (&b, change(-1))], Some(RowKey::TABLE_STATS)).unwrap();
+        assert_eq!(actions.len(), 2);
     }
 }

@@ -1,37 +1,37 @@
 //! The names of the table's attributes. They are part of the table's format and never change.
 
-/// The table's primary key.
+/// The table's primary key: 0 for the counter, from 1 on for entries, below 0 for derived items.
 pub const ID: &str = "id";
 
-// Entries. The first twelve are those of the Python library.
+// Entries. The Python library writes all of these up to `ttl`, except `query`.
 
-/// The hash key of both indexes.
+/// The partition key of both indexes.
 pub const NAMESPACE: &str = "namespace";
-/// The range key of `gsi_hash`.
+/// The sort key of `gsi_hash`: 64 hexadecimal digits.
 pub const QUERY_HASH: &str = "query_hash";
-/// The query's text.
+/// The text of the query. It is absent if the cache stores only the hash.
 pub const QUERY: &str = "query";
-/// The answer.
+/// The stored answer, a text.
 pub const RESPONSE: &str = "response";
-/// JSON.
+/// A JSON object as text.
 pub const METADATA: &str = "metadata";
 /// The first vector, little-endian float32.
 pub const EMBEDDING: &str = "embedding";
-/// 0 to 1.
+/// The caller's trust in the answer, from 0 to 1.
 pub const CONFIDENCE_SCORE: &str = "confidence_score";
-/// Epoch seconds.
+/// The time of the put, in epoch seconds.
 pub const CREATED_AT: &str = "created_at";
-/// Epoch seconds; the range key of `gsi_lru`.
+/// The time of the last recorded access, in epoch seconds; the sort key of `gsi_lru`.
 pub const LAST_ACCESSED_AT: &str = "last_accessed_at";
-/// A count.
+/// The number of recorded accesses.
 pub const ACCESS_COUNT: &str = "access_count";
-/// The epoch second of expiry. DynamoDB's own TTL acts on it.
+/// The epoch second of expiry. DynamoDB's own TTL deletes by it.
 pub const TTL: &str = "ttl";
 /// The context key, 32 bytes.
 pub const CONTEXT_KEY: &str = "partition";
-/// What the guard compares, encoded by `mneme_guard::ConversationSignature`.
+/// The signature for the guard, encoded by `mneme_guard::ConversationSignature`.
 pub const SIGNATURE: &str = "signature";
-/// The generation of the first vector, where it is not the cache's base generation.
+/// The generation of the first vector. If it is absent, the cache's base generation applies.
 pub const EMBEDDING_GENERATION: &str = "embedder_era";
 /// The second vector, little-endian float32.
 pub const NEXT_EMBEDDING: &str = "embedding_next";
@@ -42,19 +42,19 @@ pub const NEXT_GENERATION: &str = "next_era";
 
 /// The id that the next insert takes.
 pub const NEXT_ID: &str = "next_id";
-/// How many mutations were committed.
+/// The number of committed mutations.
 pub const VERSION: &str = "version_counter";
 /// The active embedder's fingerprint.
 pub const FINGERPRINT: &str = "embedder_fingerprint";
 /// The dimension of the active embedder's vectors.
 pub const DIM: &str = "embedder_dim";
-/// A map of settings.
+/// The `meta` map: texts by key.
 pub const META: &str = "meta";
 /// A map from namespace to `max_entries`.
 pub const QUOTAS: &str = "quotas";
 /// The active embedder's generation.
 pub const ACTIVE_GENERATION: &str = "embedder_era";
-/// The generation of first vectors that name none.
+/// The generation of first vectors in rows that name no generation.
 pub const BASE_GENERATION: &str = "base_era";
 /// The highest generation that was given out.
 pub const LAST_GENERATION: &str = "last_era";
@@ -75,35 +75,69 @@ pub const SECOND_ENDING: &str = "reembed_ending";
 pub const ENTRY_ID: &str = "entry_id";
 /// Whether the put created an entry, in idempotency records.
 pub const CREATED: &str = "created";
-/// A number of entries, in statistics and segments.
+/// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
-/// A namespace's name, in statistics.
+/// The name of the namespace, in namespace stats.
 pub const NAME: &str = "name";
-/// Whether `entries` includes every row, in statistics.
+/// Whether `entries` includes every row, in namespace stats.
 pub const COUNTED: &str = "counted";
-/// Whether an entry with a time to live was ever written, in statistics.
+/// Whether an entry with a time to live was ever written, in namespace stats.
 pub const HAS_TTL: &str = "has_ttl";
+/// The number of hits of the exact layer, in namespace stats.
+pub const HITS_EXACT: &str = "hits_exact";
+/// The number of hits of the semantic layer, in namespace stats.
+pub const HITS_SEMANTIC: &str = "hits_semantic";
+/// The number of misses, in namespace stats.
+pub const MISSES: &str = "misses";
+/// The number of evicted entries, in namespace stats.
+pub const EVICTIONS: &str = "evictions";
+/// The number of removed expired entries, in namespace stats.
+pub const EXPIRATIONS: &str = "expirations";
 /// A set of namespaces, in the directory.
 pub const NAMES: &str = "names";
 /// The last ticket given out, in the writer queue.
 pub const ISSUED: &str = "issued";
-/// When it was given out, epoch milliseconds.
+/// The time at which the last ticket was given out, in epoch milliseconds.
 pub const ISSUED_AT: &str = "issued_at";
 /// The last ticket released, in the writer queue.
 pub const SERVED: &str = "served";
-/// When it was released, epoch milliseconds.
+/// The time at which the last ticket was released, in epoch milliseconds.
 pub const SERVED_AT: &str = "served_at";
-/// Where the next `vacuum` goes on.
+/// The cursor at which the next `vacuum` continues.
 pub const CURSOR: &str = "cursor";
-/// What a move is doing, in its progress.
+/// The phase of a move, in its progress.
 pub const PHASE: &str = "phase";
+/// The number of visited ids, in the progress of a move.
+pub const VISITED_IDS: &str = "ids";
+/// The time spent in a phase in milliseconds, in the progress of a move.
+pub const WORKED_MS: &str = "worked_ms";
+/// The number of entries with the vectors that they need, in the progress of a move.
+pub const READY: &str = "ready";
+/// The number of entries that are stored without their query, in the progress of a move.
+pub const WITHOUT_QUERY: &str = "without_query";
+/// The number of entries that the embedder refused, in the progress of a move.
+pub const REFUSED: &str = "refused";
+/// The number of entries without room for a second vector, in the progress of a move.
+pub const TOO_LARGE: &str = "too_large";
+/// The number of entries that never had a vector, in the progress of a move.
+pub const WITHOUT_VECTOR: &str = "without_vector";
 /// The version of the basis, in segment manifests.
 pub const BASIS_VERSION: &str = "generation";
-/// In how many items the basis is stored, in segment manifests.
+/// The number of items that hold the basis, in segment manifests.
 pub const BASIS_PARTS: &str = "basis_parts";
-/// How many ranges of ids are covered, in segment manifests.
+/// The number of ranges of ids that are covered, in segment manifests.
 pub const RANGES: &str = "ranges";
-/// Which ranges hold no entry, in segment manifests.
+/// A bit set of the ranges that hold no entry, in segment manifests.
 pub const EMPTY_RANGES: &str = "emptied";
-/// A part of a basis.
+/// The bytes of one part of a basis.
 pub const BYTES: &str = "bytes";
+/// The namespaces and context keys of the entries, in segments.
+pub const SEGMENT_CONTEXTS: &str = "groups";
+/// The id, context and hash prefix of each entry, in segments.
+pub const SEGMENT_ENTRIES: &str = "facts";
+/// The number fingerprint of each entry, in segments.
+pub const SEGMENT_FINGERPRINTS: &str = "digests";
+/// The version of the number fingerprints, in segments.
+pub const SEGMENT_FINGERPRINTS_VERSION: &str = "digests_version";
+/// The codes of the vectors, in segments.
+pub const SEGMENT_CODES: &str = "codes";

@@ -1,20 +1,19 @@
-//! What DynamoDB's errors mean to a caller. `mneme_aws::sdk_error` classifies them.
+//! Turns errors of DynamoDB into errors for callers. `mneme_aws::sdk_error` classifies them.
 
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use mneme_aws::sdk_error::{SdkErrorKind, ServiceText, classify, log_line};
-
 use mneme_model::error::{Error, ErrorKind};
 
-/// The named error for a failed `operation` (`GetItem`, …), whose cause stays in the log.
-pub(crate) fn named<E>(operation: &str, error: SdkError<E, HttpResponse>) -> Error
+/// The error for the caller of a failed `operation` (`GetItem`, …). Its cause goes to the log only.
+pub(crate) fn from_sdk<E>(operation: &str, error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let action = denied_action(error.message().unwrap_or_default()).unwrap_or(operation).to_owned();
-    let named = match classify(&error) {
+    let for_caller = match classify(&error) {
         SdkErrorKind::ResourceMissing => table_missing(),
         SdkErrorKind::AccessDenied => Error::backend(
             format!("the function may not call dynamodb:{action}, or its credentials are not valid"),
@@ -33,20 +32,20 @@ where
         | SdkErrorKind::ServiceUnavailable
         | SdkErrorKind::Other => unreachable(operation),
     };
-    named.caused_by(cause(operation, &error))
+    for_caller.caused_by(log_cause(operation, &error))
 }
 
-/// What the log says of a failed call.
-pub(crate) fn cause<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> String
+/// The text about a failed call for the log.
+pub(crate) fn log_cause<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     log_line(operation, error, ServiceText::Logged)
 }
 
-/// What became of a conditional write: true when written, false when the condition did not hold, which `is_refusal`
-/// tells.
-pub(crate) fn applied<T, E>(
+/// Whether the condition of a write held, so that the item was written. `is_refusal` recognises the error of a
+/// condition that did not hold.
+pub(crate) fn condition_held<T, E>(
     operation: &str,
     sent: Result<T, SdkError<E, HttpResponse>>,
     is_refusal: fn(&E) -> bool,
@@ -57,11 +56,11 @@ where
     match sent {
         Ok(_) => Ok(true),
         Err(error) if error.as_service_error().is_some_and(is_refusal) => Ok(false),
-        Err(error) => Err(named(operation, error)),
+        Err(error) => Err(from_sdk(operation, error)),
     }
 }
 
-/// `StoreBackendError`: the table is missing.
+/// An error of kind `StoreBackendError`: the table is missing.
 pub fn table_missing() -> Error {
     Error::backend(
         "the cache's table does not exist",
@@ -70,7 +69,7 @@ pub fn table_missing() -> Error {
     )
 }
 
-/// `StoreBackendError`: throttled.
+/// An error of kind `StoreBackendError`: DynamoDB throttled the request.
 pub fn throttled() -> Error {
     Error::backend(
         "DynamoDB throttled the request",
@@ -79,7 +78,7 @@ pub fn throttled() -> Error {
     .retry_after(1)
 }
 
-/// `StoreBackendError`: no answer to `operation`.
+/// An error of kind `StoreBackendError`: there was no answer to `operation`.
 pub fn unreachable(operation: &str) -> Error {
     Error::backend(
         format!("DynamoDB did not answer {operation} in time"),
@@ -88,7 +87,7 @@ pub fn unreachable(operation: &str) -> Error {
     .retry_after(1)
 }
 
-/// The action that IAM's message names: "… is not authorized to perform: dynamodb:GetItem on resource: …".
+/// The denied action in IAM's message "… is not authorized to perform: dynamodb:GetItem on resource: …".
 fn denied_action(message: &str) -> Option<&str> {
     let rest = message.split("dynamodb:").nth(1)?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_denied_action_is_read_from_iams_message() {
+    fn denied_action_of_iam_message_is_its_dynamodb_action() {
         let message = "User: arn:aws:sts::1:assumed-role/r is not authorized to perform: dynamodb:PutItem on resource: \
                        arn:aws:dynamodb:us-east-1:1:table/t";
         assert_eq!(denied_action(message), Some("PutItem"));

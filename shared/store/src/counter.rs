@@ -1,4 +1,4 @@
-//! Item 0: the ids handed out, the version, the embedder's stamp, quotas and meta.
+//! The counter, which is item 0 of the table: the next id, the version, the stamps of the embedders, quotas and meta.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ use crate::item::{Item, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// The largest size of item 0 at which quotas and meta may still be written. Every request reads item 0, and every write
-/// writes it.
+/// The largest size of item 0 after a write to quotas or meta. It has a cap because every request reads item 0, and
+/// every mutation writes it.
 pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
 
-/// The prefix of the meta keys that switch the guard `on` or `off` in the namespace whose name follows.
+/// The prefix of the meta keys that switch the guard `on` or `off` in one namespace. The name of the namespace follows.
 pub const GUARD_KEY: &str = "guard:";
 
-/// Every attribute that opening a table writes: those of item 0 that [`Table::stamp`] sets, and those with which a new
-/// table's count of entries starts ([`Table::recount`]).
+/// The attributes that opening a table writes: those of item 0 that [`Table::stamp`] sets, and those of the stats of a
+/// new table ([`Table::recount`]).
 pub const OPENING_ATTRIBUTES: [&str; 9] = [
     name::ID,
     name::NEXT_ID,
@@ -39,17 +39,18 @@ pub const OPENING_ATTRIBUTES: [&str; 9] = [
 /// The counter as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
-    /// The id that the next insert takes.
+    /// The id that the next insert takes, at least 1.
     pub next_id: u64,
-    /// How many mutations were committed.
+    /// The number of committed mutations.
     pub version: u64,
-    /// The fingerprint of the active embedder: the one that lookups use unless an instance is configured for another.
+    /// The fingerprint of the active embedder. Lookups use this embedder unless their instance is configured for
+    /// another.
     pub fingerprint: Option<String>,
     /// The dimension of the active embedder's vectors.
     pub dim: Option<u32>,
-    /// The active embedder's generation.
+    /// The generation of the active embedder.
     pub generation: EmbedderGeneration,
-    /// The generation of the first vector of rows that name none. During a move this is the source's.
+    /// The generation of the first vector of rows that name none. During a move it is the generation of the source.
     pub base_generation: EmbedderGeneration,
     /// The highest generation that was given out.
     pub last_generation: EmbedderGeneration,
@@ -57,22 +58,24 @@ pub struct Counter {
     pub switches: u64,
     /// The embedder that is not active, during a move.
     pub second: Option<SecondEmbedder>,
-    /// `max_entries` by namespace.
+    /// The quotas: `max_entries` by namespace.
     pub quotas: BTreeMap<String, u64>,
-    /// The `meta` map.
+    /// The `meta` map: texts by key.
     pub meta: BTreeMap<String, String>,
-    /// The item's size, as DynamoDB counts it.
+    /// The size of the item as DynamoDB counts it.
     pub bytes: usize,
 }
 
 impl Counter {
-    /// The counter in item 0. Errors: `Internal` when the numbers every writer needs are missing.
+    /// Reads the counter from item 0.
+    ///
+    /// Errors: `Internal` if `next_id`, `version_counter` or a stamp of the second embedder is missing or malformed.
     pub fn from_item(item: &Item) -> Result<Self, Error> {
-        let broken = |name: &str| Error::internal(format!("item 0 has no usable {name}"));
+        let missing = |name: &str| Error::internal(format!("item 0 has no usable {name}"));
         let map = |name: &str| item.get(name).and_then(|value| value.as_m().ok()).into_iter().flatten();
         Ok(Self {
-            next_id: number(item, name::NEXT_ID).filter(|id| *id >= 1).ok_or_else(|| broken(name::NEXT_ID))?,
-            version: number(item, name::VERSION).ok_or_else(|| broken(name::VERSION))?,
+            next_id: number(item, name::NEXT_ID).filter(|id| *id >= 1).ok_or_else(|| missing(name::NEXT_ID))?,
+            version: number(item, name::VERSION).ok_or_else(|| missing(name::VERSION))?,
             fingerprint: text(item, name::FINGERPRINT).filter(|fingerprint| !fingerprint.is_empty()),
             dim: number(item, name::DIM).filter(|dim| *dim >= 1),
             generation: generation(item, name::ACTIVE_GENERATION).unwrap_or_default(),
@@ -83,8 +86,8 @@ impl Counter {
                 Some(generation) => Some(SecondEmbedder {
                     generation,
                     fingerprint: text(item, name::SECOND_FINGERPRINT)
-                        .ok_or_else(|| broken(name::SECOND_FINGERPRINT))?,
-                    dim: number(item, name::SECOND_DIM).ok_or_else(|| broken(name::SECOND_DIM))?,
+                        .ok_or_else(|| missing(name::SECOND_FINGERPRINT))?,
+                    dim: number(item, name::SECOND_DIM).ok_or_else(|| missing(name::SECOND_DIM))?,
                     ending: item.contains_key(name::SECOND_ENDING),
                 }),
                 None => None,
@@ -97,7 +100,7 @@ impl Counter {
         })
     }
 
-    /// Item 0 of a new table.
+    /// Item 0 of a new table, stamped with the configured embedder.
     pub fn first_item(config: &Config) -> Item {
         let mut item = Item::from([
             (name::ID.to_owned(), RowKey::COUNTER.attribute()),
@@ -115,19 +118,19 @@ impl Counter {
         item
     }
 
-    /// Whether the guard is on in `namespace`: its meta key decides, or else the configuration. Any value of the key but `off`
-    /// switches the guard on.
+    /// Whether the guard is on in `namespace`. The meta key of the namespace decides, or else the configuration. Every
+    /// value of the key except `off` switches the guard on.
     pub fn guard(&self, namespace: &Namespace, config: &Config) -> bool {
         self.meta.get(&format!("{GUARD_KEY}{namespace}")).map_or(config.guard, |value| value != "off")
     }
 
-    /// Whether the configuration names an embedder and item 0 has no stamp of it yet.
+    /// Whether the configuration has a fingerprint or a dimension, and item 0 lacks it.
     pub fn lacks_stamp(&self, config: &Config) -> bool {
         let EmbedderConfig { fingerprint, dim, .. } = &config.embedder;
         (self.fingerprint.is_none() && fingerprint.is_some()) || (self.dim.is_none() && dim.is_some())
     }
 
-    /// The namespace's `max_entries`, where it has a quota.
+    /// The `max_entries` of the namespace. `None` without a quota.
     pub fn quota(&self, namespace: &Namespace) -> Option<u64> {
         self.quotas.get(namespace.as_str()).copied()
     }
@@ -153,45 +156,45 @@ impl Counter {
         })
     }
 
-    /// The embedders that instances may serve: the active one, and during a move, until it is ending, the second one.
+    /// The embedders that instances may serve: first the active one, then the second one of a move that is not ending.
     pub fn served_embedders(&self) -> impl Iterator<Item = ServedEmbedder> {
         let is_served = self.second.as_ref().is_some_and(|second| !second.ending);
         std::iter::once(self.active_embedder()).chain(self.second_embedder().filter(|_| is_served))
     }
 
-    /// The end of the move whose embedder is active; `None` without a move.
+    /// Whether the source or the target of the move is active. `None` without a move.
     pub fn active_end(&self) -> Option<MoveEnd> {
         let end = if self.generation == self.base_generation { MoveEnd::Source } else { MoveEnd::Target };
         self.second.as_ref().map(|_| end)
     }
 
-    /// The embedder that an instance of this configuration serves: the active one, if the configuration names it or names
-    /// none; else the second one of a move, whose vectors may not be complete yet.
+    /// The embedder that an instance with this configuration serves. It is the active one, if the configuration names
+    /// it or names none. Otherwise it is the second one of a move; entries may still lack its vectors.
     ///
-    /// Errors: `EmbedderMismatchError`.
+    /// Errors: `EmbedderMismatchError` if the configuration names neither.
     pub fn served_embedder(&self, config: &Config) -> Result<ServedEmbedder, Error> {
         let is_configured = |served: &ServedEmbedder| {
-            let differs = |stamp: &EmbedderConfig| {
-                let fingerprints = served.fingerprint.as_deref().zip(stamp.fingerprint.as_deref());
-                let dims = served.dim.zip(stamp.dim);
-                fingerprints.is_some_and(|(own, configured)| own != configured)
-                    || dims.is_some_and(|(own, configured)| own != configured)
+            let differs = |configured: &EmbedderConfig| {
+                let fingerprints = served.fingerprint.as_deref().zip(configured.fingerprint.as_deref());
+                let dims = served.dim.zip(configured.dim);
+                fingerprints.is_some_and(|(stamped, configured)| stamped != configured)
+                    || dims.is_some_and(|(stamped, configured)| stamped != configured)
             };
-            std::iter::once(&config.embedder).chain(&config.next_embedder).any(|stamp| !differs(stamp))
+            std::iter::once(&config.embedder).chain(&config.next_embedder).any(|configured| !differs(configured))
         };
         self.served_embedders()
             .find(is_configured)
             .ok_or_else(|| configuration_mismatch(&self.active_embedder(), config))
     }
 
-    /// The embedder that made a vector: the one with `fingerprint`, or, where the caller names none, the one that an instance of
-    /// this configuration serves.
+    /// The embedder that made a caller's vector: the one with `fingerprint`. If the caller names no fingerprint, it is
+    /// the one that an instance with this configuration serves.
     ///
-    /// Errors: `EmbedderMismatchError`.
+    /// Errors: `EmbedderMismatchError` if no served embedder has the fingerprint.
     pub fn vector_maker(&self, fingerprint: Option<&str>, config: &Config) -> Result<ServedEmbedder, Error> {
         let Some(fingerprint) = fingerprint else { return self.served_embedder(config) };
-        let made_it = |served: &ServedEmbedder| served.fingerprint.as_deref().is_none_or(|own| own == fingerprint);
-        self.served_embedders().find(made_it).ok_or_else(|| {
+        let matches = |served: &ServedEmbedder| served.fingerprint.as_deref().is_none_or(|own| own == fingerprint);
+        self.served_embedders().find(matches).ok_or_else(|| {
             let active = self.fingerprint.as_deref().unwrap_or_default();
             mismatch(format!("the cache holds embeddings of {active:?}, and this one is of {fingerprint:?}"))
         })
@@ -219,7 +222,9 @@ fn configuration_mismatch(active: &ServedEmbedder, config: &Config) -> Error {
 }
 
 impl Table {
-    /// Item 0, strongly consistent; `None` when it, or the table, is missing.
+    /// The counter. `None` if item 0 or the table does not exist.
+    ///
+    /// Reads: one GetItem, strongly consistent. Errors: `StoreBackendError`, and those of [`Counter::from_item`].
     pub async fn read_counter(&self) -> Result<Option<Counter>, Error> {
         match self.try_get(RowKey::COUNTER).await? {
             Some(item) => Counter::from_item(&item).map(Some),
@@ -227,10 +232,10 @@ impl Table {
         }
     }
 
-    /// Makes item 0 if it is missing, stamps it with the configured fingerprint and dimension where it has none, and
-    /// returns it.
+    /// Creates item 0 if it is missing, adds the configured fingerprint and dimension if it has none, and returns it.
     ///
-    /// Writes: one UpdateItem that never changes a value that exists.
+    /// Writes: one UpdateItem, which never changes a value that exists. Errors: `StoreBackendError`, and those of
+    /// [`Counter::from_item`].
     pub async fn stamp(&self, config: &Config) -> Result<Counter, Error> {
         let first = Counter::first_item(config).into_iter().filter(|(attribute, _)| attribute != name::ID);
         let expression = first.fold(Expression::new(), |all, (attribute, value)| all.set_if_absent(&attribute, value));
@@ -243,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_counter_reads_back() {
+    fn from_item_of_first_item_is_new_counter_with_configured_stamp() {
         let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let counter = Counter::from_item(&Counter::first_item(&config)).unwrap();
         assert_eq!((counter.next_id, counter.version), (1, 0));
@@ -254,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn opening_attributes_are_those_of_a_new_counter_and_a_new_count() {
+    fn opening_attributes_are_those_of_first_item_and_of_recount() {
         let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let mut written: Vec<String> = Counter::first_item(&config).into_keys().collect();
-        written.extend(["entries".to_owned(), "counted".to_owned()]);
+        written.extend([name::ENTRIES.to_owned(), name::COUNTED.to_owned()]);
         written.sort_unstable();
         let mut declared = OPENING_ATTRIBUTES;
         declared.sort_unstable();
@@ -265,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn another_embedder_is_refused_and_an_unknown_one_is_not() {
+    fn served_embedder_with_other_stamp_is_refused_and_without_configuration_is_active() {
         let stamped = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
         let counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
         for other in [("MNEME_EMBEDDER_FINGERPRINT", "g"), ("MNEME_EMBEDDER_DIM", "4")] {
@@ -276,35 +281,32 @@ mod tests {
     }
 
     #[test]
-    fn an_item_without_its_numbers_is_refused() {
+    fn from_item_without_next_id_is_refused() {
         let mut item = Counter::first_item(&Config::with(&[]));
-        item.remove("next_id");
+        item.remove(name::NEXT_ID);
         assert_eq!(Counter::from_item(&item).unwrap_err().kind, ErrorKind::Internal);
     }
 
-    /// Stamped with `a` of 3 dimensions, moving to `b` of 4.
-    fn moving() -> Counter {
+    const OLD: EmbedderGeneration = EmbedderGeneration::new(0);
+    const NEW: EmbedderGeneration = EmbedderGeneration::new(1);
+
+    fn second(generation: EmbedderGeneration, fingerprint: &str, dim: u32) -> Option<SecondEmbedder> {
+        Some(SecondEmbedder { generation, fingerprint: fingerprint.to_owned(), dim, ending: false })
+    }
+
+    /// The counter during a move from `a` with 3 dimensions, which is active, to `b` with 4.
+    fn before_switch() -> Counter {
         let stamped = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "a"), ("MNEME_EMBEDDER_DIM", "3")]);
         let mut counter = Counter::from_item(&Counter::first_item(&stamped)).unwrap();
-        counter.second = Some(SecondEmbedder {
-            generation: EmbedderGeneration::new(1),
-            fingerprint: "b".to_owned(),
-            dim: 4,
-            ending: false,
-        });
+        counter.second = second(NEW, "b", 4);
         counter
     }
 
-    fn switched() -> Counter {
-        let mut counter = moving();
-        (counter.generation, counter.fingerprint, counter.dim) =
-            (EmbedderGeneration::new(1), Some("b".to_owned()), Some(4));
-        counter.second = Some(SecondEmbedder {
-            generation: EmbedderGeneration::new(0),
-            fingerprint: "a".to_owned(),
-            dim: 3,
-            ending: false,
-        });
+    /// The counter during the same move, once `b` is active.
+    fn after_switch() -> Counter {
+        let mut counter = before_switch();
+        (counter.generation, counter.fingerprint, counter.dim) = (NEW, Some("b".to_owned()), Some(4));
+        counter.second = second(OLD, "a", 3);
         counter
     }
 
@@ -314,27 +316,27 @@ mod tests {
     const DIM_3: (&str, &str) = ("MNEME_EMBEDDER_DIM", "3");
 
     #[test]
-    fn an_instance_serves_what_it_is_configured_for_and_the_active_one_first() {
+    fn served_embedder_during_move_is_configured_one_and_prefers_active_one() {
         for (variables, before, after) in [
-            (&[][..], 0, 1),
-            (&[A][..], 0, 0),
-            (&[A, DIM_3][..], 0, 0),
-            (&[DIM_3][..], 0, 0),
-            (&[B][..], 1, 1),
-            (&[A, NEXT_B][..], 0, 1),
+            (&[][..], OLD, NEW),
+            (&[A][..], OLD, OLD),
+            (&[A, DIM_3][..], OLD, OLD),
+            (&[DIM_3][..], OLD, OLD),
+            (&[B][..], NEW, NEW),
+            (&[A, NEXT_B][..], OLD, NEW),
         ] {
             let config = Config::with(variables);
-            let era = |counter: &Counter| counter.served_embedder(&config).unwrap().generation;
-            assert_eq!(
-                (era(&moving()), era(&switched())),
-                (EmbedderGeneration::new(before), EmbedderGeneration::new(after)),
-                "{variables:?}"
-            );
+            let generation = |counter: &Counter| counter.served_embedder(&config).unwrap().generation;
+            assert_eq!((generation(&before_switch()), generation(&after_switch())), (before, after), "{variables:?}");
         }
+    }
+
+    #[test]
+    fn served_embedder_during_move_with_third_embedder_configured_is_refused() {
         for variables in
             [&[("MNEME_EMBEDDER_FINGERPRINT", "c")][..], &[B, DIM_3][..], &[("MNEME_EMBEDDER_DIM", "5")][..]]
         {
-            for counter in [moving(), switched()] {
+            for counter in [before_switch(), after_switch()] {
                 let error = counter.served_embedder(&Config::with(variables)).unwrap_err();
                 assert_eq!(error.kind, ErrorKind::EmbedderMismatchError, "{variables:?}");
             }
@@ -342,31 +344,33 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_vectors_are_being_removed_is_not_served() {
-        let mut counter = switched();
+    fn served_embedder_while_move_is_ending_is_never_the_second_one() {
+        let mut counter = after_switch();
         counter.second.as_mut().unwrap().ending = true;
         assert_eq!(counter.served_embedder(&Config::with(&[A])).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
-        assert_eq!(
-            counter.served_embedder(&Config::with(&[A, NEXT_B])).unwrap().generation,
-            EmbedderGeneration::new(1)
-        );
-        assert_eq!(
-            counter.vector_maker(Some("a"), &Config::with(&[])).unwrap_err().kind,
-            ErrorKind::EmbedderMismatchError
-        );
+        assert_eq!(counter.served_embedder(&Config::with(&[A, NEXT_B])).unwrap().generation, NEW);
+        let error = counter.vector_maker(Some("a"), &Config::with(&[])).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EmbedderMismatchError);
     }
 
     #[test]
-    fn a_vector_has_the_era_of_its_maker() {
+    fn vector_maker_during_move_is_embedder_with_fingerprint() {
         let (any, only_a) = (Config::with(&[]), Config::with(&[A]));
-        let era =
+        let generation =
             |counter: &Counter, fingerprint, config| counter.vector_maker(fingerprint, config).unwrap().generation;
-        assert_eq!(era(&moving(), Some("a"), &any), EmbedderGeneration::new(0));
-        assert_eq!(era(&moving(), Some("b"), &any), EmbedderGeneration::new(1));
-        assert_eq!(era(&switched(), Some("a"), &any), EmbedderGeneration::new(0));
-        assert_eq!(era(&switched(), None, &only_a), EmbedderGeneration::new(0));
-        assert_eq!(era(&switched(), None, &any), EmbedderGeneration::new(1));
-        assert_eq!(moving().vector_maker(Some("c"), &any).unwrap_err().kind, ErrorKind::EmbedderMismatchError);
-        assert_eq!((moving().active_end(), switched().active_end()), (Some(MoveEnd::Source), Some(MoveEnd::Target)));
+        assert_eq!(generation(&before_switch(), Some("a"), &any), OLD);
+        assert_eq!(generation(&before_switch(), Some("b"), &any), NEW);
+        assert_eq!(generation(&after_switch(), Some("a"), &any), OLD);
+        assert_eq!(generation(&after_switch(), None, &only_a), OLD);
+        assert_eq!(generation(&after_switch(), None, &any), NEW);
+        let error = before_switch().vector_maker(Some("c"), &any).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EmbedderMismatchError);
+    }
+
+    #[test]
+    fn active_end_during_move_changes_with_switch() {
+        let ends = [before_switch().active_end(), after_switch().active_end()];
+        assert_eq!(ends, [Some(MoveEnd::Source), Some(MoveEnd::Target)]);
+        assert_eq!(Counter { second: None, ..before_switch() }.active_end(), None);
     }
 }

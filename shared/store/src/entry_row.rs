@@ -1,4 +1,4 @@
-//! How a row of the table holds an entry.
+//! Converts between entries and rows of the table, and reads single attributes of rows.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_guard::{ConversationSignature, NumberFingerprint};
@@ -17,7 +17,7 @@ use crate::attribute as name;
 use crate::item::{Item, MAX_ITEM_BYTES, b, bytes, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 
-/// Why a row is not an entry.
+/// A row is not an entry, because it lacks an attribute.
 #[derive(Debug, thiserror::Error)]
 #[error("row {id}: attribute {attribute} is missing or of the wrong type")]
 pub struct RowError {
@@ -31,16 +31,16 @@ impl From<RowError> for Error {
     }
 }
 
-/// The entry in `item`.
+/// Reads the entry in `item`.
 ///
-/// Errors: [`RowError`] without `id`, `namespace` or `query_hash`. Attributes that the Python library does not write get
-/// their defaults: `confidence_score` 1, no `query`.
+/// Errors: [`RowError`] if `id`, `namespace` or `query_hash` is missing. Other missing attributes get defaults. The
+/// Python library does not write `query`, for example.
 pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
-    let lacks = |attribute| RowError { id: format!("{:?}", item.get(name::ID)), attribute };
+    let missing = |attribute| RowError { id: format!("{:?}", item.get(name::ID)), attribute };
     Ok(Entry {
-        id: entry_id(item).ok_or_else(|| lacks(name::ID))?,
-        namespace: namespace(item).ok_or_else(|| lacks(name::NAMESPACE))?,
-        query_hash: query_hash(item).ok_or_else(|| lacks(name::QUERY_HASH))?,
+        id: entry_id(item).ok_or_else(|| missing(name::ID))?,
+        namespace: namespace(item).ok_or_else(|| missing(name::NAMESPACE))?,
+        query_hash: query_hash(item).ok_or_else(|| missing(name::QUERY_HASH))?,
         query: text(item, name::QUERY).filter(|query| !query.is_empty()),
         response: text(item, name::RESPONSE).unwrap_or_default(),
         vectors: vectors(item),
@@ -55,12 +55,12 @@ pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
     })
 }
 
-/// The entry in `item`. A row that is not an entry is logged and gives `None`.
+/// Reads the entry in `item`. If the row is not an entry, the log says so, and the result is `None`.
 pub fn readable_entry(item: &Item) -> Option<Entry> {
     entry_from_item(item).inspect_err(|error| tracing::error!(%error, "a row is not an entry")).ok()
 }
 
-/// The header of the entry in `item`, of which only the small attributes are needed; `None` when it is not an entry.
+/// Reads the header of the entry in `item`, which needs only the small attributes. `None` if the row is not an entry.
 pub fn header_from_item(item: &Item) -> Option<EntryHeader> {
     Some(EntryHeader {
         id: entry_id(item)?,
@@ -72,9 +72,9 @@ pub fn header_from_item(item: &Item) -> Option<EntryHeader> {
     })
 }
 
-/// The row that holds `entry`. Its `ttl` is the absolute second, which DynamoDB's own TTL acts on.
+/// Makes the row of `entry`. Its `ttl` is the absolute second of expiry, by which DynamoDB's own TTL deletes.
 ///
-/// Errors: `EntryTooLarge` past DynamoDB's 400 KB.
+/// Errors: `EntryTooLarge` if the row exceeds DynamoDB's 400 KB.
 pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
     let mut item = Item::from([
         (name::ID.to_owned(), RowKey::from(entry.id).attribute()),
@@ -106,43 +106,45 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
     Ok(item)
 }
 
-/// The entry's id; `None` for the counter and derived items.
+/// The id of the entry. `None` for the counter and for derived items.
 pub fn entry_id(item: &Item) -> Option<EntryId> {
     item.get(name::ID).and_then(RowKey::from_attribute)?.entry()
 }
 
-/// The row's namespace.
+/// The namespace of the row. `None` for items that are not entries.
 pub fn namespace(item: &Item) -> Option<Namespace> {
     text(item, name::NAMESPACE).map(Namespace::from_row)
 }
 
-/// The row's query hash.
+/// The query hash of the row. `None` if it is missing or malformed.
 pub fn query_hash(item: &Item) -> Option<QueryHash> {
     text(item, name::QUERY_HASH).and_then(|hash| QueryHash::try_from(hash).ok())
 }
 
-/// The row's context key; `None` for an entry that was put as a plain query.
+/// The context key of the row. `None` for an entry that was put as a plain query.
 pub fn context_key(item: &Item) -> Option<ContextKey> {
     ContextKey::from_bytes(bytes(item, name::CONTEXT_KEY)?)
 }
 
-/// The moment of expiry that a row's `ttl` and `created_at` mean.
+/// The epoch second of expiry, from a row's `ttl` and `created_at`. `None` if the row has no `ttl`.
 ///
-/// This cache writes the absolute epoch second. The Python library writes a duration, which is recognised by being smaller
-/// than `created_at`.
+/// This cache writes the absolute epoch second to `ttl`. The Python library writes a duration. A `ttl` below
+/// `created_at` is therefore a duration.
 pub fn expires_at(item: &Item) -> Option<i64> {
     let ttl: i64 = number(item, name::TTL)?;
     let created_at: i64 = number(item, name::CREATED_AT).unwrap_or(0);
     Some(if ttl < created_at { created_at.saturating_add(ttl) } else { ttl })
 }
 
-/// The fingerprint of the numbers in the row's question, where a signature is stored. A put that keeps the id does not
-/// change it: the text of an id changes in case and white space only.
+/// The fingerprint of the numbers in the row's question. `None` if no signature is stored, or the question has none.
+///
+/// A put that keeps the id does not change the fingerprint, because the query hash stays the same. The query can then
+/// change only in case and white space.
 pub fn number_fingerprint(item: &Item) -> Option<NumberFingerprint> {
     ConversationSignature::from_bytes(bytes(item, name::SIGNATURE)?).ok()?.number_fingerprint()
 }
 
-/// The vectors in `item`.
+/// The vectors in `item` with their generations. An empty binary value counts as absent.
 pub fn vectors(item: &Item) -> RowVectors {
     let vector = |name| bytes(item, name).filter(|bytes| !bytes.is_empty()).map(<[u8]>::to_vec);
     RowVectors {
@@ -152,10 +154,10 @@ pub fn vectors(item: &Item) -> RowVectors {
     }
 }
 
-/// The vector of the embedder `served` in the row `item`, where the row has a usable one.
+/// The vector of the embedder `served` in the row `item`. `None` if the row has none, or one that is not a vector.
 pub fn served_vector(item: &Item, served: &ServedEmbedder) -> Option<Embedding> {
-    let own = generation(item, name::EMBEDDING_GENERATION).unwrap_or(served.base_generation);
-    let attribute = if own == served.generation {
+    let first = generation(item, name::EMBEDDING_GENERATION).unwrap_or(served.base_generation);
+    let attribute = if first == served.generation {
         name::EMBEDDING
     } else if generation(item, name::NEXT_GENERATION) == Some(served.generation) {
         name::NEXT_EMBEDDING
@@ -165,7 +167,7 @@ pub fn served_vector(item: &Item, served: &ServedEmbedder) -> Option<Embedding> 
     Embedding::from_row(bytes(item, attribute)?)
 }
 
-/// The attributes that hold `vectors`, in the order in which they are written; `None`: the attribute is absent.
+/// The attributes that hold `vectors`, always in the same order. `None` means that the attribute is absent.
 pub fn vector_attributes(vectors: &RowVectors) -> [(&'static str, Option<AttributeValue>); 4] {
     let next = vectors.next.as_ref();
     [
@@ -176,7 +178,7 @@ pub fn vector_attributes(vectors: &RowVectors) -> [(&'static str, Option<Attribu
     ]
 }
 
-/// The generation in `item`'s attribute `name`.
+/// The generation in `item`'s attribute `name`. `None` if it is missing.
 pub fn generation(item: &Item, name: &str) -> Option<EmbedderGeneration> {
     number(item, name).map(EmbedderGeneration::new)
 }
@@ -214,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_in_ttl_is_read_as_the_python_library_means_it() {
+    fn entry_with_duration_as_ttl_expires_that_long_after_creation() {
         let mut item = entry_to_item(&entry()).unwrap();
-        item.insert("ttl".to_owned(), AttributeValue::N("60".to_owned()));
+        item.insert(name::TTL.to_owned(), n(60));
         let read = entry_from_item(&item).unwrap();
         assert_eq!(read.expires_at, Some(1_700_000_060));
         assert!(!read.is_expired(1_700_000_059));
@@ -224,8 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_its_keys_is_not_an_entry() {
-        for name in ["id", "namespace", "query_hash"] {
+    fn entry_from_item_without_key_attribute_names_it() {
+        for name in [name::ID, name::NAMESPACE, name::QUERY_HASH] {
             let mut item = entry_to_item(&entry()).unwrap();
             item.remove(name);
             assert!(entry_from_item(&item).unwrap_err().to_string().contains(name));
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_over_an_item_is_refused() {
+    fn entry_to_item_above_item_size_is_refused() {
         let mut large = entry();
         large.response = "x".repeat(MAX_ITEM_BYTES);
         let error = entry_to_item(&large).unwrap_err();
@@ -245,44 +247,36 @@ mod tests {
         item.extend(vector_attributes(vectors).into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
 
+    const BASE: EmbedderGeneration = EmbedderGeneration::new(2);
+    const NEXT: EmbedderGeneration = EmbedderGeneration::new(4);
+
+    /// Little-endian float32 of 1 and of -1.
+    const ONE: [u8; 4] = [0, 0, 128, 63];
+    const MINUS_ONE: [u8; 4] = [0, 0, 128, 191];
+
+    fn served(generation: EmbedderGeneration) -> ServedEmbedder {
+        ServedEmbedder { generation, base_generation: BASE, switches: 0, dim: Some(1), fingerprint: None }
+    }
+
     #[test]
-    fn a_rows_vectors_are_told_apart() {
-        let (first, second) = (vec![0, 0, 128, 63], vec![0, 0, 0, 64]);
-        let row = RowVectors {
-            embedding: Some(first.clone()),
-            generation: None,
-            next: Some((EmbedderGeneration::new(4), second.clone())),
-        };
+    fn vectors_of_row_with_two_vectors_are_the_written_ones() {
+        let row =
+            RowVectors { embedding: Some(ONE.to_vec()), generation: None, next: Some((NEXT, MINUS_ONE.to_vec())) };
         let mut item = Item::new();
         put_into(&row, &mut item);
         assert_eq!(vectors(&item), row);
-        assert_eq!(row.of(EmbedderGeneration::new(2), EmbedderGeneration::new(2)), Some(first.as_slice()));
-        assert_eq!(row.of(EmbedderGeneration::new(4), EmbedderGeneration::new(2)), Some(second.as_slice()));
-        assert_eq!(row.of(EmbedderGeneration::new(3), EmbedderGeneration::new(2)), None);
-        let own = RowVectors { generation: Some(EmbedderGeneration::new(4)), next: None, ..row };
-        assert_eq!(
-            (
-                own.of(EmbedderGeneration::new(4), EmbedderGeneration::new(2)),
-                own.of(EmbedderGeneration::new(2), EmbedderGeneration::new(2))
-            ),
-            (Some(first.as_slice()), None)
-        );
-        let served = ServedEmbedder {
-            generation: EmbedderGeneration::new(4),
-            base_generation: EmbedderGeneration::new(2),
-            switches: 0,
-            dim: Some(1),
-            fingerprint: None,
-        };
+        assert_eq!(served_vector(&item, &served(BASE)).unwrap().as_slice(), [1.0]);
+        assert_eq!(served_vector(&item, &served(NEXT)).unwrap().as_slice(), [-1.0]);
+        assert_eq!(served_vector(&item, &served(EmbedderGeneration::new(3))), None);
+    }
+
+    #[test]
+    fn served_vector_of_first_vector_with_generation_ignores_base() {
+        let row = RowVectors { embedding: Some(ONE.to_vec()), generation: Some(NEXT), next: None };
         let mut item = Item::new();
-        put_into(&own, &mut item);
-        assert_eq!(served_vector(&item, &served).unwrap().as_slice(), [1.0]);
-        assert_eq!(served_vector(&item, &ServedEmbedder { generation: EmbedderGeneration::new(2), ..served }), None);
-        assert_eq!(
-            RowVectors { embedding: Some(vec![0; 8]), ..RowVectors::default() }
-                .of(EmbedderGeneration::new(0), EmbedderGeneration::new(0)),
-            None
-        );
+        put_into(&row, &mut item);
+        assert_eq!(served_vector(&item, &served(NEXT)).unwrap().as_slice(), [1.0]);
+        assert_eq!(served_vector(&item, &served(BASE)), None);
     }
 
     prop_compose! {
@@ -295,7 +289,7 @@ mod tests {
             generations in (prop::option::of(any::<u64>()), prop::option::of(any::<u64>())),
             score in 0.0f64..=1.0,
             created_at in 1_000_000_000i64..4_000_000_000,
-            lives in prop::option::of(1i64..1_000_000),
+            ttl_secs in prop::option::of(1i64..1_000_000),
             access_count in any::<u32>(),
             context_key in prop::option::of(any::<[u8; 32]>()),
             signature in prop::option::of(prop::collection::vec(any::<u8>(), 1..64)),
@@ -315,7 +309,7 @@ mod tests {
                 confidence_score: score,
                 created_at,
                 last_accessed_at: created_at,
-                expires_at: lives.map(|secs| created_at + secs),
+                expires_at: ttl_secs.map(|secs| created_at + secs),
                 access_count: u64::from(access_count),
                 context_key: context_key.map(ContextKey::from),
                 signature,
@@ -325,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_round_trip(entry in any_entry()) {
+        fn entry_from_item_of_entry_to_item_is_same_entry(entry in any_entry()) {
             let item = entry_to_item(&entry).unwrap();
             prop_assert_eq!(entry_from_item(&item).unwrap(), entry);
         }

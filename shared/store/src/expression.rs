@@ -1,4 +1,4 @@
-//! Update and condition expressions with their placeholders.
+//! Builds update and condition expressions with their placeholders.
 //!
 //! Every name and value goes through a placeholder, because `ttl`, `query`, `response` and others are reserved words
 //! (DynamoDB Developer Guide, "Reserved words in DynamoDB").
@@ -20,19 +20,19 @@ pub enum Condition {
     Exists(&'static str),
     /// The attribute does not exist.
     Absent(&'static str),
-    /// The attribute does not exist or has no bytes.
+    /// The attribute does not exist, or it is an empty binary value.
     Empty(&'static str),
-    /// The attribute compares with the value by this operator.
+    /// The attribute is in this relation to the value.
     Compare(&'static str, Operator, AttributeValue),
-    /// The attribute is one of these values, of which there is at least one.
+    /// The attribute equals one of these values. The list must not be empty.
     OneOf(&'static str, Vec<AttributeValue>),
-    /// At least one of these holds.
+    /// At least one of these conditions holds. The list must not be empty.
     Any(Vec<Condition>),
     /// The map has an entry with this key.
     HasKey(&'static str, String),
 }
 
-/// How a [`Condition::Compare`] compares.
+/// The relation in a [`Condition::Compare`].
 #[derive(Debug, Clone, Copy)]
 pub enum Operator {
     /// `=`
@@ -62,7 +62,7 @@ impl Condition {
         Self::Compare(attribute, Operator::Equal, value)
     }
 
-    /// The attribute equals `value`, or does not exist where there is none.
+    /// The attribute equals `value`, or does not exist if `value` is `None`.
     pub fn is(attribute: &'static str, value: Option<AttributeValue>) -> Self {
         value.map_or(Self::Absent(attribute), |value| Self::equals(attribute, value))
     }
@@ -83,9 +83,9 @@ impl Condition {
     }
 }
 
-/// What a write does and what must hold for it: an update expression, a condition, and their placeholders.
+/// An update expression, a condition expression, and the names and values of their placeholders.
 ///
-/// Clauses are written in the order SET, REMOVE, ADD. Conditions are joined by AND.
+/// The clauses are in the order SET, REMOVE, ADD. Conditions are joined by AND.
 #[derive(Debug, Clone, Default)]
 pub struct Expression {
     sets: Vec<String>,
@@ -97,12 +97,12 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Nothing to do and no condition.
+    /// An expression without changes and without a condition.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A write that is done only if `condition` holds.
+    /// An expression with a condition and without changes.
     pub fn when(condition: Condition) -> Self {
         Self::default().and(condition)
     }
@@ -128,7 +128,7 @@ impl Expression {
         self
     }
 
-    /// Sets the attribute to `value`, or removes it where there is none.
+    /// Sets the attribute to `value`, or removes it if `value` is `None`.
     pub fn set_or_remove(self, attribute: &str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(attribute, value),
@@ -175,7 +175,7 @@ impl Expression {
         placeholder
     }
 
-    /// Keys of maps are the callers' texts and may hold any character.
+    /// The path of the entry `key` in a map. The key is a caller's text and may contain any character.
     fn path(&mut self, map: &str, key: &str) -> String {
         self.names.insert("#key".to_owned(), key.to_owned());
         format!("{}.#key", self.name(map))
@@ -275,7 +275,7 @@ mod tests {
     use crate::item::s;
 
     #[test]
-    fn clauses_come_in_order_and_conditions_are_joined() {
+    fn expression_with_several_parts_orders_clauses_and_joins_conditions() {
         let expression = Expression::when(Condition::equals("name", s("a")))
             .and(Condition::Any(vec![Condition::Absent("ttl"), Condition::at_most("ttl", n(9))]))
             .add("entries", n(1))
@@ -292,21 +292,21 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_a_placeholder_of_its_own() {
+    fn values_of_one_attribute_have_different_placeholders() {
         let expression = Expression::when(Condition::OneOf("id", vec![n(1), n(2), n(3)]));
         assert_eq!(expression.condition_text().as_deref(), Some("#id IN (:id, :id_2, :id_3)"));
         assert_eq!(expression.values.len(), 3);
     }
 
     #[test]
-    fn map_keys_may_hold_any_character() {
+    fn map_key_with_special_characters_is_a_placeholder() {
         let expression = Expression::new().set_in("quotas", "a.b #c", n(1));
         assert_eq!(expression.update_text().as_deref(), Some("SET #quotas.#key = :value"));
         assert_eq!(expression.names["#key"], "a.b #c");
     }
 
     #[test]
-    fn an_expression_without_parts_has_no_texts() {
+    fn expression_without_parts_has_no_texts() {
         let expression = Expression::new();
         assert_eq!((expression.update_text(), expression.condition_text()), (None, None));
         assert!(expression.changes_nothing());

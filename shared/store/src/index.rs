@@ -1,5 +1,5 @@
-//! Reads through the two global secondary indexes, which are eventually consistent: they suggest ids,
-//! and rows re-read by key decide.
+//! Reads from the two global secondary indexes. They are eventually consistent, so they only suggest ids. A row that is
+//! read by key decides.
 
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -7,31 +7,32 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 
 use crate::attribute as name;
-use crate::backend_error as fault;
+use crate::backend_error;
 use crate::entry_row::entry_id;
 use crate::item::{Item, n, number, s};
 use crate::table::Table;
 
-/// The index of namespace and query hash.
+/// The index with the key (`namespace`, `query_hash`).
 pub const HASH_INDEX: &str = "gsi_hash";
-/// The index of namespace and last access.
+/// The index with the key (`namespace`, `last_accessed_at`).
 pub const LRU_INDEX: &str = "gsi_lru";
 
-/// The least keys that a page of `gsi_lru` is asked for: many entries may share a second.
-const MIN_PAGE: usize = 1000;
+/// The smallest page that [`Table::least_recently_used`] requests. Many entries may have the same second.
+const MIN_PAGE_KEYS: usize = 1000;
 
-/// Where an entry stands in the order of least recent use: ties go to the lower id.
+/// The position of an entry in the order of least recent use. Of entries with the same second, the lower id comes
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LruKey {
     /// Epoch seconds of the last recorded access.
     pub last_accessed_at: i64,
-    /// The entry.
+    /// The id of the entry.
     pub id: EntryId,
 }
 
 impl Table {
-    /// The ids that `gsi_hash` knows for the pair, ascending. More than one only where the Python library's concurrent
-    /// writers left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
+    /// The ids that `gsi_hash` has for an entry key, ascending. There is more than one only if concurrent writers of
+    /// the Python library left duplicates. Reads: Query pages of `gsi_hash`, nearly always one.
     pub async fn ids_by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<EntryId>, Error> {
         let mut ids = Vec::new();
         let mut start = None;
@@ -51,9 +52,9 @@ impl Table {
                 .set_exclusive_start_key(start)
                 .send()
                 .await
-                .map_err(|error| fault::named("Query", error))?;
+                .map_err(|error| backend_error::from_sdk("Query", error))?;
             ids.extend(output.items().iter().filter_map(entry_id));
-            // An empty page is not the end; a missing key is.
+            // A page may be empty before the end. Only the last page has no key.
             start = output.last_evaluated_key;
             if start.is_none() {
                 ids.sort_unstable();
@@ -62,11 +63,11 @@ impl Table {
         }
     }
 
-    /// The namespace's entries in `gsi_lru`, least recently used first, after `after`: at least `count` of them,
-    /// or all there are.
+    /// The namespace's entries in `gsi_lru` after `after`, least recently used first: at least `count` of them, or all
+    /// that exist.
     ///
-    /// Reads: Query pages of `gsi_lru` until `count` keys are complete. A second is complete when all its
-    /// entries were seen, which makes the order of ties certain.
+    /// Reads: Query pages of `gsi_lru` until `count` keys are in complete seconds. A second is complete once all of its
+    /// entries were read. Only then their order by id is certain.
     pub async fn least_recently_used(
         &self,
         namespace: &Namespace,
@@ -77,7 +78,7 @@ impl Table {
         let mut start = None;
         loop {
             let from = after.map_or(0, |key| key.last_accessed_at);
-            let page = self.lru_page(namespace, from, start, Some(count.max(MIN_PAGE))).await?;
+            let page = self.lru_page(namespace, from, start, Some(count.max(MIN_PAGE_KEYS))).await?;
             keys.extend(page.keys.into_iter().filter(|key| after.is_none_or(|after| *key > after)));
             start = page.next;
             let last_second = keys.last().map(|key| key.last_accessed_at);
@@ -92,18 +93,18 @@ impl Table {
         }
     }
 
-    /// The `most` least recently used entries of the namespace that `gsi_lru` knows, in that order, and whether these
-    /// are all. Of several that were last used in the same second any may be among them.
+    /// The `limit` least recently used entries of the namespace in `gsi_lru`, in that order, and whether these are all.
+    /// Of several entries with the last second, any may be among them.
     ///
-    /// Reads: Query pages of `gsi_lru` with `most` keys together.
-    pub async fn oldest(&self, namespace: &Namespace, most: usize) -> Result<(Vec<LruKey>, bool), Error> {
+    /// Reads: Query pages of `gsi_lru`, which have `limit` keys together.
+    pub async fn oldest(&self, namespace: &Namespace, limit: usize) -> Result<(Vec<LruKey>, bool), Error> {
         let mut keys: Vec<LruKey> = Vec::new();
         let mut start = None;
         loop {
-            let page = self.lru_page(namespace, 0, start, Some(most - keys.len())).await?;
+            let page = self.lru_page(namespace, 0, start, Some(limit - keys.len())).await?;
             keys.extend(page.keys);
             start = page.next;
-            if start.is_none() || keys.len() >= most {
+            if start.is_none() || keys.len() >= limit {
                 keys.sort_unstable();
                 return Ok((keys, start.is_none()));
             }
@@ -133,7 +134,7 @@ impl Table {
             .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
             .send()
             .await
-            .map_err(|error| fault::named("Query", error))?;
+            .map_err(|error| backend_error::from_sdk("Query", error))?;
         let key =
             |item: &Item| Some(LruKey { last_accessed_at: number(item, name::LAST_ACCESSED_AT)?, id: entry_id(item)? });
         Ok(LruPage { keys: output.items().iter().filter_map(key).collect(), next: output.last_evaluated_key })

@@ -1,4 +1,4 @@
-//! The table's key space: the counter at 0, entries from 1, derived items below 0.
+//! The keys of the table: the counter has 0, entries have keys from 1 on, and derived items have negative keys.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_model::embedder::EmbedderGeneration;
@@ -10,124 +10,131 @@ use sha2::{Digest, Sha256};
 
 /// A value of the table's primary key `id`.
 ///
-/// Derived items are kept apart by kind: `-(kind × 2^120 + h)` with `h` below 2^120. DynamoDB numbers hold
-/// 38 decimal digits exactly (DynamoDB Developer Guide, "Numbers"), so kinds up to 75 fit. `h` is the first
-/// 120 bits of a SHA-256, so two pairs meet with a probability of n²/2^121: 10^-24 at a million entries.
-/// Readers compare the row's own namespace and hash all the same.
+/// The key of a derived item is `-(kind × 2^120 + h)` with `h` below 2^120, so that items of different kinds never have
+/// the same key. DynamoDB numbers hold 38 decimal digits exactly (DynamoDB Developer Guide, "Numbers"), so kinds up to
+/// 75 fit. `h` is a number, or the first 120 bits of a SHA-256. Of `n` hashes, two collide with a probability
+/// of n²/2^121, which is 10^-24 at a million entries. So readers compare the namespace and the hash of the row that a
+/// pointer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey(i128);
 
-/// What a derived item is for.
+/// The purpose of a derived item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum DerivedKind {
-    /// The id of the one live entry of a (namespace, query hash) pair.
+    /// The id of the one live entry of an entry key.
     Pointer = 1,
-    /// The name, number of entries and counts of one namespace.
+    /// The name, number of entries and event counts of one namespace.
     NamespaceStats = 2,
     /// The reply to a put with an idempotency key.
     IdempotencyRecord = 3,
     /// A set of names of namespaces.
     Directory = 4,
-    /// The line of writers before the counter.
+    /// The queue of writers that lost a race for the counter.
     WriterQueue = 5,
-    /// How far `vacuum` has come.
+    /// The cursor at which the next `vacuum` continues.
     VacuumCursor = 6,
-    /// Which packed segments there are.
+    /// The list of segments for one embedder's vectors.
     SegmentManifest = 7,
-    /// A part of the basis that packed segments stand on.
+    /// A part of the basis that the codes of segments refer to.
     Basis = 8,
     /// The search codes of a range of ids.
     Segment = 9,
-    /// How far a move to another embedder has come.
+    /// The progress of a move to another embedder.
     MoveProgress = 10,
 }
 
-/// Into how many items the names of the namespaces are spread: 64 × 400 KB hold over 100,000 of 200 bytes.
+/// The number of items that hold the names of the namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
 pub const DIRECTORY_SHARDS: u8 = 64;
+
+/// The number of bits below the kind in the key of a derived item.
+const LOW_BITS: u32 = 120;
 
 impl RowKey {
     /// The counter.
     pub const COUNTER: Self = Self(0);
 
-    /// The tally of the whole table.
+    /// The stats of the whole table.
     pub const TABLE_STATS: Self = Self::derived(DerivedKind::NamespaceStats, 0);
 
-    /// The tally of lookups in namespaces that have none: where nothing was ever put, or only by the Python library.
+    /// The stats of lookups in namespaces without stats: nothing was ever put there, or only by the Python library.
     pub const UNKNOWN_NAMESPACE_STATS: Self = Self::derived(DerivedKind::NamespaceStats, 1);
 
-    /// The line of writers before the counter.
+    /// The queue of writers that lost a race for the counter.
     pub const WRITER_QUEUE: Self = Self::derived(DerivedKind::WriterQueue, 0);
 
-    /// How far `vacuum` has come.
+    /// The cursor at which the next `vacuum` continues.
     pub const VACUUM_CURSOR: Self = Self::derived(DerivedKind::VacuumCursor, 0);
 
-    /// Which packed segments of `era`'s vectors there are.
+    /// The segment manifest for the vectors of `generation`.
     pub const fn manifest(generation: EmbedderGeneration) -> Self {
         Self::derived(DerivedKind::SegmentManifest, generation.get() as u128)
     }
 
-    /// How far `era`'s vectors have been added, or removed.
+    /// The progress of adding or removing the vectors of `generation`.
     pub const fn move_progress(generation: EmbedderGeneration) -> Self {
         Self::derived(DerivedKind::MoveProgress, generation.get() as u128)
     }
 
-    /// The era that a manifest, or the progress of a move, is of.
+    /// The generation in the key of a segment manifest or of the progress of a move.
     pub fn embedder_generation(self) -> Option<EmbedderGeneration> {
         let kind = self.derived_kind()?;
-        let low = self.0.unsigned_abs() & ((1 << 120) - 1);
         matches!(kind, DerivedKind::SegmentManifest | DerivedKind::MoveProgress)
-            .then_some(EmbedderGeneration::new(low as u64))
+            .then_some(EmbedderGeneration::new(self.low() as u64))
     }
 
-    /// Part `part` of the basis of `generation`, which is below 2^56.
+    /// Part `part` of the basis `basis_version`, which is below 2^56.
     pub const fn basis(basis_version: u64, part: u64) -> Self {
         Self::derived(DerivedKind::Basis, ((basis_version as u128) << 64) + part as u128)
     }
 
-    /// The segment of range `number` under the basis of `generation`, which is below 2^56.
+    /// The segment of range `number` for the basis `basis_version`, which is below 2^56.
     pub const fn segment(basis_version: u64, number: u64) -> Self {
         Self::derived(DerivedKind::Segment, ((basis_version as u128) << 64) + number as u128)
     }
 
-    /// The generation that a part of a basis, or a segment, is of.
+    /// The basis version in the key of a segment or of a part of a basis.
     pub fn basis_version(self) -> Option<u64> {
         let kind = self.derived_kind()?;
-        let low = self.0.unsigned_abs() & ((1 << 120) - 1);
-        matches!(kind, DerivedKind::Basis | DerivedKind::Segment).then_some((low >> 64) as u64)
+        matches!(kind, DerivedKind::Basis | DerivedKind::Segment).then_some((self.low() >> 64) as u64)
     }
 
     const fn derived(kind: DerivedKind, low: u128) -> Self {
-        Self(-(((kind as i128) << 120) + low as i128))
+        Self(-(((kind as i128) << LOW_BITS) + low as i128))
+    }
+
+    /// The part of a derived item's key below the kind.
+    fn low(self) -> u128 {
+        self.0.unsigned_abs() & ((1 << LOW_BITS) - 1)
     }
 
     fn hashed(kind: DerivedKind, parts: &[&str]) -> Self {
-        let mut digest = Sha256::new();
+        let mut hasher = Sha256::new();
         for part in parts {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part.as_bytes());
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
         }
         let mut low = [0u8; 16];
-        low[1..].copy_from_slice(&digest.finalize()[..15]);
+        low[1..].copy_from_slice(&hasher.finalize()[..15]);
         Self::derived(kind, u128::from_be_bytes(low))
     }
 
-    /// The pointer of a (namespace, query hash) pair.
+    /// The pointer of an entry key.
     pub fn pointer(namespace: &Namespace, hash: &QueryHash) -> Self {
         Self::hashed(DerivedKind::Pointer, &[namespace.as_str(), hash.as_str()])
     }
 
-    /// The tally of a namespace.
+    /// The stats of a namespace.
     pub fn namespace_stats(namespace: &Namespace) -> Self {
         Self::hashed(DerivedKind::NamespaceStats, &[namespace.as_str()])
     }
 
-    /// The receipt of an idempotency key used in a namespace.
+    /// The idempotency record of an idempotency key in a namespace.
     pub fn idempotency_record(namespace: &Namespace, idempotency_key: &str) -> Self {
         Self::hashed(DerivedKind::IdempotencyRecord, &[namespace.as_str(), idempotency_key])
     }
 
-    /// The directory item that holds `namespace`'s name.
+    /// The directory item that holds the name of `namespace`.
     pub fn directory(namespace: &Namespace) -> Self {
         let shard = Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS;
         Self::directory_shard(shard)
@@ -138,14 +145,14 @@ impl RowKey {
         Self::derived(DerivedKind::Directory, shard as u128)
     }
 
-    /// The entry's id, where the key is an entry's.
+    /// The id of the entry. `None` if this is the key of the counter or of a derived item.
     pub fn entry(self) -> Option<EntryId> {
         u64::try_from(self.0).ok().and_then(EntryId::new)
     }
 
-    /// The kind of derived item, where the key is one's.
+    /// The kind of the derived item. `None` if this is the key of the counter, of an entry or of an unknown kind.
     pub fn derived_kind(self) -> Option<DerivedKind> {
-        let kind = self.0.checked_neg()? >> 120;
+        let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
             Basis, Directory, IdempotencyRecord, MoveProgress, NamespaceStats, Pointer, Segment, SegmentManifest,
             VacuumCursor, WriterQueue,
@@ -166,15 +173,15 @@ impl RowKey {
         .find(|known| *known as i128 == kind)
     }
 
-    /// The key as text for a caller to send back.
+    /// The key as text, which a caller sends back to continue.
     pub fn to_cursor(self) -> String {
         self.0.to_string()
     }
 
-    /// The key in a caller's text. Errors: `InvalidRequest`.
+    /// Reads the key from a caller's text. Errors: `InvalidRequest`.
     pub fn from_cursor(cursor: &str) -> Result<Self, Error> {
         let refused = || Error::invalid("cursor: not a cursor of this operation", "send the last reply's `cursor`");
-        // No key has more than 38 digits, the precision of DynamoDB's numbers.
+        // A key has at most 38 digits, which is the precision of DynamoDB's numbers.
         let digits = cursor.strip_prefix('-').unwrap_or(cursor);
         let key = Some(digits).filter(|digits| digits.len() <= 38).and_then(|_| cursor.parse().ok());
         key.map(Self).ok_or_else(refused)
@@ -185,7 +192,7 @@ impl RowKey {
         AttributeValue::N(self.0.to_string())
     }
 
-    /// The key in a DynamoDB number.
+    /// Reads the key from a DynamoDB number. `None` if the value is no number of this size.
     pub fn from_attribute(value: &AttributeValue) -> Option<Self> {
         value.as_n().ok()?.parse().ok().map(Self)
     }
@@ -202,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_keep_apart_and_fit_a_dynamodb_number() {
+    fn derived_key_of_each_kind_has_kind_and_fits_dynamodb_number() {
         let namespace = Namespace::default();
         let hash = QueryHash::of("q", true);
         for (key, kind) in [
@@ -241,11 +248,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pointers_parts_do_not_run_together() {
+    fn pointer_keys_of_different_namespaces_are_different() {
         let hash = QueryHash::of("q", true);
         let keys: std::collections::HashSet<_> = ["a", "b", "ab", "a/b"]
             .map(|name| RowKey::pointer(&Namespace::try_from(name.to_owned()).unwrap(), &hash))
             .into();
         assert_eq!(keys.len(), 4);
+    }
+
+    #[test]
+    fn from_cursor_with_other_text_is_refused() {
+        for key in [RowKey::from(EntryId::new(7).unwrap()), RowKey::TABLE_STATS, RowKey::WRITER_QUEUE] {
+            assert_eq!(RowKey::from_cursor(&key.to_cursor()).unwrap(), key);
+        }
+        for text in ["", "-", "a", "1.5", &"9".repeat(39)] {
+            assert!(RowKey::from_cursor(text).is_err(), "{text:?}");
+        }
     }
 }

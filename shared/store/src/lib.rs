@@ -1,14 +1,26 @@
-//! The table: the only crate with a DynamoDB client.
+//! The table of the cache. This is the only crate with a DynamoDB client.
+//!
+//! Every mutation of entries is a transaction with the counter. [`actions`] makes the parts of a transaction, and
+//! [`transaction`] sends it. All other writes go to single items and change no answer.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | the table's format | [`key`], [`attribute`], [`item`], [`entry_row`], [`counter`] |
-//! | reads | [`read`], [`index`] |
-//! | transactions, which are all mutations | [`transaction`], [`actions`], [`expression`] |
-//! | derived items | [`pointers`], [`namespace_stats`], [`queue_state`], [`segments`], [`move_progress`], [`vacuum_cursor`] |
-//! | single writes | [`table`], [`vectors`] |
+//! | the keys and the attributes of the table | [`key`], [`attribute`] |
+//! | entries, and the counter | [`entry_row`], [`counter`] |
 //! | creating and checking the table | [`schema`] |
-//! | errors, retries and costs of calls | [`backend_error`], `retry_conflicts`, [`capacity`] |
+//! | the client and its writes to single items | [`table`] |
+//! | reads by key and scans | [`read`] |
+//! | reads from the indexes | [`index`] |
+//! | transactions and their actions | [`transaction`], [`actions`] |
+//! | values, items and expressions in the types of the SDK | [`item`], [`expression`] |
+//! | pointers and idempotency records | [`pointers`] |
+//! | the number of rows of a namespace, its events, and the directory of namespaces | [`namespace_stats`] |
+//! | the writer queue | [`queue_state`] |
+//! | segments, their manifest and their basis | [`segments`] |
+//! | moves to another embedder | [`vectors`], [`move_progress`] |
+//! | the place where the next `vacuum` continues | [`vacuum_cursor`] |
+//! | errors of DynamoDB, and which of them the SDK retries | [`backend_error`], `retry_conflicts` |
+//! | the capacity that calls consume | [`capacity`] |
 
 pub mod actions;
 pub mod attribute;

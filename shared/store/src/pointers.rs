@@ -1,4 +1,4 @@
-//! Single writes to pointers, idempotency records and the counter's next id. They count as no mutation.
+//! Single writes that repair pointers, idempotency records and the counter's next id. They count as no mutation.
 
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -9,35 +9,87 @@ use crate::item::{Item, n};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// The item of a pointer to the entry `id`.
+/// The item of the pointer at key `pointer` to the entry `id`.
 pub(crate) fn pointer_item(pointer: RowKey, id: EntryId) -> Item {
     Item::from([(name::ID.to_owned(), pointer.attribute()), (name::ENTRY_ID.to_owned(), n(id))])
 }
 
-/// The condition that a pointer still leads to `seen`, or, where that is `None`, still does not exist.
-pub(crate) fn still_leads_to(seen: Option<EntryId>) -> Condition {
+/// The condition that a pointer still names the entry `seen`, or still does not exist if `seen` is `None`.
+pub(crate) fn still_names(seen: Option<EntryId>) -> Condition {
     seen.map_or(Condition::Absent(name::ID), |seen| Condition::equals(name::ENTRY_ID, n(seen)))
 }
 
 impl Table {
-    /// Makes `pointer` lead to `id`, if it still leads to `seen`. False when it does not. Writes: one PutItem.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. Returns
+    /// whether that was so. Writes: one PutItem.
     pub async fn set_pointer(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<bool, Error> {
-        self.put_if(pointer_item(pointer, id), Expression::when(still_leads_to(seen))).await
+        self.put_if(pointer_item(pointer, id), Expression::when(still_names(seen))).await
     }
 
-    /// Removes `pointer`, if it still leads to `id`. False when it does not. Writes: one DeleteItem.
+    /// Deletes `pointer`, if it still names `id`. Returns whether it did. Writes: one DeleteItem.
     pub async fn delete_pointer(&self, pointer: RowKey, id: EntryId) -> Result<bool, Error> {
         self.delete_if(pointer, Expression::when(Condition::equals(name::ENTRY_ID, n(id)))).await
     }
 
-    /// Removes an idempotency record that has expired at `now_secs`. False when it has not. Writes: one DeleteItem.
+    /// Deletes an idempotency record that has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
     pub async fn delete_idempotency_record(&self, record: RowKey, now_secs: i64) -> Result<bool, Error> {
-        self.delete_if(record, Expression::when(Condition::at_most(name::TTL, n(now_secs)))).await
+        self.delete_if(record, Expression::when(is_expired(now_secs))).await
     }
 
-    /// Raises the counter's next id above `id`, if it is not above it yet. True when it was raised. Writes: one UpdateItem.
+    /// Raises the counter's next id above `id`, if it is not above `id` yet. Returns whether it was raised. Writes: one
+    /// UpdateItem.
     pub async fn raise_next_id_above(&self, id: u64) -> Result<bool, Error> {
-        let expression = Expression::when(Condition::at_most(name::NEXT_ID, n(id))).set(name::NEXT_ID, n(id + 1));
-        self.update_if(RowKey::COUNTER, expression).await
+        self.update_if(RowKey::COUNTER, next_id_above(id)).await
+    }
+}
+
+fn is_expired(now_secs: i64) -> Condition {
+    Condition::at_most(name::TTL, n(now_secs))
+}
+
+fn next_id_above(id: u64) -> Expression {
+    Expression::when(Condition::at_most(name::NEXT_ID, n(id))).set(name::NEXT_ID, n(id + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::{AttributeValue, Delete, Update};
+
+    use super::*;
+    use crate::expression::Apply as _;
+
+    /// The condition of a request, and the value of its only placeholder.
+    fn condition(condition: Condition) -> (String, Option<AttributeValue>) {
+        let delete = Delete::builder().table_name("t").key(name::ID, n(1)).apply(Expression::when(condition));
+        let delete = delete.build().unwrap();
+        let value = delete.expression_attribute_values.and_then(|values| values.into_values().next());
+        (delete.condition_expression.unwrap(), value)
+    }
+
+    #[test]
+    fn still_names_with_seen_entry_compares_its_id() {
+        let (text, value) = condition(still_names(EntryId::new(7)));
+        assert_eq!((text.as_str(), value), ("#entry_id = :entry_id", Some(n(7))));
+    }
+
+    #[test]
+    fn still_names_without_seen_entry_requires_absence() {
+        let (text, value) = condition(still_names(None));
+        assert_eq!((text.as_str(), value), ("attribute_not_exists(#id)", None));
+    }
+
+    #[test]
+    fn is_expired_requires_ttl_of_at_most_now() {
+        let (text, value) = condition(is_expired(1_700_000_000));
+        assert_eq!((text.as_str(), value), ("#ttl <= :ttl", Some(n(1_700_000_000))));
+    }
+
+    #[test]
+    fn next_id_above_only_raises() {
+        let update = Update::builder().table_name("t").key(name::ID, n(0)).apply(next_id_above(7)).build().unwrap();
+        assert_eq!(update.update_expression, "SET #next_id = :next_id_2");
+        assert_eq!(update.condition_expression.as_deref(), Some("#next_id <= :next_id"));
+        let values = update.expression_attribute_values.unwrap();
+        assert_eq!((&values[":next_id"], &values[":next_id_2"]), (&n(7), &n(8)));
     }
 }

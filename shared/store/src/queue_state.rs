@@ -1,7 +1,7 @@
-//! The state of the writer queue: two numbers in a derived item.
+//! The state of the writer queue: the last ticket given out and the last ticket released, in a derived item.
 //!
-//! The queue only reduces contention. Whatever happens to this item, the conditions of the transactions decide what is
-//! written.
+//! The queue only reduces contention. The conditions of the transactions decide what is written, even if this item is
+//! lost or wrong.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use mneme_model::error::Error;
@@ -17,11 +17,11 @@ use crate::table::Table;
 /// The writer queue as it was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueState {
-    /// The last ticket given out; the first is 1.
+    /// The last ticket given out. The first ticket is 1.
     pub issued: u64,
-    /// The last ticket that was released; never above `issued`.
+    /// The last ticket released. It is never above `issued`.
     pub served: u64,
-    /// When either last changed, in epoch milliseconds.
+    /// The time of the last change of either number, in epoch milliseconds.
     pub changed_at_ms: i64,
 }
 
@@ -37,23 +37,24 @@ impl QueueState {
 }
 
 impl Table {
-    /// Takes the next ticket and returns the queue as it was before: the ticket's number is `issued + 1`.
-    /// Writes: one UpdateItem.
+    /// Takes the next ticket. Returns the queue before that, so the ticket's number is `issued + 1`. Writes: one
+    /// UpdateItem.
     pub async fn take_ticket(&self, now_ms: i64) -> Result<QueueState, Error> {
         let expression = Expression::new().set(name::ISSUED_AT, n(now_ms)).add(name::ISSUED, n(1));
         let before = self.update_returning(RowKey::WRITER_QUEUE, expression, ReturnValue::AllOld).await?;
         Ok(QueueState::from_item(&before))
     }
 
-    /// The queue, and the counter, which the first in the queue needs next. Reads: two keys, strongly.
+    /// The queue and the counter, which the first writer of the queue needs next. Reads: two keys in one BatchGetItem,
+    /// strongly consistent.
     pub async fn queue_and_counter(&self) -> Result<(QueueState, Option<Counter>), Error> {
         let rows = self.batch_get([RowKey::WRITER_QUEUE, RowKey::COUNTER], Projection::All).await?;
         let queue = rows.get(RowKey::WRITER_QUEUE).map(QueueState::from_item).unwrap_or_default();
         Ok((queue, rows.get(RowKey::COUNTER).map(Counter::from_item).transpose()?))
     }
 
-    /// Releases `ticket`, so that the holder of the next one may go on. False where a later ticket was released before, or
-    /// the item was made anew since. Writes: one UpdateItem.
+    /// Releases `ticket`, so that the holder of the next one may continue. False if this or a later ticket was released
+    /// before, or if the item was lost since the ticket was taken. Writes: one UpdateItem.
     pub async fn release_ticket(&self, ticket: u64, now_ms: i64) -> Result<bool, Error> {
         let is_unreleased =
             Condition::Any(vec![Condition::Absent(name::SERVED), Condition::below(name::SERVED, n(ticket))]);
@@ -62,5 +63,28 @@ impl Table {
             .set(name::SERVED, n(ticket))
             .set(name::SERVED_AT, n(now_ms));
         self.update_if(RowKey::WRITER_QUEUE, expression).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_item_has_time_of_later_change() {
+        for (issued_at, served_at) in [(5, 9), (9, 5)] {
+            let item = Item::from([
+                (name::ISSUED.to_owned(), n(3)),
+                (name::ISSUED_AT.to_owned(), n(issued_at)),
+                (name::SERVED.to_owned(), n(2)),
+                (name::SERVED_AT.to_owned(), n(served_at)),
+            ]);
+            assert_eq!(QueueState::from_item(&item), QueueState { issued: 3, served: 2, changed_at_ms: 9 });
+        }
+    }
+
+    #[test]
+    fn from_item_without_attributes_is_empty_queue() {
+        assert_eq!(QueueState::from_item(&Item::new()), QueueState::default());
     }
 }

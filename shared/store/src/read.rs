@@ -1,11 +1,13 @@
-//! Reads by key, strongly consistent unless said otherwise, and scans.
+//! Reads by key and scans. Reads are strongly consistent unless their documentation says otherwise.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-
 use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
@@ -14,32 +16,32 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 
 use crate::attribute as name;
-use crate::backend_error as fault;
+use crate::backend_error;
 use crate::entry_row::{entry_from_item, readable_entry};
 use crate::item::{Item, number};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// The most keys that one BatchGetItem takes (API reference, `BatchGetItem`).
-const BATCH_KEYS: usize = 100;
-/// How many BatchGetItem calls run at once.
-const BATCHES_AT_ONCE: usize = 8;
-/// How often keys that a BatchGetItem left unprocessed are asked for again.
-const UNPROCESSED_ROUNDS: u32 = 8;
+/// The largest number of keys in one BatchGetItem (API reference, `BatchGetItem`).
+const MAX_BATCH_KEYS: usize = 100;
+/// The largest number of BatchGetItem calls that run at once.
+const MAX_CONCURRENT_BATCHES: usize = 8;
+/// The largest number of calls for the keys of one batch. A call may leave keys unprocessed.
+const MAX_BATCH_ATTEMPTS: u32 = 8;
 
-/// Into how many segments a scan of the whole table is split.
+/// The number of parallel segments of a scan of the whole table.
 const SCAN_SEGMENTS: u8 = 4;
 
-/// Which attributes a read returns.
+/// The attributes that a read returns.
 #[derive(Debug, Clone, Copy)]
 pub enum Projection {
     /// Every attribute.
     All,
-    /// What a replica holds: keys, vectors with their generations, signature, expiry.
+    /// The attributes that a replica needs: the header, the vectors with their generations, context key and signature.
     Replica,
-    /// What a full scan counts: the header of entries, and the small attributes of derived items.
+    /// The attributes that a full scan counts: the header of entries, and the small attributes of derived items.
     Stats,
-    /// What eviction compares: the header of entries.
+    /// The attributes that eviction compares: the header of entries.
     Lru,
 }
 
@@ -47,9 +49,10 @@ const HEADER: [&str; 6] =
     [name::ID, name::NAMESPACE, name::QUERY_HASH, name::TTL, name::CREATED_AT, name::LAST_ACCESSED_AT];
 
 impl Projection {
-    /// The expression and its names. All names are placeholders, because `ttl` and others are reserved words.
+    /// The projection expression and the names of its placeholders. Every name has a placeholder, because `ttl` and
+    /// others are reserved words. `None` for all attributes.
     fn expression(self) -> Option<(String, HashMap<String, String>)> {
-        let further: &[&str] = match self {
+        let additional: &[&str] = match self {
             Self::All => return None,
             Self::Replica => &[
                 name::CONTEXT_KEY,
@@ -64,38 +67,40 @@ impl Projection {
                 name::ENTRY_ID,
                 name::NAME,
                 name::ENTRIES,
-                "hits_exact",
-                "hits_semantic",
-                "misses",
-                "evictions",
-                "expirations",
+                name::HITS_EXACT,
+                name::HITS_SEMANTIC,
+                name::MISSES,
+                name::EVICTIONS,
+                name::EXPIRATIONS,
             ],
         };
-        let names: Vec<&str> = HEADER.iter().chain(further).copied().collect();
+        let names: Vec<&str> = HEADER.iter().chain(additional).copied().collect();
         let placeholders = names.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", ");
         Some((placeholders, names.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()))
     }
 }
 
-/// Rows by key, and which keys were asked for.
+/// Rows by key, and the keys that were requested.
 #[derive(Debug, Default)]
 pub struct Rows {
     items: HashMap<RowKey, Item>,
-    asked: HashSet<RowKey>,
+    requested: HashSet<RowKey>,
 }
 
 impl Rows {
-    /// The row at `key`, if it was asked for and exists.
+    /// The row at `key`, if it was requested and exists.
     pub fn get(&self, key: RowKey) -> Option<&Item> {
         self.items.get(&key)
     }
 
-    /// The entry `id`, if it was asked for, exists and can be read; a row that cannot is logged.
+    /// The entry `id`, if it was requested and exists. A row that is not an entry gives `None` and a message in the
+    /// log.
     pub fn entry(&self, id: EntryId) -> Option<Entry> {
         readable_entry(self.get(id.into())?)
     }
 
-    /// Those of `ids` that are rows of the pair, the newest last.
+    /// The entries among `ids` that have the entry key of `namespace` and `hash`, ordered by the time of the put,
+    /// newest last.
     pub fn newest_last(
         &self,
         namespace: &Namespace,
@@ -109,24 +114,24 @@ impl Rows {
         entries
     }
 
-    /// The entries that were asked for and do not exist.
+    /// The ids of the entries that were requested and do not exist.
     pub fn missing_entries(&self) -> impl Iterator<Item = EntryId> {
-        self.asked.iter().filter(|key| !self.items.contains_key(key)).filter_map(|key| key.entry())
+        self.requested.iter().filter(|key| !self.items.contains_key(key)).filter_map(|key| key.entry())
     }
 
-    /// Adds the rows of `more`.
+    /// Adds the rows and the requested keys of `more`.
     pub fn extend(&mut self, more: Rows) {
         self.items.extend(more.items);
-        self.asked.extend(more.asked);
+        self.requested.extend(more.requested);
     }
 
-    /// All rows.
+    /// All rows that exist, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (RowKey, &Item)> {
         self.items.iter().map(|(key, item)| (*key, item))
     }
 }
 
-/// The entry that a pointer or an idempotency record names.
+/// The id of the entry that a pointer or an idempotency record names.
 pub fn pointed_entry(item: &Item) -> Option<EntryId> {
     EntryId::new(number(item, name::ENTRY_ID)?)
 }
@@ -134,9 +139,9 @@ pub fn pointed_entry(item: &Item) -> Option<EntryId> {
 /// One page of a scan.
 #[derive(Debug)]
 pub struct ScanPage {
-    /// The rows, entries and others, in no order.
+    /// The items of the page, in no order: entries, derived items and the counter.
     pub items: Vec<Item>,
-    /// Where the next page starts; `None` at the end.
+    /// The key after which the next page starts. `None` on the last page.
     pub next: Option<RowKey>,
 }
 
@@ -145,35 +150,27 @@ impl Table {
     ///
     /// Reads: one GetItem, strongly consistent if `strong`. Errors: `StoreBackendError`.
     pub async fn get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, Error> {
-        self.client
-            .get_item()
-            .table_name(&self.name)
-            .key(name::ID, key.attribute())
-            .consistent_read(strong)
-            .send()
-            .await
-            .map(|output| output.item)
-            .map_err(|error| fault::named("GetItem", error))
+        self.send_get(key, strong).await.map_err(|error| backend_error::from_sdk("GetItem", error))
     }
 
-    /// The row at `key`, strongly; `None` also when the table is missing.
+    /// The row at `key`. `None` if the row or the table does not exist.
+    ///
+    /// Reads: one GetItem, strongly consistent. Errors: `StoreBackendError`.
     pub async fn try_get(&self, key: RowKey) -> Result<Option<Item>, Error> {
-        let sent = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(name::ID, key.attribute())
-            .consistent_read(true)
-            .send()
-            .await;
-        match sent {
-            Ok(output) => Ok(output.item),
+        match self.send_get(key, true).await {
             Err(error) if classify(&error) == SdkErrorKind::ResourceMissing => Ok(None),
-            Err(error) => Err(fault::named("GetItem", error)),
+            sent => sent.map_err(|error| backend_error::from_sdk("GetItem", error)),
         }
     }
 
-    /// The entry `id`, strongly; `None` when there is no such row.
+    async fn send_get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, SdkError<GetItemError, HttpResponse>> {
+        let get = self.client.get_item().table_name(&self.name).key(name::ID, key.attribute());
+        Ok(get.consistent_read(strong).send().await?.item)
+    }
+
+    /// The entry `id`. `None` if there is no such row.
+    ///
+    /// Reads: one GetItem, strongly consistent. Errors: `StoreBackendError`; `Internal` if the row is not an entry.
     pub async fn entry(&self, id: EntryId) -> Result<Option<Entry>, Error> {
         match self.get(id.into(), true).await? {
             Some(item) => Ok(Some(entry_from_item(&item)?)),
@@ -181,10 +178,10 @@ impl Table {
         }
     }
 
-    /// The rows at `keys` that exist, strongly. Repeated keys are asked for once.
+    /// The rows at `keys` that exist, strongly consistent. Each key is requested once.
     ///
-    /// Reads: BatchGetItem, 100 keys and 16 MB a call, calls in parallel; what a call leaves unprocessed is
-    /// asked for again after a pause. Errors: `StoreBackendError`, throttled when that does not help.
+    /// Reads: BatchGetItem, up to 100 keys and 16 MB per call, several calls at once. Keys that a call leaves
+    /// unprocessed are requested again after a pause. Errors: `StoreBackendError`, also if keys stay unprocessed.
     pub async fn batch_get(
         &self,
         keys: impl IntoIterator<Item = RowKey>,
@@ -193,8 +190,8 @@ impl Table {
         self.batches(keys, projection, true).await
     }
 
-    /// The rows at `keys` as some replica of the table's has them: at half the price of [`Table::batch_get`], and maybe
-    /// not as they were last written. Reads and errors: likewise.
+    /// The rows at `keys` that exist, eventually consistent: they may lack the last write, and they cost half as much
+    /// as those of [`Table::batch_get`]. Apart from that, reads and errors are as there.
     pub async fn batch_get_eventual(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<Rows, Error> {
         self.batches(keys, Projection::All, false).await
     }
@@ -206,10 +203,10 @@ impl Table {
         strong: bool,
     ) -> Result<Rows, Error> {
         let keys: Vec<RowKey> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let batches: Vec<Vec<RowKey>> = keys.chunks(BATCH_KEYS).map(<[RowKey]>::to_vec).collect();
+        let batches: Vec<Vec<RowKey>> = keys.chunks(MAX_BATCH_KEYS).map(<[RowKey]>::to_vec).collect();
         stream::iter(batches)
             .map(|batch| self.one_batch(batch, projection, strong))
-            .buffer_unordered(BATCHES_AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT_BATCHES)
             .try_fold(Rows::default(), |mut rows, batch| async move {
                 rows.extend(batch);
                 Ok(rows)
@@ -217,49 +214,51 @@ impl Table {
             .await
     }
 
-    /// Adds to `rows` those of `keys` that were not asked for yet, whole. Reads and errors: as [`Table::batch_get`].
+    /// Reads those of `keys` that were not requested yet, with all attributes, and adds their rows to `rows`. Reads and
+    /// errors: as [`Table::batch_get`].
     pub async fn fetch_missing(&self, rows: &mut Rows, keys: impl IntoIterator<Item = RowKey>) -> Result<(), Error> {
-        let missing: Vec<RowKey> = keys.into_iter().filter(|key| !rows.asked.contains(key)).collect();
+        let missing: Vec<RowKey> = keys.into_iter().filter(|key| !rows.requested.contains(key)).collect();
         rows.extend(self.batch_get(missing, Projection::All).await?);
         Ok(())
     }
 
     async fn one_batch(&self, keys: Vec<RowKey>, projection: Projection, strong: bool) -> Result<Rows, Error> {
-        let mut rows = Rows { items: HashMap::new(), asked: keys.iter().copied().collect() };
-        let mut wanted: Vec<HashMap<String, AttributeValue>> =
+        let mut rows = Rows { items: HashMap::new(), requested: keys.iter().copied().collect() };
+        let mut unprocessed: Vec<HashMap<String, AttributeValue>> =
             keys.iter().map(|key| HashMap::from([(name::ID.to_owned(), key.attribute())])).collect();
-        for round in 0..UNPROCESSED_ROUNDS {
-            if round > 0 {
+        for attempt in 0..MAX_BATCH_ATTEMPTS {
+            if attempt > 0 {
                 self.capacity.usage().retries += 1;
-                let ceiling_ms = 25 << round;
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(ceiling_ms / 2..=ceiling_ms))).await;
+                let max_pause_ms = 25 << attempt;
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(max_pause_ms / 2..=max_pause_ms))).await;
             }
-            let mut ask = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(strong);
+            let mut request = KeysAndAttributes::builder().set_keys(Some(unprocessed)).consistent_read(strong);
             if let Some((expression, names)) = projection.expression() {
-                ask = ask.projection_expression(expression).set_expression_attribute_names(Some(names));
+                request = request.projection_expression(expression).set_expression_attribute_names(Some(names));
             }
             let output = self
                 .client
                 .batch_get_item()
-                .request_items(&self.name, ask.build().map_err(Error::internal)?)
+                .request_items(&self.name, request.build().map_err(Error::internal)?)
                 .send()
                 .await
-                .map_err(|error| fault::named("BatchGetItem", error))?;
+                .map_err(|error| backend_error::from_sdk("BatchGetItem", error))?;
             for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
                 if let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) {
                     rows.items.insert(key, item);
                 }
             }
-            wanted =
-                output.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys).collect();
-            if wanted.is_empty() {
+            let left = output.unprocessed_keys.into_iter().flat_map(HashMap::into_values);
+            unprocessed = left.flat_map(|left| left.keys).collect();
+            if unprocessed.is_empty() {
                 return Ok(rows);
             }
         }
-        Err(fault::throttled().caused_by(format!("{} keys stayed unprocessed", wanted.len())))
+        Err(backend_error::throttled().caused_by(format!("{} keys stayed unprocessed", unprocessed.len())))
     }
 
-    /// One page of a strongly consistent scan of segment `segment` of `segments`, from `after` on.
+    /// One page of a strongly consistent scan, after the key `after`. `segment` of `segments` is a parallel segment of
+    /// DynamoDB's Scan, not a segment with codes.
     ///
     /// Reads: one Scan call, up to 1 MB of the table. Errors: `StoreBackendError`.
     pub async fn scan_page(
@@ -268,7 +267,7 @@ impl Table {
         after: Option<RowKey>,
         projection: Projection,
     ) -> Result<ScanPage, Error> {
-        let mut ask = self
+        let mut request = self
             .client
             .scan()
             .table_name(&self.name)
@@ -277,18 +276,18 @@ impl Table {
             .total_segments(i32::from(segments))
             .set_exclusive_start_key(after.map(|key| HashMap::from([(name::ID.to_owned(), key.attribute())])));
         if let Some((expression, names)) = projection.expression() {
-            ask = ask.projection_expression(expression).set_expression_attribute_names(Some(names));
+            request = request.projection_expression(expression).set_expression_attribute_names(Some(names));
         }
-        let output = ask.send().await.map_err(|error| fault::named("Scan", error))?;
+        let output = request.send().await.map_err(|error| backend_error::from_sdk("Scan", error))?;
         Ok(ScanPage {
             items: output.items.unwrap_or_default(),
             next: output.last_evaluated_key.as_ref().and_then(|key| RowKey::from_attribute(key.get(name::ID)?)),
         })
     }
 
-    /// Scans the whole table in parallel segments and gives every row to `take`.
+    /// Scans the whole table in parallel segments and calls `take` with every item.
     ///
-    /// Reads: the whole table, strongly. Errors: `StoreBackendError`.
+    /// Reads: the whole table, strongly consistent. Errors: `StoreBackendError`.
     pub async fn scan(&self, projection: Projection, mut take: impl FnMut(Item)) -> Result<(), Error> {
         let pages = stream::iter(0..SCAN_SEGMENTS).map(|segment| {
             stream::try_unfold(Some(None), move |state: Option<Option<RowKey>>| async move {
@@ -303,5 +302,58 @@ impl Table {
             items.into_iter().for_each(&mut take);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::{n, s};
+
+    const HASHES: [char; 2] = ['a', 'b'];
+
+    fn row(id: u64, hash: char, created_at: i64) -> (RowKey, Item) {
+        let key = RowKey::from(EntryId::new(id).unwrap());
+        let item = Item::from([
+            (name::ID.to_owned(), key.attribute()),
+            (name::NAMESPACE.to_owned(), s("default")),
+            (name::QUERY_HASH.to_owned(), s(hash.to_string().repeat(64))),
+            (name::CREATED_AT.to_owned(), n(created_at)),
+        ]);
+        (key, item)
+    }
+
+    fn rows(items: [(RowKey, Item); 4], missing: u64) -> Rows {
+        let missing = RowKey::from(EntryId::new(missing).unwrap());
+        let requested = items.iter().map(|(key, _)| *key).chain([missing, RowKey::COUNTER]).collect();
+        Rows { items: items.into(), requested }
+    }
+
+    #[test]
+    fn newest_last_of_rows_with_same_time_orders_by_id() {
+        let [hash, other] = HASHES;
+        let rows = rows([row(7, hash, 5), row(8, hash, 3), row(9, hash, 5), row(10, other, 9)], 11);
+        let query_hash = QueryHash::try_from(hash.to_string().repeat(64)).unwrap();
+        let ids = [9, 8, 7, 10, 11, 7].map(|id| EntryId::new(id).unwrap());
+        let entries = rows.newest_last(&Namespace::default(), &query_hash, ids);
+        assert_eq!(entries.iter().map(|entry| entry.id.get()).collect::<Vec<_>>(), [8, 7, 9]);
+    }
+
+    #[test]
+    fn missing_entries_are_requested_ids_without_row() {
+        let rows = rows([row(7, 'a', 5), row(8, 'a', 3), row(9, 'a', 5), row(10, 'b', 9)], 11);
+        assert_eq!(rows.missing_entries().map(EntryId::get).collect::<Vec<_>>(), [11]);
+    }
+
+    #[test]
+    fn projection_expression_has_placeholder_for_every_name() {
+        assert_eq!(Projection::All.expression(), None);
+        let (expression, names) = Projection::Lru.expression().unwrap();
+        assert_eq!(expression, "#id, #namespace, #query_hash, #ttl, #created_at, #last_accessed_at");
+        assert!(names.len() == HEADER.len() && names["#ttl"] == name::TTL);
+        for projection in [Projection::Replica, Projection::Stats] {
+            let (expression, names) = projection.expression().unwrap();
+            assert_eq!(expression.split(", ").count(), names.len());
+        }
     }
 }

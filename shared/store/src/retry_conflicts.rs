@@ -1,4 +1,4 @@
-//! Single writes that a transaction is in the way of, which the SDK does not send again by itself.
+//! Makes the SDK send a single write again that conflicts with a transaction. The SDK does not do so by itself.
 
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
-/// Has them sent again, as often as a throttled request. Nothing of a refused write was applied.
+/// Classifies a conflict with a transaction as throttling, so that the SDK sends the write as often as a throttled one.
+/// DynamoDB applied nothing of a write that it refused.
 ///
-/// Source: API reference, `UpdateItem`, "Errors": `TransactionConflictException`, "Operation was rejected because there is
-/// an ongoing transaction for the item".
+/// Source: API reference, `UpdateItem`, "Errors": `TransactionConflictException`, "Operation was rejected because there
+/// is an ongoing transaction for the item".
 #[derive(Debug)]
 pub(crate) struct RetryConflicts;
 
@@ -31,5 +32,47 @@ impl ClassifyRetry for RetryConflicts {
 
     fn name(&self) -> &'static str {
         "RetryConflicts"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::get_item::GetItemError;
+    use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
+    use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+
+    use super::*;
+
+    const CONFLICT: &str = "TransactionConflictException";
+
+    fn classify<E>(error: E) -> RetryAction
+    where
+        E: std::error::Error + Debug + Send + Sync + 'static,
+    {
+        let mut context = InterceptorContext::new(Input::erase(()));
+        context.set_output_or_error(Err(OrchestratorError::operation(Error::erase(error))));
+        RetryConflicts.classify_retry(&context)
+    }
+
+    fn metadata(code: &str) -> ErrorMetadata {
+        ErrorMetadata::builder().code(code).build()
+    }
+
+    #[test]
+    fn classify_retry_of_write_with_conflict_is_throttling() {
+        assert_eq!(classify(UpdateItemError::generic(metadata(CONFLICT))), RetryAction::throttling_error());
+        assert_eq!(classify(PutItemError::generic(metadata(CONFLICT))), RetryAction::throttling_error());
+        assert_eq!(classify(DeleteItemError::generic(metadata(CONFLICT))), RetryAction::throttling_error());
+    }
+
+    #[test]
+    fn classify_retry_of_other_error_indicates_no_action() {
+        let other_code = UpdateItemError::generic(metadata("ConditionalCheckFailedException"));
+        assert_eq!(classify(other_code), RetryAction::NoActionIndicated);
+        let not_a_write = GetItemError::generic(metadata(CONFLICT));
+        assert_eq!(classify(not_a_write), RetryAction::NoActionIndicated);
     }
 }

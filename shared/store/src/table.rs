@@ -1,4 +1,4 @@
-//! One DynamoDB table, and the single writes to it that are not transactions.
+//! The client for one DynamoDB table, and its writes to single items outside transactions.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -8,14 +8,14 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use mneme_model::error::Error;
 
 use crate::attribute as name;
-use crate::backend_error::{applied, named};
+use crate::backend_error::{condition_held, from_sdk};
 use crate::capacity::CapacityMeter;
 use crate::expression::{Apply as _, Expression};
 use crate::item::Item;
 use crate::key::RowKey;
 use crate::retry_conflicts::RetryConflicts;
 
-/// One DynamoDB table, by name, through one client.
+/// One DynamoDB table. The other modules of this crate add its operations. Clones share the client and the meter.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub(crate) client: Client,
@@ -24,7 +24,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table `name` through a client configured as `client` is.
+    /// The table `name`. Its client has the configuration of `client`, and in addition counts capacity and sends a
+    /// write again that conflicts with a transaction.
     pub fn over(client: &Client, name: &str) -> Self {
         let capacity = CapacityMeter::default();
         let config =
@@ -32,34 +33,34 @@ impl Table {
         Self { client: Client::from_conf(config), name: name.to_owned(), capacity }
     }
 
-    /// What the calls through this table have cost.
+    /// The meter of the capacity that calls through this table consumed.
     pub fn capacity(&self) -> &CapacityMeter {
         &self.capacity
     }
 
-    /// Stores a derived item and replaces what was there. Writes: one PutItem. Errors: `StoreBackendError`.
+    /// Stores a derived item in place of any item with its key. Writes: one PutItem. Errors: `StoreBackendError`.
     pub async fn put_derived(&self, item: Item) -> Result<(), Error> {
         self.put_if(item, Expression::new()).await.map(|_| ())
     }
 
-    /// Removes a derived item, whatever it holds. Writes: one DeleteItem. Errors: `StoreBackendError`.
+    /// Deletes a derived item without a condition. Writes: one DeleteItem. Errors: `StoreBackendError`.
     pub async fn delete_derived(&self, key: RowKey) -> Result<(), Error> {
         self.delete_if(key, Expression::new()).await.map(|_| ())
     }
 
-    /// Stores `item` if the expression's condition holds. False when it does not.
+    /// Stores `item` if the expression's condition holds. Returns whether it held.
     pub(crate) async fn put_if(&self, item: Item, expression: Expression) -> Result<bool, Error> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item)).apply(expression);
-        applied("PutItem", put.send().await, PutItemError::is_conditional_check_failed_exception)
+        condition_held("PutItem", put.send().await, PutItemError::is_conditional_check_failed_exception)
     }
 
-    /// Changes the row at `key` if the expression's condition holds. False when it does not.
+    /// Updates the item at `key` if the expression's condition holds. Returns whether it held.
     pub(crate) async fn update_if(&self, key: RowKey, expression: Expression) -> Result<bool, Error> {
         let update = self.client.update_item().table_name(&self.name).key(name::ID, key.attribute()).apply(expression);
-        applied("UpdateItem", update.send().await, UpdateItemError::is_conditional_check_failed_exception)
+        condition_held("UpdateItem", update.send().await, UpdateItemError::is_conditional_check_failed_exception)
     }
 
-    /// Changes the row at `key` and returns it as it was before or is after, as `returned` says.
+    /// Updates the item at `key`. Returns the item before or after the update, as `returned` says.
     pub(crate) async fn update_returning(
         &self,
         key: RowKey,
@@ -68,12 +69,12 @@ impl Table {
     ) -> Result<Item, Error> {
         let update = self.client.update_item().table_name(&self.name).key(name::ID, key.attribute()).apply(expression);
         let sent = update.return_values(returned).send().await;
-        sent.map(|output| output.attributes.unwrap_or_default()).map_err(|error| named("UpdateItem", error))
+        sent.map(|output| output.attributes.unwrap_or_default()).map_err(|error| from_sdk("UpdateItem", error))
     }
 
-    /// Removes the row at `key` if the expression's condition holds. False when it does not.
+    /// Deletes the item at `key` if the expression's condition holds. Returns whether it held.
     pub(crate) async fn delete_if(&self, key: RowKey, expression: Expression) -> Result<bool, Error> {
         let delete = self.client.delete_item().table_name(&self.name).key(name::ID, key.attribute()).apply(expression);
-        applied("DeleteItem", delete.send().await, DeleteItemError::is_conditional_check_failed_exception)
+        condition_held("DeleteItem", delete.send().await, DeleteItemError::is_conditional_check_failed_exception)
     }
 }

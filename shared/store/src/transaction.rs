@@ -1,57 +1,62 @@
-//! `TransactWriteItems`, called from here alone: sent, its outcome settled, its refusals sorted.
+//! Sends transactions with `TransactWriteItems`, finds out whether each was committed, and classifies cancellations.
+//!
+//! No other module calls `TransactWriteItems`; `clippy.toml` forbids it.
 
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
+use mneme_aws::client_config::no_retries;
+use mneme_aws::sdk_error::{SdkErrorKind, classify};
+use mneme_model::error::Error;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::backend_error as fault;
+use crate::backend_error;
 use crate::item::Item;
 use crate::table::Table;
-use mneme_aws::sdk_error::{SdkErrorKind, classify};
-use mneme_model::error::Error;
 
-/// The most actions one transaction takes (API reference, `TransactWriteItems`).
+/// The largest number of actions in one transaction (API reference, `TransactWriteItems`).
 pub const MAX_ACTIONS: usize = 100;
 
 /// How often a throttled transaction is sent.
-const THROTTLED_ATTEMPTS: u32 = 4;
-/// How often one is sent whose outcome is unknown: for some seconds, in which a partition fails over.
-const SETTLE_ATTEMPTS: u32 = 8;
+const MAX_THROTTLED_ATTEMPTS: u32 = 4;
+/// How often a transaction with an unknown outcome is sent. The attempts take some seconds, which is enough for the
+/// failover of a partition.
+const MAX_UNKNOWN_ATTEMPTS: u32 = 8;
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 pub enum TransactionOutcome {
     /// All actions were applied.
     Committed,
-    /// None was. One outcome per action, in the order of the actions.
+    /// No action was applied. There is one outcome per action, in the order of the actions.
     Cancelled(Vec<ActionOutcome>),
-    /// All were or none was: there was no answer, however often it was sent. What to tell a caller for whom that cannot be
-    /// found out.
+    /// Either all actions were applied or none was: no attempt got an answer that decides it. The error is for a caller
+    /// if the outcome cannot be found out in another way.
     Unknown(Error),
 }
 
-/// What one action had to do with a cancellation.
+/// The part of one action in a cancellation.
 #[derive(Debug)]
 pub enum ActionOutcome {
-    /// Nothing.
+    /// The action has no part in the cancellation.
     Fine,
-    /// Its condition did not hold; the row as it is, where there is one and it was asked for.
+    /// The condition did not hold. The row is there if it exists and the action requested it.
     ConditionFailed(Option<Item>),
-    /// Another transaction held the row.
+    /// Another transaction was writing the row.
     Conflict,
-    /// The table's capacity was used up.
+    /// The capacity of the table was used up.
     Throttled,
-    /// It can never be applied: the service's code and text.
+    /// The action can never be applied. The text is the service's code and message.
     Invalid(String),
 }
 
 impl ActionOutcome {
-    /// Sources: API reference, `TransactWriteItems`, "Errors": reasons come in the order of the items, with
-    /// the code `None` where an item has no part in the cancellation.
+    /// Reads the reason of one action.
+    ///
+    /// Source: API reference, `TransactWriteItems`, "Errors". The reasons are in the order of the items. The code is
+    /// `None` for an item that has no part in the cancellation.
     fn of(reason: &CancellationReason) -> Self {
         match reason.code().unwrap_or("None") {
             "None" => Self::Fine,
@@ -64,7 +69,7 @@ impl ActionOutcome {
 }
 
 impl TransactionOutcome {
-    /// Whether the action at `position` failed its condition.
+    /// Whether the condition of the action at `position` did not hold.
     pub fn failed_condition(&self, position: usize) -> bool {
         match self {
             Self::Committed | Self::Unknown(_) => false,
@@ -72,53 +77,81 @@ impl TransactionOutcome {
         }
     }
 
-    /// Whether another transaction or the table's capacity was in the way, and nothing else was.
+    /// Whether the transaction was cancelled only by conflicts with other transactions or by throttling.
     pub fn was_contended(&self) -> bool {
         match self {
             Self::Committed | Self::Unknown(_) => false,
-            Self::Cancelled(outcomes) => outcomes
-                .iter()
-                .all(|v| matches!(v, ActionOutcome::Fine | ActionOutcome::Conflict | ActionOutcome::Throttled)),
+            Self::Cancelled(outcomes) => outcomes.iter().all(|outcome| {
+                matches!(outcome, ActionOutcome::Fine | ActionOutcome::Conflict | ActionOutcome::Throttled)
+            }),
+        }
+    }
+}
+
+/// The state of a transaction after an attempt that failed without a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailedAttempt {
+    /// The attempt may have been committed.
+    Unknown,
+    /// The attempt was not carried out, and a later one may be.
+    Throttled,
+    /// The attempt was not carried out, and no later one will be.
+    Refused,
+}
+
+impl FailedAttempt {
+    fn of(error: SdkErrorKind) -> Self {
+        match error {
+            // `TransactionInProgress` is `Other`: an earlier attempt with the same token is still being carried out.
+            SdkErrorKind::QuotaExceeded
+            | SdkErrorKind::NotSent
+            | SdkErrorKind::TimedOut
+            | SdkErrorKind::Unreachable
+            | SdkErrorKind::ServiceUnavailable
+            | SdkErrorKind::Other => Self::Unknown,
+            SdkErrorKind::Throttled => Self::Throttled,
+            SdkErrorKind::ResourceMissing | SdkErrorKind::AccessDenied | SdkErrorKind::InvalidRequest => Self::Refused,
         }
     }
 }
 
 impl Table {
-    /// Applies `actions` together or not at all, exactly once.
+    /// Applies all of `actions` or none, and never twice.
     ///
-    /// The request carries a fresh `ClientRequestToken`. When the answer is lost, it is sent again with the same
-    /// token, which DynamoDB answers without applying it twice for ten minutes (API reference,
-    /// `TransactWriteItems`, "ClientRequestToken"); so an outcome is learnt, never guessed. The SDK's own retries are
-    /// off here: after a lost answer a throttling says nothing about the first sending, and they would hide that.
+    /// The request has a new `ClientRequestToken`. If the answer is lost, the request is sent again with the same
+    /// token. For ten minutes DynamoDB does not apply a token twice (API reference, `TransactWriteItems`,
+    /// "ClientRequestToken"). So the answer to a later attempt gives the outcome of the first. The SDK's own retries
+    /// are off, because they hide how each attempt ended: a throttled attempt after a lost answer says nothing about
+    /// the first attempt.
     ///
-    /// Errors: `StoreBackendError` when the table is missing, forbidden or throttled, so that nothing was applied;
-    /// `Internal` for an action that can never be applied.
+    /// Writes: up to 100 items. Errors, after which nothing was applied: `StoreBackendError` if the table is missing,
+    /// the action is not allowed or the table is throttled; `Internal` for an action that can never be applied.
     pub async fn transact(
         &self,
         actions: Vec<TransactWriteItem>,
         deadline: Instant,
     ) -> Result<TransactionOutcome, Error> {
         let token = Uuid::new_v4().to_string();
-        let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
-        let mut unanswered = false;
+        let without_retries = aws_sdk_dynamodb::Config::builder().retry_config(no_retries());
+        let mut is_unknown = false;
         let mut attempt = 0;
         loop {
             if attempt > 0 {
                 self.capacity.usage().retries += 1;
             }
-            #[expect(clippy::disallowed_methods, reason = "the one place")]
-            let sending = self
+            #[expect(clippy::disallowed_methods, reason = "this is the one call that `clippy.toml` refers to")]
+            let request = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(actions.clone()))
                 .client_request_token(&token)
                 .customize()
-                .config_override(once.clone())
+                .config_override(without_retries.clone())
                 .send();
-            let error = match timeout_at(deadline, sending).await {
+            let error = match timeout_at(deadline, request).await {
                 Ok(Ok(_)) => return Ok(TransactionOutcome::Committed),
                 Ok(Err(error)) => error,
-                Err(_) => return Ok(TransactionOutcome::Unknown(fault::unreachable("TransactWriteItems"))),
+                Err(_) => return Ok(TransactionOutcome::Unknown(backend_error::unreachable("TransactWriteItems"))),
             };
             if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
                 let outcome = classify_reasons(cancelled.cancellation_reasons())?;
@@ -127,30 +160,19 @@ impl Table {
                 }
                 return Ok(outcome);
             }
-            let again = match classify(&error) {
-                // Also while the first sending of this very token is still at work (`TransactionInProgress`).
-                SdkErrorKind::QuotaExceeded
-                | SdkErrorKind::NotSent
-                | SdkErrorKind::TimedOut
-                | SdkErrorKind::Unreachable
-                | SdkErrorKind::ServiceUnavailable
-                | SdkErrorKind::Other => {
-                    unanswered = true;
-                    true
-                }
-                SdkErrorKind::Throttled => true,
-                SdkErrorKind::ResourceMissing | SdkErrorKind::AccessDenied | SdkErrorKind::InvalidRequest => false,
-            };
+            let failed = FailedAttempt::of(classify(&error));
+            is_unknown |= failed == FailedAttempt::Unknown;
             attempt += 1;
-            let most = if unanswered { SETTLE_ATTEMPTS } else { THROTTLED_ATTEMPTS };
+            let max_attempts = if is_unknown { MAX_UNKNOWN_ATTEMPTS } else { MAX_THROTTLED_ATTEMPTS };
             let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
-            if !again || attempt >= most || Instant::now() + pause >= deadline {
-                // What became of an unanswered sending, the answer to a later one does not tell.
-                return if unanswered {
-                    let cause = fault::cause("TransactWriteItems", &error);
-                    Ok(TransactionOutcome::Unknown(fault::unreachable("TransactWriteItems").caused_by(cause)))
+            let is_refused = failed == FailedAttempt::Refused;
+            if is_refused || attempt >= max_attempts || Instant::now() + pause >= deadline {
+                // A later attempt that is throttled or refused does not say whether an earlier one was committed.
+                return if is_unknown {
+                    let cause = backend_error::log_cause("TransactWriteItems", &error);
+                    Ok(TransactionOutcome::Unknown(backend_error::unreachable("TransactWriteItems").caused_by(cause)))
                 } else {
-                    Err(fault::named("TransactWriteItems", error))
+                    Err(backend_error::from_sdk("TransactWriteItems", error))
                 };
             }
             tokio::time::sleep(pause).await;
@@ -158,10 +180,15 @@ impl Table {
     }
 }
 
+/// The outcome of a cancelled transaction. Errors: `Internal` if an action can never be applied.
 fn classify_reasons(reasons: &[CancellationReason]) -> Result<TransactionOutcome, Error> {
     let outcomes: Vec<ActionOutcome> = reasons.iter().map(ActionOutcome::of).collect();
-    match outcomes.iter().find_map(|outcome| if let ActionOutcome::Invalid(why) = outcome { Some(why) } else { None }) {
-        Some(why) => Err(Error::internal(format!("a transaction was refused: {why}"))),
+    let invalid = outcomes.iter().find_map(|outcome| match outcome {
+        ActionOutcome::Invalid(reason) => Some(reason),
+        _ => None,
+    });
+    match invalid {
+        Some(reason) => Err(Error::internal(format!("DynamoDB refused a transaction: {reason}"))),
         None => Ok(TransactionOutcome::Cancelled(outcomes)),
     }
 }
@@ -169,22 +196,42 @@ fn classify_reasons(reasons: &[CancellationReason]) -> Result<TransactionOutcome
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_dynamodb::types::AttributeValue;
+    use crate::attribute as name;
+    use crate::item::n;
 
     fn reason(code: &str) -> CancellationReason {
         CancellationReason::builder().code(code).message("m").build()
     }
 
     #[test]
-    fn verdicts_keep_their_positions() {
-        let row = Item::from([("id".to_owned(), AttributeValue::N("0".to_owned()))]);
-        let failed = CancellationReason::builder().code("ConditionalCheckFailed").set_item(Some(row)).build();
+    fn classify_reasons_with_failed_condition_keeps_position_and_row() {
+        let row = Item::from([(name::ID.to_owned(), n(0))]);
+        let failed = CancellationReason::builder().code("ConditionalCheckFailed").set_item(Some(row.clone())).build();
         let outcome = classify_reasons(&[reason("None"), failed, reason("TransactionConflict")]).unwrap();
         assert!(!outcome.failed_condition(0) && outcome.failed_condition(1) && !outcome.failed_condition(2));
         assert!(!outcome.was_contended());
-        let crowded =
-            classify_reasons(&[reason("None"), reason("TransactionConflict"), reason("ThrottlingError")]).unwrap();
-        assert!(crowded.was_contended());
-        assert!(classify_reasons(&[reason("ValidationError"), reason("None")]).is_err());
+        let TransactionOutcome::Cancelled(outcomes) = outcome else { panic!("{outcome:?}") };
+        assert!(matches!(&outcomes[1], ActionOutcome::ConditionFailed(Some(found)) if *found == row));
+    }
+
+    #[test]
+    fn classify_reasons_with_conflict_and_throttling_is_contended() {
+        let reasons = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"].map(reason);
+        assert!(classify_reasons(&reasons).unwrap().was_contended());
+    }
+
+    #[test]
+    fn classify_reasons_with_invalid_action_is_internal_error() {
+        let error = classify_reasons(&[reason("ValidationError"), reason("None")]).unwrap_err();
+        assert_eq!(error.kind, mneme_model::error::ErrorKind::Internal);
+    }
+
+    #[test]
+    fn failed_attempt_without_answer_is_unknown() {
+        for kind in [SdkErrorKind::TimedOut, SdkErrorKind::Unreachable, SdkErrorKind::ServiceUnavailable] {
+            assert_eq!(FailedAttempt::of(kind), FailedAttempt::Unknown, "{kind:?}");
+        }
+        assert_eq!(FailedAttempt::of(SdkErrorKind::Throttled), FailedAttempt::Throttled);
+        assert_eq!(FailedAttempt::of(SdkErrorKind::AccessDenied), FailedAttempt::Refused);
     }
 }

@@ -1,4 +1,5 @@
-//! Where the next `vacuum` goes on, in a derived item. A large table takes several runs of the function's time each.
+//! The cursor at which the next `vacuum` continues, in a derived item. The scan of a large table takes several runs of
+//! the function.
 
 use mneme_model::error::Error;
 
@@ -8,12 +9,12 @@ use crate::key::RowKey;
 use crate::table::Table;
 
 impl Table {
-    /// The saved cursor; `None` where the last pass came to the end. Reads: one key, strongly.
+    /// The saved cursor. `None` if the last run reached the end of the table. Reads: one key, strongly consistent.
     pub async fn load_vacuum_cursor(&self) -> Result<Option<String>, Error> {
         Ok(self.get(RowKey::VACUUM_CURSOR, true).await?.as_ref().and_then(|item| text(item, name::CURSOR)))
     }
 
-    /// Saves `cursor`, or removes the saved one. Writes: one PutItem or DeleteItem.
+    /// Saves `cursor`, or deletes the saved one if `cursor` is `None`. Writes: one PutItem or DeleteItem.
     pub async fn save_vacuum_cursor(&self, cursor: Option<String>) -> Result<(), Error> {
         match cursor {
             Some(cursor) => {

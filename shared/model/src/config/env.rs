@@ -1,4 +1,4 @@
-//! Reading variables: each bad one adds a complaint, and reading goes on.
+//! Reads and checks environment variables. A bad variable adds a complaint, and the next one is read all the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,21 +10,22 @@ use serde::Serialize;
 
 use super::{Billing, EmbedderConfig};
 
-/// The accepted form of a table's provisioned capacity.
+/// The accepted form of `MNEME_PROVISIONED_CAPACITY`.
 const CAPACITY_FORM: &str = "rcu,wcu: two whole numbers from 1";
 
-/// What one variable accepts.
+/// The description of one variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Variable {
-    /// Its name.
+    /// The name, such as `MNEME_GUARD`.
     pub name: &'static str,
-    /// The value that an unset variable counts as; `None`: the feature is off, or its value comes from elsewhere.
+    /// The value that is used if the variable is not set. `None`: the feature is off, or the table or the embedder has
+    /// the value.
     pub default: Option<String>,
     /// The accepted form, in words.
     pub accepted: String,
 }
 
-/// The variables of one embedder.
+/// The names of the variables of one embedder.
 pub(super) struct EmbedderVariables {
     spec: &'static str,
     key: &'static str,
@@ -32,14 +33,14 @@ pub(super) struct EmbedderVariables {
     dim: &'static str,
 }
 
-/// Those of the embedder that the cache has.
+/// The variables of the embedder that the cache has.
 pub(super) const MAIN: EmbedderVariables = EmbedderVariables {
     spec: "MNEME_EMBEDDER",
     key: "MNEME_EMBEDDER_API_KEY",
     fingerprint: "MNEME_EMBEDDER_FINGERPRINT",
     dim: "MNEME_EMBEDDER_DIM",
 };
-/// Those of the one that it moves to.
+/// The variables of the embedder that the cache moves to.
 pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
     spec: "MNEME_EMBEDDER_NEXT",
     key: "MNEME_EMBEDDER_NEXT_API_KEY",
@@ -47,17 +48,18 @@ pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
     dim: "MNEME_EMBEDDER_NEXT_DIM",
 };
 
-/// The unparsed `MNEME_*` variables and the complaints about those read so far.
+/// The variables that were not read yet, and the complaints about those that were.
 #[derive(Default)]
 pub(super) struct RawEnv {
     pub(super) variables: BTreeMap<String, String>,
     pub(super) complaints: Vec<String>,
-    /// The variables asked for so far, where somebody wants the list.
+    /// The descriptions of the variables that were read. `None` if they are not needed.
     pub(super) described: Option<Vec<Variable>>,
 }
 
 impl RawEnv {
-    /// Takes a variable out; an empty one counts as not set, as in a template's unset parameter.
+    /// Removes the variable and returns its text. An empty one counts as not set, because an unset parameter of the
+    /// template is an empty variable.
     pub(super) fn take(
         &mut self,
         name: &'static str,
@@ -71,7 +73,8 @@ impl RawEnv {
         self.variables.remove(name).filter(|value| !value.is_empty())
     }
 
-    /// The variable as a `T` for which `accept` holds, or `default`; `form` says what is accepted.
+    /// Reads the variable as a `T` for which `accept` is true. Returns `default` if it is not set or bad. `form`
+    /// describes the accepted values.
     pub(super) fn parse<T: FromStr + Display>(
         &mut self,
         name: &'static str,
@@ -83,7 +86,7 @@ impl RawEnv {
         self.accept(name, text, form, accept).unwrap_or(default)
     }
 
-    /// The variable as a `T` for which `accept` holds; `None` when it is not set.
+    /// Reads the variable as a `T` for which `accept` is true. `None` if it is not set or bad.
     pub(super) fn optional<T: FromStr>(
         &mut self,
         name: &'static str,
@@ -94,7 +97,7 @@ impl RawEnv {
         self.accept(name, text, form, accept)
     }
 
-    pub(super) fn accept<T: FromStr>(
+    fn accept<T: FromStr>(
         &mut self,
         name: &str,
         text: Option<String>,
@@ -111,6 +114,7 @@ impl RawEnv {
         }
     }
 
+    /// Reads the variable as one of the `accepted` words, in upper or lower case, and returns the value of the word.
     pub(super) fn one_of<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
@@ -130,58 +134,66 @@ impl RawEnv {
         }
     }
 
+    /// Reads the variable as `true`, `false`, `1` or `0`.
     pub(super) fn switch(&mut self, name: &'static str, default: bool) -> bool {
         self.one_of(name, default, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
-    pub(super) fn embedder(&mut self, of: &EmbedderVariables) -> EmbedderConfig {
-        let spec = self.take(of.spec, Some(&Spec::None), &mneme_embed::spec::FORMS).unwrap_or_default().parse::<Spec>();
+    /// Reads the variables of one embedder.
+    pub(super) fn embedder(&mut self, names: &EmbedderVariables) -> EmbedderConfig {
+        let spec =
+            self.take(names.spec, Some(&Spec::None), &mneme_embed::spec::FORMS).unwrap_or_default().parse::<Spec>();
         if let Err(error) = &spec {
-            self.complaints.push(format!("{}: {error}", of.spec));
+            self.complaints.push(format!("{}: {error}", names.spec));
         }
-        // Neither the key nor what was taken for one is ever repeated.
-        let key = match KeySource::parse(&self.take(of.key, None, &mneme_embed::key::FORM).unwrap_or_default()) {
+        // The text of this variable may be a secret even if it is not a valid key. The error does not contain it.
+        let key = match KeySource::parse(&self.take(names.key, None, &mneme_embed::key::FORM).unwrap_or_default()) {
             Ok(key) => key,
             Err(error) => {
-                self.complaints.push(format!("{}: {error}", of.key));
+                self.complaints.push(format!("{}: {error}", names.key));
                 KeySource::None
             }
         };
         if key != KeySource::None && spec.as_ref().is_ok_and(|spec| !matches!(spec, Spec::OpenAi(_))) {
-            self.complaints
-                .push(format!("{} is only for {}=openai:<model>@<base URL>: drop it or set that", of.key, of.spec));
+            self.complaints.push(format!(
+                "{} is only for {}=openai:<model>@<base URL>: drop it or set that",
+                names.key, names.spec
+            ));
         }
         let spec = spec.unwrap_or_default();
         let fingerprint =
-            self.take(of.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
-        let dim = self.dim(of, &spec);
+            self.take(names.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
+        let dim = self.dim(names, &spec);
         EmbedderConfig { spec, key, fingerprint, dim }
     }
 
-    /// The dimension, which may be no other than the embedder has, where that is known.
-    pub(super) fn dim(&mut self, of: &EmbedderVariables, embedder: &Spec) -> Option<u32> {
-        let own = embedder.dim().and_then(|dim| u32::try_from(dim).ok());
-        let given = self.optional(of.dim, "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
-        if let (Some(given), Some(own)) = (given, own)
-            && given != own
+    /// Reads the dimension. It must be the dimension of `spec`, if `spec` has one.
+    fn dim(&mut self, names: &EmbedderVariables, spec: &Spec) -> Option<u32> {
+        let own = spec.dim().and_then(|dim| u32::try_from(dim).ok());
+        let configured = self.optional(names.dim, "a whole number from 1 to 65536", |dim| (1..=65536).contains(dim));
+        if let (Some(configured), Some(own)) = (configured, own)
+            && configured != own
         {
-            self.complaints.push(format!("{}={given} is not the {own} of {}: drop one of the two", of.dim, of.spec));
+            self.complaints
+                .push(format!("{}={configured} is not the {own} of {}: drop one of the two", names.dim, names.spec));
         }
-        given.or(own)
+        configured.or(own)
     }
 
-    /// The embedder to move to, which has to have a name.
+    /// Reads the variables of the embedder that the cache moves to. `None` without a fingerprint.
     pub(super) fn next_embedder(&mut self) -> Option<EmbedderConfig> {
         let next = self.embedder(&NEXT);
         if next.fingerprint.is_none() && next.dim.is_some() {
             self.complaints.push(
-                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT where callers bring the vectors"
+                "MNEME_EMBEDDER_NEXT_DIM requires MNEME_EMBEDDER_NEXT, or MNEME_EMBEDDER_NEXT_FINGERPRINT if callers \
+                 send the vectors"
                     .to_owned(),
             );
         }
         next.fingerprint.is_some().then_some(next)
     }
 
+    /// Reads `MNEME_BILLING_MODE` and `MNEME_PROVISIONED_CAPACITY`, of which neither makes sense without the other.
     pub(super) fn billing(&mut self) -> Billing {
         let provisioned =
             self.one_of("MNEME_BILLING_MODE", false, &[("PAY_PER_REQUEST", false), ("PROVISIONED", true)]);

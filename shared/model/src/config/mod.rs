@@ -1,4 +1,5 @@
-//! Configuration: read from the environment once, at start; every bad variable is reported at once.
+//! The configuration of a function. It is read from the environment once, at start, and all bad variables are reported
+//! together.
 
 mod env;
 
@@ -14,72 +15,72 @@ use env::{MAIN, RawEnv};
 pub enum Billing {
     /// On demand.
     PayPerRequest,
-    /// Provisioned read and write capacity units, for the table and for each GSI.
+    /// Provisioned capacity, the same for the table and for each GSI.
     Provisioned {
-        /// Read capacity units.
+        /// Read capacity units, at least 1.
         read_units: i64,
-        /// Write capacity units.
+        /// Write capacity units, at least 1.
         write_units: i64,
     },
 }
 
-/// What a created table's GSIs hold beside their keys.
+/// The attributes that the GSIs of a created table hold in addition to the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexProjection {
-    /// Nothing: the cheapest to write.
+    /// No further attribute, which makes writes the cheapest.
     KeysOnly,
-    /// The whole entry, which the Python library reads from them.
+    /// The whole entry, which the Python library reads from the GSIs.
     All,
 }
 
-/// The accepted form of a table's name. Source: DynamoDB Developer Guide, "Naming rules".
+/// The accepted form of a table name. Source: DynamoDB Developer Guide, "Naming rules".
 const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
-/// Lambda's own variable (Lambda Developer Guide, "Defined runtime environment variables").
+/// Lambda sets this variable (Lambda Developer Guide, "Defined runtime environment variables").
 const MEMORY_SIZE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 
-/// An embedder as the configuration names it.
+/// The configuration of one embedder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbedderConfig {
-    /// What embeds the texts that come without a vector.
+    /// The embedder for texts that are sent without a vector.
     pub spec: Spec,
-    /// Where its key is.
+    /// The source of the embedder's API key.
     pub key: KeySource,
-    /// As given, or else the embedder's own; `None`: whatever the table is stamped with.
+    /// The configured fingerprint, or else the embedder's own. `None` accepts the fingerprint in the table.
     pub fingerprint: Option<String>,
-    /// As given, or else the embedder's own; `None`: whatever the table is stamped with.
+    /// The configured dimension, or else the embedder's own. `None` accepts the dimension in the table.
     pub dim: Option<u32>,
 }
 
-/// The resolved configuration of one function. Defaults: the README's table.
+/// The resolved configuration of one function. `docs/configuration.md` has the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `MNEME_TABLE_NAME`.
     pub table_name: String,
-    /// `MNEME_CREATE_TABLE`: create the table on first open when it is missing.
+    /// `MNEME_CREATE_TABLE`: whether the first open creates a table that is missing.
     pub create_table: bool,
     /// `MNEME_BILLING_MODE` and `MNEME_PROVISIONED_CAPACITY`.
     pub billing: Billing,
     /// `MNEME_GSI_PROJECTION`.
     pub projection: IndexProjection,
-    /// `MNEME_EMBEDDER`, and what goes with it.
+    /// `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY`, `MNEME_EMBEDDER_FINGERPRINT` and `MNEME_EMBEDDER_DIM`.
     pub embedder: EmbedderConfig,
-    /// `MNEME_EMBEDDER_NEXT`, and what goes with it: a second embedder that the instance may serve, while the cache moves from
-    /// one to the other; `None` without a fingerprint.
+    /// `MNEME_EMBEDDER_NEXT` and the three variables that start with it: a second embedder, which the instance may
+    /// serve while the cache moves from one embedder to the other. `None` without a fingerprint.
     pub next_embedder: Option<EmbedderConfig>,
-    /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]; a semantic hit is at least this similar.
+    /// `MNEME_SIMILARITY_THRESHOLD`, in [-1, 1]: the lowest similarity of a semantic hit.
     pub similarity_threshold: f32,
-    /// `MNEME_CONFIDENCE_CUTOFF`, in [0, 1]: semantic hits below it are misses.
+    /// `MNEME_CONFIDENCE_CUTOFF`, in [0, 1]: the lowest confidence of a semantic hit.
     pub confidence_cutoff: f64,
-    /// `MNEME_CONFIDENCE_HALF_LIFE_SECS`: the age at which confidence has halved.
+    /// `MNEME_CONFIDENCE_HALF_LIFE_SECS`: the age in seconds at which the confidence has halved.
     pub confidence_half_life_secs: Option<f64>,
-    /// `MNEME_GUARD`: whether similar questions are compared by what they ask, where a namespace's meta says nothing else.
+    /// `MNEME_GUARD`: whether the guard is on in namespaces without a meta key for it.
     pub guard: bool,
     /// `MNEME_GUARD_PER_REQUEST`: whether a lookup may switch the guard off for itself.
     pub guard_per_request: bool,
     /// `MNEME_DEFAULT_TTL_SECS`.
     pub default_ttl_secs: Option<u64>,
-    /// `MNEME_MAX_ENTRIES`: the whole-table cap.
+    /// `MNEME_MAX_ENTRIES`: the cap on the entries of the whole table.
     pub max_entries: Option<u64>,
     /// `MNEME_NORMALIZE`.
     pub normalize: bool,
@@ -89,40 +90,40 @@ pub struct Config {
     pub stale_check_interval_ms: u64,
     /// `MNEME_ACCESS_RESOLUTION_SECS`.
     pub access_resolution_secs: u64,
-    /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race tries again.
+    /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race is tried again.
     pub txn_retries: u32,
-    /// `MNEME_NAMESPACE_CLAIM`: the claim of a caller's token that lists the namespaces it may use; `None`: all.
+    /// `MNEME_NAMESPACE_CLAIM`: the claim of a caller's token that lists the caller's namespaces. `None` allows all.
     pub namespace_claim: Option<String>,
-    /// `MNEME_METRIC_NAMESPACES`: how many namespaces an instance gives metrics of their own.
+    /// `MNEME_METRIC_NAMESPACES`: how many namespaces get their own metrics from an instance.
     pub metric_namespaces: usize,
     /// `MNEME_MAX_QUERY_BYTES`.
     pub max_query_bytes: usize,
-    /// `MNEME_MAX_RESPONSE_BYTES`; `None`: what fits one item.
+    /// `MNEME_MAX_RESPONSE_BYTES`. `None`: only the size of an item limits the response.
     pub max_response_bytes: Option<usize>,
-    /// `MNEME_MAX_METADATA_BYTES`, of the metadata as JSON.
+    /// `MNEME_MAX_METADATA_BYTES`: the cap on the metadata as JSON.
     pub max_metadata_bytes: usize,
-    /// `MNEME_TLS_ROOTS`: whether connections to AWS trust the pinned roots only, or else the system's.
+    /// `MNEME_TLS_ROOTS`: true if connections to AWS trust only the pinned roots, false if they trust the system's.
     pub pins_tls_roots: bool,
-    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory that the function has, in MB; `None` outside Lambda.
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory of the function in MB. `None` outside Lambda.
     pub memory_mb: Option<u64>,
 }
 
-/// The variables that are not as they should be, one sentence each.
+/// The bad variables, one sentence each, with the accepted form.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("configuration: {}", .0.join("; "))]
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
-    /// The configuration in this process's environment.
+    /// Reads the configuration from the environment of this process. Errors: as [`Config::from_variables`].
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
         )
     }
 
-    /// The configuration in `variables`, of which those whose names start with `MNEME_` are read, and Lambda's own.
+    /// Reads the configuration from those of `variables` that start with `MNEME_`, and from Lambda's memory size.
     ///
-    /// Errors: every bad variable, with the form it should have.
+    /// Errors: every bad variable, with its accepted form.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut env = RawEnv {
             variables: variables
@@ -133,20 +134,20 @@ impl Config {
         };
         let config = Self::read(&mut env);
         for name in env.variables.keys() {
-            // Not an error: another version of a function, or another tool, may read it.
-            tracing::warn!(variable = %name, "an MNEME_ variable that this function does not know");
+            // This is not an error: another version of the function or another tool may read the variable.
+            tracing::warn!(variable = %name, "this function does not know this MNEME_ variable");
         }
         if env.complaints.is_empty() { Ok(config) } else { Err(ConfigError(env.complaints)) }
     }
 
-    /// Every variable that is read, with its default and its accepted form.
+    /// Lists every variable with its default and its accepted form.
     pub fn variables() -> Vec<Variable> {
         let mut env = RawEnv { described: Some(Vec::new()), ..RawEnv::default() };
         Self::read(&mut env);
         env.described.unwrap_or_default()
     }
 
-    /// Reads every variable. Complaints about bad ones are left in `env`.
+    /// Reads every variable. A bad one gets its default, and a complaint in `env`.
     fn read(env: &mut RawEnv) -> Self {
         let table_name = env.take("MNEME_TABLE_NAME", None, &TABLE_NAME_FORM).unwrap_or_default();
         let well_named = (3..=255).contains(&table_name.len())
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_contracts() {
+    fn config_without_optional_variables_has_documented_defaults() {
         let config = read(&[("MNEME_TABLE_NAME", "cache"), ("PATH", "/bin")]).unwrap();
         assert_eq!(config.similarity_threshold, 0.85);
         assert_eq!(config.confidence_cutoff, 0.7);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_is_described_once_with_its_default_and_form() {
+    fn variables_list_each_name_once_with_default_and_form() {
         let variables = Config::variables();
         let names: std::collections::BTreeSet<_> = variables.iter().map(|variable| variable.name).collect();
         assert_eq!(names.len(), variables.len());
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_variable_is_reported_at_once() {
+    fn config_with_many_bad_variables_reports_all_of_them() {
         let ConfigError(complaints) = read(&[
             ("MNEME_CREATE_TABLE", "yes"),
             ("MNEME_BILLING_MODE", "PROVISIONED"),
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedder_brings_its_stamp() {
+    fn embedder_config_without_fingerprint_and_dim_has_those_of_its_spec() {
         let table = ("MNEME_TABLE_NAME", "cache");
         let titan = ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:512");
         let config = read(&[table, titan]).unwrap();
@@ -287,16 +288,28 @@ mod tests {
             (config.embedder.spec.fingerprint(), Some(512))
         );
         assert_eq!(config.next_embedder, None);
-        let named = [table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")];
-        let own = read(&named).unwrap().embedder;
-        assert_eq!((own.fingerprint.as_deref(), own.dim), (Some("ours"), Some(512)));
+        let configured = [table, titan, ("MNEME_EMBEDDER_FINGERPRINT", "ours"), ("MNEME_EMBEDDER_DIM", "512")];
+        let embedder = read(&configured).unwrap().embedder;
+        assert_eq!((embedder.fingerprint.as_deref(), embedder.dim), (Some("ours"), Some(512)));
+    }
+
+    #[test]
+    fn next_embedder_config_requires_fingerprint_or_spec() {
+        let table = ("MNEME_TABLE_NAME", "cache");
+        let titan = ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:512");
         let next = read(&[table, titan, ("MNEME_EMBEDDER_NEXT", "minilm")]).unwrap().next_embedder.unwrap();
         assert_eq!((next.fingerprint.as_deref(), next.dim), (Some("minilm:all-MiniLM-L6-v2/1"), Some(384)));
-        let brought = read(&[table, ("MNEME_EMBEDDER_NEXT_FINGERPRINT", "theirs")]).unwrap().next_embedder.unwrap();
-        assert_eq!((brought.fingerprint.as_deref(), brought.spec), (Some("theirs"), Spec::None));
+        let without_spec = [table, ("MNEME_EMBEDDER_NEXT_FINGERPRINT", "theirs")];
+        let next = read(&without_spec).unwrap().next_embedder.unwrap();
+        assert_eq!((next.fingerprint.as_deref(), next.spec), (Some("theirs"), Spec::None));
         let ConfigError(complaints) = read(&[table, ("MNEME_EMBEDDER_NEXT_DIM", "4")]).unwrap_err();
         assert!(complaints[0].contains("requires MNEME_EMBEDDER_NEXT"), "{complaints:?}");
+    }
 
+    #[test]
+    fn embedder_config_with_contradiction_or_secret_is_refused_without_showing_the_secret() {
+        let table = ("MNEME_TABLE_NAME", "cache");
+        let titan = ("MNEME_EMBEDDER", "bedrock:amazon.titan-embed-text-v2:0:512");
         let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_DIM", "1024")]).unwrap_err();
         assert!(complaints[0].contains("MNEME_EMBEDDER_DIM=1024 is not the 512"), "{complaints:?}");
         let ConfigError(complaints) = read(&[table, titan, ("MNEME_EMBEDDER_API_KEY", "sk-secret")]).unwrap_err();
@@ -310,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_goes_with_provisioned_only() {
+    fn provisioned_capacity_without_provisioned_billing_is_refused() {
         let table = ("MNEME_TABLE_NAME", "cache");
         let mode = ("MNEME_BILLING_MODE", "PROVISIONED");
         let config = read(&[table, mode, ("MNEME_PROVISIONED_CAPACITY", "5, 7")]).unwrap();

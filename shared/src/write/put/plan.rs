@@ -245,11 +245,15 @@ mod tests {
             .map(|put| &put.item)
             .or(action.update.as_ref().map(|update| &update.key))
             .or(action.delete.as_ref().map(|delete| &delete.key));
-        key.unwrap()["id"].as_n().unwrap().clone()
+        key.unwrap()[mneme_store::attribute::ID].as_n().unwrap().clone()
     }
 
     fn row_bytes(action: &TransactWriteItem) -> usize {
-        action.put.as_ref().filter(|put| put.item.contains_key("response")).map_or(0, |put| item_bytes(&put.item))
+        action
+            .put
+            .as_ref()
+            .filter(|put| put.item.contains_key(mneme_store::attribute::RESPONSE))
+            .map_or(0, |put| item_bytes(&put.item))
     }
 
     prop_compose! {

@@ -1,30 +1,31 @@
-//! Which ranges of ids are known to hold no entry any more.
+//! The ranges of ids that are known to hold no entry any more.
 
-/// A set of ranges. Ids are never given out twice, so a range that holds no entry holds none for good, and need not be read or packed
-/// again.
+/// A set of empty ranges. Ids are never given out twice, so an empty range stays empty. It needs no segment, and no
+/// instance reads it.
 ///
-/// A bit for each range from the first on, 3 KB for 25 million ids; an item's 400 KB do for 3,000 million.
+/// The set has one bit for each range, from the first range on. It takes 3 KB for 25 million ids. The 400 KB of an item
+/// suffice for 3,000 million ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EmptyRanges(Vec<u8>);
 
 impl EmptyRanges {
-    /// The set that [`EmptyRanges::as_bytes`] wrote.
+    /// Reads the bytes of [`EmptyRanges::as_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
-    /// One bit for each range, from the first on, least significant bit first.
+    /// One bit for each range, from the first range on, least significant bit first.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether range `number` is in it.
+    /// Whether range `number` is in the set.
     pub fn contains(&self, number: u64) -> bool {
         let byte = usize::try_from(number / 8).ok().and_then(|at| self.0.get(at));
         byte.is_some_and(|byte| byte >> (number % 8) & 1 == 1)
     }
 
-    /// Adds range `number`.
+    /// Adds range `number` to the set.
     pub fn insert(&mut self, number: u64) {
         let Ok(at) = usize::try_from(number / 8) else { return };
         if self.0.len() <= at {
@@ -33,7 +34,7 @@ impl EmptyRanges {
         self.0[at] |= 1 << (number % 8);
     }
 
-    /// The first range from `number` on that is not in it.
+    /// The first range from `number` on that is not in the set.
     pub fn first_outside(&self, number: u64) -> u64 {
         (number..).find(|number| !self.contains(*number)).unwrap_or(number)
     }
@@ -49,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(numbers in prop::collection::btree_set(0u64..100, 0..60)) {
+        fn empty_ranges_after_inserts_contain_exactly_these(numbers in prop::collection::btree_set(0u64..100, 0..60)) {
             let mut empty = EmptyRanges::default();
             numbers.iter().for_each(|number| empty.insert(*number));
             let read = EmptyRanges::from_bytes(empty.as_bytes());

@@ -1,20 +1,22 @@
-//! Segments: the search codes of full ranges of ids in derived items, so that a new instance of `lookup` reads 1,024
-//! entries with one key and without a scan.
+//! Segments: derived items with the search codes of full ranges of ids. A new instance of `lookup` reads 1,024 entries
+//! by one key, without a scan.
 //!
-//! Ids are a log, and an embedder's vector of an id does not change. A segment therefore stays right for ever. An entry
-//! that was deleted since is found missing when it is read again before it is served.
+//! Ids are a log, and an embedder's vector of an id does not change. So a segment stays valid. It may contain entries
+//! that were deleted later; a lookup reads the row of a candidate before it serves it, and finds such a row missing.
 //!
-//! - [`manifest`]: which segments there are.
-//! - [`segment`]: what one segment's item holds.
-//! - [`empty_ranges`]: which ranges hold no entry any more.
-//! - `items`: reading and writing these items.
+//! | to learn about | read |
+//! | --- | --- |
+//! | which segments exist | [`manifest`] |
+//! | the item of one segment | [`segment`] |
+//! | the ranges that hold no entry any more | [`empty_ranges`] |
+//! | reading and writing these items | `items` |
 
 pub mod empty_ranges;
 mod items;
 pub mod manifest;
 pub mod segment;
 
-/// How many ids a segment covers.
+/// The number of ids that a segment covers.
 pub const RANGE_IDS: u64 = 1024;
 
 /// The ids of range `number`; the first range is 0.

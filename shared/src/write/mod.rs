@@ -1,4 +1,4 @@
-//! Mutations: each is one transaction with the counter, tried again until its outcome is known.
+//! Mutations. Each is a transaction with the counter, which is tried again until its outcome is known.
 //!
 //! - [`put`]: storing entries.
 //! - [`remove`]: removing entries.
@@ -18,7 +18,8 @@ use mneme_store::transaction::TransactionOutcome;
 
 use crate::cache::Cache;
 
-/// Commits a transaction that does not depend on the counter's values. False when one of its conditions does not hold.
+/// Commits a transaction that does not depend on the counter's values. Returns false if one of its conditions does not
+/// hold.
 ///
 /// Errors: `StoreBackendError`, also when the outcome cannot be found out.
 async fn commit(cache: &Cache, actions: &[TransactWriteItem]) -> Result<bool, Error> {

@@ -1,7 +1,7 @@
 //! Storing entries: one, or as many as a transaction takes.
 //!
-//! - [`snapshot`]: what is read before.
-//! - [`plan`]: the transaction.
+//! - `snapshot`: what a put reads before it writes.
+//! - `plan`: the transaction.
 
 mod plan;
 mod snapshot;
@@ -57,21 +57,22 @@ pub struct NewEntry {
     pub namespace: Namespace,
     /// The hash of the normalised query. Namespace and hash together identify the entry.
     pub query_hash: QueryHash,
-    /// Questions must have an equal context key.
+    /// Only questions with the same context key get this entry.
     pub context_key: Option<ContextKey>,
-    /// What the guard compares. It is stored where the guard is on, and for every follow-up message.
+    /// What the guard compares. It is stored if the guard is on, and for every follow-up message.
     pub signature: ConversationSignature,
-    /// The query, unless only its hash is to be stored.
+    /// The query; `None` if only its hash is stored.
     pub query: Option<String>,
     /// The answer.
     pub response: String,
-    /// One vector, or during a move to another embedder one of each; none: only the exact layer finds the entry.
+    /// One vector, or during a move to another embedder one of each embedder. Without a vector, only the exact layer
+    /// finds the entry.
     pub vectors: Vec<NewVector>,
-    /// What the caller stores with the answer.
+    /// The caller's own data.
     pub metadata: Map<String, Value>,
     /// Seconds to live; `None`: no expiry.
     pub ttl_secs: Option<u64>,
-    /// 0 to 1.
+    /// A factor of the confidence of each hit, from 0 to 1.
     pub confidence_score: f64,
     /// A put with the same key within 24 hours gets the first put's reply and stores nothing.
     pub idempotency_key: Option<String>,
@@ -83,7 +84,7 @@ impl NewEntry {
         RowKey::pointer(&self.namespace, &self.query_hash)
     }
 
-    /// The key of the idempotency record, where the entry has an idempotency key.
+    /// The key of the idempotency record, if the entry has an idempotency key.
     fn idempotency_record_key(&self) -> Option<RowKey> {
         self.idempotency_key.as_ref().map(|key| RowKey::idempotency_record(&self.namespace, key))
     }
@@ -102,13 +103,13 @@ pub struct StoredEntry {
     pub replayed: bool,
 }
 
-/// Stores each of `entries`. An entry replaces the live entry for the same query in the same namespace, if there is one.
-/// Returns a result for each, in their order.
+/// Stores each of `entries`. An entry replaces the live entry for the same query in the same namespace, if there is
+/// one. Returns a result for each, in their order.
 ///
-/// A replaced entry whose vectors stay the same keeps its id. With other vectors the entry takes a new id, and the old row
-/// is deleted in the same transaction. Either way it is one mutation. Of several entries for one query the last one stays.
-/// During a move to another embedder, the replaced entry's vector of an embedder for which no new vector is given is
-/// kept: it is a vector of the same text.
+/// A replaced entry whose vectors stay the same keeps its id. With other vectors the entry takes a new id, and the old
+/// row is deleted in the same transaction. Either way it is one mutation. Of several entries for one query the last one
+/// stays. During a move to another embedder, the replaced entry's vector of an embedder for which no new vector is
+/// given is kept: it is a vector of the same text.
 ///
 /// Reads, at once: the counter, the pointers and `gsi_hash`; then the rows that these name, if any. Writes: as few
 /// transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and the
@@ -124,9 +125,9 @@ pub async fn put_all(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEn
             continue;
         }
         let rest = &entries[results.len()..];
-        let some = &rest[..distinct(rest)];
+        let some = &rest[..distinct_len(rest)];
         // A time-out here must not lose the results of the transactions before.
-        match timeout_at(cache.reply_by(), store_some(cache, some)).await {
+        match timeout_at(cache.reply_by(), store_first(cache, some)).await {
             Ok(stored) => results.extend(stored),
             Err(_) => results.extend(some.iter().map(|_| Err(unreachable("TransactWriteItems")))),
         }
@@ -135,7 +136,7 @@ pub async fn put_all(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEn
 }
 
 /// Stores the first of `entries`, as many as one transaction takes, and returns their results: at least one.
-async fn store_some(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
+async fn store_first(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
     let mut ticket = None;
     let outcome = store_with_ticket(cache, entries, &mut ticket).await;
     if let Some(ticket) = ticket {
@@ -143,11 +144,12 @@ async fn store_some(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEnt
     }
     match outcome {
         Ok(results) => results,
-        // DynamoDB refused one of them for a reason that only it knows. The others need not fail with it.
+        // DynamoDB refused the transaction because of one entry and does not say which. Each entry is stored alone, so
+        // that the others need not fail with it.
         Err(error) if error.kind == ErrorKind::Internal && entries.len() > 1 => {
             let mut results = Vec::new();
             for entry in entries.chunks(1) {
-                results.extend(Box::pin(store_some(cache, entry)).await);
+                results.extend(Box::pin(store_first(cache, entry)).await);
             }
             results
         }
@@ -158,7 +160,8 @@ async fn store_some(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEnt
     }
 }
 
-/// `ticket`: is set to the place in the writer queue that was taken, if one was. The caller releases it.
+/// Stores as [`store_first`]. `ticket`: receives the place in the writer queue, if one was taken. The caller releases
+/// it.
 async fn store_with_ticket(
     cache: &Cache,
     entries: &[NewEntry],
@@ -166,8 +169,8 @@ async fn store_with_ticket(
 ) -> Result<Vec<Result<StoredEntry, Error>>, Error> {
     let queue = cache.writer_queue();
     let mut budget = cache.retry_budget();
-    // The transaction's conditions settle what is read while others have their turns. Only the counter must be read in
-    // turn.
+    // The transaction's conditions detect changes to what is read before this writer's turn. Only the counter must be
+    // read in its turn.
     let (taken, snapshot) = tokio::join!(queue.acquire_if_contended(), PutSnapshot::read(cache, entries, false));
     *ticket = taken;
     let mut snapshot = snapshot?;
@@ -205,15 +208,15 @@ async fn store_with_ticket(
         // older state.
         if failed(ActionRole::NewRow) > 0 && matches!(counter, Some(ActionOutcome::Fine)) {
             return Err(Error::backend(
-                format!("the counter stands at {}, but that id is taken", snapshot.counter.next_id),
-                "invoke `vacuum`, which sets the counter right; nothing was overwritten",
+                format!("the next id is {}, but an entry has that id already", snapshot.counter.next_id),
+                "invoke `vacuum`, which raises the counter; nothing was overwritten",
             ));
         }
         let is_first = ticket.as_ref().is_some_and(|ticket| ticket.is_first);
         budget.after_lost_race(is_first).await?;
         queue.requeue(ticket).await;
-        // If only the counter moved, the rest of the snapshot is still valid. The refusal brought the counter's new state,
-        // which is fresh unless the writer waited for a new ticket.
+        // If only the counter moved, the rest of the snapshot is still valid. The refusal brought the counter's new
+        // state, which is fresh unless the writer waited for a new ticket.
         match counter {
             _ if failed(ActionRole::Rest) > 0 => snapshot = PutSnapshot::read(cache, entries, true).await?,
             Some(ActionOutcome::ConditionFailed(Some(item))) if is_first => {
@@ -254,9 +257,9 @@ async fn any_stored(cache: &Cache, rows: &[(RowKey, Item)]) -> Result<bool, Erro
     Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| as_put(item) == as_put(row))))
 }
 
-/// How many of `entries`, from the first on, have different queries and different idempotency keys. A transaction takes one
-/// action per item, so only these could share one.
-fn distinct(entries: &[NewEntry]) -> usize {
+/// How many of `entries`, from the first on, have different queries and different idempotency keys. A transaction takes
+/// one action per item, so only these could share one.
+fn distinct_len(entries: &[NewEntry]) -> usize {
     let mut keys = HashSet::new();
     let is_new = |entry: &&NewEntry| {
         keys.insert(entry.pointer_key()) && entry.idempotency_record_key().is_none_or(|key| keys.insert(key))

@@ -73,12 +73,12 @@ struct PendingQuery<'a> {
 }
 
 impl PendingQuery<'_> {
-    /// Whether the semantic layer has to answer it and has a vector to compare.
+    /// Whether the exact layer has no answer and there is a vector to compare.
     fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
         !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
     }
 
-    /// Whether the semantic layer has to answer it and the embedder has to make its vector first.
+    /// Whether the exact layer has no answer and the embedder still has to make the vector.
     fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
         !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
     }
@@ -109,8 +109,8 @@ impl LookupEngine {
     /// Looks up all of `queries` and returns one result for each, in their order.
     ///
     /// Reads, on a warm instance: one round of BatchGetItem of the counter and of each query's pointer and best
-    /// candidates; more only where the table has changed or a candidate is gone. A namespace's first query with a
-    /// vector reads its segments, or, where there are none, the whole table by a scan. Queries that came without a
+    /// candidates; more only if the table has changed or a candidate is gone. A namespace's first query with a
+    /// vector reads its segments, or, without segments, the whole table by a scan. Queries that came without a
     /// vector and have no exact answer are embedded in one call, and their candidates are read after that. Errors: of
     /// one query, `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn search(
@@ -142,7 +142,7 @@ impl LookupEngine {
         self.last_counter.as_ref().map(|(counter, _)| counter.version)
     }
 
-    /// One round over `queries`. `fresh_counter`: whether the counter must be read however recent the last reading is.
+    /// One round over `queries`. `fresh_counter`: whether the counter is read even if the last one is recent.
     async fn round(&mut self, cache: &Cache, queries: &[&Query], fresh_counter: bool) -> Result<Round, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
         let holds_all = queries.iter().all(|query| self.replica.holds(&query.namespace));
@@ -159,7 +159,7 @@ impl LookupEngine {
         let mut missing_rows = false;
         for id in rows.missing_entries() {
             missing_rows = true;
-            // Its namespace is not known any more, so each namespace of the request forgets it.
+            // The namespace of a missing row is not known, so each namespace of the request forgets the id.
             for query in queries {
                 self.replica.forget(&query.namespace, id, Some(&query.question.hash));
             }

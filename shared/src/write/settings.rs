@@ -8,7 +8,7 @@ use mneme_store::counter::MAX_COUNTER_BYTES;
 use mneme_store::expression::{Condition, Expression};
 use mneme_store::item::{n, s};
 
-use super::commit;
+use super::commit::commit;
 use crate::cache::Cache;
 
 /// The most bytes that a quota takes in item 0, without its name.

@@ -18,6 +18,3 @@ mod run;
 pub use cursor::{VacuumCursor, load_cursor, save_cursor};
 pub use pass::{Repairs, VacuumPass};
 pub use run::run_pass;
-
-/// How many derived items are written at once.
-const WRITES_AT_ONCE: usize = 8;

@@ -13,13 +13,15 @@ use mneme_store::item::{Item, number};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_store::read::{Projection, pointed_entry};
 
-use super::WRITES_AT_ONCE;
 use super::obsolete::LiveVersions;
 use super::pass::VacuumPass;
 use super::pointers::set_pointers;
 use crate::cache::Cache;
 use crate::maintain::directory;
 use crate::write::remove::{Reason, remove};
+
+/// How many derived items are written at once.
+const WRITES_AT_ONCE: usize = 8;
 
 /// The items of one page, by what they are.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! The transaction that stores entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use mneme_model::entry::{Entry, EntryHeader};
@@ -13,8 +13,8 @@ use mneme_store::entry_row::entry_to_item;
 use mneme_store::item::item_bytes;
 use mneme_store::transaction::MAX_ACTIONS;
 
+use super::new_entry::{NewEntry, StoredEntry};
 use super::snapshot::{ExistingEntry, PutSnapshot};
-use super::{NewEntry, StoredEntry};
 use crate::cache::Cache;
 use crate::embedders::layout::{EntryVectors, needs_revisit};
 
@@ -24,6 +24,9 @@ const IDEMPOTENCY_SECS: i64 = 24 * 60 * 60;
 /// The most bytes of rows in one transaction: what the other actions leave of its 4 MB (API reference,
 /// `TransactWriteItems`).
 const MAX_ROW_BYTES: usize = 3_500_000;
+
+/// The most entries that one transaction could take: two actions each, the counter and the statistics.
+const MAX_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
 
 /// What an action is for. A refusal is interpreted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,10 +210,18 @@ impl Planner<'_> {
     }
 }
 
+/// How many of `entries`, from the first on, have different queries and different idempotency keys. A transaction takes
+/// one action per item, so only these could share one.
+pub(super) fn distinct_len(entries: &[NewEntry]) -> usize {
+    let mut keys = HashSet::new();
+    let is_new = |entry: &&NewEntry| {
+        keys.insert(entry.pointer_key()) && entry.idempotency_record_key().is_none_or(|key| keys.insert(key))
+    };
+    entries.iter().take(MAX_AT_ONCE).take_while(is_new).count()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use aws_config::SdkConfig;
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::BehaviorVersion;
@@ -226,7 +237,6 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Map;
 
-    use super::super::distinct_len;
     use super::*;
 
     /// A cache that never sends anything.
@@ -320,8 +330,7 @@ mod tests {
             while done < entries.len() {
                 let some = &entries[done..][..distinct_len(&entries[done..])];
                 let stored = some.iter().zip(&puts[done..]).enumerate();
-                let existing_of = |(at, (entry, (.., rows)))| existing(entry, 1 + 10 * at as u64, *rows);
-                let stored = stored.map(existing_of).collect();
+                let stored = stored.map(|(at, (entry, put))| existing(entry, 1 + 10 * at as u64, put.2)).collect();
                 let seen = PutSnapshot { counter: counter.clone(), existing: stored };
                 let plan = Planner { cache: &cache }.plan(some, &seen).unwrap();
                 prop_assert!((1..=some.len()).contains(&plan.results.len()));

@@ -10,7 +10,7 @@ use mneme_store::item::{flag, number};
 use mneme_store::key::RowKey;
 use mneme_store::read::{Projection, Rows, pointed_entry};
 
-use super::{NewEntry, StoredEntry};
+use super::new_entry::{NewEntry, StoredEntry};
 use crate::cache::Cache;
 
 /// How many rows for one query a put removes. Only races of the Python library leave more than one.

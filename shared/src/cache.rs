@@ -37,7 +37,7 @@ pub struct Shared {
     pub config: Config,
     /// The table.
     pub table: Table,
-    /// The time.
+    /// The clock that all timestamps come from.
     pub clock: Clock,
     #[cfg(feature = "embed")]
     aws: SdkConfig,
@@ -52,7 +52,7 @@ pub struct Shared {
 #[derive(Debug, Clone)]
 pub struct Cache {
     shared: Arc<Shared>,
-    /// When the work must be done or given up.
+    /// The time by which the work must be done or given up.
     pub deadline: Instant,
 }
 
@@ -88,17 +88,18 @@ impl Cache {
         Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(REPLY_RESERVE) }
     }
 
-    /// The same cache for a piece of work that may take `limit`, and not past this one's deadline.
+    /// The same cache for work that may take `limit`, but not longer than this deadline.
     pub fn within(&self, limit: Duration) -> Self {
         Self { shared: self.shared.clone(), deadline: self.deadline.min(Instant::now() + limit) }
     }
 
-    /// When to reply with what is known so far: shortly before the deadline, at which all of it would be lost.
+    /// The time to reply with the results so far: shortly before the deadline, because at the deadline they would be
+    /// lost.
     pub fn reply_by(&self) -> Instant {
         self.deadline.checked_sub(REPLY_MARGIN).unwrap_or(self.deadline)
     }
 
-    /// Epoch seconds.
+    /// The current time in epoch seconds.
     pub fn now_secs(&self) -> i64 {
         self.clock.now_secs()
     }
@@ -119,7 +120,8 @@ impl Cache {
         RetryBudget::new(self.table.capacity(), self.config.txn_retries, self.deadline)
     }
 
-    /// The key of the whole table's statistics. They are kept only where `MNEME_MAX_ENTRIES` is set.
+    /// The key of the whole table's statistics; `None` unless `MNEME_MAX_ENTRIES` is set, because only then they are
+    /// kept.
     pub(crate) fn table_stats_key(&self) -> Option<RowKey> {
         self.config.max_entries.map(|_| RowKey::TABLE_STATS)
     }
@@ -139,17 +141,17 @@ impl Cache {
         Ok(())
     }
 
-    /// Item 0, strongly consistent. It is made and stamped if need be.
+    /// Item 0, strongly consistent. It is created and stamped if necessary.
     ///
-    /// Writes: the table, when it is missing and `MNEME_CREATE_TABLE` allows it; item 0, when it is missing; the configured
-    /// fingerprint and dimension, where item 0 has none.
+    /// Writes: the table, if it is missing and `MNEME_CREATE_TABLE` allows it; item 0, if it is missing; the configured
+    /// fingerprint and dimension, if item 0 has none.
     /// Errors: `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn counter(&self) -> Result<Counter, Error> {
         let item = self.table.try_get(RowKey::COUNTER).await?;
         self.counter_from(item.as_ref()).await
     }
 
-    /// Item 0 from a read that the caller has done: checked, or made and stamped if need be. Writes and errors: as
+    /// Checks item 0 as the caller has read it. It is created and stamped if necessary. Writes and errors: as
     /// [`Cache::counter`].
     pub async fn counter_from(&self, item: Option<&Item>) -> Result<Counter, Error> {
         if let Some(item) = item {
@@ -197,7 +199,7 @@ impl Cache {
     }
 }
 
-/// What [`Cache::provision`] found or made.
+/// The result of [`Cache::provision`].
 #[derive(Debug)]
 pub struct Provisioned {
     /// Whether this call created the table.

@@ -1,21 +1,25 @@
-//! The features of mneme-lambda, a semantic cache on AWS Lambda and DynamoDB. The functions hold the policy, this crate the
-//! mechanism. What things are is in `mneme_model`, the table in `mneme_store`, events and routes in `mneme_api`.
+//! The features of mneme-lambda, a semantic cache on AWS Lambda and DynamoDB. The functions hold the policy, this crate
+//! holds the mechanism. `mneme_model` says what things are, `mneme_store` has the table, and `mneme_api` has events and
+//! routes.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | what a function works with | [`cache`] |
+//! | what every operation uses | [`cache`] |
 //! | a lookup | `lookup`, [`replica`], `mneme_search`, `mneme_guard` |
 //! | changes to the table | [`write`](mod@write), `writer_queue`, `retry_budget` |
-//! | single entries and pages | [`entries`] |
-//! | caps, counts, `vacuum`, segments | [`maintain`], [`segments`] |
-//! | embedders, and moving to another one | [`embedders`], `reembed`, `mneme_embed` |
-//! | a function's main loop, its log line and metrics | [`runtime`] |
+//! | reading single entries and pages | [`entries`] |
+//! | `vacuum`, quotas, the cap on the table, counts | [`maintain`] |
+//! | what a new instance reads in place of the entries | [`segments`] |
+//! | the embedders of a cache | [`embedders`], `mneme_embed` |
+//! | moving a cache to another embedder | `reembed` |
+//! | a function's main loop, its log line and its metrics | [`runtime`], `error_causes` |
 //!
-//! The feature `embed` is for functions that embed texts: it adds lookups, re-embedding and the providers of vectors.
+//! The feature `embed` is for functions that embed texts. It adds `lookup`, `reembed` and the providers of vectors.
 
 pub mod cache;
 pub mod embedders;
 pub mod entries;
+mod error_causes;
 #[cfg(feature = "embed")]
 pub mod lookup;
 pub mod maintain;

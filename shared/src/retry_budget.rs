@@ -1,4 +1,4 @@
-//! How often and with which pauses one write is tried again.
+//! How often one write is tried again, and how long the pauses are.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ impl<'a> RetryBudget<'a> {
 
     /// Waits after another writer moved the counter first, or gives up with the contract's error.
     ///
-    /// `is_first`: whether the write is first in the writer queue. Only newcomers compete with it then, so it does not
-    /// wait.
+    /// `is_first`: whether the write is first in the writer queue. Only writers without a ticket compete with it then,
+    /// so it does not wait.
     pub(crate) async fn after_lost_race(&mut self, is_first: bool) -> Result<(), Error> {
         self.meter.usage().lost_races += 1;
         let ceiling = if is_first { Duration::ZERO } else { ceiling(self.lost_races) };
@@ -46,8 +46,8 @@ impl<'a> RetryBudget<'a> {
         Ok(())
     }
 
-    /// Waits after another transaction or a lack of capacity stopped the write. Such attempts say nothing about the counter,
-    /// so only the deadline limits them.
+    /// Waits after another transaction or a lack of capacity stopped the write. Such an attempt has not lost a race for
+    /// the counter, so only the deadline limits the number of attempts.
     pub(crate) async fn after_contention(&mut self) -> Result<(), Error> {
         if !self.pause(ceiling(self.contentions)).await {
             return Err(throttled().caused_by("transactions conflicted until the deadline"));
@@ -56,8 +56,8 @@ impl<'a> RetryBudget<'a> {
         Ok(())
     }
 
-    /// Sleeps with full jitter: a random time up to `ceiling` (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    /// Returns false at once when the deadline comes first.
+    /// Sleeps with full jitter: a random time up to `ceiling` (AWS Architecture Blog, "Exponential Backoff And
+    /// Jitter"). Returns false at once when the deadline comes first.
     async fn pause(&self, ceiling: Duration) -> bool {
         let pause = ceiling.mul_f64(fastrand::f64());
         if Instant::now() + pause >= self.deadline {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn lost_races_beyond_the_budget_give_the_contracts_error() {
+    async fn lost_race_beyond_the_budget_returns_the_contracts_error() {
         let meter = CapacityMeter::default();
         let mut budget = RetryBudget::new(&meter, 2, Instant::now() + Duration::from_secs(60));
         budget.after_lost_race(false).await.unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_tried_past_the_deadline() {
+    async fn retry_past_the_deadline_returns_an_error() {
         let meter = CapacityMeter::default();
         let mut budget = RetryBudget::new(&meter, 100, Instant::now());
         assert!(budget.after_lost_race(false).await.is_err());

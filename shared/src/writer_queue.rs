@@ -1,15 +1,15 @@
-//! The queue in which writers that have met each other take turns at the counter.
+//! The queue that orders writers which lost a race for the counter.
 //!
-//! Only commits move the counter. An attempt fails when another writer commits between reading the counter and writing it:
-//! within a window w. With attempts arriving at rate λ, an attempt succeeds with probability e^(−μw), where μw = W(λw)
-//! (Lambert's W): 8 % at λw = 32. Random back-off alone buys certainty with idle time: for five retries to fail less than
-//! once in a million puts, nine attempts in ten must succeed, and then the counter is used a tenth of the time. So writers
-//! that have met others take a ticket from a derived item, wait until the ticket before theirs is released, and then compete
-//! only with newcomers, who take a ticket themselves when they lose.
+//! Only commits move the counter. An attempt fails if another writer commits between reading the counter and writing
+//! it, in a window of length w. If attempts arrive at rate λ, an attempt succeeds with probability e^(−μw), where μw =
+//! W(λw) (Lambert's W): 8 % at λw = 32. Random backoff alone needs idle time: for five retries to fail less than once
+//! in a million puts, nine attempts in ten must succeed, and then the counter is used a tenth of the time. Therefore a
+//! writer that has lost a race takes a ticket from a derived item and waits until the ticket before its own is
+//! released. Then it competes only with writers that have no ticket, and those take one when they lose.
 //!
 //! The queue only reduces contention; correctness comes from the conditions of the transactions. A ticket whose holder
-//! disappeared is skipped after a while. An instance that found nobody before it a few times in a row stops taking tickets,
-//! so that a single writer pays nothing.
+//! disappeared is skipped after a time-out. An instance that is first in the queue a few times in a row stops taking
+//! tickets, so that a single writer does without the queue.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,13 +19,13 @@ use mneme_store::counter::Counter;
 use mneme_store::table::Table;
 use tokio::time::{Instant, timeout_at};
 
-/// After so many puts in a row with nobody before it, an instance stops taking tickets.
+/// After so many puts in a row as first in the queue, an instance stops taking tickets.
 const QUIET_PUTS_TO_LEAVE: u8 = 3;
-/// A holder counts as lost after the time of this many turns …
+/// A holder of a ticket counts as lost after the time of this many turns, …
 const HOLDER_TIMEOUT_TURNS: u32 = 20;
-/// … and at least this time.
+/// … but not before this time.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(3);
-/// For how many holders that may be lost a writer waits, one after the other.
+/// How many holders that may be lost a writer waits for, one after the other.
 const MAX_LOST_HOLDERS: u32 = 4;
 /// How far the clocks of two instances may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(1);
@@ -42,10 +42,11 @@ pub(crate) struct QueueMemory {
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// For how many further puts a ticket is taken, if no other writer is met.
+    /// How many further puts take a ticket, if each is first in the queue.
     tickets: u8,
-    /// A moving average of this instance's turns, which estimates the turns of the others. What an instance sees of the
-    /// queue would be no estimate: waking late would lengthen everybody's sleep, and so the estimate.
+    /// A moving average of the length of this instance's turns, as an estimate for all writers. The time between two
+    /// releases in the queue would be a bad estimate: a writer that wakes late lengthens it, and all writers would then
+    /// sleep longer.
     turn: Duration,
 }
 
@@ -79,13 +80,14 @@ impl QueueMemory {
         self.change(|state| state.turn = (state.turn * 3 + time.min(HOLDER_TIMEOUT)) / 4);
     }
 
-    /// How long to sleep before the next look with `ahead` others before, and how long before these count as lost.
+    /// With `ahead` writers before this one: how long to sleep before the next look, and after which time they count as
+    /// lost.
     fn waits(&self, ahead: u64) -> (Duration, Duration) {
         let State { turn, .. } = self.change(|state| *state);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        // Waking early costs a read. Waking late makes everybody behind wait.
+        // Waking early costs a read. Waking late delays every writer behind this one.
         let pause = if ahead > 1 { turn.saturating_mul(ahead - 1).mul_f64(0.8) } else { turn.mul_f64(0.4) };
-        // The first in the queue replaces a lost holder. If all did, they would meet again.
+        // Only the first in the queue replaces a lost holder. If several did, they would compete for the counter again.
         let timeout = turn.saturating_mul(HOLDER_TIMEOUT_TURNS).max(HOLDER_TIMEOUT);
         (pause.min(HOLDER_TIMEOUT), timeout.saturating_mul(ahead.min(MAX_LOST_HOLDERS)))
     }
@@ -96,12 +98,12 @@ impl QueueMemory {
 pub(crate) struct Ticket {
     number: u64,
     turn_began: Instant,
-    /// Whether every ticket before this one was released, so that only newcomers compete. False where the time ran out or a
-    /// holder counts as lost.
+    /// Whether every ticket before this one was released, so that only writers without a ticket compete. False if the
+    /// time ran out, or if a holder counts as lost.
     pub(crate) is_first: bool,
-    /// Whether others were waited for. What was read before is stale then.
+    /// Whether the writer waited for others. A counter that was read before is stale then.
     pub(crate) waited: bool,
-    /// The counter, where it was read after the wait.
+    /// The counter, if it was read after the wait.
     pub(crate) counter: Option<Counter>,
 }
 
@@ -124,12 +126,13 @@ impl<'a> WriterQueue<'a> {
         self.memory.note_lost_race();
     }
 
-    /// A ticket whose turn has come, if this instance has met other writers lately. Waits for it.
+    /// Takes a ticket and waits for its turn, if this instance has lost a race lately.
     pub(crate) async fn acquire_if_contended(&self) -> Option<Ticket> {
         if self.memory.is_contended() { self.acquire().await } else { None }
     }
 
-    /// A ticket whose turn has come. Waits for it; `None` when the queue cannot be used, and writers compete freely.
+    /// Takes a ticket and waits for its turn. Returns `None` if the queue cannot be used; the writer then competes
+    /// without it.
     ///
     /// Writes: one UpdateItem. Reads: the queue and the counter, a few times.
     pub(crate) async fn acquire(&self) -> Option<Ticket> {
@@ -141,7 +144,7 @@ impl<'a> WriterQueue<'a> {
         let mut ticket = Ticket { number, turn_began: Instant::now(), is_first: true, waited: false, counter: None };
         let idle_ms = self.clock.now_ms().saturating_sub(before.changed_at_ms);
         if u128::try_from(idle_ms).is_ok_and(|idle| idle > (HOLDER_TIMEOUT + CLOCK_SKEW).as_millis()) {
-            // Every holder before this one is long gone.
+            // The queue has not changed for so long that every holder before this one is lost.
             return Some(ticket);
         }
         let (mut served, mut moved_at) = (before.served, Instant::now());
@@ -157,7 +160,7 @@ impl<'a> WriterQueue<'a> {
             // A failed read needs no handling: the next one replaces it.
             let Ok(Ok((queue, counter))) = timeout_at(until, self.table.queue_and_counter()).await else { continue };
             if queue.issued < number {
-                // The item disappeared and was made anew: the ticket means nothing in it.
+                // The item was lost and created again, so this ticket has no place in it.
                 return None;
             }
             if queue.served > served {
@@ -169,8 +172,8 @@ impl<'a> WriterQueue<'a> {
         Some(ticket)
     }
 
-    /// Releases the ticket, so that the next holder may go on. A failed release costs the others time and nothing else, so
-    /// it is given 300 ms.
+    /// Releases the ticket, so that the next holder may write. A failed release only costs the others time, so it takes
+    /// at most 300 ms. Writes: one UpdateItem.
     pub(crate) async fn release(&self, ticket: Ticket) {
         let until = self.deadline.min(Instant::now() + RELEASE_TIMEOUT);
         match timeout_at(until, self.table.release_ticket(ticket.number, self.clock.now_ms())).await {
@@ -201,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tickets_are_taken_while_others_are_met_and_three_puts_longer() {
+    fn tickets_are_taken_until_three_puts_in_a_row_were_first() {
         let memory = QueueMemory::default();
         assert!(!memory.is_contended());
         memory.note_lost_race();
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_follow_measured_turns_within_bounds() {
+    fn waits_are_proportional_to_the_measured_turn_within_bounds() {
         let memory = QueueMemory::default();
         for _ in 0..50 {
             memory.note_turn(Duration::from_millis(100));

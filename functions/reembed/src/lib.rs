@@ -6,7 +6,7 @@ use mneme_api::event::Reply;
 use mneme_core::cache::Cache;
 use mneme_core::embedders::providers::EmbedderSlot;
 use mneme_core::reembed;
-use mneme_core::reembed::fill::embedder_dim;
+use mneme_core::reembed::missing_vectors::embedder_dim;
 use mneme_core::reembed::state::{State, status};
 use mneme_core::reembed::step_budget::StepBudget;
 use mneme_core::runtime::Operation;

@@ -75,7 +75,7 @@ impl Operation for Vacuum {
             expired: pass.removed.expired,
             evicted: pass.removed.evicted,
             repaired: pass.repaired,
-            packed: pass.packed,
+            packed: pass.segments,
             cursor: next.map(VacuumCursor::to_text),
         }))
     }

@@ -11,21 +11,22 @@ use super::providers::{EmbedderSlot, Embedders};
 pub struct MadeVectors {
     /// One vector, or during a move one of each embedder that is configured here.
     pub vectors: Vec<NewVector>,
-    /// Why the embedder that is not served made none. The move makes up for it later.
+    /// Why the embedder that is not served made no vector. A later step of the move adds the vector.
     pub second_error: Option<Error>,
 }
 
 impl Embedders<'_> {
-    /// Whether [`Embedders::embed_entries`] has to know the counter: only where an embedder to move to is configured.
+    /// Whether [`Embedders::embed_entries`] needs the counter: only if an embedder to move to is configured.
     pub fn need_counter(&self) -> bool {
         EmbedderSlot::Next.configured(self.config).is_some()
     }
 
     /// The vectors of the `texts` of entries that are about to be stored, in their order.
     ///
-    /// `counter`: needed where [`Embedders::need_counter`] says so. During a move each configured embedder makes a vector, so
-    /// that the entry is found before the switch and after it.
-    /// Errors, of each text alone: as [`Embedders::embed`] for the served embedder. Errors of all: `EmbedderMismatchError`.
+    /// `counter`: required if [`Embedders::need_counter`] is true. During a move each configured embedder makes a
+    /// vector, so that the entry is found before the switch and after it.
+    /// Errors, of each text alone: as [`Embedders::embed`] for the served embedder. Errors of all:
+    /// `EmbedderMismatchError`.
     pub async fn embed_entries(
         &self,
         counter: Option<&Counter>,

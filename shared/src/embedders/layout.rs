@@ -1,4 +1,4 @@
-//! Which vector of an entry is stored where in its row.
+//! The place of each vector in an entry's row.
 
 use mneme_model::config::{Config, IndexProjection};
 use mneme_model::embedder::EmbedderGeneration;
@@ -29,10 +29,10 @@ impl EntryVectors {
         }
     }
 
-    /// The vectors of an entry to be stored. If a move has ended meanwhile, the vector of the retired embedder is dropped,
-    /// provided that the active embedder's vector is present.
+    /// The vectors of an entry to be stored. If a move has ended meanwhile, the vector of the retired embedder is
+    /// dropped, provided that the active embedder's vector is present.
     ///
-    /// Errors, where there is no vector of the active embedder: `EmbedderMismatchError`, `EmbedderDimensionError`.
+    /// Errors, if there is no vector of the active embedder: `EmbedderMismatchError`, `EmbedderDimensionError`.
     pub(crate) fn of_new(new: &[NewVector], counter: &Counter, config: &Config) -> Result<Self, Error> {
         let mut vectors = Self::default();
         let mut misfit = None;
@@ -60,7 +60,7 @@ impl EntryVectors {
         Self { active: self.active.or(others.active), second: self.second.or(others.second) }
     }
 
-    /// These vectors without the second embedder's; `None` where either is missing already.
+    /// These vectors without the second embedder's; `None` unless both are present.
     pub(crate) fn without_second(&self) -> Option<Self> {
         let has_both = self.active.is_some() && self.second.is_some();
         has_both.then(|| Self { active: self.active.clone(), second: None })
@@ -71,8 +71,8 @@ impl EntryVectors {
         u32::try_from(self.active.as_ref()?.len() / size_of::<f32>()).ok()
     }
 
-    /// The vectors as a row holds them. The vector of the base generation comes first. After a move, and while it is ending,
-    /// only the active embedder's vector is stored.
+    /// The vectors as a row holds them. The vector of the base generation comes first. After a move, and while it is
+    /// ending, only the active embedder's vector is stored.
     ///
     /// `generation`: of the first vector, in a row that is written in place.
     /// Errors: as [`absent_vector`].
@@ -103,10 +103,10 @@ impl EntryVectors {
     }
 }
 
-/// What is stored in place of a first vector that is missing: nothing, or, in a table shared with the Python library, zeros.
-/// That library cannot open a table with a row that has no vector, and zeros are similar to nothing.
+/// What is stored in place of a first vector that is missing: nothing, or, in a table shared with the Python library,
+/// zeros. That library cannot open a table with a row that has no vector, and zeros are similar to nothing.
 ///
-/// Errors: `InvalidRequest` for such a table whose dimension is not known.
+/// Errors: `InvalidRequest`, if zeros are needed and the dimension is not known.
 fn absent_vector(counter: &Counter, config: &Config) -> Result<Option<Vec<u8>>, Error> {
     if config.projection != IndexProjection::All {
         return Ok(None);
@@ -124,8 +124,8 @@ fn absent_vector(counter: &Counter, config: &Config) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// Whether the running move skipped `row` for a reason that a put of the query `new_query` removes: no query was stored, or
-/// the item was full. The entry then needs a new id, so that a later step of the move visits it.
+/// Whether the running move skipped `row` for a reason that a put of the query `new_query` removes: no query was
+/// stored, or the item was full. The entry then needs a new id, so that a later step of the move visits it.
 pub(crate) fn needs_revisit(row: &Entry, new_query: Option<&str>, counter: &Counter, config: &Config) -> bool {
     let held = EntryVectors::of_row(row, counter);
     let Some(second) = counter.second.as_ref().filter(|second| !second.ending && held.second.is_none()) else {

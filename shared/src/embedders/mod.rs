@@ -1,8 +1,8 @@
-//! The configured embedders at work, and everything that knows that a cache may have two of them.
+//! The configured embedders. Only this folder and `reembed` know that a cache may have two embedders.
 //!
-//! A cache has one embedder, or two while it moves from one to another. Lookups and puts see neither generations nor moves:
-//! a lookup asks a `QueryVector` for the vector to compare, and a put hands texts to `Embedders::embed_entries` and vectors
-//! to [`layout`].
+//! A cache has one embedder, or two while it moves from one to another. Lookups and puts see neither generations nor
+//! moves: a lookup gets the vector to compare from a `QueryVector`. A put gets the vectors of texts from
+//! `Embedders::embed_entries`, and [`layout`] places them in the row.
 //!
 //! - [`new_vector`]: the vector of an entry to be stored.
 //! - [`layout`]: which vector is stored where in a row.

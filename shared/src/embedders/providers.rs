@@ -27,7 +27,7 @@ impl EmbedderSlot {
     /// Both slots.
     pub const ALL: [Self; 2] = [Self::Main, Self::Next];
 
-    /// The embedder that `config` has in this slot; `None` where callers send the vectors.
+    /// The embedder that `config` has in this slot; `None` if callers send the vectors.
     pub fn configured(self, config: &Config) -> Option<&EmbedderConfig> {
         let embedder = match self {
             Self::Main => Some(&config.embedder),
@@ -37,7 +37,8 @@ impl EmbedderSlot {
     }
 }
 
-/// The embedders of one instance, by slot. Each is made when it is first needed, so that an exact answer never waits for one.
+/// The embedders of one instance, by slot. Each is made when it is first needed, so that an exact answer never waits
+/// for one.
 #[derive(Debug, Default)]
 pub(crate) struct EmbedderPool([OnceLock<Embedder<Backend>>; 2]);
 
@@ -60,18 +61,19 @@ impl<'a> Embedders<'a> {
         EmbedderSlot::ALL.iter().any(|slot| slot.configured(self.config).is_some())
     }
 
-    /// The slot of the embedder `served`; `None` where it is not configured and callers send the vectors.
+    /// The slot of the embedder `served`; `None` if it is not configured and callers send the vectors.
     pub fn slot_of(&self, served: &ServedEmbedder) -> Option<EmbedderSlot> {
         let fingerprint = served.fingerprint.as_deref()?;
         let is_it = |embedder: &EmbedderConfig| embedder.fingerprint.as_deref() == Some(fingerprint);
         EmbedderSlot::ALL.into_iter().find(|slot| slot.configured(self.config).is_some_and(is_it))
     }
 
-    /// The vectors of `texts`, in their order, from the embedder in `slot`. Texts that this instance embedded lately cost no
-    /// call. Takes at most three quarters of the time that is left, because the vectors have to be used afterwards.
+    /// The vectors of `texts`, in their order, from the embedder in `slot`. Texts that this instance embedded lately
+    /// cost no call. Takes at most three quarters of the time that is left, because the vectors have to be used
+    /// afterwards.
     ///
-    /// Errors, of each text alone: `InvalidRequest` for a text that cannot be embedded (blank, or too long); `EmbedderError`;
-    /// `EmbedderDimensionError` where the vectors do not have the configured dimension.
+    /// Errors, of each text alone: `InvalidRequest` for a text that cannot be embedded (blank, or too long);
+    /// `EmbedderError`; `EmbedderDimensionError` if the vectors do not have the configured dimension.
     pub async fn embed(&self, slot: EmbedderSlot, texts: &[&str]) -> Vec<Result<Embedding, Error>> {
         let embedder = match self.embedder(slot) {
             Ok(embedder) => embedder,
@@ -91,7 +93,8 @@ impl<'a> Embedders<'a> {
         texts.iter().zip(embedded.await).map(checked).collect()
     }
 
-    /// Drops the remembered vectors of a text whose vectors do not fit the table. The next time the embedders are asked again.
+    /// Drops the remembered vectors of `text`, so that the next call asks the embedder again. To be called if a vector
+    /// does not fit the table.
     pub fn forget(&self, text: &str) {
         for embedder in self.pool.0.iter().filter_map(OnceLock::get) {
             embedder.forget(text);
@@ -129,8 +132,8 @@ impl<'a> Embedders<'a> {
     }
 }
 
-/// The contract's name for an embedder's failure. A text that cannot be embedded is the caller's to change; everything else
-/// is the embedder's failure.
+/// The contract's name for an embedder's failure. A text that cannot be embedded is the caller's to change; everything
+/// else is the embedder's failure.
 fn named(error: EmbedError) -> Error {
     let kind = match error.kind {
         EmbedErrorKind::BadRequest => ErrorKind::InvalidRequest,

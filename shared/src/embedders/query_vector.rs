@@ -10,8 +10,8 @@ use super::providers::{EmbedderSlot, Embedders};
 
 /// The vector of a question.
 ///
-/// A vector that the embedder made is kept by slot. If the active embedder is switched between two rounds of one lookup,
-/// the question is embedded again by the other embedder.
+/// A vector that the embedder made is kept by slot. If the active embedder is switched between two rounds of one
+/// lookup, the question is embedded again by the other embedder.
 #[derive(Debug, Default)]
 pub struct QueryVector {
     sent: Option<Embedding>,
@@ -23,7 +23,7 @@ pub struct QueryVector {
 pub struct ReadEmbedder {
     /// The embedder that made the stored vectors.
     pub served: ServedEmbedder,
-    /// Its slot; `None` where it is not configured and callers send the vectors.
+    /// Its slot; `None` if it is not configured and callers send the vectors.
     slot: Option<EmbedderSlot>,
 }
 
@@ -41,8 +41,8 @@ impl QueryVector {
         Self { sent, ..Self::default() }
     }
 
-    /// The vector to compare with those of `embedder`; `None` until it is made, and where it could not be made. Where the
-    /// embedder is not known yet, only a sent vector counts.
+    /// The vector to compare with those of `embedder`; `None` until it is made, or if it could not be made. As long as
+    /// the embedder is not known, only a vector that the caller sent is returned.
     pub fn get(&self, embedder: Option<&ReadEmbedder>) -> Option<&Embedding> {
         self.sent.as_ref().or_else(|| self.made[embedder?.slot? as usize].get()?.as_ref().ok())
     }
@@ -74,7 +74,7 @@ pub async fn embed_questions(embedders: &Embedders<'_>, embedder: &ReadEmbedder,
         if made.is_err() {
             embedders.forget(text);
         }
-        // Only this function fills the cell, and it asks for vectors that are awaited.
+        // Only this function fills the cell, and only for vectors that are awaited.
         let _ = vector.made[slot as usize].set(made);
     }
 }

@@ -20,8 +20,8 @@ pub async fn live_entry(cache: &Cache, id: EntryId) -> Result<Option<Entry>, Err
 
 /// The live entry for this namespace and query hash.
 ///
-/// Reads: the pointer, then the row, strongly. Where the pointer leads to no live entry, as for entries of the Python
-/// library: `gsi_hash` and the rows it names. Errors: `StoreBackendError`.
+/// Reads: the pointer, then the row, strongly. If the pointer names no live entry, as for entries of the Python
+/// library: `gsi_hash` and the rows that it names. Errors: `StoreBackendError`.
 pub async fn entry_by_hash(cache: &Cache, namespace: &Namespace, hash: &QueryHash) -> Result<Option<Entry>, Error> {
     let now = cache.now_secs();
     let fits = |entry: &Entry| entry.has_key(namespace, hash) && !entry.is_expired(now);
@@ -40,9 +40,9 @@ pub async fn entry_by_hash(cache: &Cache, namespace: &Namespace, hash: &QueryHas
     Ok(rows.into_iter().rfind(fits))
 }
 
-/// The rows for this namespace and query hash, expired ones included, the newest last: those that `gsi_hash` has, and
-/// `pointed`, to which the pointer leads. More than one only where concurrent writers of the Python library left
-/// duplicates.
+/// The rows for this namespace and query hash, expired ones included, the newest last: the rows that `gsi_hash` names,
+/// and the row `pointed` that the pointer names. There is more than one only if concurrent writers of the Python
+/// library left duplicates.
 ///
 /// Reads: `gsi_hash`, eventually consistent; then the rows by key, strongly.
 pub async fn indexed_rows(

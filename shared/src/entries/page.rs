@@ -13,10 +13,10 @@ use serde::Deserialize;
 use crate::cache::Cache;
 use crate::maintain::totals::table_totals;
 
-/// How many ids one page goes through at most, entries or not.
+/// The most ids that one page reads, whether they are entries or not.
 const MAX_EXAMINED: u64 = 2000;
 
-/// In which order entries come.
+/// The order of a listing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -27,16 +27,16 @@ pub enum Order {
     Lru,
 }
 
-/// A place between entries: everything up to it has been seen.
+/// Where the next page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// In order of ids: after this one; `None`: at the start.
+    /// In ascending order of ids: after this id; `None`: at the start.
     Id(Option<EntryId>),
-    /// In order of use: after this one; `None`: at the start.
+    /// Least recently used first: after this key; `None`: at the start.
     Lru(Option<LruKey>),
 }
 
-/// A page.
+/// One page of a listing.
 #[derive(Debug)]
 pub struct Page {
     /// Live entries.
@@ -46,7 +46,7 @@ pub struct Page {
 }
 
 impl Position {
-    /// The start of `order`; in order of ids, after `after`.
+    /// The start of a listing. `after`: the id after which a listing in order of ids starts.
     pub fn start(order: Order, after: Option<EntryId>) -> Self {
         match order {
             Order::Id => Self::Id(after),
@@ -54,7 +54,7 @@ impl Position {
         }
     }
 
-    /// The position as text.
+    /// The position as text that a caller sends back.
     pub fn to_cursor(self) -> String {
         match self {
             Self::Id(after) => format!("id.{}", after.map_or(0, EntryId::get)),
@@ -63,7 +63,7 @@ impl Position {
         }
     }
 
-    /// The position in `cursor`. Errors: `InvalidRequest` for one that is not of `order`.
+    /// The position in a caller's `cursor`. Errors: `InvalidRequest` if it is not a cursor of a listing in `order`.
     pub fn from_cursor(cursor: &str, order: Order) -> Result<Self, Error> {
         let mut parts = cursor.split('.');
         let kind = parts.next();
@@ -74,17 +74,18 @@ impl Position {
             (Order::Lru, Some("lru"), Some([at, id])) => EntryId::new(*id)
                 .zip(i64::try_from(*at).ok())
                 .map(|(id, last_accessed_at)| Self::Lru(Some(LruKey { last_accessed_at, id })))
-                .ok_or_else(no_cursor),
-            _ => Err(no_cursor()),
+                .ok_or_else(bad_cursor),
+            _ => Err(bad_cursor()),
         }
     }
 }
 
-fn no_cursor() -> Error {
+fn bad_cursor() -> Error {
     Error::invalid("cursor: not a cursor of this listing", "send the last page's `cursor` with the same `order`")
 }
 
-/// What an entry takes in an HTTP reply, where its JSON stands in a JSON string: escapes are escaped again.
+/// The approximate bytes of an entry in an HTTP reply. The entry's JSON is inside a JSON string there, so escapes are
+/// escaped again.
 fn wire_bytes(entry: &Entry) -> usize {
     escaped_bytes(&entry.response)
         + entry.query.as_deref().map_or(0, escaped_bytes)
@@ -93,18 +94,19 @@ fn wire_bytes(entry: &Entry) -> usize {
         + 1024
 }
 
-/// Up to `limit` live entries after `after`, of the namespaces that `scope` includes.
+/// Up to `limit` live entries after the position `after`, in the namespaces that `access` includes.
 ///
-/// Reads: in order of ids, the counter and then up to 2,000 ids by BatchGetItem; in order of use, `gsi_lru` and
-/// the rows it names. Errors: `StoreBackendError`.
-pub async fn page(cache: &Cache, scope: &Access, after: Position, limit: usize) -> Result<Page, Error> {
+/// Reads: in order of ids, the counter, then up to 2,000 ids by BatchGetItem. In order of use, `gsi_lru` and the rows
+/// that it names, and without a list of namespaces also the whole table, to find their names. Errors:
+/// `StoreBackendError`.
+pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
     match after {
-        Position::Id(after) => page_by_id(cache, scope, after, limit).await,
-        Position::Lru(after) => page_by_use(cache, scope, after, limit).await,
+        Position::Id(after) => page_by_id(cache, access, after, limit).await,
+        Position::Lru(after) => page_by_use(cache, access, after, limit).await,
     }
 }
 
-async fn page_by_id(cache: &Cache, scope: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
+async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
     let end = cache.counter().await?.next_id;
     let now = cache.now_secs();
     let mut entries: Vec<Entry> = Vec::new();
@@ -117,7 +119,7 @@ async fn page_by_id(cache: &Cache, scope: &Access, after: Option<EntryId>, limit
         let ids: Vec<EntryId> = (at..until).filter_map(EntryId::new).collect();
         let rows = cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
         for id in ids {
-            let entry = rows.entry(id).filter(|entry| !entry.is_expired(now) && scope.includes(&entry.namespace));
+            let entry = rows.entry(id).filter(|entry| !entry.is_expired(now) && access.includes(&entry.namespace));
             let Some(entry) = entry else { continue };
             bytes += wire_bytes(&entry);
             entries.push(entry);
@@ -134,8 +136,8 @@ async fn page_by_id(cache: &Cache, scope: &Access, after: Option<EntryId>, limit
     Ok(Page { entries, next: None })
 }
 
-async fn page_by_use(cache: &Cache, scope: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
-    let namespaces = match scope {
+async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
+    let namespaces = match access {
         Access::Only(namespaces) => namespaces.clone(),
         Access::All => table_totals(cache).await?.live.into_keys().collect(),
     };
@@ -164,10 +166,14 @@ async fn page_by_use(cache: &Cache, scope: &Access, after: Option<LruKey>, limit
 
 #[cfg(test)]
 mod tests {
+    use mneme_model::namespace::Namespace;
+    use mneme_model::normalize::QueryHash;
+    use mneme_model::row_vectors::RowVectors;
+
     use super::*;
 
     #[test]
-    fn cursors_round_trip_and_keep_their_order() {
+    fn cursor_reads_back_as_the_same_position_in_its_own_order_only() {
         let id = EntryId::new(7).unwrap();
         for (position, order) in [
             (Position::Id(None), Order::Id),
@@ -183,5 +189,33 @@ mod tests {
         assert!(Position::from_cursor("lru.5.0", Order::Lru).is_err());
         assert!(Position::from_cursor("lru.18446744073709551615.1", Order::Lru).is_err());
         assert!(Position::from_cursor("", Order::Id).is_err());
+    }
+
+    #[test]
+    fn wire_bytes_with_text_that_needs_escapes_counts_them_twice() {
+        let entry = |response: &str| Entry {
+            id: EntryId::new(1).unwrap(),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of("q", true),
+            query: Some("q".to_owned()),
+            response: response.to_owned(),
+            vectors: RowVectors::default(),
+            metadata: serde_json::Map::new(),
+            confidence_score: 1.0,
+            created_at: 1,
+            last_accessed_at: 1,
+            expires_at: None,
+            access_count: 0,
+            context_key: None,
+            signature: None,
+        };
+        let bytes = |response: &str| wire_bytes(&entry(response)) - wire_bytes(&entry(""));
+        let on_the_wire = |text: &str| {
+            let json = serde_json::to_string(text).unwrap();
+            serde_json::to_string(&json).unwrap().len() - serde_json::to_string("\"\"").unwrap().len()
+        };
+        for text in ["plain", "two\nlines", "a \"quotation\"", "back\\slash"] {
+            assert_eq!(bytes(text), on_the_wire(text), "{text:?}");
+        }
     }
 }

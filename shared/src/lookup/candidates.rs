@@ -25,8 +25,8 @@ pub(super) struct CandidateStream<I: Iterator<Item = Candidate>> {
 }
 
 impl<I: Iterator<Item = Candidate>> CandidateStream<I> {
-    /// The candidates in `all`. The nearest one is always among the first, because it gives the reason of a miss; the others
-    /// have to pass `filter`. `is_guarded`: whether the filter is the guard's.
+    /// The candidates in `all`. The nearest one is always among the first, because it gives the reason of a miss; the
+    /// others have to pass `filter`. `is_guarded`: whether the filter is the guard's.
     pub(super) fn new(all: I, is_guarded: bool, filter: impl Fn(&Candidate) -> bool) -> Self {
         let mut stream = Self { first: Vec::new(), rest: all.peekable(), skipped: VecDeque::new(), is_guarded };
         let mut first = stream.next(1, None, |_| true);
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn first_candidates_include_the_nearest_even_if_the_filter_refuses_it() {
+    fn first_candidates_with_a_refused_nearest_include_it() {
         let stream = stream(&[(1, 0.99), (2, 0.98), (3, 0.97), (4, 0.96)], |candidate| candidate.id % 2 == 0);
         assert_eq!(numbers(stream.first()), [1, 2, 4]);
     }
 
     #[test]
-    fn candidates_below_the_best_bound_are_not_taken() {
+    fn next_with_a_best_similarity_stops_at_a_lower_bound() {
         let mut stream = stream(&[(1, 0.99), (2, 0.98), (3, 0.97), (4, 0.95), (5, 0.90)], |_| true);
         assert_eq!(numbers(&stream.next(10, Some(0.95), |_| true)), [4]);
         assert!(stream.next(10, Some(0.95), |_| true).is_empty());

@@ -1,4 +1,4 @@
-//! One instance's lookups: rounds of reading and comparing over its replica.
+//! The lookups of one instance, in rounds of reading and comparing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::embedders::query_vector::{ReadEmbedder, embed_questions};
 use crate::entries::indexed_rows;
 use crate::replica::{Candidate, Candidates, Replica};
 
-/// This instance's view of the table.
+/// The lookups of one instance, with its replica.
 #[derive(Debug)]
 pub struct LookupEngine {
     replica: Replica,
@@ -40,12 +40,12 @@ pub struct LookupEngine {
 struct Round {
     /// One for each query, in their order.
     outcomes: Vec<Result<LookupOutcome, Error>>,
-    /// Whether a row that a pointer, the replica or a segment named was gone. An answer may have moved to a row that nothing
-    /// named yet.
+    /// Whether a row was gone that a pointer, the replica or a segment named. The answer may have moved to a newer row
+    /// that nothing named yet.
     saw_missing_row: bool,
 }
 
-/// What one round compares with.
+/// What the steps of one round share.
 #[derive(Clone, Copy)]
 struct RoundContext<'a> {
     cache: &'a Cache,
@@ -53,7 +53,7 @@ struct RoundContext<'a> {
     embedder: &'a ReadEmbedder,
 }
 
-/// What the first read of a round brought.
+/// The result of the first read of a round.
 struct FirstRead {
     rows: Rows,
     counter: Counter,
@@ -61,7 +61,7 @@ struct FirstRead {
     counter_read_at: Instant,
 }
 
-/// A query on its way through a round.
+/// A query that has no outcome yet.
 struct PendingQuery<'a> {
     /// Its position in the request.
     position: usize,
@@ -73,18 +73,18 @@ struct PendingQuery<'a> {
 }
 
 impl PendingQuery<'_> {
-    /// Whether the semantic layer has to answer it and has a vector to compare.
+    /// Whether the exact layer has no answer and there is a vector to compare.
     fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
         !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
     }
 
-    /// Whether the semantic layer has to answer it and the embedder has to make its vector first.
+    /// Whether the exact layer has no answer and the embedder still has to make the vector.
     fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
         !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
     }
 }
 
-/// What bringing the replica up to date found.
+/// What was found while the replica was brought up to date.
 #[derive(Debug, Clone, Copy, Default)]
 struct CatchUp {
     /// Whether the replica changed, so that earlier candidates are stale.
@@ -108,11 +108,11 @@ impl LookupEngine {
 
     /// Looks up all of `queries` and returns one result for each, in their order.
     ///
-    /// Reads, on a warm instance: one round of BatchGetItem of the counter and of each query's pointer and best candidates;
-    /// more only where the table has changed or a candidate is gone. A namespace's first query with a vector reads its
-    /// segments, or, where there are none, the whole table by a scan. Queries that came without a vector and have no exact
-    /// answer are embedded in one call, and their candidates are read after that. Errors: of one query,
-    /// `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
+    /// Reads, on a warm instance: one round of BatchGetItem of the counter and of each query's pointer and best
+    /// candidates; more only if the table has changed or a candidate is gone. A namespace's first query with a
+    /// vector reads its segments, or, without segments, the whole table by a scan. Queries that came without a
+    /// vector and have no exact answer are embedded in one call, and their candidates are read after that. Errors: of
+    /// one query, `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn search(
         &mut self,
         cache: &Cache,
@@ -120,8 +120,8 @@ impl LookupEngine {
     ) -> Result<Vec<Result<LookupOutcome, Error>>, Error> {
         let Round { mut outcomes, mut saw_missing_row } = self.round(cache, queries, false).await?;
         let mut last_version = None;
-        // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are looked
-        // up again, until nothing was written between two rounds.
+        // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are
+        // looked up again, until nothing was written between two rounds.
         while saw_missing_row && last_version != Some(self.version()) {
             last_version = Some(self.version());
             let missed: Vec<usize> =
@@ -142,7 +142,7 @@ impl LookupEngine {
         self.last_counter.as_ref().map(|(counter, _)| counter.version)
     }
 
-    /// One round over `queries`. `fresh_counter`: whether the counter must be read however recent the last reading is.
+    /// One round over `queries`. `fresh_counter`: whether the counter is read even if the last one is recent.
     async fn round(&mut self, cache: &Cache, queries: &[&Query], fresh_counter: bool) -> Result<Round, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
         let holds_all = queries.iter().all(|query| self.replica.holds(&query.namespace));
@@ -159,7 +159,7 @@ impl LookupEngine {
         let mut missing_rows = false;
         for id in rows.missing_entries() {
             missing_rows = true;
-            // Its namespace is not known any more, so each namespace of the request forgets it.
+            // The namespace of a missing row is not known, so each namespace of the request forgets the id.
             for query in queries {
                 self.replica.forget(&query.namespace, id, Some(&query.question.hash));
             }
@@ -168,8 +168,8 @@ impl LookupEngine {
         Ok(Round { outcomes, saw_missing_row: missing_rows || catch_up.saw_missing_row })
     }
 
-    /// Reads, in one BatchGetItem round, what `queries` need in the best case: their pointers, their known entries, their first
-    /// candidates, and the counter, unless a `trusted` one is recent enough.
+    /// Reads, in one BatchGetItem round, what `queries` need in the best case: their pointers, their known entries,
+    /// their first candidates, and the counter, unless there is a `trusted` one.
     async fn first_read(
         &self,
         cache: &Cache,
@@ -189,7 +189,7 @@ impl LookupEngine {
         let counter_read_at = Instant::now();
         keys.push(RowKey::COUNTER);
         let rows = match cache.table.batch_get(keys.clone(), Projection::All).await {
-            // The table may be missing and ours to make. If it is not, opening names what is wrong.
+            // The table may be missing. `open` creates it, or returns the error that says what is wrong.
             Err(_) if !cache.is_open() => {
                 cache.open().await?;
                 cache.table.batch_get(keys, Projection::All).await?
@@ -200,9 +200,10 @@ impl LookupEngine {
         Ok(FirstRead { rows, counter, counter_read_at })
     }
 
-    /// Both layers over `rows`, which are completed as needed. Returns the outcomes in the order of `queries`.
+    /// Both layers, for all queries. Missing rows are read into `rows`. Returns the outcomes in the order of `queries`.
     ///
-    /// Works on one namespace after the other: to hold the next one in memory, an instance may have to drop the one before.
+    /// The namespaces are handled one after the other, because an instance may have to drop one to hold the next in
+    /// memory.
     async fn layers(
         &mut self,
         context: RoundContext<'_>,
@@ -260,10 +261,11 @@ impl LookupEngine {
         Ok(pending)
     }
 
-    /// The exact layer: the live entry among `known`, whose rows are read, or among what else is stored for the query.
+    /// The exact layer: the live entry among `known`, whose rows have been read, or among further rows with the query's
+    /// entry key.
     ///
-    /// Reads: nothing further, if `known` has it. Else what the replica lacks, or, where no replica is needed, `gsi_hash`:
-    /// rows of the Python library have no pointer.
+    /// Reads: nothing if `known` has it. Otherwise what the replica lacks. If the query needs no replica: `gsi_hash`,
+    /// because rows of the Python library have no pointer.
     async fn exact(
         &mut self,
         context: RoundContext<'_>,
@@ -288,7 +290,7 @@ impl LookupEngine {
         Ok((ExactMatch::from_live(live), CatchUp::default()))
     }
 
-    /// What comes after the exact layer, for the queries of one namespace. Returns the outcomes with their positions.
+    /// The outcomes of the queries of one namespace, after the exact layer. Returns each with its position.
     ///
     /// `are_stale`: whether the replica has changed since the candidates were suggested.
     async fn semantic(
@@ -352,7 +354,7 @@ impl LookupEngine {
             return Ok((LookupOutcome::Miss(Miss::without_comparison(reason)), false));
         };
         let guard = query.guard.unwrap_or_else(|| counter.guard(&query.namespace, &cache.config).into());
-        // The namespace has switched the guard off, so the candidates that it skipped count.
+        // The namespace's setting switches the guard off, so the candidates that it skipped are wanted.
         if guard == Guard::Off && candidates.is_guarded() && query.fingerprint.is_some() {
             candidates = self.candidates_with(query, guard);
         }
@@ -367,7 +369,7 @@ impl LookupEngine {
         Ok((outcome_of(scored, rejected, nearest), saw_other_embedder))
     }
 
-    /// Brings the replica up to the counter, where it is behind.
+    /// Brings the replica up to the counter, if it is behind.
     async fn catch_up(&mut self, context: RoundContext<'_>, query: &Query) -> Result<CatchUp, Error> {
         let RoundContext { cache, counter, embedder } = context;
         if !self.replica.is_behind(counter, &embedder.served, &query.namespace) {
@@ -389,7 +391,8 @@ impl LookupEngine {
         self.candidates_with(query, query.guard.unwrap_or(self.guard))
     }
 
-    /// The query's candidates. With the guard on, those are skipped whose numbers and identifiers contradict the query's.
+    /// The query's candidates. With the guard on, those are skipped whose numbers and identifiers contradict the
+    /// query's.
     fn candidates_with(&mut self, query: &Query, guard: Guard) -> CandidateStream<Candidates> {
         let vector = query.vector.get(self.embedder.as_ref());
         let all = vector.map(|vector| {

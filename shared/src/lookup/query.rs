@@ -13,24 +13,24 @@ use crate::embedders::query_vector::QueryVector;
 /// A question that is ready to be looked up.
 #[derive(Debug)]
 pub struct Query {
-    /// What is asked.
+    /// The question.
     pub question: Question,
-    /// Where to look.
+    /// The namespace that is searched.
     pub namespace: Namespace,
-    /// The least similarity of a semantic hit.
+    /// The lowest similarity of a semantic hit.
     pub threshold: f32,
     /// What the request says about the guard; `None`: the namespace's setting decides.
     pub guard: Option<Guard>,
     /// The time of the lookup, in epoch seconds.
     pub now_secs: i64,
     pub(super) vector: QueryVector,
-    /// The fingerprint of the question's numbers and identifiers, where it has some.
+    /// The fingerprint of the question's numbers and identifiers, if it has any.
     pub(super) fingerprint: Option<NumberFingerprint>,
 }
 
 impl Query {
-    /// A query for `question`. `embedding`: as the caller sent it; without one the configured embedder makes it, if the exact
-    /// layer has no answer.
+    /// A query for `question`. `embedding`: the vector that the caller sent. Without one, the configured embedder makes
+    /// it if the exact layer has no answer.
     pub fn new(
         question: Question,
         namespace: Namespace,
@@ -43,7 +43,7 @@ impl Query {
         Self { question, namespace, threshold, guard, now_secs, vector: QueryVector::new(embedding), fingerprint }
     }
 
-    /// Why the embedder could not make the vector, once that was tried.
+    /// Why the embedder could not make the vector; `None` if it did, or was not called.
     pub fn embedding_error(&self) -> Option<&Error> {
         self.vector.error()
     }

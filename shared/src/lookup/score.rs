@@ -1,4 +1,4 @@
-//! What speaks for or against one entry as the answer to a question.
+//! The score of one entry as the answer to a question, and the outcome for all scored entries.
 
 use mneme_guard::{Verdict, VetoKind};
 use mneme_model::confidence::{Guard, confidence, is_servable, verdict};
@@ -24,7 +24,7 @@ pub(super) struct ScoredEntry {
     veto: Option<VetoKind>,
 }
 
-/// What entries are scored by.
+/// The question, and the rules by which entries are scored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scoring<'a> {
     pub(super) query: &'a Query,
@@ -35,8 +35,8 @@ pub(super) struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    /// The score of `entry`. `None` if the entry cannot answer this question at all: it belongs to another namespace or context
-    /// key, has no vector of this embedder and dimension, has expired, or is not similar enough.
+    /// The score of `entry`. `None` if the entry cannot answer this question at all: it belongs to another namespace or
+    /// context key, has no vector of this embedder and dimension, has expired, or is not similar enough.
     pub(super) fn score(&self, entry: Entry) -> Option<ScoredEntry> {
         let Self { query, embedding, served, guard, config } = *self;
         let vector = entry.vector(served).filter(|vector| vector.dim() == embedding.dim())?;
@@ -69,11 +69,11 @@ pub(super) fn best_servable(scored: &[ScoredEntry]) -> Option<f32> {
     scored.iter().filter(|entry| entry.objection.is_none()).map(|entry| entry.similarity).reduce(f32::max)
 }
 
-/// The outcome of a comparison: the most similar entry without an objection, or a miss for the reason of the most similar
-/// entry. Ties go to the lower id.
+/// The outcome of a comparison: the most similar entry without an objection, or a miss for the reason of the most
+/// similar entry. Ties go to the lower id.
 ///
-/// `rejected`: the reason that the exact layer has already found. `nearest`: tells what is known of the nearest entry where
-/// nothing was similar enough.
+/// `rejected`: the reason that the exact layer has already found. `nearest`: returns what is known of the nearest
+/// entry. It is called if nothing was similar enough.
 pub(super) fn outcome_of(
     mut scored: Vec<ScoredEntry>,
     rejected: Option<MissReason>,
@@ -93,4 +93,92 @@ pub(super) fn outcome_of(
     let reason = rejected.or(closest.and_then(|(_, objection, _)| objection)).unwrap_or(otherwise);
     let veto = closest.and_then(|(.., veto)| veto).filter(|_| reason == MissReason::Vetoed);
     LookupOutcome::Miss(Miss { reason, best_similarity, veto })
+}
+
+#[cfg(test)]
+mod tests {
+    use mneme_model::entry_id::EntryId;
+    use mneme_model::namespace::Namespace;
+    use mneme_model::normalize::QueryHash;
+    use mneme_model::row_vectors::RowVectors;
+    use serde_json::Map;
+
+    use super::*;
+
+    fn scored(id: u64, similarity: f32, objection: Option<MissReason>) -> ScoredEntry {
+        let entry = Entry {
+            id: EntryId::new(id).unwrap(),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of("q", true),
+            query: None,
+            response: "R".to_owned(),
+            vectors: RowVectors::default(),
+            metadata: Map::new(),
+            confidence_score: 1.0,
+            created_at: 1,
+            last_accessed_at: 1,
+            expires_at: None,
+            access_count: 0,
+            context_key: None,
+            signature: None,
+        };
+        let veto = objection.filter(|reason| *reason == MissReason::Vetoed).map(|_| VetoKind::Number);
+        ScoredEntry { entry, similarity, confidence: 0.9, objection, veto }
+    }
+
+    fn not_called() -> Nearest {
+        panic!("an entry was similar enough");
+    }
+
+    fn hit_id(outcome: LookupOutcome) -> u64 {
+        match outcome {
+            LookupOutcome::Hit { layer: Layer::Semantic, entry, .. } => entry.id.get(),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    fn miss(outcome: LookupOutcome) -> Miss {
+        match outcome {
+            LookupOutcome::Miss(miss) => miss,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn outcome_with_servable_entries_is_the_most_similar_one_and_ties_go_to_the_lower_id() {
+        let entries = vec![
+            scored(3, 0.9, None),
+            scored(1, 0.99, Some(MissReason::LowConfidence)),
+            scored(2, 0.9, None),
+            scored(4, 0.8, None),
+        ];
+        assert_eq!(best_servable(&entries), Some(0.9));
+        assert_eq!(hit_id(outcome_of(entries, None, not_called)), 2);
+        assert_eq!(hit_id(outcome_of(vec![scored(1, 0.9, None)], Some(MissReason::Rejected), not_called)), 1);
+    }
+
+    #[test]
+    fn outcome_without_servable_entry_has_the_reason_of_the_most_similar_one() {
+        let entries =
+            || vec![scored(1, 0.9, Some(MissReason::LowConfidence)), scored(2, 0.95, Some(MissReason::Vetoed))];
+        assert_eq!(best_servable(&entries()), None);
+        let expected = Miss { reason: MissReason::Vetoed, best_similarity: Some(0.95), veto: Some(VetoKind::Number) };
+        assert_eq!(miss(outcome_of(entries(), None, not_called)), expected);
+        let rejected = miss(outcome_of(entries(), Some(MissReason::Rejected), not_called));
+        let expected = Miss { reason: MissReason::Rejected, best_similarity: Some(0.95), veto: None };
+        assert_eq!(rejected, expected, "the reason of the exact layer comes first");
+    }
+
+    #[test]
+    fn outcome_without_similar_entry_depends_on_the_nearest_one() {
+        for (nearest, rejected, reason, best_similarity) in [
+            (Nearest::Nothing, None, MissReason::NoEntry, None),
+            (Nearest::Unknown, None, MissReason::BelowThreshold, None),
+            (Nearest::Similarity(0.4), None, MissReason::BelowThreshold, Some(0.4)),
+            (Nearest::Similarity(0.4), Some(MissReason::Rejected), MissReason::Rejected, Some(0.4)),
+        ] {
+            let found = miss(outcome_of(Vec::new(), rejected, || nearest));
+            assert_eq!(found, Miss { reason, best_similarity, veto: None });
+        }
+    }
 }

@@ -16,11 +16,11 @@ use crate::replica::{Candidate, Candidates, Replica};
 
 /// The most candidates that one round reads.
 const MAX_CANDIDATES_PER_ROUND: usize = 96;
-/// At most this many entries are compared per question. If more qualify, the best of those read is served. The bound limits
-/// the cost of one lookup.
+/// At most this many entries are compared per question. If more qualify, the best of those read is served. The bound
+/// limits the cost of one lookup.
 const MAX_COMPARED: usize = 300;
-/// At most this many candidates are read per question, those included that turn out to be deleted or expired. Deleted ones
-/// are forgotten, so that no further question to this instance reads them.
+/// At most this many candidates are read per question, deleted and expired ones included. Deleted ones are forgotten,
+/// so no later question to this instance reads them.
 const MAX_REQUESTED: usize = 1000;
 
 /// What was read and compared for one question.
@@ -30,12 +30,13 @@ pub(super) struct Comparison {
     pub(super) scored: Vec<ScoredEntry>,
     /// The candidates that were read.
     pub(super) requested: HashSet<EntryId>,
-    /// Whether an entry had no vector of the served embedder. That embedder may have been switched since the counter was read.
+    /// Whether an entry had no vector of the served embedder. That embedder may have been switched since the counter
+    /// was read.
     pub(super) saw_other_embedder: bool,
 }
 
-/// Whether `candidate` may answer the question, as far as that is known without its row: its numbers and identifiers do not
-/// contradict those of the question.
+/// Whether `candidate` may answer the question. It may not if its numbers or identifiers are known to contradict those
+/// of the question.
 pub(super) fn may_answer(replica: &Replica, query: &Query, candidate: &Candidate) -> bool {
     let contradicts = |fingerprint| replica.contradicts(&query.namespace, candidate.id, fingerprint);
     !query.fingerprint.is_some_and(contradicts)
@@ -43,8 +44,9 @@ pub(super) fn may_answer(replica: &Replica, query: &Query, candidate: &Candidate
 
 /// Reads candidates into `rows` and compares them, until no further one can be better than the best that may be served.
 ///
-/// A candidate that is gone or expired hides none behind it. If nothing live was similar enough, the candidates that the guard
-/// skipped are read, too, because one of them gives the reason of the miss.
+/// A candidate that is gone or expired does not end the search: the candidates after it are read. If no live entry was
+/// similar enough, the candidates that the guard skipped are read, too, because one of them gives the reason of the
+/// miss.
 /// Reads: the candidates' rows, by BatchGetItem. Errors: `StoreBackendError`.
 pub(super) async fn compare(
     table: &Table,

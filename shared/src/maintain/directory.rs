@@ -1,5 +1,5 @@
-//! The directory: the names of the namespaces in derived items, so that the least recently used entries of the whole table
-//! are found without a scan. Only a cap on the whole table needs it.
+//! The directory: derived items with the names of the namespaces. With them, the least recently used entries of the
+//! whole table are found without a scan. Only a cap on the whole table needs the directory.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ pub async fn register(cache: &Cache, namespace: &Namespace) -> Result<(), Error>
     Ok(())
 }
 
-/// Adds `namespace` to the directory, whatever this instance remembers. `vacuum` does so for every namespace that it meets,
-/// in case the directory was lost. Writes: one UpdateItem.
+/// Adds `namespace` to the directory, also if this instance has added it before. `vacuum` calls this for every
+/// namespace that it finds, because the directory may have been lost. Writes: one UpdateItem.
 pub(crate) async fn add(cache: &Cache, namespace: &Namespace) -> Result<(), Error> {
     cache.table.add_name(RowKey::directory(namespace), namespace).await
 }

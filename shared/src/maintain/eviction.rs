@@ -1,4 +1,9 @@
-//! Keeping to quotas and to the table's cap: expired entries go first, then the least recently used.
+//! Enforcing quotas and the cap on the table: expired entries are removed first, then the least recently used ones.
+//!
+//! Two sources say how many entries there are, and neither is exact. The stored statistics still count rows that
+//! DynamoDB's TTL deleted, and lack rows that the Python library wrote. The index `gsi_lru` lags: it may still show
+//! rows that are gone, and lack new ones. A put consults the index only when the statistics exceed the cap or were
+//! never counted.
 
 use std::time::Duration;
 
@@ -13,20 +18,29 @@ use mneme_store::read::Projection;
 use tokio::time::Instant;
 
 use super::directory::{register, registered_namespaces};
+use super::victims::{choose_victims, eviction_batch};
 use crate::cache::Cache;
 use crate::write::remove::{Reason, remove};
 
-/// How many of the least recently used entries are looked at for expired ones, where any expire: all, up to this cap.
-const EXAMINED: usize = 1000;
+/// How many of the least recently used entries are read to find expired ones, if the namespace has entries that expire.
+const MIN_EXAMINED: usize = 1000;
 
-/// What a cap is on.
+/// How long `vacuum` waits for the index to show recent writes, before it corrects statistics that differ from the
+/// index.
+const INDEX_LAG: Duration = Duration::from_secs(2);
+
+/// How far the statistics may exceed the number of entries in `gsi_lru` before a put lowers them. The index lags, and
+/// statistics that are too high only cause further counts.
+const STATS_TOLERANCE: i64 = 100;
+
+/// What a cap limits.
 #[derive(Debug, Clone, Copy)]
-enum Scope<'a> {
+enum CapScope<'a> {
     Namespace(&'a Namespace),
     Table,
 }
 
-impl Scope<'_> {
+impl CapScope<'_> {
     fn stats_key(self) -> RowKey {
         match self {
             Self::Namespace(namespace) => RowKey::namespace_stats(namespace),
@@ -35,19 +49,19 @@ impl Scope<'_> {
     }
 }
 
-/// What keeping to the caps removed.
+/// What enforcing caps removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Evictions {
-    /// Entries whose time was over.
+    /// Expired entries.
     pub expired: u64,
     /// Live entries, least recently used first.
     pub evicted: u64,
-    /// Whether the time was up before all that had to go was gone.
+    /// Whether entries remain that have to be removed.
     pub unfinished: bool,
 }
 
 impl Evictions {
-    /// Adds `other`.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: Self) {
         self.expired += other.expired;
         self.evicted += other.evicted;
@@ -55,135 +69,103 @@ impl Evictions {
     }
 }
 
-/// How many of `live` entries go when `cap` may stay: the excess, or a tenth of the cap if that is more, so that
-/// the next eviction is a while off; at least one. None when they fit.
-///
-/// Source: `mneme-cache` 1.0, `_compute_batch`.
-pub fn eviction_batch(live: u64, cap: u64) -> u64 {
-    match live.saturating_sub(cap) {
-        0 => 0,
-        excess => excess.max(cap / 10).max(1).min(live),
-    }
-}
-
-/// How long `vacuum` waits for the index to show what was written, before it believes the index more than a stats.
-const INDEX_LAG: Duration = Duration::from_secs(2);
-
-/// How far one enforcement of a cap may go.
+/// The limits of one enforcement of a cap.
 #[derive(Debug, Clone, Copy)]
 struct EvictionLimits {
-    /// Keys of `gsi_lru` read.
+    /// Keys of `gsi_lru` that are read.
     keys: usize,
-    /// Namespaces looked into, for the table's cap.
+    /// Namespaces that are read, for the cap on the table.
     namespaces: usize,
-    /// Entries removed.
+    /// Entries that are removed.
     removals: usize,
-    /// Whether nothing goes that the stats does not call excess: it lacks only what the Python library put.
-    believes_stats: bool,
+    /// Whether only entries are removed that the statistics count as excess, too. Statistics that were counted lack
+    /// only rows that the Python library wrote.
+    trusts_stats: bool,
 }
 
-/// How far a stats may be above what `gsi_lru` shows before a put lowers it: the index lags, and a stats that is too high
-/// only makes puts count.
-const SLACK: i64 = 100;
+/// The limits of a put, whose time and cost must not grow with the table.
+const PUT_LIMITS: EvictionLimits = EvictionLimits { keys: 5000, namespaces: 32, removals: 200, trusts_stats: true };
 
-/// Of a put, whose time and cost must not grow with the table.
-const PUT_LIMITS: EvictionLimits = EvictionLimits { keys: 5000, namespaces: 32, removals: 200, believes_stats: true };
-
-/// Of `vacuum`, which has its function's time.
+/// The limits of `vacuum`, which may use all the time of its function.
 const VACUUM_LIMITS: EvictionLimits =
-    EvictionLimits { keys: usize::MAX, namespaces: usize::MAX, removals: usize::MAX, believes_stats: false };
+    EvictionLimits { keys: usize::MAX, namespaces: usize::MAX, removals: usize::MAX, trusts_stats: false };
 
 /// The least recently used entries of a scope.
 #[derive(Debug, Default)]
-struct Oldest {
-    /// In that order.
+struct LruList {
+    /// Least recently used first.
     keys: Vec<LruKey>,
-    /// Whether these are all there are.
-    all: bool,
+    /// Whether these are all entries of the scope that the index shows.
+    is_complete: bool,
 }
 
-/// What bringing a scope under its cap came to.
+/// The result of enforcing one cap.
 #[derive(Debug, Clone, Copy, Default)]
-struct CapEnforcement {
-    evicted: Evictions,
-    /// Whether the stats differs from what the index shows, one of which is wrong.
-    is_doubtful: bool,
+struct Enforcement {
+    removed: Evictions,
+    /// Whether the statistics differ from what the index shows.
+    stats_differ: bool,
 }
 
-/// What is to go.
-#[derive(Debug, PartialEq, Eq)]
-struct Choice {
-    expired: Vec<EntryHeader>,
-    evicted: Vec<EntryHeader>,
-    /// Whether the cap is not kept yet when these are gone.
-    more: bool,
-}
-
-/// Chooses from `examined`, the least recently used of `rows` rows in that order, what goes so that no more than `cap`
-/// live ones stay: expired ones first, then live ones in their order; `most` in all.
-fn choose(examined: Vec<EntryHeader>, rows: u64, cap: u64, most: usize, now_secs: i64) -> Choice {
-    let (mut expired, mut live): (Vec<_>, Vec<_>) = examined.into_iter().partition(|row| row.is_expired(now_secs));
-    let victims = eviction_batch(rows.saturating_sub(expired.len() as u64), cap);
-    let victims = usize::try_from(victims).unwrap_or(usize::MAX);
-    let wanted = expired.len().saturating_add(victims);
-    expired.truncate(most);
-    live.truncate(victims.min(most - expired.len()));
-    let more = wanted > expired.len() + live.len();
-    Choice { expired, evicted: live, more }
-}
-
-/// Brings the namespace back under its quota, or, where it has none, the table under `MNEME_MAX_ENTRIES`:
-/// what a put does after it has stored.
+/// Brings the namespace under its quota. If it has none, brings the table under `MNEME_MAX_ENTRIES`. A put calls this
+/// after it has stored its entry.
 ///
-/// Reads: one stats; past the cap, up to 5,000 keys of `gsi_lru`, and up to 1,000 of the rows, where any expire.
-/// Writes: removals, up to 200; what is over the cap then is the next put's, or `vacuum`'s.
-/// Up to 5,000 rows are counted before any goes. Past that the stats is believed; one that was never counted (it
-/// vanished, or the cap is new) is left to `vacuum`. Of more than 32 namespaces under the table's cap, 32 chosen at
-/// random are looked into, as Redis samples keys: what goes is about the least recently used.
+/// Up to 5,000 keys are counted before any entry is removed. Above that number the stored statistics are trusted. If
+/// these were never counted (they were lost, or the cap is new), nothing is removed, and `vacuum` counts. If more than
+/// 32 namespaces are under the cap of the table, 32 are chosen at random, as Redis samples keys. The victims are then
+/// only approximately the least recently used.
+///
+/// Reads: one item of statistics. Above the cap: up to 5,000 keys of `gsi_lru`, and the rows of the victims; up to
+/// 1,000 rows if entries expire. Writes: up to 200 removals. The next put or `vacuum` removes the rest.
+/// Errors: `StoreBackendError`.
 pub async fn enforce_caps(cache: &Cache, namespace: &Namespace, quota: Option<u64>) -> Result<Evictions, Error> {
     if cache.config.max_entries.is_some() {
         register(cache, namespace).await?;
     }
     let (scope, cap) = match (quota, cache.config.max_entries) {
-        (Some(quota), _) => (Scope::Namespace(namespace), quota),
-        (None, Some(cap)) => (Scope::Table, cap),
+        (Some(quota), _) => (CapScope::Namespace(namespace), quota),
+        (None, Some(cap)) => (CapScope::Table, cap),
         (None, None) => return Ok(Evictions::default()),
     };
     let stats = cache.table.namespace_stats(scope.stats_key()).await?;
     let fits = stats.counted && stats.entries <= i64::try_from(cap).unwrap_or(i64::MAX);
-    // The directory of a table that was never counted may lack namespaces, which `vacuum` finds.
-    let countable = matches!(scope, Scope::Namespace(_)) && cap <= PUT_LIMITS.keys as u64;
-    if fits || (!stats.counted && !countable) {
+    // The directory of a table that was never counted may lack namespaces, which `vacuum` adds.
+    let is_countable = matches!(scope, CapScope::Namespace(_)) && cap <= PUT_LIMITS.keys as u64;
+    if fits || (!stats.counted && !is_countable) {
         return Ok(Evictions::default());
     }
-    Ok(enforce_cap(cache, scope, stats, cap, PUT_LIMITS).await?.evicted)
+    Ok(enforce_cap(cache, scope, stats, cap, PUT_LIMITS).await?.removed)
 }
 
-/// EventCounts each of `quotas`, and the table where `cap` is given, namespace by namespace of the directory; brings them under
-/// it, and sets tallies right: what `vacuum` does. It takes two seconds where a stats and the index differ.
-pub async fn enforce_all_caps(
+/// Counts the entries of each namespace in `quotas`, and of the whole table if `table_cap` is given, brings them under
+/// their caps and corrects the statistics. `vacuum` calls this.
+///
+/// Reads: the directory, all keys of `gsi_lru` of these namespaces, the statistics, and the rows of the victims.
+/// Writes: removals and statistics. Takes two seconds longer if statistics differ from the index. Errors:
+/// `StoreBackendError`.
+pub(crate) async fn enforce_all_caps(
     cache: &Cache,
     quotas: &[(Namespace, u64)],
-    cap: Option<u64>,
+    table_cap: Option<u64>,
 ) -> Result<Evictions, Error> {
-    let scopes = quotas.iter().map(|(namespace, quota)| (Scope::Namespace(namespace), *quota));
+    let scopes = quotas.iter().map(|(namespace, quota)| (CapScope::Namespace(namespace), *quota));
     let mut removed = Evictions::default();
-    let mut doubtful = Vec::new();
-    for (scope, cap) in scopes.chain(cap.map(|cap| (Scope::Table, cap))) {
-        let enforced =
-            enforce_cap(cache, scope, cache.table.namespace_stats(scope.stats_key()).await?, cap, VACUUM_LIMITS)
-                .await?;
-        removed.add(enforced.evicted);
-        if enforced.is_doubtful {
-            doubtful.push((scope, cache.table.namespace_stats(scope.stats_key()).await?));
+    let mut differing = Vec::new();
+    for (scope, cap) in scopes.chain(table_cap.map(|cap| (CapScope::Table, cap))) {
+        let stats = cache.table.namespace_stats(scope.stats_key()).await?;
+        let enforcement = enforce_cap(cache, scope, stats, cap, VACUUM_LIMITS).await?;
+        removed.add(enforcement.removed);
+        if enforcement.stats_differ {
+            differing.push((scope, cache.table.namespace_stats(scope.stats_key()).await?));
         }
     }
-    if !doubtful.is_empty() && Instant::now() + INDEX_LAG < cache.deadline {
+    if !differing.is_empty() && Instant::now() + INDEX_LAG < cache.deadline {
         tokio::time::sleep(INDEX_LAG).await;
-        for (scope, stats) in doubtful {
-            // One that moves is left to a quieter time: what is new may not show yet.
+        for (scope, stats) in differing {
+            // Statistics that change meanwhile are corrected by a later pass, because the index may not show the newest
+            // rows.
             if cache.table.namespace_stats(scope.stats_key()).await? == stats {
-                let rows = oldest_first(cache, scope, VACUUM_LIMITS).await?.keys.len() as u64;
+                let rows = least_recently_used(cache, scope, VACUUM_LIMITS).await?.keys.len() as u64;
                 cache.table.recount(scope.stats_key(), stats, rows, false).await?;
             }
         }
@@ -191,154 +173,86 @@ pub async fn enforce_all_caps(
     Ok(removed)
 }
 
-/// EventCounts `scope` and removes what is over `cap`, each as far as `limits` allow. A stats only raises the question: rows go
-/// and come without it, by DynamoDB's own TTL and by the Python library. The index, which answers it, lags: it may
-/// still show rows that are gone, and lack new ones.
+/// Counts the entries of `scope` and removes the excess over `cap`, within `limits`. Corrects the statistics if they
+/// were never counted or are too high.
 async fn enforce_cap(
     cache: &Cache,
-    scope: Scope<'_>,
+    scope: CapScope<'_>,
     stats: NamespaceStats,
     cap: u64,
     limits: EvictionLimits,
-) -> Result<CapEnforcement, Error> {
-    let oldest = oldest_first(cache, scope, limits).await?;
-    let seen = oldest.keys.len() as u64;
-    let told = u64::try_from(stats.entries).unwrap_or(0);
-    // Of as many as the index shows. What is gone and still shown counts as excess otherwise, and so live rows would go.
-    let rows_of = |shown: u64| match (oldest.all, stats.counted && limits.believes_stats) {
-        (false, _) => shown.max(told),
-        (true, true) => shown.min(told),
+) -> Result<Enforcement, Error> {
+    let LruList { keys, is_complete } = least_recently_used(cache, scope, limits).await?;
+    let counted = u64::try_from(stats.entries).unwrap_or(0);
+    // The number of rows, from the number that the index shows. A row that is gone and still shown must not count as
+    // excess, because a live row would be removed for it.
+    let estimate = |shown: u64| match (is_complete, stats.counted && limits.trusts_stats) {
+        (false, _) => shown.max(counted),
+        (true, true) => shown.min(counted),
         (true, false) => shown,
     };
-    let batch = usize::try_from(eviction_batch(rows_of(seen), cap)).unwrap_or(usize::MAX).min(limits.removals);
-    // Whether any entry expires is known of a stats that was counted; the first count finds it out.
-    let looks_for_expired = !stats.counted || (stats.has_ttl && batch > 0);
-    let wanted = if looks_for_expired { batch.saturating_mul(2).max(EXAMINED) } else { batch };
-    let examined = wanted.min(oldest.keys.len());
-    let rest = examined < oldest.keys.len() || !oldest.all;
-    let keys = &oldest.keys[..examined];
-    let examined = headers(cache, keys).await?;
-    let shown = seen - (keys.len() - examined.len()) as u64;
+    let shown = keys.len() as u64;
+    let batch = usize::try_from(eviction_batch(estimate(shown), cap)).unwrap_or(usize::MAX).min(limits.removals);
+    // Counted statistics say whether any entry expires. The first count finds it out.
+    let examines_expiry = !stats.counted || (stats.has_ttl && batch > 0);
+    let wanted = if examines_expiry { batch.saturating_mul(2).max(MIN_EXAMINED) } else { batch };
+    let examined_keys = &keys[..wanted.min(keys.len())];
+    let examined_all = examined_keys.len() == keys.len() && is_complete;
+    let examined = headers(cache, examined_keys).await?;
+    let rows = shown - (examined_keys.len() - examined.len()) as u64;
     let now = cache.now_secs();
-    let mortal = examined.iter().any(|row| row.expires_at.is_some() && !row.is_expired(now));
-    let choice = choose(examined, rows_of(shown), cap, limits.removals, now);
-    let expired = remove(cache, &choice.expired, Reason::Expired).await?;
-    let evicted = remove(cache, &choice.evicted, Reason::Evicted).await?;
+    let has_ttl = examined.iter().any(|row| row.expires_at.is_some() && !row.is_expired(now));
+    let victims = choose_victims(examined, estimate(rows), cap, limits.removals, now);
+    let expired = remove(cache, &victims.expired, Reason::Expired).await?;
+    let evicted = remove(cache, &victims.evicted, Reason::Evicted).await?;
     let removed = Evictions {
         expired: expired.removed,
         evicted: evicted.removed,
-        unfinished: choice.more || expired.left + evicted.left > 0,
+        unfinished: victims.is_incomplete || expired.left + evicted.left > 0,
     };
-    let mut enforced = CapEnforcement { evicted: removed, is_doubtful: false };
-    if oldest.all {
-        let gone = (removed.expired + removed.evicted) as i64;
-        let moved = NamespaceStats { entries: stats.entries - gone, ..stats };
-        let shown = shown as i64 - gone;
-        if !stats.counted {
-            let entries = u64::try_from(shown.max(moved.entries)).unwrap_or(0);
-            if entries > 0 {
-                cache.table.recount(scope.stats_key(), moved, entries, rest || mortal).await?;
-            }
-        } else if shown + SLACK < moved.entries {
-            let entries = u64::try_from(shown + SLACK).unwrap_or(0);
-            cache.table.recount(scope.stats_key(), moved, entries, false).await?;
-        }
-        enforced.is_doubtful = shown != moved.entries;
+    if !is_complete {
+        return Ok(Enforcement { removed, stats_differ: false });
     }
-    Ok(enforced)
+    let removed_rows = (removed.expired + removed.evicted) as i64;
+    let current = NamespaceStats { entries: stats.entries - removed_rows, ..stats };
+    let rows = rows as i64 - removed_rows;
+    if !stats.counted {
+        let entries = u64::try_from(rows.max(current.entries)).unwrap_or(0);
+        if entries > 0 {
+            cache.table.recount(scope.stats_key(), current, entries, !examined_all || has_ttl).await?;
+        }
+    } else if rows + STATS_TOLERANCE < current.entries {
+        let entries = u64::try_from(rows + STATS_TOLERANCE).unwrap_or(0);
+        cache.table.recount(scope.stats_key(), current, entries, false).await?;
+    }
+    Ok(Enforcement { removed, stats_differ: rows != current.entries })
 }
 
-/// The rows behind `keys` that are there, in the order of the keys.
+/// The rows of `keys` that exist, in the order of the keys. Reads: the rows, strongly.
 async fn headers(cache: &Cache, keys: &[LruKey]) -> Result<Vec<EntryHeader>, Error> {
     let rows = cache.table.batch_get(keys.iter().map(|key| key.id.into()), Projection::Lru).await?;
     Ok(keys.iter().filter_map(|key| header_from_item(rows.get(key.id.into())?)).collect())
 }
 
-/// The entries of `scope`, least recently used first, within `limits`.
-async fn oldest_first(cache: &Cache, scope: Scope<'_>, limits: EvictionLimits) -> Result<Oldest, Error> {
-    let (namespaces, mut all) = match scope {
-        Scope::Namespace(namespace) => (vec![namespace.clone()], true),
-        Scope::Table => {
+/// The entries of `scope`, least recently used first, within `limits`. Reads: `gsi_lru`; for the table also the
+/// directory.
+async fn least_recently_used(cache: &Cache, scope: CapScope<'_>, limits: EvictionLimits) -> Result<LruList, Error> {
+    let (namespaces, mut is_complete) = match scope {
+        CapScope::Namespace(namespace) => (vec![namespace.clone()], true),
+        CapScope::Table => {
             let registered = registered_namespaces(cache).await?;
-            let all = registered.len() <= limits.namespaces;
-            let some = limits.namespaces.min(registered.len());
-            (fastrand::choose_multiple(registered, some), all)
+            let is_complete = registered.len() <= limits.namespaces;
+            let count = limits.namespaces.min(registered.len());
+            (fastrand::choose_multiple(registered, count), is_complete)
         }
     };
-    let most = (limits.keys / namespaces.len().max(1)).max(limits.removals);
+    let keys_each = (limits.keys / namespaces.len().max(1)).max(limits.removals);
     let mut keys = Vec::new();
     for namespace in namespaces {
-        let (some, complete) = cache.table.oldest(&namespace, most).await?;
-        keys.extend(some);
-        all &= complete;
+        let (oldest, has_all) = cache.table.oldest(&namespace, keys_each).await?;
+        keys.extend(oldest);
+        is_complete &= has_all;
     }
     keys.sort_unstable();
-    Ok(Oldest { keys, all })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use mneme_model::entry_id::EntryId;
-    use mneme_model::normalize::QueryHash;
-
-    fn row(at: usize, last_accessed_at: i64, expires_at: Option<i64>) -> EntryHeader {
-        EntryHeader {
-            id: EntryId::new(at as u64 + 1).unwrap(),
-            namespace: Namespace::default(),
-            query_hash: QueryHash::of(&at.to_string(), true),
-            created_at: 0,
-            last_accessed_at,
-            expires_at,
-        }
-    }
-
-    #[test]
-    fn batches_are_the_python_librarys() {
-        // The examples of `_compute_batch`'s documentation.
-        assert_eq!(eviction_batch(120, 100), 20);
-        assert_eq!(eviction_batch(1050, 1000), 100);
-        assert_eq!(eviction_batch(3, 2), 1);
-        assert_eq!(eviction_batch(2, 2), 0);
-    }
-
-    proptest! {
-        #[test]
-        /// What goes is expired or, in order, the least recently used; what stays fits, unless the bound was reached; and
-        /// nothing live goes where the expired alone suffice.
-        #[test]
-        fn any_choice_takes_the_expired_and_then_the_oldest(
-            ages in prop::collection::vec((0i64..50, prop::option::of(0i64..50)), 0..120),
-            unseen in 0u64..40, cap in 1u64..150, most in 0usize..100,
-        ) {
-            let now = 25;
-            let mut rows: Vec<EntryHeader> = ages.iter().enumerate().map(|(at, (used, ttl))| row(at, *used, *ttl)).collect();
-            rows.sort_by_key(|row| (row.last_accessed_at, row.id));
-            let total = rows.len() as u64 + unseen;
-            let choice = choose(rows.clone(), total, cap, most, now);
-            let (over, live): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_expired(now));
-            prop_assert!(choice.expired.len() + choice.evicted.len() <= most);
-            prop_assert!(over.starts_with(&choice.expired) && live.starts_with(&choice.evicted));
-            let left = total - (choice.expired.len() + choice.evicted.len()) as u64;
-            if choice.more {
-                prop_assert!(choice.expired.len() + choice.evicted.len() == most || choice.evicted.len() == live.len());
-            } else {
-                prop_assert_eq!(choice.expired.len(), over.len());
-                prop_assert!(left <= cap);
-            }
-            if total - over.len() as u64 <= cap {
-                prop_assert!(choice.evicted.is_empty());
-            }
-        }
-
-        #[test]
-        fn what_stays_fits_and_is_not_nothing_by_accident(live in 0u64..10_000, cap in 1u64..10_000) {
-            let batch = eviction_batch(live, cap);
-            prop_assert!(live - batch <= cap);
-            prop_assert_eq!(batch == 0, live <= cap);
-            prop_assert!(live == 0 || live - batch >= cap - cap / 10 || batch == 0);
-        }
-    }
+    Ok(LruList { keys, is_complete })
 }

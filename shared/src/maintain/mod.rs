@@ -1,7 +1,8 @@
-//! Keeping the table in order: what `vacuum` does, caps, counts.
+//! Keeping the table in order: `vacuum`, quotas, the cap on the table, counts.
 //!
-//! - [`vacuum`]: passes through the table.
-//! - [`eviction`]: quotas and the cap on the table.
+//! - [`vacuum`]: passes over the table.
+//! - [`eviction`]: enforcing quotas and the cap on the table.
+//! - `victims`: which entries an eviction removes.
 //! - [`directory`]: the names of the namespaces.
 //! - [`totals`]: counting everything.
 //! - [`stats_buffer`]: counting lookups.
@@ -11,3 +12,4 @@ pub mod eviction;
 pub mod stats_buffer;
 pub mod totals;
 pub mod vacuum;
+mod victims;

@@ -15,19 +15,20 @@ use crate::cache::Cache;
 /// A change of the cache's embedders. Each is one mutation, so that a put that was planned before it is planned again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A move to this embedder begins.
+    /// Begins a move to this embedder.
     Start { fingerprint: String, dim: u32 },
-    /// The active embedder and the second one change places. Unless entries may be left behind, the change holds only if no
-    /// further entry was put since.
+    /// Exchanges the active embedder and the second one. Unless entries may be left behind, this fails if an id was
+    /// given out since the counter was read.
     Switch { leave_behind: bool },
-    /// The second embedder is given up: no instance serves it any more.
+    /// Begins to end the move. No instance serves the second embedder after this.
     End,
-    /// The second embedder has no vectors left. The change holds only if no further entry was put since.
+    /// Ends the move. The second embedder has no vectors left. This fails if an id was given out since the counter was
+    /// read.
     Ended,
 }
 
 impl Change {
-    /// The counter after the change; `None` where the change does not apply to `seen`.
+    /// The counter after the change; `None` if the change does not apply to `seen`.
     fn applied_to(&self, seen: &Counter) -> Option<Counter> {
         let mut counter = seen.clone();
         match (self, counter.second.take()) {
@@ -57,8 +58,8 @@ impl Change {
         Some(counter)
     }
 
-    /// Whether the change holds only as long as no further id is given out.
-    fn needs_every_entry(&self) -> bool {
+    /// Whether the change fails if an id was given out since the counter was read.
+    fn forbids_new_ids(&self) -> bool {
         match self {
             Self::Switch { leave_behind } => !leave_behind,
             Self::Ended => true,
@@ -67,7 +68,8 @@ impl Change {
     }
 }
 
-/// The attributes of item 0 that describe the cache's embedders. An attribute whose number is 0 is absent, as in a new table.
+/// The attributes of item 0 that describe the cache's embedders. An attribute whose number is 0 is absent, as in a new
+/// table.
 fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 10] {
     let generation =
         |value: EmbedderGeneration| (value != EmbedderGeneration::default()).then(|| generation_value(value));
@@ -86,13 +88,14 @@ fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 10]
     ]
 }
 
-/// Makes `change`, if the cache's embedders are still as in `seen` and, where the change has to know every entry, no id was
-/// given out since. False where they are not; another instance may have made the same change.
+/// Applies `change`. Returns false if it does not apply to `seen`, or if the cache's embedders are no longer as in
+/// `seen`: another instance may have made the same change. Also returns false if the change forbids new ids and one was
+/// given out.
 ///
 /// Writes: one transaction on item 0, which raises the version by one. Errors: `StoreBackendError`.
 pub(crate) async fn change_embedders(cache: &Cache, seen: &Counter, change: &Change) -> Result<bool, Error> {
     let Some(after) = change.applied_to(seen) else { return Ok(false) };
-    let action = update(cache, seen, &after, change.needs_every_entry())?;
+    let action = update(cache, seen, &after, change.forbids_new_ids())?;
     let mut budget = cache.retry_budget();
     loop {
         let outcome = cache.table.transact(vec![action.clone()], cache.deadline).await?;
@@ -109,7 +112,7 @@ pub(crate) async fn change_embedders(cache: &Cache, seen: &Counter, change: &Cha
     }
 }
 
-fn update(cache: &Cache, seen: &Counter, after: &Counter, entries: bool) -> Result<TransactWriteItem, Error> {
+fn update(cache: &Cache, seen: &Counter, after: &Counter, forbids_new_ids: bool) -> Result<TransactWriteItem, Error> {
     let mut expression = Expression::when(Condition::Exists(name::VERSION)).add(name::VERSION, n(1));
     for ((attribute, before), (_, after)) in attributes(seen).into_iter().zip(attributes(after)) {
         expression = expression.and(Condition::is(attribute, before.clone()));
@@ -117,7 +120,7 @@ fn update(cache: &Cache, seen: &Counter, after: &Counter, entries: bool) -> Resu
             expression = expression.set_or_remove(attribute, after);
         }
     }
-    if entries {
+    if forbids_new_ids {
         expression = expression.and(Condition::equals(name::NEXT_ID, n(seen.next_id)));
     }
     cache.table.update_counter(expression)
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_there_and_back_leaves_the_cache_as_it_was_but_for_the_numbers_given_out() {
+    fn move_there_and_back_restores_the_counter_except_generations_and_switches() {
         let moving = start("b").applied_to(&counter()).unwrap();
         let switched = Change::Switch { leave_behind: false }.applied_to(&moving).unwrap();
         assert_eq!(
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(Counter { switches: 0, ..back.clone() }, moving);
         let left = Change::Ended.applied_to(&Change::End.applied_to(&back).unwrap()).unwrap();
         assert_eq!(Counter { switches: 0, last_generation: EmbedderGeneration::new(0), ..left.clone() }, counter());
-        // The same embedder once more is another era.
+        // A second move to the same embedder gets another generation.
         assert_eq!(start("b").applied_to(&left).unwrap().second.unwrap().generation, EmbedderGeneration::new(2));
         let moved = Change::Ended.applied_to(&Change::End.applied_to(&switched).unwrap()).unwrap();
         assert_eq!(
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_the_state_is_no_change() {
+    fn change_that_does_not_fit_the_state_is_not_applied() {
         let moving = start("b").applied_to(&counter()).unwrap();
         let ending = Change::End.applied_to(&moving).unwrap();
         for (seen, changes) in [

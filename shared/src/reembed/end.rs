@@ -1,4 +1,4 @@
-//! Ending a move: the active embedder stays, and the other one's vectors go.
+//! Ending a move: the active embedder stays, and the vectors of the other one are removed.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use mneme_model::embedder::{MoveEnd, SecondEmbedder};
@@ -13,7 +13,7 @@ use mneme_store::read::Rows;
 use tokio::time::Instant;
 
 use super::change::{Change, change_embedders};
-use super::fill::{Lack, vectors_for};
+use super::missing_vectors::{MissingVector, make_missing_vectors};
 use super::relocate::relocate;
 use super::state::{State, move_counter, status};
 use super::step_budget::StepBudget;
@@ -21,14 +21,15 @@ use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
 use crate::embedders::layout::EntryVectors;
 
-/// Goes on ending the move, which keeps the embedder at this end of it, the active one: the other one is not served any
-/// more from the first call on, and its vectors are removed. Complete when there is no move any more.
+/// Begins or continues to end the move. `keep` names the embedder that stays, which must be the active one. From the
+/// first call on the other embedder is not served. Its vectors are removed in steps. The returned state is complete
+/// when the move has ended.
 ///
-/// An entry that has a vector of the other embedder alone gets one of the active embedder, and a new id with it, if
-/// that one is configured here and its query is stored; else it is found exactly from then on.
+/// An entry that has only a vector of the other embedder gets one of the active embedder, under a new id, if that
+/// embedder is configured here and the query is stored. Otherwise only the exact layer finds the entry from then on.
 /// Reads: item 0, the rows. Writes: two transactions on item 0, one mutation each; each row that has to change, by an
-/// UpdateItem that is conditional on the row. Errors: `EmbedderMismatchError` when the other one is active;
-/// `StoreBackendError`; the embedder's own.
+/// UpdateItem with a condition on the row; the progress. Errors: `EmbedderMismatchError` if the other embedder is
+/// active; `StoreBackendError`; the embedder's own.
 pub async fn end(cache: &Cache, keep: MoveEnd, mut budget: StepBudget) -> Result<State, Error> {
     loop {
         let counter = move_counter(cache).await?;
@@ -44,7 +45,7 @@ pub async fn end(cache: &Cache, keep: MoveEnd, mut budget: StepBudget) -> Result
         if progress.next_id < counter.next_id {
             return Ok(State { counter, progress: Some(progress), complete: false });
         }
-        // Where entries came in meanwhile, these have to be gone through as well.
+        // The change fails if entries were stored meanwhile. The next round visits them.
         if change_embedders(cache, &counter, &Change::Ended).await? {
             for key in [
                 RowKey::move_progress(other.generation),
@@ -57,8 +58,8 @@ pub async fn end(cache: &Cache, keep: MoveEnd, mut budget: StepBudget) -> Result
     }
 }
 
-/// Removes `other`'s vectors from the rows that were not gone through, within `budget`. Returns the counter that the last
-/// rows were gone through by; `None` when the move was ended meanwhile, by another call.
+/// Removes the vectors of `other` from the rows that were not visited yet, within `budget`. Returns the counter as it
+/// was read last, and the progress; `None` if another call ended the move meanwhile.
 async fn remove_vectors(
     cache: &Cache,
     budget: &mut StepBudget,
@@ -70,11 +71,12 @@ async fn remove_vectors(
     while progress.next_id < counter.next_id && budget.is_left() {
         let began = Instant::now();
         let ids = budget.block(progress.next_id, counter.next_id);
-        let passed = visit_entries(cache, ids.clone(), |rows| Box::pin(settle_rows(cache, &counter, rows))).await?;
-        progress.advance(&ids, &passed, began.elapsed());
+        let visited =
+            visit_entries(cache, ids.clone(), |rows| Box::pin(keep_active_vectors(cache, &counter, rows))).await?;
+        progress.advance(&ids, &visited, began.elapsed());
         budget.spend(&ids, began.elapsed());
         cache.table.save_progress(other.generation, MovePhase::Removing, &progress).await?;
-        // An entry that got a new id, or came in, is gone through as well.
+        // Entries that were stored meanwhile, or got a new id, are visited, too.
         counter = move_counter(cache).await?;
         if counter.second.as_ref() != Some(other) {
             return Ok(None);
@@ -83,8 +85,8 @@ async fn remove_vectors(
     Ok(Some((counter, progress)))
 }
 
-/// Leaves `rows` the active embedder's vectors; what became of each entry.
-async fn settle_rows(cache: &Cache, counter: &Counter, rows: Rows) -> Result<Vec<Visited>, Error> {
+/// Leaves `rows` only the active embedder's vectors.
+async fn keep_active_vectors(cache: &Cache, counter: &Counter, rows: Rows) -> Result<Vec<Visited>, Error> {
     let has_embedder = cache.embedders().slot_of(&counter.active_embedder()).is_some();
     let lacks = |entry: &Entry| {
         let held = EntryVectors::of_row(entry, counter);
@@ -93,56 +95,57 @@ async fn settle_rows(cache: &Cache, counter: &Counter, rows: Rows) -> Result<Vec
     };
     let entries = rows.iter().filter_map(|(key, _)| rows.entry(key.entry()?));
     let (lacking, rest): (Vec<_>, Vec<_>) = entries.partition(lacks);
-    let vectors = vectors_for(cache, counter, &lacking, Lack::Active).await?;
-    let mut became = Vec::new();
-    // New ids are given out one after the other.
+    let vectors = make_missing_vectors(cache, counter, &lacking, MissingVector::Active).await?;
+    let mut visited = Vec::new();
+    // Each new id needs a transaction with the counter, so these writes run one after the other.
     for (entry, vector) in lacking.into_iter().zip(vectors) {
-        became.push((entry.id, settle(cache, counter, &entry, vector).await?));
+        visited.push((entry.id, keep_active_vector(cache, counter, &entry, vector).await?));
     }
-    let settled = rest.into_iter().map(async |entry| {
-        let one = settle(cache, counter, &entry, None).await?;
-        Ok::<_, Error>((entry.id, one))
+    let writes = rest.into_iter().map(async |entry| {
+        let counts = keep_active_vector(cache, counter, &entry, None).await?;
+        Ok::<_, Error>((entry.id, counts))
     });
-    // Boxed by the collection: the futures of the writes are large.
-    let settled = stream::iter(settled.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE);
-    became.extend(settled.try_collect::<Vec<_>>().await?);
-    Ok(became)
+    // The futures are collected into a vector, because they are large.
+    let writes = stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(WRITES_AT_ONCE);
+    visited.extend(writes.try_collect::<Vec<_>>().await?);
+    Ok(visited)
 }
 
-/// Leaves `entry` its vector of the active embedder alone, or gives it `vector`, of that one, where that fits its item; `None`:
-/// it was written to meanwhile.
-async fn settle(
+/// Leaves `entry` only its vector of the active embedder. `made`: a vector of that embedder for an entry that lacks
+/// one; the entry gets it if the item has room. Returns `None` if another writer changed the entry meanwhile.
+async fn keep_active_vector(
     cache: &Cache,
     counter: &Counter,
     entry: &Entry,
-    vector: Option<Vec<u8>>,
+    made: Option<Vec<u8>>,
 ) -> Result<Option<VisitedCounts>, Error> {
     let held = EntryVectors::of_row(entry, counter);
-    let has_vector = vector.is_some();
-    if vector.is_some() {
-        let given = EntryVectors { active: vector, second: None };
-        let row = Entry { vectors: given.clone().to_row_vectors(None, counter, &cache.config)?, ..entry.clone() };
+    let was_made = made.is_some();
+    if was_made {
+        let added = EntryVectors { active: made, second: None };
+        let row = Entry { vectors: added.to_row_vectors(None, counter, &cache.config)?, ..entry.clone() };
         if entry_to_item(&row).is_ok() {
-            // It comes by again, at its new id.
-            return Ok(relocate(cache, entry, &given, counter).await?.then(VisitedCounts::default));
+            // The entry is counted when a later block visits its new id.
+            return Ok(relocate(cache, entry, &added, counter).await?.then(VisitedCounts::default));
         }
     }
-    let passed = match (&held.active, &held.second, &entry.query) {
+    let counts = match (&held.active, &held.second, &entry.query) {
         (Some(_), ..) => VisitedCounts { ready: 1, ..VisitedCounts::default() },
         (None, None, _) => VisitedCounts { without_vector: 1, ..VisitedCounts::default() },
         (None, Some(_), None) => VisitedCounts { without_query: 1, ..VisitedCounts::default() },
-        (None, Some(_), Some(_)) if has_vector => VisitedCounts { too_large: 1, ..VisitedCounts::default() },
+        (None, Some(_), Some(_)) if was_made => VisitedCounts { too_large: 1, ..VisitedCounts::default() },
         (None, Some(_), Some(_)) => VisitedCounts { refused: 1, ..VisitedCounts::default() },
     };
-    let wanted =
+    let kept =
         EntryVectors { second: None, ..held }.to_row_vectors(entry.vectors.generation, counter, &cache.config)?;
-    // A row without any vector says nothing of whose it is; nor does one that has no room for what stands for none.
-    let fits = || entry_to_item(&Entry { vectors: wanted.clone(), ..entry.clone() }).is_ok();
-    let wanted = if wanted.embedding.is_some() && fits() { wanted } else { RowVectors::default() };
-    if wanted == entry.vectors {
-        return Ok(Some(passed));
+    // A row without a vector names no generation. The same applies if the item has no room for the zeros that a table
+    // shared with the Python library stores in place of a vector.
+    let fits = || entry_to_item(&Entry { vectors: kept.clone(), ..entry.clone() }).is_ok();
+    let kept = if kept.embedding.is_some() && fits() { kept } else { RowVectors::default() };
+    if kept == entry.vectors {
+        return Ok(Some(counts));
     }
-    Ok(cache.table.set_vectors(entry, &wanted).await?.then_some(passed))
+    Ok(cache.table.set_vectors(entry, &kept).await?.then_some(counts))
 }
 
 fn not_active(counter: &Counter, other: &SecondEmbedder) -> Error {

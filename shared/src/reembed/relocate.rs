@@ -14,12 +14,14 @@ use crate::cache::Cache;
 use crate::embedders::layout::EntryVectors;
 use crate::writer_queue::Ticket;
 
-/// Stores the entry under a new id with `vectors` in addition to those that it has, everything else unchanged. False when the
-/// row is no longer as in `seen`, or its pointer leads elsewhere; nothing was done then.
+/// Stores the entry under a new id with `vectors` in addition to those that it has. Everything else stays the same.
+/// Returns false and changes nothing if the row is no longer as in `seen`, or if its pointer names another entry.
 ///
 /// `vectors`: of the query in `seen`. `embedders`: the counter that the move was read from.
-/// Reads: the counter, then the row and its pointer. The order matters: the write is conditional on the counter's version, so
-/// the row cannot be newer. Writes: one transaction, one mutation. Errors: `StoreBackendError`.
+/// Reads: the counter, then the row and its pointer. The order matters: the write is conditional on the counter's
+/// version, so the row cannot be newer than the counter. Writes: one transaction, one mutation; after a lost race also
+/// the writer queue.
+/// Errors: `StoreBackendError`.
 pub(crate) async fn relocate(
     cache: &Cache,
     seen: &Entry,
@@ -34,7 +36,7 @@ pub(crate) async fn relocate(
     relocated
 }
 
-/// `ticket`: is set to the place in the writer queue that was taken, if one was. The caller releases it.
+/// `ticket`: receives the place in the writer queue, if one was taken. The caller releases it.
 async fn relocate_with_ticket(
     cache: &Cache,
     seen: &Entry,
@@ -57,7 +59,7 @@ async fn relocate_with_ticket(
         if !is_same || row.is_expired(cache.now_secs()) || pointed.is_some_and(|id| id != row.id) {
             return Ok(false);
         }
-        let id = EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?;
+        let id = EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?;
         let all = vectors.clone().or(EntryVectors::of_row(&row, &counter));
         let new = Entry { id, vectors: all.to_row_vectors(None, &counter, &cache.config)?, ..row };
         let actions = vec![

@@ -8,10 +8,11 @@ use super::change::{Change, change_embedders};
 use super::state::{State, move_counter, status};
 use crate::cache::Cache;
 
-/// Begins a move to the embedder of this fingerprint and dimension, or finds that it has begun.
+/// Begins a move to the embedder with this fingerprint and dimension. Does nothing if that move has begun already.
 ///
-/// Reads: item 0. Writes: a transaction on it, one mutation. Errors: `EmbedderMismatchError` while another move is under
-/// way; `InvalidRequest` where there is nothing to move from or to; `StoreBackendError`.
+/// Reads: item 0. Writes: a transaction on item 0, one mutation; a derived item with the progress. Errors:
+/// `EmbedderMismatchError` while another move is under way; `InvalidRequest` if the cache has no embedder stamped, or
+/// has this one already; `StoreBackendError`.
 pub async fn start(cache: &Cache, fingerprint: &str, dim: u32) -> Result<State, Error> {
     loop {
         let counter = move_counter(cache).await?;
@@ -23,11 +24,11 @@ pub async fn start(cache: &Cache, fingerprint: &str, dim: u32) -> Result<State, 
             if target == (Some(fingerprint), Some(dim)) && !other.ending {
                 return status(cache).await;
             }
-            let what = if other.ending { "being ended" } else { "under way" };
+            let phase = if other.ending { "being ended" } else { "under way" };
             return Err(Error::new(
                 ErrorKind::EmbedderMismatchError,
                 format!(
-                    "a move between {:?} and {:?} is {what}",
+                    "a move between {:?} and {:?} is {phase}",
                     counter.fingerprint.as_deref().unwrap_or_default(),
                     other.fingerprint
                 ),
@@ -37,7 +38,7 @@ pub async fn start(cache: &Cache, fingerprint: &str, dim: u32) -> Result<State, 
         let (Some(stamped), Some(_)) = (&counter.fingerprint, counter.dim) else {
             return Err(Error::invalid(
                 "the cache is not stamped with the embedder that it has now",
-                "set MNEME_EMBEDDER_FINGERPRINT and MNEME_EMBEDDER_DIM to that one's, invoke `provision`, and start again",
+                "set MNEME_EMBEDDER_FINGERPRINT and MNEME_EMBEDDER_DIM to its values, invoke `provision`, and start again",
             ));
         };
         if stamped == fingerprint {
@@ -48,7 +49,8 @@ pub async fn start(cache: &Cache, fingerprint: &str, dim: u32) -> Result<State, 
         }
         let start = Change::Start { fingerprint: fingerprint.to_owned(), dim };
         if change_embedders(cache, &counter, &start).await? {
-            // What there is so far has the source's vectors, as far as it ever will.
+            // A later switch back need not visit the entries that exist now: they have the source's vectors, or never
+            // will.
             let progress = MoveProgress { next_id: counter.next_id, ..MoveProgress::default() };
             cache.table.save_progress(counter.generation, MovePhase::Adding, &progress).await?;
         }

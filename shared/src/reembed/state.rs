@@ -8,25 +8,26 @@ use mneme_store::move_progress::{MovePhase, MoveProgress};
 
 use crate::cache::Cache;
 
-/// The embedders of the cache, and how far a move between them has come.
+/// The embedders of the cache, and the progress of a move between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// As it was read last.
+    /// Item 0 as it was read last.
     pub counter: Counter,
-    /// How far vectors of the other embedder have been added, or removed; `None` without a move.
+    /// How many ids were visited to add, or to remove, vectors of the other embedder; `None` without a move.
     pub progress: Option<MoveProgress>,
-    /// Whether there is nothing left to do in this phase. While vectors are added: of a step's own reply also that they are packed.
+    /// Whether nothing is left to do in this phase. In the reply of a step this includes the segments.
     pub complete: bool,
 }
 
 impl State {
-    /// Ids that were not gone through.
+    /// The number of ids that were not visited yet.
     pub fn ids_left(&self) -> u64 {
         self.progress.map_or(0, |progress| self.counter.next_id.saturating_sub(progress.next_id))
     }
 }
 
-/// Item 0, whatever embedder is configured. Errors: `NotFound` where there is none yet; `StoreBackendError`.
+/// Item 0, without a check of the configured embedder. Errors: `NotFound` if there is no item 0 yet;
+/// `StoreBackendError`.
 pub(super) async fn move_counter(cache: &Cache) -> Result<Counter, Error> {
     match cache.table.get(RowKey::COUNTER, true).await? {
         Some(item) => Counter::from_item(&item),
@@ -37,7 +38,7 @@ pub(super) async fn move_counter(cache: &Cache) -> Result<Counter, Error> {
     }
 }
 
-/// How far the move has come. Reads: item 0, and a derived item. Errors: `StoreBackendError`, `NotFound`.
+/// The state of the move. Reads: item 0, and a derived item. Errors: `StoreBackendError`, `NotFound`.
 pub async fn status(cache: &Cache) -> Result<State, Error> {
     let counter = move_counter(cache).await?;
     let Some(SecondEmbedder { generation, ending, .. }) = counter.second else {

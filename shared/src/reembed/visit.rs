@@ -13,36 +13,37 @@ use crate::cache::Cache;
 
 /// How many rows are written at once.
 pub(super) const WRITES_AT_ONCE: usize = 16;
-/// How often rows that were written to meanwhile are read again.
+/// How often a row is read that another writer changes each time.
 const MAX_READS: u32 = 8;
 
-/// An entry that was visited, and how it counts; `None`: another writer changed it meanwhile.
+/// An entry that was visited, and what it adds to the counts; `None`: another writer changed it meanwhile.
 pub(super) type Visited = (EntryId, Option<VisitedCounts>);
 
-/// Goes through the entries of `ids`. `visit` gets the rows that are there, and those again that were written to meanwhile.
+/// Calls `visit` with the rows of `ids` that exist, and again with those that another writer changed meanwhile. Returns
+/// the sum of the counts.
 ///
-/// Reads: the rows, strongly. Errors: those of `visit`; `StoreBackendError`, also where one is written to all the time.
+/// Reads: the rows, strongly. Errors: those of `visit`; `StoreBackendError`, also if a row changes each time.
 pub(super) async fn visit_entries<'a>(
     cache: &Cache,
     ids: Range<u64>,
     visit: impl Fn(Rows) -> BoxFuture<'a, Result<Vec<Visited>, Error>> + Sync,
 ) -> Result<VisitedCounts, Error> {
-    let mut passed = VisitedCounts::default();
+    let mut counts = VisitedCounts::default();
     let mut pending: Vec<EntryId> = ids.filter_map(EntryId::new).collect();
     for _ in 0..MAX_READS {
         let rows = cache.table.batch_get(pending.drain(..).map(RowKey::from), Projection::All).await?;
-        for (id, became) in visit(rows).await? {
-            match became {
-                Some(one) => passed.add(&one),
+        for (id, visited) in visit(rows).await? {
+            match visited {
+                Some(one) => counts.add(&one),
                 None => pending.push(id),
             }
         }
         if pending.is_empty() {
-            return Ok(passed);
+            return Ok(counts);
         }
     }
     Err(Error::backend(
-        format!("{} entries were written to again and again while they were gone through", pending.len()),
+        format!("{} entries were changed by others each time they were visited", pending.len()),
         "go on with another call",
     ))
 }

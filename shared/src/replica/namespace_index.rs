@@ -1,4 +1,7 @@
-//! One namespace of the replica: its vectors, and which entries its queries have.
+//! One namespace in memory: its vectors, and the ids of its entries by query hash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use mneme_guard::NumberFingerprint;
 use mneme_model::context_key::ContextKey;
@@ -7,38 +10,36 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::normalize::QueryHash;
 use mneme_search::segment::CodeSegment;
 use mneme_search::{Basis, Candidates};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use super::context_index::{ContextIndex, Nearest};
 
-/// A namespace's entries, as far as a search needs them.
+/// What a search needs of a namespace's entries.
 #[derive(Debug, Default)]
 pub(super) struct NamespaceIndex {
-    /// The vectors of each context_key that has some.
+    /// The vectors by context key.
     contexts: HashMap<Option<ContextKey>, ContextIndex>,
-    /// By which vectors are held as codes from the first on.
+    /// The basis for holding vectors as codes from the first one on.
     basis: Option<Arc<Basis>>,
-    /// Ids below 2^32 by [`QueryHash::prefix`]; the rows tell whether they are meant.
+    /// One id below 2^32 for each [`QueryHash::prefix`]. The rows decide whether the whole hash is equal.
     by_hash: HashMap<u32, u32>,
-    /// Further ids of a prefix: replaced rows whose absence is not known yet, duplicates of the Python library's, those that
-    /// share 32 bits by chance, and those from 2^32 on.
+    /// Further ids of a prefix: rows that were replaced unnoticed, duplicates of the Python library, hashes that share
+    /// 32 bits by chance, and ids from 2^32 on.
     others: BTreeMap<u32, Vec<u64>>,
-    /// What numbers the entries' questions have, of ids below 2^32 and where there are some.
+    /// The number fingerprints of the entries with ids below 2^32 whose questions have numbers or identifiers.
     fingerprints: HashMap<u32, NumberFingerprint>,
-    /// When it was last asked for, by the replica's count.
-    pub(super) used: u64,
+    /// The replica's count of uses at the last use of this namespace.
+    pub(super) last_used: u64,
 }
 
 impl NamespaceIndex {
-    /// An empty namespace whose vectors are held as codes where there is a `basis`.
+    /// An empty namespace. With a `basis`, its vectors are held as codes.
     pub(super) fn new(basis: Option<Arc<Basis>>) -> Self {
         Self { basis, ..Self::default() }
     }
 
     /// Resident bytes.
     pub(super) fn bytes(&self) -> usize {
-        // A hash table's slot is the pair and a byte, and at most 7 of 8 slots are taken.
+        // A slot of a hash table takes the key, the value and a byte, and at most 7 of 8 slots are in use.
         let by_hash = self.by_hash.capacity() * 8 / 7 * (2 * size_of::<u32>() + 1);
         let keys = self.contexts.capacity() * 8 / 7 * (size_of::<Option<ContextKey>>() + 1);
         let fingerprints =
@@ -50,7 +51,7 @@ impl NamespaceIndex {
             + by_hash
     }
 
-    /// The entries known for `hash`, ascending.
+    /// The entries whose query hash has the same prefix as `hash`, in ascending order.
     pub(super) fn by_hash(&self, hash: &QueryHash) -> Vec<EntryId> {
         let prefix = hash.prefix();
         let others = self.others.get(&prefix).into_iter().flatten();
@@ -60,7 +61,7 @@ impl NamespaceIndex {
         ids.into_iter().filter_map(EntryId::new).collect()
     }
 
-    /// Notes that the entry `id` has the query of `prefix`, and the numbers of `fingerprint`.
+    /// Records the prefix of the entry's query hash, and its number fingerprint.
     pub(super) fn note(&mut self, id: u64, prefix: u32, fingerprint: Option<NumberFingerprint>) {
         if let (Ok(small), Some(fingerprint)) = (u32::try_from(id), fingerprint) {
             self.fingerprints.insert(small, fingerprint);
@@ -76,8 +77,8 @@ impl NamespaceIndex {
         }
     }
 
-    /// Takes in an entry's vector and expiry, or brings them up to date. An entry's context_key never changes: its query's hash
-    /// depends on it.
+    /// Adds an entry's vector and expiry, or updates them. `None` as `vector` removes the vector. The context key of an
+    /// entry never changes, because its query hash depends on it.
     pub(super) fn upsert(
         &mut self,
         id: EntryId,
@@ -96,7 +97,8 @@ impl NamespaceIndex {
         }
     }
 
-    /// Appends the rows `ids` of a packed segment to the vectors of `context_key`. Errors: as [`mneme_search::Index::load_some`].
+    /// Adds the codes of the entries `ids` in a segment to the vectors of `context_key`, and returns how many were new.
+    /// Errors: `BasisMismatch` if the namespace has no basis; as [`mneme_search::Index::load_some`].
     pub(super) fn load(
         &mut self,
         context_key: Option<ContextKey>,
@@ -108,7 +110,7 @@ impl NamespaceIndex {
         context.load(codes, ids)
     }
 
-    /// Forgets the entry `id`, which is gone for good; `hash`: of its query, where it is known.
+    /// Forgets the entry `id`, which is deleted. `hash`: the hash of its query, if it is known.
     pub(super) fn forget(&mut self, id: EntryId, hash: Option<&QueryHash>) {
         let id = id.get();
         self.contexts.retain(|_, context| {
@@ -136,7 +138,7 @@ impl NamespaceIndex {
         own.is_some_and(|own| own.contradicts(fingerprint))
     }
 
-    /// As [`ContextIndex::candidates`], of one context_key.
+    /// The candidates among the entries of `context_key`; see [`ContextIndex::candidates`].
     pub(super) fn candidates(
         &mut self,
         context_key: Option<ContextKey>,
@@ -144,19 +146,19 @@ impl NamespaceIndex {
         threshold: f32,
     ) -> Candidates {
         let Some(context) = self.contexts.get_mut(&context_key) else { return Candidates::default() };
-        context.poll_learning();
+        context.poll_training();
         context.candidates(query, threshold)
     }
 
-    /// As [`ContextIndex::nearest`], of one context_key.
+    /// The nearest entry of `context_key`; see [`ContextIndex::nearest`].
     pub(super) fn nearest(
         &self,
         context_key: Option<ContextKey>,
         query: &Embedding,
         now_secs: i64,
-        keep: impl Fn(EntryId) -> bool,
+        filter: impl Fn(EntryId) -> bool,
     ) -> Nearest {
-        self.contexts.get(&context_key).map_or(Nearest::Nothing, |context| context.nearest(query, now_secs, keep))
+        self.contexts.get(&context_key).map_or(Nearest::Nothing, |context| context.nearest(query, now_secs, filter))
     }
 }
 
@@ -165,10 +167,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_of_768_dimensions_takes_200_bytes_at_most() {
+    fn entry_with_768_dimensions_takes_at_most_200_bytes() {
         const ROWS: u64 = 20_000;
         let mut rng = fastrand::Rng::with_seed(5);
-        // Most of the energy in few directions, as embeddings have it.
+        // Like those of embeddings, these vectors have most of their energy in few directions.
         let mut vector = || {
             let values = (0..768).map(|at| (rng.f32() - 0.5) / (1.0 + at as f32 / 20.0)).collect();
             Embedding::normalized(values).unwrap()
@@ -181,11 +183,11 @@ mod tests {
             index.note(id, fastrand::u32(..), NumberFingerprint::from_bits(fastrand::u32(..)));
         }
         let bytes = index.bytes() as f64 / ROWS as f64;
-        assert!((100.0..200.0).contains(&bytes), "{bytes} bytes a row");
+        assert!((100.0..200.0).contains(&bytes), "{bytes} bytes for each entry");
     }
 
     #[test]
-    fn large_ids_and_equal_prefixes_are_kept_apart() {
+    fn entries_with_equal_prefix_or_large_id_are_all_known() {
         let mut index = NamespaceIndex::default();
         let hash = QueryHash::of("q", true);
         let ids = [3, 1 << 40, 9, 1 << 41];

@@ -1,16 +1,17 @@
-//! One invocation: which namespaces its caller may use, and what there is to say of it in the log.
+//! One invocation: which namespaces its caller may use, and what it records for the log.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::metrics::{Failure, InvocationRecord, Metric};
 use mneme_api::access::Access;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 
-/// How many failures of one invocation are told apart in its log line.
+use super::metrics::{Failure, InvocationRecord, Metric};
+
+/// How many failures of one invocation its log line describes. Further ones are only counted.
 const MAX_FAILURES: usize = 10;
 
-/// What an operation knows of its invocation beside the request, and tells of it.
+/// The caller's access, and what the operation records about the invocation.
 #[derive(Debug)]
 pub struct Invocation {
     access: Access,
@@ -23,7 +24,8 @@ impl Invocation {
         Self { access, record: Mutex::default() }
     }
 
-    /// Has to be called before anything of `namespace` is read for the caller, or written.
+    /// Checks that the caller may use `namespace`, and records the namespace. An operation calls this before it reads
+    /// or writes anything in `namespace`.
     ///
     /// Errors: `NamespaceForbidden`.
     pub fn authorize(&self, namespace: &Namespace) -> Result<(), Error> {
@@ -32,7 +34,7 @@ impl Invocation {
         Ok(())
     }
 
-    /// The namespaces that a request is about: `namespace` where it names one, else all that the caller may use.
+    /// The namespaces that a request concerns: `namespace` if the request names one, else all that the caller may use.
     ///
     /// Errors: `NamespaceForbidden`.
     pub fn visible_namespaces(&self, namespace: Option<&Namespace>) -> Result<Access, Error> {
@@ -42,25 +44,27 @@ impl Invocation {
         }
     }
 
-    /// Has to be called before anything that concerns the whole cache. `what` is the subject of the error's sentence.
+    /// Checks that the caller may use the whole cache. An operation calls this before it does anything that concerns
+    /// all namespaces. `what`: the subject of the error's sentence.
     ///
     /// Errors: `NamespaceForbidden`.
     pub fn authorize_all(&self, what: &str) -> Result<(), Error> {
         self.access.check_all(what)
     }
 
-    /// Adds `value` to a figure.
+    /// Adds `value` to the sum of `metric`.
     pub fn record(&self, metric: Metric, value: f64) {
         *self.lock().metrics.entry(metric).or_default() += value;
     }
 
-    /// Adds something that went wrong and is not the invocation's own error, unless the caller is to mend it.
+    /// Records the failure of `what` that does not fail the invocation itself. An error that the caller caused is
+    /// ignored.
     pub fn record_failure(&self, what: &'static str, error: &Error) {
         if !error.kind.is_ours() {
             return;
         }
         let mut record = self.lock();
-        record.failed += 1;
+        record.failure_count += 1;
         if record.failures.len() < MAX_FAILURES {
             record.failures.push(Failure::new(what, error));
         }

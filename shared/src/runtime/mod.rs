@@ -1,5 +1,10 @@
-//! A function's life: logs, configuration, client, and Lambda's loop.
+//! The life of a function: logs, configuration, client, and Lambda's loop.
+//!
+//! - [`invocation`]: what an operation may use and records.
+//! - [`metrics`]: figures and failures of an invocation.
+//! - `emf`: the log line with CloudWatch metrics.
 
+mod emf;
 pub mod invocation;
 pub mod metrics;
 
@@ -10,6 +15,13 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::Client;
 use futures::future::BoxFuture;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use mneme_api::event::{self, Event, Fields, Payload, Reply};
+use mneme_aws::client_config;
+use mneme_aws::tls_roots::TlsRoots;
+use mneme_model::clock::Clock;
+use mneme_model::config::Config;
+use mneme_model::error::Error;
+use mneme_store::table::Table;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -20,17 +32,10 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cache::Cache;
+use emf::{EmfWriter, InvocationOutcome};
 use invocation::Invocation;
-use metrics::{EmfWriter, InvocationOutcome};
-use mneme_api::event::{self, Event, Fields, Payload, Reply};
-use mneme_aws::client_config;
-use mneme_aws::tls_roots::TlsRoots;
-use mneme_model::clock::Clock;
-use mneme_model::config::Config;
-use mneme_model::error::Error;
-use mneme_store::table::Table;
 
-/// One operation: what a function does.
+/// What one function does.
 pub trait Operation: Send + Sync + 'static {
     /// Its name, as in [`mneme_api::routes::FUNCTIONS`].
     const FUNCTION: &'static str;
@@ -39,12 +44,13 @@ pub trait Operation: Send + Sync + 'static {
     /// The response object.
     type Response: Serialize + Send;
 
-    /// The request that a scheduled event stands for; `None`: such events are refused.
+    /// The request that a scheduled event makes; `None`: scheduled events are refused.
     fn on_schedule() -> Option<Fields> {
         None
     }
 
-    /// Answers one request. Calls [`Invocation::authorize`] or [`Invocation::visible_namespaces`] before it uses a namespace.
+    /// Answers one request. The implementation calls [`Invocation::authorize`] or [`Invocation::visible_namespaces`]
+    /// before it uses a namespace.
     fn handle(
         &self,
         cache: &Cache,
@@ -53,14 +59,14 @@ pub trait Operation: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reply<Self::Response>, Error>> + Send;
 }
 
-/// Sets up logs, reads the configuration and connects. `None` after the log has said what is wrong with the
-/// configuration: the function exits, and Lambda reports `Runtime.ExitError`.
+/// Sets up logs, reads the configuration and creates the client. Returns `None` for a bad configuration, after it has
+/// logged every bad variable. The function then exits, and Lambda reports `Runtime.ExitError`.
 pub async fn start() -> Option<Cache> {
-    // Lambda's own variable for log levels; the SDK and hyper are quiet unless something is wrong. The runtime would
-    // log each function error again.
+    // `AWS_LAMBDA_LOG_LEVEL` is Lambda's own variable. The SDK and hyper log warnings only. The runtime's layer is off
+    // because it would log each function error a second time.
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()).to_lowercase();
     let directives = format!("warn,lambda_runtime::layers::panic=off,mneme={level}");
-    // Not `EnvFilter`, whose regular expressions would be a twentieth of each binary.
+    // `EnvFilter` is not used, because its regular expressions would take a twentieth of each binary.
     let filter = directives.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
@@ -78,9 +84,9 @@ pub async fn start() -> Option<Cache> {
     }
 }
 
-/// Runs `hook` when Lambda shuts the environment down, which gives it 500 ms; call before [`serve`].
+/// Runs `hook` when Lambda shuts the environment down. The hook has 500 ms. To be called before [`serve`].
 ///
-/// Lambda sends SIGTERM only to environments with an extension, so this registers one that does nothing
+/// Lambda sends SIGTERM only to environments with an extension, so this registers an extension that does nothing
 /// (Lambda Developer Guide, "Shutdown phase").
 pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
     lambda_runtime::spawn_graceful_shutdown_handler(move || hook).await;
@@ -88,11 +94,11 @@ pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
 
 /// Runs Lambda's loop until the environment is shut down.
 pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
-    let reporter = EmfWriter::new(O::FUNCTION, cache.config.metric_namespaces);
-    let (cache, operation, reporter) = (&cache, &operation, &reporter);
+    let writer = EmfWriter::new(O::FUNCTION, cache.config.metric_namespaces);
+    let (cache, operation, writer) = (&cache, &operation, &writer);
     let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-        invoke(operation, &cache.for_invocation(remaining), reporter, event.payload, &event.context.request_id).await
+        invoke(operation, &cache.for_invocation(remaining), writer, event.payload, &event.context.request_id).await
     }))
     .await;
     match ran {
@@ -104,11 +110,11 @@ pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
     }
 }
 
-/// Answers one event in its caller's form, and reports it.
+/// Answers one event in its caller's format, and writes the invocation's log line.
 async fn invoke<O: Operation>(
     operation: &O,
     cache: &Cache,
-    reporter: &EmfWriter,
+    writer: &EmfWriter,
     payload: Payload,
     request_id: &str,
 ) -> Result<Box<RawValue>, Diagnostic> {
@@ -116,20 +122,20 @@ async fn invoke<O: Operation>(
     let Event { caller, access, fields } =
         event::read(payload, O::FUNCTION, O::on_schedule(), cache.config.namespace_claim.as_deref());
     let invocation = Invocation::new(access);
-    let outcome = match fields {
+    let result = match fields {
         Ok(fields) => answer(operation, cache, &invocation, fields).await,
         Err(error) => Err(error),
     };
-    let facts = InvocationOutcome {
+    let outcome = InvocationOutcome {
         request_id,
         caller,
-        status: outcome.as_ref().map_or_else(|error| error.kind.status(), |reply| reply.status.as_u16()),
-        error: outcome.as_ref().err(),
+        status: result.as_ref().map_or_else(|error| error.kind.status(), |reply| reply.status.as_u16()),
+        error: result.as_ref().err(),
         latency: begun.elapsed(),
         usage: cache.table.capacity().take(),
     };
-    reporter.report(&facts, &invocation.into_record());
-    event::render(caller, outcome)
+    writer.write(&outcome, &invocation.into_record());
+    event::render(caller, result)
         .map_err(|error| Diagnostic { error_type: error.kind.name().to_owned(), error_message: error.to_string() })
 }
 
@@ -139,7 +145,7 @@ async fn answer<O: Operation>(
     invocation: &Invocation,
     fields: Fields,
 ) -> Result<Reply<O::Response>, Error> {
-    // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
+    // The future is boxed, because the SDK's futures nest so deeply that the compiler cannot compute the layout.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
     timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {
         Err(Error::backend(

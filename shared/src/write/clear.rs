@@ -16,7 +16,7 @@ use crate::cache::Cache;
 ///
 /// Reads: the whole table, strongly, so that no entry acknowledged before is missed. A move to another embedder gives
 /// entries new ids; during one the ids given out since are read too, until none of them belongs to an older entry.
-/// Writes: removals. Errors: `StoreBackendError`, also when the time does not suffice; what was removed until then stays
+/// Writes: removals. Errors: `StoreBackendError`, also if the time ran out. What was removed before the error stays
 /// removed.
 pub async fn clear(cache: &Cache, namespace: Option<&Namespace>) -> Result<u64, Error> {
     let table = &cache.table;

@@ -1,35 +1,15 @@
-//! Mutations: each is one transaction with the counter, tried again until its outcome is known.
+//! Mutations. Each is a transaction with the counter, which is tried again until its outcome is known.
 //!
 //! - [`put`]: storing entries.
 //! - [`remove`]: removing entries.
 //! - [`clear`]: removing all entries of a namespace.
 //! - [`touch`]: recording an access.
 //! - [`settings`]: quotas and meta.
+//! - `commit`: committing a transaction that does not depend on the counter.
 
 pub mod clear;
+mod commit;
 pub mod put;
 pub mod remove;
 pub mod settings;
 pub mod touch;
-
-use aws_sdk_dynamodb::types::TransactWriteItem;
-use mneme_model::error::Error;
-use mneme_store::transaction::TransactionOutcome;
-
-use crate::cache::Cache;
-
-/// Commits a transaction that does not depend on the counter's values. False when one of its conditions does not hold.
-///
-/// Errors: `StoreBackendError`, also when the outcome cannot be found out.
-async fn commit(cache: &Cache, actions: &[TransactWriteItem]) -> Result<bool, Error> {
-    let mut budget = cache.retry_budget();
-    loop {
-        let outcome = cache.table.transact(actions.to_vec(), cache.deadline).await?;
-        match outcome {
-            TransactionOutcome::Committed => return Ok(true),
-            TransactionOutcome::Unknown(error) => return Err(error),
-            _ if outcome.was_contended() => budget.after_contention().await?,
-            TransactionOutcome::Cancelled(_) => return Ok(false),
-        }
-    }
-}

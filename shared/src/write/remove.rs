@@ -20,11 +20,11 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Why entries are removed. The reason decides what must still be true of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// A caller asked for it: the row is removed whatever it holds by now.
+    /// A caller asked for it. The row is removed, also if it has changed since it was read.
     Requested,
-    /// It was among the least recently used: it is removed unless it was used since it was chosen.
+    /// The entry was among the least recently used. It is removed unless it was used since it was chosen.
     Evicted,
-    /// It has expired: it is removed unless it was put again since.
+    /// The entry has expired. It is removed unless it was stored again since.
     Expired,
 }
 
@@ -80,7 +80,7 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason) -> Re
     let table = &cache.table;
     let mut budget = cache.retry_budget();
     let mut rows: Vec<&EntryHeader> = rows.iter().collect();
-    // Pointers that were found to lead to other entries. They are kept.
+    // Pointers that were found to name other entries. They are kept.
     let mut kept: BTreeSet<RowKey> = BTreeSet::new();
     while !rows.is_empty() {
         let mut changes: BTreeMap<&Namespace, StatsChange> = BTreeMap::new();

@@ -8,10 +8,10 @@ use mneme_store::counter::MAX_COUNTER_BYTES;
 use mneme_store::expression::{Condition, Expression};
 use mneme_store::item::{n, s};
 
-use super::commit;
+use super::commit::commit;
 use crate::cache::Cache;
 
-/// The most bytes that a quota takes in item 0, beside its name.
+/// The most bytes that a quota takes in item 0, without its name.
 const NUMBER_BYTES: usize = 16;
 
 /// The cache's settings.

@@ -3,7 +3,7 @@
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 
-use super::commit;
+use super::commit::commit;
 use crate::cache::Cache;
 
 /// Sets the entry's last access to now and counts it. False when there is no such row.

@@ -1,6 +1,6 @@
 //! The transaction that stores entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use mneme_model::entry::{Entry, EntryHeader};
@@ -13,8 +13,8 @@ use mneme_store::entry_row::entry_to_item;
 use mneme_store::item::item_bytes;
 use mneme_store::transaction::MAX_ACTIONS;
 
+use super::new_entry::{NewEntry, StoredEntry};
 use super::snapshot::{ExistingEntry, PutSnapshot};
-use super::{NewEntry, StoredEntry};
 use crate::cache::Cache;
 use crate::embedders::layout::{EntryVectors, needs_revisit};
 
@@ -24,6 +24,9 @@ const IDEMPOTENCY_SECS: i64 = 24 * 60 * 60;
 /// The most bytes of rows in one transaction: what the other actions leave of its 4 MB (API reference,
 /// `TransactWriteItems`).
 const MAX_ROW_BYTES: usize = 3_500_000;
+
+/// The most entries that one transaction could take: two actions each, the counter and the statistics.
+const MAX_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
 
 /// What an action is for. A refusal is interpreted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,7 @@ struct PlannedEntry {
     stored: StoredEntry,
     is_new: bool,
     row_bytes: usize,
-    /// The dimension of its vector of the active embedder, where it has one.
+    /// The dimension of its vector of the active embedder, if it has one.
     dim: Option<u32>,
     actions: Vec<(ActionRole, TransactWriteItem)>,
     change: StatsChange,
@@ -161,7 +164,7 @@ impl Planner<'_> {
         });
         let id = match in_place {
             Some(entry) => entry.id,
-            None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("the counter stands at 0"))?,
+            None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?,
         };
         let keeps_signature = counter.guard(&new.namespace, config) || new.signature.needs_history();
         let row = Entry {
@@ -207,10 +210,18 @@ impl Planner<'_> {
     }
 }
 
+/// How many of `entries`, from the first on, have different queries and different idempotency keys. A transaction takes
+/// one action per item, so only these could share one.
+pub(super) fn distinct_len(entries: &[NewEntry]) -> usize {
+    let mut keys = HashSet::new();
+    let is_new = |entry: &&NewEntry| {
+        keys.insert(entry.pointer_key()) && entry.idempotency_record_key().is_none_or(|key| keys.insert(key))
+    };
+    entries.iter().take(MAX_AT_ONCE).take_while(is_new).count()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use aws_config::SdkConfig;
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::BehaviorVersion;
@@ -226,7 +237,6 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Map;
 
-    use super::super::distinct;
     use super::*;
 
     /// A cache that never sends anything.
@@ -257,7 +267,8 @@ mod tests {
     }
 
     prop_compose! {
-        /// An entry, and what there is of its pair: nothing, a row with the same vector, or rows with others.
+        /// An entry, and what is stored for its entry key: nothing, a row with the same vector, or rows with other
+        /// vectors.
         fn any_put()(
             query in 0u32..60, space in 0u32..4, response in 0usize..390_000, vector in 0u8..3, rows in 0u64..6,
             key in prop::option::of(0u32..8), ttl in prop::option::of(1u64..9),
@@ -311,19 +322,19 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// A transaction keeps to DynamoDB's limits and takes an action for an item once; its ids are the counter's next
-        /// ones; and nothing is left out: what did not fit is the next transaction's.
+        /// A transaction stays within DynamoDB's limits and has at most one action for each item. Its new ids are the
+        /// next ids of the counter. The next transaction takes the entries that did not fit.
         #[test]
-        fn any_batch_is_split_into_transactions_that_dynamodb_takes(puts in prop::collection::vec(any_put(), 1..80)) {
+        fn batch_is_split_into_transactions_within_the_limits(puts in prop::collection::vec(any_put(), 1..80)) {
             let cache = cache();
             let entries: Vec<NewEntry> = puts.iter().map(|(entry, ..)| entry.clone()).collect();
             let mut counter = Counter::from_item(&Counter::first_item(&cache.config)).unwrap();
             counter.next_id = 1000;
             let mut done = 0;
             while done < entries.len() {
-                let some = &entries[done..][..distinct(&entries[done..])];
+                let some = &entries[done..][..distinct_len(&entries[done..])];
                 let stored = some.iter().zip(&puts[done..]).enumerate();
-                let stored = stored.map(|(at, (entry, (.., rows)))| existing(entry, 1 + 10 * at as u64, *rows)).collect();
+                let stored = stored.map(|(at, (entry, put))| existing(entry, 1 + 10 * at as u64, put.2)).collect();
                 let seen = PutSnapshot { counter: counter.clone(), existing: stored };
                 let plan = Planner { cache: &cache }.plan(some, &seen).unwrap();
                 prop_assert!((1..=some.len()).contains(&plan.results.len()));
@@ -350,13 +361,15 @@ mod tests {
                 }
                 let records = some[..plan.results.len()].iter().filter_map(NewEntry::idempotency_record_key);
                 prop_assert!(records.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
-                // As few transactions as it takes: the next entry would not have fitted.
-                if let Some((entry, existing)) = some.get(plan.results.len()).zip(seen.existing.get(plan.results.len())) {
+                // There are as few transactions as possible: the next entry would not have fitted.
+                let next = plan.results.len();
+                if let Some((entry, existing)) = some.get(next).zip(seen.existing.get(next)) {
                     let mut after = counter.clone();
                     after.next_id += new.len() as u64;
                     let next = Planner { cache: &cache }.plan_entry(entry, existing, &after).unwrap();
-                    let tally = !keys.contains(RowKey::namespace_stats(&entry.namespace).attribute().as_n().unwrap());
-                    let actions = plan.actions.len() + next.actions.len() + usize::from(tally);
+                    let stats = RowKey::namespace_stats(&entry.namespace).attribute();
+                    let adds_stats = !keys.contains(stats.as_n().unwrap());
+                    let actions = plan.actions.len() + next.actions.len() + usize::from(adds_stats);
                     let bytes = rows.iter().sum::<usize>() + next.row_bytes;
                     prop_assert!(actions > MAX_ACTIONS || bytes > MAX_ROW_BYTES, "{actions} actions, {bytes} bytes");
                 }

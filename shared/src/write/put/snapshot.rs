@@ -10,7 +10,7 @@ use mneme_store::item::{flag, number};
 use mneme_store::key::RowKey;
 use mneme_store::read::{Projection, Rows, pointed_entry};
 
-use super::{NewEntry, StoredEntry};
+use super::new_entry::{NewEntry, StoredEntry};
 use crate::cache::Cache;
 
 /// How many rows for one query a put removes. Only races of the Python library leave more than one.
@@ -30,20 +30,21 @@ pub(super) struct PutSnapshot {
 /// What is stored for one entry's namespace and query hash.
 #[derive(Debug)]
 pub(super) struct ExistingEntry {
-    /// Where the pointer leads, if there is one.
+    /// The entry that the pointer names, if there is a pointer.
     pub(super) pointer: Option<EntryId>,
     /// The rows, the newest last: at most one, except where races of the Python library left more.
     pub(super) rows: Vec<Entry>,
-    /// The reply to the entry's idempotency key, where it was used before.
+    /// The reply to the entry's idempotency key, if the key was used before.
     pub(super) replayed: Option<StoredEntry>,
 }
 
 impl PutSnapshot {
     /// Reads the counter and what is stored for `entries`.
     ///
-    /// `strong`: whether pointers are read consistently. The first read need not be: the transaction's conditions on the
-    /// pointers detect what it missed, and an eventually consistent read costs half.
-    /// Reads, at once: the counter, the pointers, `gsi_hash` and the idempotency records; then the rows that these name.
+    /// `strong`: whether pointers are read strongly. The first read is eventually consistent, which costs half: the
+    /// transaction's conditions on the pointers detect what it missed.
+    /// Reads, at once: the counter, the pointers, `gsi_hash` and the idempotency records; then the rows that these
+    /// name.
     pub(super) async fn read(cache: &Cache, entries: &[NewEntry], strong: bool) -> Result<Self, Error> {
         let table = &cache.table;
         let read = async || {
@@ -59,7 +60,7 @@ impl PutSnapshot {
             tokio::try_join!(cache.counter(), pointers, indexed_ids(cache, entries), records)
         };
         let outcome = match read().await {
-            // The table may be missing and ours to make. If it is not, opening names what is wrong.
+            // The table may be missing. `open` creates it, or returns the error that says what is wrong.
             Err(_) if !cache.is_open() => {
                 cache.open().await?;
                 read().await

@@ -1,0 +1,20 @@
+//! Vacuum: a pass over the table that removes expired entries, repairs derived items, enforces caps and writes
+//! segments.
+//!
+//! - `run`: the steps of a pass, in order.
+//! - `page`: repairing what one page of the table holds.
+//! - `pointers`: one live entry and one pointer for each entry key.
+//! - `obsolete`: which derived items no reader uses any more.
+//! - `cursor`: where a pass continues.
+//! - `pass`: what a pass covers, and what it has done.
+
+mod cursor;
+mod obsolete;
+mod page;
+mod pass;
+mod pointers;
+mod run;
+
+pub use cursor::{VacuumCursor, load_cursor, save_cursor};
+pub use pass::{Repairs, VacuumPass};
+pub use run::run_pass;

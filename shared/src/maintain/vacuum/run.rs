@@ -1,0 +1,80 @@
+//! The steps of a pass: pages of the table, then caps, then segments.
+
+use std::time::Duration;
+
+use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
+use mneme_store::read::Projection;
+use tokio::time::Instant;
+
+use super::cursor::VacuumCursor;
+use super::obsolete::LiveVersions;
+use super::page::{TablePage, repair_page};
+use super::pass::VacuumPass;
+use crate::cache::Cache;
+use crate::maintain::eviction::{Evictions, enforce_all_caps};
+use crate::segments::compact::{RangeCounts, compact};
+use crate::segments::write::{SegmentsWritten, write_active_segments};
+
+/// How long before the deadline no further page is begun.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// Runs `pass` from `start` until the end, or until the deadline is near. Returns where to continue.
+///
+/// The steps are:
+/// 1. Each page of the table: expired entries are removed, every live entry gets its pointer, duplicates and derived
+///    items without a use are removed, and `next_id` is raised above every id in use.
+/// 2. The caps are enforced.
+/// 3. Segments are written. A pass over one namespace skips this step. Only a pass that visits the whole table in one
+///    call rewrites and deletes segments.
+///
+/// Reads: the counter, pages of a scan, for each page the pointers of its entries and the entries of its pointers; then
+/// as `enforce_all_caps`, `compact` and [`write_active_segments`]. Writes: likewise.
+/// Errors: `StoreBackendError`. Repairs that were made before the error stay.
+pub async fn run_pass(
+    cache: &Cache,
+    pass: &mut VacuumPass,
+    start: VacuumCursor,
+) -> Result<Option<VacuumCursor>, Error> {
+    let mut cursor = start;
+    let counter = cache.counter().await?;
+    let versions = LiveVersions::read(cache, &counter).await?;
+    pass.ranges = (cursor == VacuumCursor::Start && pass.only.is_none()).then(RangeCounts::default);
+    while !matches!(cursor, VacuumCursor::Caps | VacuumCursor::Segments) {
+        let page = cache.table.scan_page((0, 1), cursor.last_row(), Projection::Stats).await?;
+        let contents = TablePage::new(pass, &page.items, cache.now_secs());
+        if !repair_page(cache, pass, contents, counter.next_id, &versions).await? {
+            return Ok(Some(cursor));
+        }
+        cursor = page.next.map_or(VacuumCursor::Caps, VacuumCursor::After);
+        if Instant::now() + MARGIN >= cache.deadline {
+            return Ok(Some(cursor));
+        }
+    }
+    if cursor == VacuumCursor::Caps {
+        let evictions = enforce_caps_of(cache, pass.only.as_ref()).await?;
+        pass.removed.add(evictions);
+        if evictions.unfinished {
+            return Ok(Some(VacuumCursor::Caps));
+        }
+    }
+    if pass.only.is_some() {
+        return Ok(None);
+    }
+    let until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
+    let active = cache.counter().await?.active_embedder();
+    let ranges_thinned = match (pass.ranges.take(), versions.manifest(active.generation)) {
+        (Some(ranges), Some(manifest)) => compact(cache, &active, manifest, &ranges, until).await?,
+        _ => 0,
+    };
+    pass.segments = SegmentsWritten { ranges_thinned, ..write_active_segments(cache, until).await? };
+    Ok(pass.segments.unfinished.then_some(VacuumCursor::Segments))
+}
+
+/// Enforces the quota of each namespace that has one, and the cap on the table. `only`: the quota of this namespace
+/// alone.
+async fn enforce_caps_of(cache: &Cache, only: Option<&Namespace>) -> Result<Evictions, Error> {
+    let quotas = cache.counter().await?.quotas.into_iter().map(|(name, quota)| (Namespace::from_row(name), quota));
+    let quotas: Vec<_> = quotas.filter(|(namespace, _)| only.is_none_or(|only| namespace == only)).collect();
+    enforce_all_caps(cache, &quotas, cache.config.max_entries.filter(|_| only.is_none())).await
+}

@@ -1,6 +1,8 @@
 //! The history of a follow-up message, and whether two histories agree.
 
+use super::small_talk::without_pleasantries;
 use super::speaker::Speaker;
+use super::turn::Turn;
 use crate::compare::compare_without_similarity;
 use crate::signature::Signature;
 
@@ -24,46 +26,97 @@ struct Limits {
     rarity: f64,
     /// The largest share of pairs of words whose order differs.
     reordered: f64,
+    facts_only: bool,
+    is_strict: bool,
 }
 
-const USER: Limits = Limits { rarity: 2.5, reordered: f64::INFINITY };
+const USER: Limits = Limits { rarity: 2.5, reordered: f64::INFINITY, facts_only: false, is_strict: false };
 /// The order matters: "the second one" refers to another thing if the options are in another order.
-const REPLIED_TO: Limits = Limits { rarity: 2.0, reordered: 0.02 };
-const ASSISTANT: Limits = Limits { rarity: 3.0, reordered: f64::INFINITY };
+const REPLIED_TO: Limits = Limits { rarity: 2.0, reordered: 0.02, facts_only: false, is_strict: false };
+const ASSISTANT: Limits = Limits { rarity: 3.0, reordered: f64::INFINITY, facts_only: false, is_strict: false };
+const FACTS: Limits = Limits { rarity: 2.5, reordered: f64::INFINITY, facts_only: false, is_strict: true };
+const MAX_ONE_SIDED: f64 = 1.25;
+/// The assistant's messages where both last messages are self-contained.
+const ASIDE: Limits = Limits { rarity: f64::INFINITY, reordered: f64::INFINITY, facts_only: true, is_strict: false };
 
 impl History {
-    /// The history that consists of `messages`, oldest first. System messages are not part of it.
-    pub(super) fn of(messages: &[(Speaker, &str)]) -> Self {
-        let joined = |messages: &[(Speaker, &str)], is_included: fn(Speaker) -> bool| -> Signature {
-            let texts = messages.iter().filter(|(speaker, _)| is_included(*speaker)).map(|(_, content)| *content);
-            Signature::of(&texts.collect::<Vec<_>>().join("\n"))
-        };
-        let is_user = |speaker| speaker == Speaker::User;
-        let is_assistant = |speaker| matches!(speaker, Speaker::Assistant | Speaker::Tool);
-        let reply_start = messages.iter().rposition(|(speaker, _)| is_user(*speaker)).map_or(0, |at| at + 1);
+    /// The history of a follow-up: everything said in `turns`, oldest first. System messages are not part of it.
+    ///
+    /// Pleasantries are left out, unless nothing remains: earlier versions stored them.
+    pub(super) fn of_follow_up(turns: &[Turn]) -> Self {
+        let reply_start = turns.iter().rposition(is_user).map_or(0, |at| at + 1);
+        let user = joined(turns, is_user);
+        let cleaned: Vec<String> = texts(turns, is_user).map(without_pleasantries).collect();
+        let cleaned: Vec<&str> = cleaned.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
+        let cleaned = cleaned.join("\n");
         Self {
-            user: joined(messages, is_user),
-            replied_to: joined(&messages[reply_start..], is_assistant),
-            assistant: joined(messages, is_assistant),
+            user: Signature::of(if cleaned.is_empty() { &user } else { cleaned.trim() }),
+            replied_to: Signature::of(&joined(&turns[reply_start..], is_assistant)),
+            assistant: Signature::of(&joined(turns, is_assistant)),
         }
     }
 
-    /// True if the two histories agree. For each of the three parts, one side says nothing that the other does not,
-    /// except common words. Small talk adds words to one side only; another order, plan or place leaves words on both.
-    pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        agree(&self.user, &other.user, &USER)
-            && agree(&self.replied_to, &other.replied_to, &REPLIED_TO)
-            && agree(&self.assistant, &other.assistant, &ASSISTANT)
+    /// The history of a self-contained message: the user's `facts`, and what the assistant said. The message replies to
+    /// nothing.
+    pub(super) fn of_facts(facts: &str, turns: &[Turn]) -> Self {
+        Self {
+            user: Signature::of(facts),
+            replied_to: Signature::of(""),
+            assistant: Signature::of(&joined(turns, is_assistant)),
+        }
     }
+
+    /// True if this is the history of a self-contained message, or nobody replied to the user's last message.
+    fn replies_to_nothing(&self) -> bool {
+        self.replied_to.tokens.is_empty()
+    }
+
+    /// True if the two histories agree.
+    ///
+    /// For each of the parts, one side says nothing that the other does not, except common words. Another order, plan
+    /// or place leaves words on both sides. What the user said is compared more strictly: a number, a name or a rare
+    /// word on one side only is a fact that the other side lacks. If both messages are self-contained, only the names
+    /// and numbers of the assistant's messages must agree.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        let assistant = if self.replies_to_nothing() && other.replies_to_nothing() { &ASIDE } else { &ASSISTANT };
+        let replies_agree = self.replies_to_nothing() != other.replies_to_nothing()
+            || agree(&self.replied_to, &other.replied_to, &REPLIED_TO);
+        let user = if self.replies_to_nothing() || other.replies_to_nothing() { &FACTS } else { &USER };
+        agree(&self.user, &other.user, user) && replies_agree && agree(&self.assistant, &other.assistant, assistant)
+    }
+}
+
+fn is_user(turn: &Turn) -> bool {
+    turn.speaker == Speaker::User
+}
+
+fn is_assistant(turn: &Turn) -> bool {
+    matches!(turn.speaker, Speaker::Assistant | Speaker::Tool)
+}
+
+fn texts<'t>(turns: &'t [Turn], is_included: fn(&Turn) -> bool) -> impl Iterator<Item = &'t str> {
+    turns.iter().filter(move |turn| is_included(turn)).filter_map(|turn| turn.text.as_deref())
+}
+
+fn joined(turns: &[Turn], is_included: fn(&Turn) -> bool) -> String {
+    texts(turns, is_included).collect::<Vec<_>>().join("\n")
 }
 
 fn agree(a: &Signature, b: &Signature, limits: &Limits) -> bool {
     let (features, veto) = compare_without_similarity(a, b);
-    veto.is_none()
-        && features.exact_conflict == 0.0
-        && features.names_both == 0.0
+    let facts_agree = features.exact_conflict == 0.0 && features.names_both == 0.0;
+    if limits.facts_only {
+        return facts_agree;
+    }
+    facts_agree
+        && veto.is_none()
         && features.rarest_less <= limits.rarity
         && features.reordered <= limits.reordered
         // A word in another's place is a difference however common it is: "the family plan", "the business plan".
         && features.swapped_in_place == 0.0
+        && !(limits.is_strict
+            && (features.exact_one > 0.0
+                || features.names_one > 0.0
+                || features.rarest_more > MAX_ONE_SIDED
+                || features.polarity > 0.0))
 }

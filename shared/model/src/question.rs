@@ -62,7 +62,7 @@ impl Question {
                 }
             }
             (None, Some(messages)) => {
-                let messages: Vec<Value> = messages.iter().map(|Message(value)| value.clone()).collect();
+                let messages: Vec<&Value> = messages.iter().map(|Message(value)| value).collect();
                 Conversation::of_messages(&messages, context).map_err(refused)?
             }
             (None, None) => {

@@ -16,12 +16,10 @@ const ADDRESSES: [&str; 4] = ["you", "your", "yours", "you're"];
 /// is kept if it holds a name, number or negation that `last` does not hold, or if it asks for an action.
 pub(super) fn facts_for(said: &str, last: &str) -> String {
     let named = words_with_tokens(last);
-    let names_its_topic =
-        named.iter().any(|(word, token)| token.is_name || ADDRESSES.contains(&word.as_str()));
+    let names_its_topic = named.iter().any(|(word, token)| token.is_name || ADDRESSES.contains(&word.as_str()));
     let said = without_acknowledgements(said);
-    let is_fact = |sentence: &&str| {
-        !sentence.trim().is_empty() && !(names_its_topic && is_plain_question(sentence, &named))
-    };
+    let is_fact =
+        |sentence: &&str| !sentence.trim().is_empty() && !(names_its_topic && is_plain_question(sentence, &named));
     said.split_inclusive(['.', '!', '?', '\n', '？', '。', '！']).filter(is_fact).collect::<String>().trim().to_owned()
 }
 

@@ -4,6 +4,7 @@ use super::small_talk::without_pleasantries;
 use super::speaker::Speaker;
 use super::turn::Turn;
 use crate::compare::compare_without_similarity;
+use crate::compare::features::Features;
 use crate::signature::Signature;
 
 /// Signatures of what was said before the last message.
@@ -18,26 +19,31 @@ pub(super) struct History {
     pub(super) assistant: Signature,
 }
 
-/// The limits up to which two signatures of a history agree. The rarity limits were chosen by hand. The benchmark
-/// fow-cache was seen at the time, so its results on conversations are not results on a held-out set.
+/// The limits up to which two signatures of a history agree. Their unit is the weight of a word: its rarity in powers of
+/// ten below one word in a hundred. The limits were chosen by hand, on conversations of our own and on those of the
+/// benchmark fow-cache. So its results on conversations are not results on a held-out set.
 struct Limits {
-    /// The largest weight of a word that each side has and the other lacks: its rarity in powers of ten below one word
-    /// in a hundred.
-    rarity: f64,
+    /// The largest weight of a word that each side has and the other lacks.
+    on_both_sides: f64,
+    /// The largest weight of a word that only one side has. If there is such a limit, no name, number or negation may be
+    /// on one side only.
+    on_one_side: Option<f64>,
     /// The largest share of pairs of words whose order differs.
     reordered: f64,
-    facts_only: bool,
-    is_strict: bool,
 }
 
-const USER: Limits = Limits { rarity: 2.5, reordered: f64::INFINITY, facts_only: false, is_strict: false };
+/// What the user said before a self-contained message. Each statement is a fact, so almost every word must agree.
+const FACTS: Limits = Limits { on_both_sides: 1.25, on_one_side: Some(1.25), reordered: f64::INFINITY };
+/// What the user said before a follow-up, in at most [`MAX_SHORT_TOKENS`] words on each side. Each word matters.
+const SHORT_USER: Limits = Limits { on_both_sides: 1.75, on_one_side: Some(1.75), reordered: f64::INFINITY };
+/// What the user said before a follow-up, in more words. One side may have more small talk that no list knows.
+const LONG_USER: Limits = Limits { on_both_sides: 2.5, on_one_side: None, reordered: f64::INFINITY };
 /// The order matters: "the second one" refers to another thing if the options are in another order.
-const REPLIED_TO: Limits = Limits { rarity: 2.0, reordered: 0.02, facts_only: false, is_strict: false };
-const ASSISTANT: Limits = Limits { rarity: 3.0, reordered: f64::INFINITY, facts_only: false, is_strict: false };
-const FACTS: Limits = Limits { rarity: 2.5, reordered: f64::INFINITY, facts_only: false, is_strict: true };
-const MAX_ONE_SIDED: f64 = 1.25;
-/// The assistant's messages where both last messages are self-contained.
-const ASIDE: Limits = Limits { rarity: f64::INFINITY, reordered: f64::INFINITY, facts_only: true, is_strict: false };
+const REPLIED_TO: Limits = Limits { on_both_sides: 2.0, on_one_side: None, reordered: 0.02 };
+const ASSISTANT: Limits = Limits { on_both_sides: 3.0, on_one_side: None, reordered: f64::INFINITY };
+
+/// The most tokens of a short history of the user.
+const MAX_SHORT_TOKENS: u16 = 16;
 
 impl History {
     /// The history of a follow-up: everything said in `turns`, oldest first. System messages are not part of it.
@@ -73,16 +79,26 @@ impl History {
 
     /// True if the two histories agree.
     ///
-    /// For each of the parts, one side says nothing that the other does not, except common words. Another order, plan
-    /// or place leaves words on both sides. What the user said is compared more strictly: a number, a name or a rare
-    /// word on one side only is a fact that the other side lacks. If both messages are self-contained, only the names
-    /// and numbers of the assistant's messages must agree.
+    /// The user's part is compared most strictly: see the limits. Of the other parts, one side says nothing that the
+    /// other does not, except common words. Another order, plan or place leaves words on both sides. If both messages
+    /// are self-contained, only the names and numbers of the assistant's messages must agree. If one of them is, the
+    /// message replied to is compared as part of the assistant's messages.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        let assistant = if self.replies_to_nothing() && other.replies_to_nothing() { &ASIDE } else { &ASSISTANT };
-        let replies_agree = self.replies_to_nothing() != other.replies_to_nothing()
-            || agree(&self.replied_to, &other.replied_to, &REPLIED_TO);
-        let user = if self.replies_to_nothing() || other.replies_to_nothing() { &FACTS } else { &USER };
-        agree(&self.user, &other.user, user) && replies_agree && agree(&self.assistant, &other.assistant, assistant)
+        let is_self_contained = (self.replies_to_nothing(), other.replies_to_nothing());
+        let user_limits = match is_self_contained {
+            (false, false) if self.user.total.max(other.user.total) > MAX_SHORT_TOKENS => &LONG_USER,
+            (false, false) => &SHORT_USER,
+            _ => &FACTS,
+        };
+        agree(&self.user, &other.user, user_limits)
+            && match is_self_contained {
+                (true, true) => name_the_same(&self.assistant, &other.assistant),
+                (false, false) => {
+                    agree(&self.replied_to, &other.replied_to, &REPLIED_TO)
+                        && agree(&self.assistant, &other.assistant, &ASSISTANT)
+                }
+                _ => agree(&self.assistant, &other.assistant, &ASSISTANT),
+            }
     }
 }
 
@@ -104,19 +120,26 @@ fn joined(turns: &[Turn], is_included: fn(&Turn) -> bool) -> String {
 
 fn agree(a: &Signature, b: &Signature, limits: &Limits) -> bool {
     let (features, veto) = compare_without_similarity(a, b);
-    let facts_agree = features.exact_conflict == 0.0 && features.names_both == 0.0;
-    if limits.facts_only {
-        return facts_agree;
-    }
-    facts_agree
-        && veto.is_none()
-        && features.rarest_less <= limits.rarity
+    let is_within_one_side = |limit: f64| {
+        features.rarest_more <= limit
+            && features.exact_one == 0.0
+            && features.names_one == 0.0
+            && features.polarity == 0.0
+    };
+    veto.is_none()
+        && have_no_conflict(&features)
+        && features.rarest_less <= limits.on_both_sides
         && features.reordered <= limits.reordered
         // A word in another's place is a difference however common it is: "the family plan", "the business plan".
         && features.swapped_in_place == 0.0
-        && !(limits.is_strict
-            && (features.exact_one > 0.0
-                || features.names_one > 0.0
-                || features.rarest_more > MAX_ONE_SIDED
-                || features.polarity > 0.0))
+        && limits.on_one_side.is_none_or(is_within_one_side)
+}
+
+fn name_the_same(a: &Signature, b: &Signature) -> bool {
+    have_no_conflict(&compare_without_similarity(a, b).0)
+}
+
+/// True if no number, identifier, date or name of one side is in place of another one.
+fn have_no_conflict(features: &Features) -> bool {
+    features.exact_conflict == 0.0 && features.names_both == 0.0
 }

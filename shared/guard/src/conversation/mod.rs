@@ -29,6 +29,8 @@ mod small_talk;
 pub(crate) mod speaker;
 mod turn;
 
+use std::borrow::Borrow;
+
 use serde_json::{Map, Value};
 
 use self::context_key::{canonical_json, context_key};
@@ -87,7 +89,10 @@ impl Conversation {
     /// Reads a conversation as a client sends it, oldest message first: in the form of OpenAI Chat Completions or
     /// Responses, Anthropic Messages, Bedrock Converse or Gemini. `context`: as for [`Conversation::of`]. Errors:
     /// [`ConversationError`].
-    pub fn of_messages(messages: &[Value], context: Option<&Map<String, Value>>) -> Result<Self, ConversationError> {
+    pub fn of_messages<M: Borrow<Value>>(
+        messages: &[M],
+        context: Option<&Map<String, Value>>,
+    ) -> Result<Self, ConversationError> {
         check_count(messages.len())?;
         Self::of_turns(messages.len(), &read::turns(messages)?, context)
     }
@@ -110,10 +115,10 @@ impl Conversation {
             .collect();
         let history = history_of(&said[..said.len() - 1], question);
         let is_self_contained = history.is_none();
-        let system = turns.iter().filter(|turn| turn.speaker == Speaker::System).filter_map(|turn| turn.text.as_deref());
+        let system =
+            turns.iter().filter(|turn| turn.speaker == Speaker::System).filter_map(|turn| turn.text.as_deref());
         let context = context.filter(|object| !object.is_empty()).map(canonical_json);
-        let is_plain =
-            is_self_contained && context.is_none() && system.clone().next().is_none() && items.is_empty();
+        let is_plain = is_self_contained && context.is_none() && system.clone().next().is_none() && items.is_empty();
         Ok(Self {
             context_key: (!is_plain).then(|| context_key(is_self_contained, system, context.as_deref(), &items)),
             message: question.to_owned(),

@@ -23,22 +23,23 @@
 mod item;
 mod part;
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use self::item::{call_item, media_item, object_item};
 pub(super) use self::item::canonical_text;
+use self::item::{call_item, media_item, object_item};
 use super::messages::ConversationError;
 use super::speaker::Speaker;
 use super::turn::Turn;
 
 /// The turns of `messages`, oldest first. Errors: [`ConversationError::UnknownRole`], and
 /// [`ConversationError::Unreadable`] with the place of what cannot be understood.
-pub(super) fn turns(messages: &[Value]) -> Result<Vec<Turn>, ConversationError> {
+pub(super) fn turns<M: Borrow<Value>>(messages: &[M]) -> Result<Vec<Turn>, ConversationError> {
     let mut reader = Reader::default();
     for (at, message) in messages.iter().enumerate() {
-        reader.message(at, message)?;
+        reader.message(at, message.borrow())?;
     }
     Ok(reader.finish())
 }
@@ -152,19 +153,28 @@ impl Reader {
         self.message_start = self.turns.len();
         let path = format!("messages[{at}]");
         let Value::Object(message) = message else {
-            let reason = format!("a message is an object with a `role` and a `content`, and this is {}", kind_of(message));
+            let reason =
+                format!("a message is an object with a `role` and a `content`, and this is {}", kind_of(message));
             return Err(unreadable(&path, reason));
         };
         let speaker = match (field(message, "role"), field(message, "type")) {
-            (Some(Value::String(role)), _) => Speaker::of_role(role)
-                .ok_or_else(|| ConversationError::unknown_role(at, role))?,
-            (Some(role), _) => return Err(unreadable(&format!("{path}.role"), format!("a role is a text, and this is {}", kind_of(role)))),
+            (Some(Value::String(role)), _) => {
+                Speaker::of_role(role).ok_or_else(|| ConversationError::unknown_role(at, role))?
+            }
+            (Some(role), _) => {
+                return Err(unreadable(
+                    &format!("{path}.role"),
+                    format!("a role is a text, and this is {}", kind_of(role)),
+                ));
+            }
             (None, Some(Value::String(kind))) if kind != "message" => return self.item(kind, message, &path),
             // Gemini: a content without a role is the user's.
             (None, _) if message.contains_key("parts") => Speaker::User,
             (None, _) => return Err(unreadable(&path, "the message has no `role`")),
         };
-        let has_content = ["content", "parts", "tool_calls", "function_call", "images"].iter().any(|name| message.contains_key(*name));
+        let has_content = ["content", "parts", "tool_calls", "function_call", "images"]
+            .iter()
+            .any(|name| message.contains_key(*name));
         if !has_content && speaker != Speaker::Assistant {
             return Err(unreadable(&path, "the message has no `content`"));
         }
@@ -229,7 +239,10 @@ impl Reader {
                 }
             }
             Some(other) => {
-                return Err(unreadable(&format!("{path}.tool_calls"), format!("it is a list of calls, and this is {}", kind_of(other))));
+                return Err(unreadable(
+                    &format!("{path}.tool_calls"),
+                    format!("it is a list of calls, and this is {}", kind_of(other)),
+                ));
             }
         }
         match field(message, "function_call") {

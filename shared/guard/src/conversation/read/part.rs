@@ -57,8 +57,7 @@ impl<'v> Part<'v> {
 
 /// True if a content consists of results of tools, as in the messages of Bedrock Converse, Gemini and Vercel's AI SDK.
 pub(super) fn has_results(content: &Value) -> bool {
-    let is_result =
-        |part: &Value| part.as_object().is_some_and(|part| matches!(Part::of(part), Part::Result(_)));
+    let is_result = |part: &Value| part.as_object().is_some_and(|part| matches!(Part::of(part), Part::Result(_)));
     content.as_array().is_some_and(|parts| parts.iter().any(is_result)) || is_result(content)
 }
 
@@ -78,7 +77,9 @@ impl Reader {
             }
             Value::Object(object) if !object.is_empty() => object,
             Value::Object(_) => return Err(unreadable(path, "the part is empty")),
-            other => return Err(unreadable(path, format!("a part is an object or a text, and this is {}", kind_of(other)))),
+            other => {
+                return Err(unreadable(path, format!("a part is an object or a text, and this is {}", kind_of(other))));
+            }
         };
         match Part::of(object) {
             Part::Text(Value::String(text)) => self.say(speaker, text),
@@ -184,5 +185,6 @@ fn read_result(
 fn is_media(part: &Map<String, Value>) -> bool {
     const KEYS: [&str; 8] =
         ["image", "document", "video", "audio", "inlineData", "inline_data", "fileData", "file_data"];
-    part.values().filter(|value| !value.is_null()).count() == 1 && KEYS.iter().any(|key| part.get(*key).is_some_and(Value::is_object))
+    part.values().filter(|value| !value.is_null()).count() == 1
+        && KEYS.iter().any(|key| part.get(*key).is_some_and(Value::is_object))
 }

@@ -24,7 +24,6 @@ mod item;
 mod part;
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
@@ -76,9 +75,35 @@ struct Reader {
     turns: Vec<Turn>,
     /// The index of the first turn of the message that is being read.
     message_start: usize,
-    /// By the id of a call: its number, from 0.
-    calls: HashMap<String, usize>,
-    call_count: usize,
+    calls: Calls,
+}
+
+/// The calls of a conversation, in their order. A result belongs to one of them.
+#[derive(Default)]
+struct Calls {
+    calls: Vec<OpenCall>,
+}
+
+struct OpenCall {
+    id: Option<String>,
+    name: String,
+    is_answered: bool,
+}
+
+impl Calls {
+    fn begin(&mut self, id: Option<&str>, name: &str) {
+        self.calls.push(OpenCall { id: id.map(str::to_owned), name: name.to_owned(), is_answered: false });
+    }
+
+    /// The number, from 0, of the call that a result answers: the last call with its id. A result without a known id
+    /// answers the first open call with its name, or the first open call if the result has no name.
+    fn answered_by(&mut self, id: Option<&str>, name: Option<&str>) -> Option<usize> {
+        let by_id = id.and_then(|id| self.calls.iter().rposition(|call| call.id.as_deref() == Some(id)));
+        let is_meant = |call: &OpenCall| !call.is_answered && name.is_none_or(|name| call.name == name);
+        let number = by_id.or_else(|| self.calls.iter().position(is_meant))?;
+        self.calls[number].is_answered = true;
+        Some(number)
+    }
 }
 
 impl Reader {
@@ -141,10 +166,7 @@ impl Reader {
             None => return Err(unreadable(path, "the call has no name")),
         };
         let item = call_item(name, arguments, path)?;
-        if let Some(Value::String(id)) = id {
-            self.calls.insert(id.clone(), self.call_count);
-        }
-        self.call_count += 1;
+        self.calls.begin(id.and_then(Value::as_str), name);
         self.add(speaker, item);
         Ok(())
     }
@@ -192,8 +214,7 @@ impl Reader {
             let Some(content) = field(message, name) else { continue };
             let path = format!("{path}.{name}");
             if speaker == Speaker::Tool && !part::has_results(content) {
-                let id = any_field(message, &["tool_call_id", "toolCallId"]);
-                self.result(id, Some(content), part::is_failure(message), &path)?;
+                self.result(message, Some(content), &path)?;
                 continue;
             }
             match content {
@@ -268,9 +289,7 @@ impl Reader {
                 let arguments = any_field(item, item::ARGUMENTS);
                 self.call(Speaker::Assistant, field(item, "call_id"), field(item, "name"), arguments, path)
             }
-            "function_call_output" | "custom_tool_call_output" => {
-                self.result(field(item, "call_id"), field(item, "output"), part::is_failure(item), path)
-            }
+            "function_call_output" | "custom_tool_call_output" => self.result(item, field(item, "output"), path),
             "reasoning" => Ok(()),
             // The ids of reasoning items begin with `rs_`. What another reference stands for is not known here, so the
             // reference itself is compared.

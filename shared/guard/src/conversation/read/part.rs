@@ -62,7 +62,7 @@ pub(super) fn has_results(content: &Value) -> bool {
 }
 
 /// True if a result says that the tool failed.
-pub(super) fn is_failure(result: &Map<String, Value>) -> bool {
+fn is_failure(result: &Map<String, Value>) -> bool {
     let is_true = |name: &str| result.get(name) == Some(&Value::Bool(true));
     is_true("is_error") || is_true("isError") || result.get("status").is_some_and(|status| status == "error")
 }
@@ -97,9 +97,8 @@ impl Reader {
                 return self.call(speaker, id, name, any_field(call, ARGUMENTS), path);
             }
             Part::Result(result) => {
-                let id = any_field(result, &["tool_use_id", "toolUseId", "call_id", "toolCallId", "id"]);
                 let content = any_field(result, &["content", "response", "output", "result"]);
-                return self.result(id, content, is_failure(result), path);
+                return self.result(result, content, path);
             }
             Part::Ignored => {}
             Part::Parts(_) | Part::Other => self.add(speaker, object_item(object, path)?),
@@ -107,17 +106,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Adds the result of a tool. `id`: of the call that it answers.
+    /// Adds the result of a tool. `result`: the object that says which call it answers, and whether the tool failed.
     pub(super) fn result(
         &mut self,
-        id: Option<&Value>,
+        result: &Map<String, Value>,
         content: Option<&Value>,
-        failed: bool,
         path: &str,
     ) -> Result<(), ConversationError> {
-        let call = id.and_then(Value::as_str).and_then(|id| self.calls.get(id).copied());
+        let id = any_field(result, &["tool_call_id", "tool_use_id", "toolUseId", "call_id", "toolCallId", "id"]);
+        let name = any_field(result, &["name", "toolName", "tool_name"]);
+        let call = self.calls.answered_by(id.and_then(Value::as_str), name.and_then(Value::as_str));
         let mut turn = Turn { speaker: Speaker::Tool, text: None, items: Vec::new(), call };
-        if failed {
+        if is_failure(result) {
             turn.items.push("failed".to_owned());
         }
         let mut texts = Vec::new();

@@ -253,7 +253,6 @@ fn conversation_after_a_tools_result_asks_with_the_users_last_text_by_meaning() 
     let (_, messages) = &weather()[2];
     let reworded = with(messages, "/0/content/0/text", json!("What's the weather in Ghent?"));
     assert!(meet(messages, &reworded));
-    assert!(!meet(messages, &with(messages, "/0/content/0/text", json!("What is the weather in Leeds?"))));
     assert!(!meet(messages, &json!([{"role": "user", "content": "What is the weather in Ghent?"}])));
     // A text after the result is the question.
     let mut thanked = messages.clone();

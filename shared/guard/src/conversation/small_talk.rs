@@ -20,6 +20,8 @@ const LISTS: [&str; 7] = [
 const MAX_WORDS: usize = 60;
 /// The most words that a `_` of a pattern stands for.
 const MAX_WILDCARD_WORDS: usize = 4;
+/// The end of a sentence among the words of a text. No phrase goes beyond it.
+const SENTENCE_END: &str = ".";
 /// The marks and pictures that may accompany small talk. Any other character that is no letter may have a meaning.
 const MARKS: &str = ".,!?;:'’‘`´\"“”«»()-–—…*~¡¿/^|_👋🙂😊😀😃😄🙏❤️👍🎉✨🤗☺️\u{200d}\u{fe0f}";
 
@@ -39,8 +41,8 @@ struct Slot {
     /// Each a list of words.
     choices: Vec<Vec<&'static str>>,
     is_optional: bool,
-    /// True for `_`.
-    is_wildcard: bool,
+    /// For `_` and `@`: the most words that it stands for.
+    max_wildcard_words: Option<usize>,
 }
 
 struct Pattern {
@@ -132,6 +134,10 @@ impl SmallTalk {
             if !reached[start] {
                 continue;
             }
+            if words[start] == SENTENCE_END {
+                reached[start + 1] = true;
+                continue;
+            }
             for pattern in self.patterns.get(words[start].as_str()).into_iter().flatten() {
                 if is_included(pattern.kind) {
                     pattern.mark_ends(words, start, &mut reached);
@@ -149,7 +155,11 @@ impl Slot {
         Self {
             choices: choices.split('|').map(|choice| choice.split('+').collect()).collect(),
             is_optional: inner.is_some(),
-            is_wildcard: choices == "_",
+            max_wildcard_words: match choices {
+                "_" => Some(MAX_WILDCARD_WORDS),
+                "@" => Some(1),
+                _ => None,
+            },
         }
     }
 }
@@ -161,8 +171,9 @@ impl Pattern {
         for slot in &self.slots {
             let mut next = if slot.is_optional { places.clone() } else { HashSet::new() };
             for &place in &places {
-                if slot.is_wildcard {
-                    next.extend(place + 1..=(place + MAX_WILDCARD_WORDS).min(words.len()));
+                if let Some(max) = slot.max_wildcard_words {
+                    let free = words[place..].iter().take(max).take_while(|word| *word != SENTENCE_END).count();
+                    next.extend(place + 1..=place + free);
                 } else {
                     let fitting = slot.choices.iter().filter(|choice| {
                         words.get(place..place + choice.len()).is_some_and(|words| words.iter().eq(choice.iter()))
@@ -180,7 +191,7 @@ impl Pattern {
     }
 }
 
-/// The words of a text in lower case. `None` if it holds a character that may have a meaning of its own, or more than
+/// The words of a text in lower case, with [`SENTENCE_END`] at the end of each sentence. `None` if it holds a character that may have a meaning of its own, or more than
 /// [`MAX_WORDS`] words.
 fn plain_words(text: &str) -> Option<Vec<String>> {
     let mut words = vec![String::new()];
@@ -191,6 +202,9 @@ fn plain_words(text: &str) -> Option<Vec<String>> {
             mark if mark.is_whitespace() || MARKS.contains(mark) => {
                 if words.last().is_some_and(|word| !word.is_empty()) {
                     words.push(String::new());
+                }
+                if ".!?\n".contains(mark) && words.len() > 1 {
+                    words.insert(words.len() - 1, SENTENCE_END.to_owned());
                 }
             }
             _ => return None,
@@ -210,7 +224,9 @@ pub(super) fn is_small_talk(speaker: Speaker, text: &str) -> bool {
         return true;
     }
     let is_included = |kind| kind != PatternKind::Introduction || speaker == Speaker::Assistant;
-    plain_words(text).is_some_and(|words| !words.is_empty() && SmallTalk::get().covers(&words, is_included))
+    plain_words(text).is_some_and(|words| {
+        words.iter().any(|word| word != SENTENCE_END) && SmallTalk::get().covers(&words, is_included)
+    })
 }
 
 /// `text` without the clauses that say nothing in any place: "Hello, ", "Thanks a lot!". The other clauses are as they
@@ -230,7 +246,9 @@ pub(super) fn without_acknowledgements(text: &str) -> String {
 }
 
 fn without_clauses(text: &str, is_nothing: impl Fn(&[String]) -> bool) -> String {
-    let is_kept = |clause: &&str| !plain_words(clause).is_some_and(|words| !words.is_empty() && is_nothing(&words));
+    let is_kept = |clause: &&str| {
+        !plain_words(clause).is_some_and(|words| words.iter().any(|word| word != SENTENCE_END) && is_nothing(&words))
+    };
     clauses(text).filter(is_kept).collect()
 }
 

@@ -24,6 +24,7 @@ mod health;
 mod list;
 mod logs;
 mod lookup;
+mod messages;
 mod meta;
 mod namespaces;
 mod normalization;

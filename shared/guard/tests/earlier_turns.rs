@@ -281,6 +281,14 @@ const DIFFERENT: &[(Contents<'_>, Contents<'_>)] = &[
             "How much is a day ticket for the Leeds pool?",
         ],
     ),
+    (
+        &["What can I eat here as a vegan?", "Salads.", "Which desserts do you have at Ember?"],
+        &["Hello", "Hi! How can I help?", "Which desserts do you have at Ember?"],
+    ),
+    (
+        &["¿Puedes responder en francés?", "Sí.", "What is the capital of France?"],
+        &["Hello", "Hi! How can I help?", "What is the capital of France?"],
+    ),
 ];
 
 /// Conversations that say the same.

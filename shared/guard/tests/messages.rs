@@ -172,6 +172,9 @@ fn reply_passed_back_with_its_own_fields_equals_plain_reply() {
         json!({"role": "assistant", "content": [{"citationsContent": {"content": [{"text": text}], "citations": []}}]}),
         json!({"role": "model", "parts": [{"text": text, "inline_data": null, "thought_signature": "x"}]}),
         json!({"role": "assistant", "name": "helper", "content": null, "refusal": text}),
+        json!({"type": "ai", "content": text, "tool_calls": [], "invalid_tool_calls": [], "id": "run-1"}),
+        json!({"role": "assistant", "content": [{"type": "text", "text": {"value": text, "annotations": []}}]}),
+        json!({"role": "assistant", "id": "1", "parts": [{"type": "step-start"}, {"type": "text", "text": text}]}),
         json!({"role": "assistant", "content": null, "audio": {"id": "audio_1", "transcript": text, "data": "UklG"}}),
     ] {
         assert_eq!(of(&plain(reply.clone())), expected, "{reply}");

@@ -1,4 +1,4 @@
-//! The history of a follow-up message, and whether two histories agree.
+//! The history: what was said before the last message, and whether two histories agree.
 
 use super::small_talk::without_pleasantries;
 use super::speaker::Speaker;
@@ -10,10 +10,11 @@ use crate::signature::Signature;
 /// Signatures of what was said before the last message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct History {
-    /// All messages of the user.
+    /// What the user said: everything but pleasantries before a follow-up, and the facts before a self-contained
+    /// message.
     pub(super) user: Signature,
     /// The messages that the last message replies to: those of the assistant and its tools since the user's previous
-    /// message.
+    /// message. Empty if the last message is self-contained.
     pub(super) replied_to: Signature,
     /// All messages of the assistant and its tools.
     pub(super) assistant: Signature,

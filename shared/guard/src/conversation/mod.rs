@@ -1,21 +1,29 @@
 //! Conversations: which parts are matched exactly, which by meaning, and which must agree.
 //!
-//! - System and developer messages, and a `context` object (model, tools, parameters and anything else that decides
-//!   the answer), are matched exactly. Their hash is the [`Conversation::context_key`]. Requests with different context
-//!   keys are never compared.
-//! - The user's last message is matched by meaning. It is the text that is embedded.
-//! - If the last message is a follow-up ("cancel it", "yes"; see [`is_self_contained`]), the messages before it must
-//!   agree with those of the candidate, and the context key says that the message is a follow-up. An exact comparison
-//!   would fail because people say the same in other words and with other small talk. A comparison by embeddings would
-//!   fail because two orders or two plans are similar to an embedding. [`ConversationSignature`] holds these messages,
-//!   and [`signature::compare_conversations`] compares them.
+//! - System and developer messages, a `context` object (model, tools, parameters and anything else that decides the
+//!   answer), calls, results of tools and media are matched exactly. Their hash is the [`Conversation::context_key`].
+//!   Requests with different context keys are never compared.
+//! - The user's last text is matched by meaning. It is the text that is embedded. It may be followed by calls, results
+//!   and media.
+//! - What was said before must agree with what was said before in the candidate, and the context key says that there is
+//!   a history. An exact comparison would fail because people say the same in other words. A comparison by embeddings
+//!   would fail because two orders or two plans are similar to an embedding. [`ConversationSignature`] holds the
+//!   history, and [`signature::compare_conversations`] compares it.
+//! - Small talk is no history. A conversation of small talk and a question is equal to the question alone.
+//! - If the last message is self-contained, the history consists of what the user told; see [`facts::facts_for`].
+//!   Otherwise the message is a follow-up ("cancel it", "yes"; see [`is_self_contained`]), and everything said before
+//!   is its history.
 //!
 //! | module | contains |
 //! | --- | --- |
-//! | `speaker`, `messages` | the roles, and the checks on what a caller sends |
+//! | `speaker`, `turn` | who speaks, and what is said, in one form for all clients |
+//! | `read` | messages in the forms of clients, as turns |
+//! | `messages` | the checks on what a caller sends, and the errors |
 //! | `context_key` | the hash of everything that is matched exactly |
+//! | `small_talk` | greetings, thanks and offers of help, and follow-ups after them |
 //! | `self_contained` | whether a message needs the messages before it |
-//! | `history` | the messages before a follow-up, and whether two histories agree |
+//! | `facts` | what the user told before a self-contained message |
+//! | `history` | what was said before the last message, and whether two histories agree |
 //! | `signature` | the signature of a conversation: its stored format and its comparison |
 
 mod context_key;
@@ -48,15 +56,15 @@ use crate::signature::Signature;
 /// The parts of a conversation that matching needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// SHA-256 of everything that is matched exactly. `None` if there is no system message and no context, and the last
-    /// message is self-contained.
+    /// SHA-256 of everything that is matched exactly. `None` if there is no system message, context, call, result or
+    /// medium, and no history.
     pub context_key: Option<[u8; 32]>,
-    /// The last message, which is embedded.
+    /// The user's last text, which is embedded.
     pub message: String,
-    /// The text that the exact layer hashes: the last message if it is self-contained, or else all messages but those
-    /// of the system.
+    /// The text that the exact layer hashes: the user's last text if there is no history, or else all texts but those
+    /// of the system and those that are matched exactly.
     pub exact_text: String,
-    /// True if the last message can be understood without the others.
+    /// True if there is no history: nothing said before the last message decides its answer.
     pub is_self_contained: bool,
     /// The part that decides the answer.
     pub signature: ConversationSignature,

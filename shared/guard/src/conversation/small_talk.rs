@@ -266,16 +266,22 @@ fn clauses(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True if a message is a question, by its mark or its first word after "and" or "ok".
+/// True if a message is a question, by its mark or its first word.
 pub(super) fn is_question(text: &str) -> bool {
+    text.contains(['?', '？', '¿', '؟']) || begins_with_question_word(text, &SmallTalk::get().cues)
+}
+
+/// True if a message begins with an English question word, or with one after "and" or "ok".
+pub(super) fn is_english_question(text: &str) -> bool {
+    begins_with_question_word(text, &SmallTalk::get().cues[..1])
+}
+
+fn begins_with_question_word(text: &str, cues: &[Cues]) -> bool {
     let words = lower_words(text);
-    let all = &SmallTalk::get().cues;
-    let is_question = |word: &String| all.iter().any(|cues| cues.question.contains(word.as_str()));
     let english = Language::of(std::iter::empty());
+    let is_question = |word: &String| cues.iter().any(|cues| cues.question.contains(word.as_str()));
     let is_opener = |word: &&String| english.is_cue(FollowUpCue::Opener, word);
-    text.contains(['?', '？', '¿', '؟'])
-        || words.first().is_some_and(is_question)
-        || words.iter().find(|word| !is_opener(word)).is_some_and(is_question)
+    words.first().is_some_and(is_question) || words.iter().find(|word| !is_opener(word)).is_some_and(is_question)
 }
 
 /// True if a message that follows small talk alone refers to something that was not said: a statement or a command with
@@ -318,4 +324,54 @@ fn lower_words(text: &str) -> Vec<String> {
 /// True for a letter of the Latin script: the blocks Basic Latin to Latin Extended-B, and Latin Extended Additional.
 fn is_latin(letter: char) -> bool {
     matches!(letter, '\0'..='\u{24f}' | '\u{1e00}'..='\u{1eff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_lists_has_a_known_kind_and_every_pattern_begins_with_a_word() {
+        const KINDS: &[&str] = &[
+            "pleasantry",
+            "ack",
+            "introduction",
+            "answer",
+            "question",
+            "opener",
+            "reference",
+            "definite",
+            "specifier",
+        ];
+        for list in LISTS {
+            for row in list.lines().filter(|line| !line.starts_with('#')) {
+                let (kind, patterns) = row.split_once('\t').expect("a kind and its patterns");
+                assert!(KINDS.contains(&kind), "{kind}");
+                for pattern in patterns.split("; ") {
+                    assert!(
+                        !pattern.starts_with(['_', '@']) && !pattern.contains("  ") && !pattern.is_empty(),
+                        "{row}"
+                    );
+                    assert_eq!(pattern.matches('(').count(), pattern.matches(')').count(), "{pattern}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn is_small_talk_of_introductions_depends_on_the_speaker() {
+        let introduction = "Hello! I'm Ava, your virtual assistant at Acme.";
+        assert!(is_small_talk(Speaker::Assistant, introduction));
+        assert!(!is_small_talk(Speaker::User, introduction));
+        assert!(!is_small_talk(Speaker::Assistant, "Hello! We are closed today. How can I help?"));
+        assert!(!is_small_talk(Speaker::User, &"thanks ".repeat(MAX_WORDS + 1)));
+    }
+
+    #[test]
+    fn without_pleasantries_keeps_statements_as_they_are() {
+        assert_eq!(without_pleasantries("Hi, where is my order 48213? Thanks a lot!"), " where is my order 48213?");
+        assert_eq!(without_pleasantries("It costs 1,000.50 euros, ok"), "It costs 1,000.50 euros, ok");
+        assert_eq!(without_acknowledgements("yes"), "yes");
+        assert_eq!(without_acknowledgements("ok thanks"), "");
+    }
 }

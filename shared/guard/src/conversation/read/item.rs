@@ -25,6 +25,10 @@ const IGNORED: &[&str] = &[
     "status",
     "thoughtSignature",
     "thought_signature",
+    "toolCallId",
+    "toolUseId",
+    "tool_call_id",
+    "tool_use_id",
 ];
 
 /// A call by its name and arguments. The arguments are an object, or a text that is JSON. Errors:

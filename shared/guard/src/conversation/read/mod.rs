@@ -9,6 +9,7 @@
 //! | Anthropic Messages | `role`, `content` as blocks with a `type` |
 //! | Bedrock Converse | `role`, `content` as blocks without a `type`: the key says what a block is |
 //! | Gemini | `role` (`user`, `model`), `parts` without a `type` |
+//! | LangChain | `type` (`human`, `ai`, `system`, `tool`), `content`, `tool_calls` |
 //!
 //! Sources: <https://platform.openai.com/docs/api-reference>, <https://docs.anthropic.com/en/api/messages>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html>,
@@ -17,9 +18,11 @@
 //! | module | reads |
 //! | --- | --- |
 //! | this one | messages and items |
-//! | `part` | the parts of a content |
+//! | `part` | the parts of a content, and results |
+//! | `calls` | which call a result belongs to |
 //! | `item` | canonical forms of calls, results and media |
 
+mod calls;
 mod item;
 mod part;
 
@@ -27,6 +30,7 @@ use std::borrow::Borrow;
 
 use serde_json::{Map, Value};
 
+use self::calls::Calls;
 pub(super) use self::item::canonical_text;
 use self::item::{call_item, media_item, object_item};
 use super::messages::ConversationError;
@@ -70,40 +74,23 @@ fn any_field<'v>(object: &'v Map<String, Value>, names: &[&str]) -> Option<&'v V
     names.iter().find_map(|name| field(object, name))
 }
 
+/// The speaker of a message of LangChain, which has a `type` in place of a role.
+fn speaker_of_type(kind: &str) -> Option<Speaker> {
+    Some(match kind {
+        "human" => Speaker::User,
+        "ai" => Speaker::Assistant,
+        "system" => Speaker::System,
+        "tool" => Speaker::Tool,
+        _ => return None,
+    })
+}
+
 #[derive(Default)]
 struct Reader {
     turns: Vec<Turn>,
     /// The index of the first turn of the message that is being read.
     message_start: usize,
     calls: Calls,
-}
-
-/// The calls of a conversation, in their order. A result belongs to one of them.
-#[derive(Default)]
-struct Calls {
-    calls: Vec<OpenCall>,
-}
-
-struct OpenCall {
-    id: Option<String>,
-    name: String,
-    is_answered: bool,
-}
-
-impl Calls {
-    fn begin(&mut self, id: Option<&str>, name: &str) {
-        self.calls.push(OpenCall { id: id.map(str::to_owned), name: name.to_owned(), is_answered: false });
-    }
-
-    /// The number, from 0, of the call that a result answers: the last call with its id. A result without a known id
-    /// answers the first open call with its name, or the first open call if the result has no name.
-    fn answered_by(&mut self, id: Option<&str>, name: Option<&str>) -> Option<usize> {
-        let by_id = id.and_then(|id| self.calls.iter().rposition(|call| call.id.as_deref() == Some(id)));
-        let is_meant = |call: &OpenCall| !call.is_answered && name.is_none_or(|name| call.name == name);
-        let number = by_id.or_else(|| self.calls.iter().position(is_meant))?;
-        self.calls[number].is_answered = true;
-        Some(number)
-    }
 }
 
 impl Reader {
@@ -189,7 +176,10 @@ impl Reader {
                     format!("a role is a text, and this is {}", kind_of(role)),
                 ));
             }
-            (None, Some(Value::String(kind))) if kind != "message" => return self.item(kind, message, &path),
+            (None, Some(Value::String(kind))) if kind != "message" => match speaker_of_type(kind) {
+                Some(speaker) if message.contains_key("content") => speaker,
+                _ => return self.item(kind, message, &path),
+            },
             // Gemini: a content without a role is the user's.
             (None, _) if message.contains_key("parts") => Speaker::User,
             (None, _) => return Err(unreadable(&path, "the message has no `role`")),

@@ -45,9 +45,15 @@ impl<'v> Part<'v> {
         };
         // The AI SDK of Vercel writes `tool-call` where others write `tool_call`.
         match kind.replace('-', "_").as_str() {
-            "text" | "input_text" | "output_text" => Self::Text(part.get("text").unwrap_or(&Value::Null)),
+            "text" | "input_text" | "output_text" => {
+                let text = part.get("text").unwrap_or(&Value::Null);
+                // OpenAI Assistants has `{"text": {"value": …}}`.
+                Self::Text(text.get("value").unwrap_or(text))
+            }
             "refusal" => Self::Text(part.get("refusal").unwrap_or(&Value::Null)),
-            "thinking" | "redacted_thinking" | "reasoning" | "reasoning_text" | "redacted_reasoning" => Self::Ignored,
+            "thinking" | "redacted_thinking" | "reasoning" | "reasoning_text" | "redacted_reasoning" | "step_start" => {
+                Self::Ignored
+            }
             "tool_use" | "server_tool_use" | "mcp_tool_use" | "tool_call" | "function_call" => Self::Call(part),
             kind if kind.ends_with("tool_result") || kind == "function_call_output" => Self::Result(part),
             _ => Self::Other,

@@ -22,9 +22,13 @@ pub(super) fn facts_for(said: &str, last: &str) -> String {
     let last = words_with_tokens(last);
     let names_its_topic = last.iter().any(|(word, token)| token.is_name || ADDRESSES.contains(&word.as_str()));
     let said = without_acknowledgements(said);
-    let is_fact =
-        |sentence: &&str| !sentence.trim().is_empty() && !(names_its_topic && is_plain_question(sentence, &last));
-    said.split_inclusive(['.', '!', '?', '\n', '？', '。', '！']).filter(is_fact).collect::<String>().trim().to_owned()
+    let is_nothing =
+        |sentence: &str| sentence.trim().is_empty() || names_its_topic && is_plain_question(sentence, &last);
+    said.split_inclusive(['.', '!', '?', '\n', '？', '。', '！'])
+        .filter(|sentence| !is_nothing(sentence))
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 fn is_plain_question(sentence: &str, last: &[(String, Token)]) -> bool {

@@ -111,7 +111,7 @@ fn is_assistant(turn: &Turn) -> bool {
     matches!(turn.speaker, Speaker::Assistant | Speaker::Tool)
 }
 
-fn texts<'t>(turns: &'t [Turn], is_included: fn(&Turn) -> bool) -> impl Iterator<Item = &'t str> {
+fn texts(turns: &[Turn], is_included: fn(&Turn) -> bool) -> impl Iterator<Item = &str> {
     turns.iter().filter(move |turn| is_included(turn)).filter_map(|turn| turn.text.as_deref())
 }
 

@@ -282,6 +282,22 @@ const DIFFERENT: &[(Contents<'_>, Contents<'_>)] = &[
         ],
     ),
     (
+        &[
+            "I use a wheelchair",
+            "Noted.",
+            "Find a hotel in Rome near the Colosseum for two nights in May",
+            "The Roma is near.",
+            "book it",
+        ],
+        &[
+            "Hello",
+            "Hi!",
+            "Find a hotel in Rome near the Colosseum for two nights in May",
+            "The Roma is near.",
+            "book it",
+        ],
+    ),
+    (
         &["What can I eat here as a vegan?", "Salads.", "Which desserts do you have at Ember?"],
         &["Hello", "Hi! How can I help?", "Which desserts do you have at Ember?"],
     ),

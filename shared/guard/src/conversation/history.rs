@@ -26,25 +26,37 @@ pub(super) struct History {
 struct Limits {
     /// The largest weight of a word that each side has and the other lacks.
     on_both_sides: f64,
-    /// The largest weight of a word that only one side has. If there is such a limit, no name, number or negation may be
-    /// on one side only.
-    on_one_side: Option<f64>,
+    /// The largest weight of a word that only one side has.
+    on_one_side: f64,
+    /// True if a name, a number or a negation may be on one side only.
+    allows_one_sided_facts: bool,
     /// The largest share of pairs of words whose order differs.
     reordered: f64,
 }
 
+const NO_LIMIT: f64 = f64::INFINITY;
 /// What the user said before a self-contained message. Each statement is a fact, so almost every word must agree.
-const FACTS: Limits = Limits { on_both_sides: 1.25, on_one_side: Some(1.25), reordered: f64::INFINITY };
+const FACTS: Limits =
+    Limits { on_both_sides: 1.25, on_one_side: 1.25, allows_one_sided_facts: false, reordered: NO_LIMIT };
 /// What the user said before a follow-up, in at most [`MAX_SHORT_TOKENS`] words on each side. Each word matters.
-const SHORT_USER: Limits = Limits { on_both_sides: 1.75, on_one_side: Some(1.75), reordered: f64::INFINITY };
-/// What the user said before a follow-up, in more words. One side may have more small talk that no list knows.
-const LONG_USER: Limits = Limits { on_both_sides: 2.5, on_one_side: None, reordered: f64::INFINITY };
+const SHORT_USER: Limits =
+    Limits { on_both_sides: 1.75, on_one_side: 1.75, allows_one_sided_facts: false, reordered: NO_LIMIT };
+/// The same in at most [`MAX_MEDIUM_TOKENS`] words. A rare word on one side is a fact: "I use a wheelchair".
+const MEDIUM_USER: Limits =
+    Limits { on_both_sides: 2.5, on_one_side: 3.0, allows_one_sided_facts: true, reordered: NO_LIMIT };
+/// The same in more words. One side may have more small talk that no list knows.
+const LONG_USER: Limits =
+    Limits { on_both_sides: 2.5, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: NO_LIMIT };
 /// The order matters: "the second one" refers to another thing if the options are in another order.
-const REPLIED_TO: Limits = Limits { on_both_sides: 2.0, on_one_side: None, reordered: 0.02 };
-const ASSISTANT: Limits = Limits { on_both_sides: 3.0, on_one_side: None, reordered: f64::INFINITY };
+const REPLIED_TO: Limits =
+    Limits { on_both_sides: 2.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: 0.02 };
+const ASSISTANT: Limits =
+    Limits { on_both_sides: 3.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: NO_LIMIT };
 
 /// The most tokens of a short history of the user.
 const MAX_SHORT_TOKENS: u16 = 16;
+/// The most tokens of a history of medium length.
+const MAX_MEDIUM_TOKENS: u16 = 32;
 
 impl History {
     /// The history of a follow-up: everything said in `turns`, oldest first. System messages are not part of it.
@@ -87,8 +99,11 @@ impl History {
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         let is_self_contained = (self.replies_to_nothing(), other.replies_to_nothing());
         let user_limits = match is_self_contained {
-            (false, false) if self.user.total.max(other.user.total) > MAX_SHORT_TOKENS => &LONG_USER,
-            (false, false) => &SHORT_USER,
+            (false, false) => match self.user.total.max(other.user.total) {
+                0..=MAX_SHORT_TOKENS => &SHORT_USER,
+                ..=MAX_MEDIUM_TOKENS => &MEDIUM_USER,
+                _ => &LONG_USER,
+            },
             _ => &FACTS,
         };
         agree(&self.user, &other.user, user_limits)
@@ -121,19 +136,15 @@ fn joined(turns: &[Turn], is_included: fn(&Turn) -> bool) -> String {
 
 fn agree(a: &Signature, b: &Signature, limits: &Limits) -> bool {
     let (features, veto) = compare_without_similarity(a, b);
-    let is_within_one_side = |limit: f64| {
-        features.rarest_more <= limit
-            && features.exact_one == 0.0
-            && features.names_one == 0.0
-            && features.polarity == 0.0
-    };
     veto.is_none()
         && have_no_conflict(&features)
         && features.rarest_less <= limits.on_both_sides
+        && features.rarest_more <= limits.on_one_side
         && features.reordered <= limits.reordered
         // A word in another's place is a difference however common it is: "the family plan", "the business plan".
         && features.swapped_in_place == 0.0
-        && limits.on_one_side.is_none_or(is_within_one_side)
+        && (limits.allows_one_sided_facts
+            || features.exact_one == 0.0 && features.names_one == 0.0 && features.polarity == 0.0)
 }
 
 fn name_the_same(a: &Signature, b: &Signature) -> bool {

@@ -142,7 +142,7 @@ fn history_of(before: &[Turn], question: &str) -> Option<History> {
     if before.is_empty() {
         return None;
     }
-    if before.iter().all(|turn| is_small_talk(turn.speaker, turn.text())) {
+    if before.iter().all(|turn| !is_tool(turn) && is_small_talk(turn.speaker, turn.text())) {
         let needs_history = !is_self_contained(question) && refers_to_unsaid(question);
         return needs_history.then(|| History::of_follow_up(before));
     }

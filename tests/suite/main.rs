@@ -16,6 +16,7 @@ mod fault_proxy;
 mod guard;
 mod interleaved_writes;
 mod logs;
+mod messages;
 mod namespace_claims;
 mod normalization;
 mod operations;

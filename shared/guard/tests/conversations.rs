@@ -57,13 +57,16 @@ fn conversation_with_one_user_message_is_self_contained() {
 }
 
 #[test]
-fn compare_with_self_contained_messages_ignores_history() {
+fn compare_with_self_contained_messages_ignores_small_talk_and_plain_questions() {
     let question = "When does the library in Ghent close?";
     let a = [("user", "hi, do you lend films?"), ("assistant", "We do, for a week."), ("user", question)];
-    let b = [("user", "I lost my card 4711"), ("assistant", "I blocked it."), ("user", question)];
+    let b = [("user", "Good morning"), ("assistant", "Good morning! How can I help?"), ("user", question)];
     assert!(matches!(verdict(&a, &b), Verdict::Probability(_)));
     assert_eq!(of(&a).exact_text, question);
     assert_eq!(of(&a).context_key, of(&[("user", question)]).context_key);
+    // A fact is neither.
+    let told = [("user", "I lost my card 4711"), ("assistant", "I blocked it."), ("user", question)];
+    assert_ne!(of(&told).context_key, of(&a).context_key);
 }
 
 #[test]
@@ -169,7 +172,9 @@ fn from_bytes_with_truncated_or_repeated_bytes_does_not_return_the_signature() {
 
 #[test]
 fn conversation_with_doubtful_last_message_is_follow_up() {
-    let talk = |last: &'static str| of(&[("user", "Hello!"), ("assistant", "What can I do?"), ("user", last)]);
+    let talk = |last: &'static str| {
+        of(&[("user", "Does the kayak have a leak?"), ("assistant", "Two options help."), ("user", last)])
+    };
     for last in [
         "Können Sie das bitte für mich stornieren?",
         "Annulez la commande s'il vous plaît",
@@ -182,9 +187,10 @@ fn conversation_with_doubtful_last_message_is_follow_up() {
         "Which option is cheaper overall including taxes?",
     ] {
         assert!(!talk(last).is_self_contained, "{last}");
+        assert!(!is_self_contained(last), "{last}");
     }
     for last in ["What is the capital of France?", "How do I reset the password of a Netflix account?"] {
-        assert!(talk(last).is_self_contained, "{last}");
+        assert!(talk(last).is_self_contained && is_self_contained(last), "{last}");
     }
 }
 

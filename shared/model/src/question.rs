@@ -1,9 +1,8 @@
-//! What a caller asks: a query, or a conversation that ends with the user's message.
+//! What a caller asks: a query, or a conversation that ends with the user's message or with the result of a tool.
 //!
-//! A conversation is matched exactly in what decides its answer whatever its last message says, its system messages and its
-//! `context` (the [`ContextKey`]), and by meaning in its last message; see [`mneme_guard::Conversation`].
+//! System messages, the `context`, calls, results and media are matched exactly: they make the [`ContextKey`]. The
+//! user's last message is matched by meaning. See [`mneme_guard::Conversation`].
 
-use std::borrow::Cow;
 use std::fmt;
 
 use mneme_guard::{Conversation, ConversationError, ConversationSignature};
@@ -16,57 +15,21 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::check_query_bytes;
 use crate::normalize::QueryHash;
 
-/// One message of a conversation, as chat APIs have it.
+/// One message of a conversation, as a client of a chat API sends it. [`mneme_guard::Conversation::of_messages`] reads
+/// it, so that an error can say where in the conversation it is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// `system`, `developer`, `user`, `assistant`, `tool` or `function`.
-    pub role: String,
-    /// What was said.
-    pub content: Content,
-}
-
-/// What was said: a text, or a list of parts, each a text.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "a text, or a list of parts such as {\"type\": \"text\", \"text\": \"…\"}")]
-pub enum Content {
-    /// A text.
-    Text(String),
-    /// Parts, one after the other.
-    Parts(Vec<Part>),
-}
-
-/// A part of a message's content.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Part {
-    /// A text. Pictures and other parts are refused: two conversations that differ in one are not to meet.
-    #[serde(alias = "input_text", alias = "output_text")]
-    Text {
-        /// The text.
-        text: String,
-    },
-}
-
-impl Content {
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => text.into(),
-            Self::Parts(parts) => {
-                parts.iter().map(|Part::Text { text }| text.as_str()).collect::<Vec<_>>().join("\n").into()
-            }
-        }
-    }
-}
+#[serde(transparent)]
+pub struct Message(Value);
 
 /// What is asked, as far as matching needs it.
 #[derive(Clone)]
 pub struct Question {
-    /// The message that is embedded: the query, or the user's last.
+    /// The text that is embedded: the query, or the user's last message that has a text.
     pub message: String,
     /// The exact layer's key.
     pub hash: QueryHash,
-    /// `None`: no system message, no context, and a message that needs no other: a plain query.
+    /// `None` for a plain query: no system message, no context, no item that is matched exactly, and a message that
+    /// needs no other.
     pub context_key: Option<ContextKey>,
     /// What decides its answer.
     pub signature: ConversationSignature,
@@ -90,10 +53,17 @@ impl Question {
         context: Option<&Map<String, Value>>,
         config: &Config,
     ) -> Result<Self, Error> {
-        let said: Vec<(&str, Cow<'_, str>)> = match (query, messages) {
-            (Some(query), None) => vec![("user", query.into())],
+        let conversation = match (query, messages) {
+            (Some(query), None) => {
+                check_query_bytes(query, config.max_query_bytes)?;
+                match context {
+                    None => Conversation::of_query(query),
+                    Some(_) => Conversation::of(&[("user", query)], context).map_err(refused)?,
+                }
+            }
             (None, Some(messages)) => {
-                messages.iter().map(|message| (message.role.as_str(), message.content.text())).collect()
+                let messages: Vec<&Value> = messages.iter().map(|Message(value)| value).collect();
+                Conversation::of_messages(&messages, context).map_err(refused)?
             }
             (None, None) => {
                 return Err(Error::invalid("missing field `query`", "send a `query`, or `messages` in its place"));
@@ -102,16 +72,7 @@ impl Question {
                 return Err(Error::invalid("both `query` and `messages` were sent", "send one of the two"));
             }
         };
-        if let Some((_, message)) = said.last() {
-            check_query_bytes(message, config.max_query_bytes)?;
-        }
-        let conversation = match (query, context) {
-            (Some(query), None) => Conversation::of_query(query),
-            _ => {
-                let said: Vec<(&str, &str)> = said.iter().map(|(role, content)| (*role, content.as_ref())).collect();
-                Conversation::of(&said, context).map_err(refused)?
-            }
-        };
+        check_query_bytes(&conversation.message, config.max_query_bytes)?;
         let Conversation { context_key, message, exact_text, signature, .. } = conversation;
         let hash = match &context_key {
             None => QueryHash::of(&exact_text, config.normalize),
@@ -126,6 +87,7 @@ fn refused(error: ConversationError) -> Error {
         ConversationError::TooMany { .. } | ConversationError::TooLong { .. } => ErrorKind::EntryTooLarge,
         ConversationError::Empty
         | ConversationError::UnknownRole { .. }
+        | ConversationError::Unreadable { .. }
         | ConversationError::LastNotUser { .. }
         | ConversationError::LastEmpty
         | ConversationError::NumberTooLarge => ErrorKind::InvalidRequest,

@@ -25,7 +25,7 @@ pub enum VetoKind {
     Opposite,
     /// From A to B, and from B to A.
     Direction,
-    /// Follow-up messages whose earlier messages differ.
+    /// What was said before the last messages differs.
     Context,
 }
 

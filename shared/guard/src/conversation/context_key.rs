@@ -7,18 +7,27 @@ use sha2::{Digest, Sha256};
 const SELF_CONTAINED: &str = "alone";
 const FOLLOW_UP: &str = "leaning";
 
-/// SHA-256 of the system messages, the context in canonical form, and whether the last message is self-contained.
+/// SHA-256 of whether the last message is self-contained, the system messages, the context in canonical form, and the
+/// items: calls, results and media in their order.
 pub(super) fn context_key<'m>(
     is_self_contained: bool,
     system: impl Iterator<Item = &'m str>,
     context: Option<&'m str>,
+    items: &[String],
 ) -> [u8; 32] {
     let parts = std::iter::once(if is_self_contained { SELF_CONTAINED } else { FOLLOW_UP }).chain(system);
     let mut hash = Sha256::new();
     // Each part is preceded by its length, so that different lists of parts are different texts.
-    for part in parts.chain(std::iter::once("context")).chain(context) {
+    let mut add = |part: &str| {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
+    };
+    parts.chain(std::iter::once("context")).chain(context).for_each(&mut add);
+    // Without items the last part is "context" or an object. With items it is their number, so no list of parts with
+    // items equals one without. Conversations without items keep the key that earlier versions stored.
+    if !items.is_empty() {
+        items.iter().for_each(|item| add(item));
+        add(&format!("items {}", items.len()));
     }
     hash.finalize().into()
 }
@@ -42,6 +51,13 @@ fn write_object(object: &Map<String, Value>, out: &mut String) {
         out.push(',');
     }
     out.push('}');
+}
+
+/// The canonical form of any JSON value.
+pub(super) fn canonical_value(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(value, &mut out);
+    out
 }
 
 fn write_value(value: &Value, out: &mut String) {

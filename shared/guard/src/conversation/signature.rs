@@ -11,15 +11,14 @@ use crate::signature::fingerprint::NumberFingerprint;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConversationSignature {
     pub(super) last: Signature,
-    /// `None` for a self-contained message.
+    /// `None` if nothing said before the last message decides its answer.
     pub(super) history: Option<History>,
 }
 
 /// Compares two conversations with the same context key. `similarity`: the cosine similarity of their last messages'
 /// embeddings, in [-1, 1].
 ///
-/// The result is that of [`compare()`] for the last messages, or [`VetoKind::Context`] if these are follow-ups whose
-/// histories do not agree.
+/// The result is that of [`compare()`] for the last messages, or [`VetoKind::Context`] if their histories do not agree.
 pub fn compare_conversations(
     query: &ConversationSignature,
     candidate: &ConversationSignature,
@@ -44,7 +43,7 @@ impl ConversationSignature {
     /// The maximum size in bytes.
     pub const MAX_BYTES: usize = 4 * (LENGTH_BYTES + Signature::MAX_BYTES);
 
-    /// True if the last message is a follow-up, which needs the messages before it.
+    /// True if something said before the last message decides its answer.
     pub fn needs_history(&self) -> bool {
         self.history.is_some()
     }
@@ -55,8 +54,8 @@ impl ConversationSignature {
         self.last.number_fingerprint()
     }
 
-    /// The stored form: the signature of the last message and, for a follow-up, those of the user's messages, of the
-    /// messages replied to and of the assistant's messages. Each is preceded by its length, 2 bytes, little-endian.
+    /// The stored form: the signature of the last message and, if there is a history, those of what the user said, of
+    /// the messages replied to and of the assistant's messages. Each is preceded by its length, 2 bytes, little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let history = self.history.iter().flat_map(|history| [&history.user, &history.replied_to, &history.assistant]);
         std::iter::once(&self.last)

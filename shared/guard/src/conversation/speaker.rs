@@ -7,7 +7,7 @@ pub enum Speaker {
     System,
     /// The role `user`.
     User,
-    /// The role `assistant`.
+    /// The role `assistant`, or `model`.
     Assistant,
     /// The role `tool` or `function`: a tool's result.
     Tool,
@@ -19,7 +19,7 @@ impl Speaker {
         Some(match role {
             "system" | "developer" => Self::System,
             "user" => Self::User,
-            "assistant" => Self::Assistant,
+            "assistant" | "model" => Self::Assistant,
             "tool" | "function" => Self::Tool,
             _ => return None,
         })

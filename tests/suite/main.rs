@@ -37,6 +37,7 @@ mod quota;
 mod races;
 mod reembed;
 mod replicas;
+mod requests;
 mod snapshot;
 mod stats;
 mod steps;

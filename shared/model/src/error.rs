@@ -22,6 +22,8 @@ pub enum ErrorKind {
     NotFound,
     /// Over a byte cap, or over DynamoDB's item size.
     EntryTooLarge,
+    /// The body of an HTTP request is compressed or otherwise encoded.
+    UnsupportedContentEncoding,
     /// Snapshot and restore, which AWS's own tools do.
     CheckpointError,
     /// DynamoDB refused or could not be reached: mend the deployment, or try again.
@@ -48,6 +50,7 @@ impl ErrorKind {
             Self::NamespaceForbidden => 403,
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
+            Self::UnsupportedContentEncoding => 415,
             Self::CheckpointError => 501,
             Self::EmbedderError => 503,
             Self::StoreBackendError => 503,
@@ -65,6 +68,7 @@ impl ErrorKind {
             | Self::NamespaceForbidden
             | Self::NotFound
             | Self::EntryTooLarge
+            | Self::UnsupportedContentEncoding
             | Self::CheckpointError => false,
         }
     }
@@ -78,7 +82,8 @@ impl ErrorKind {
             Self::EmbedderMismatchError => "The cache belongs to another embedder",
             Self::NamespaceForbidden => "The namespace is not the caller's",
             Self::NotFound => "Nothing is stored there",
-            Self::EntryTooLarge => "The entry is too large",
+            Self::EntryTooLarge => "A size limit is exceeded",
+            Self::UnsupportedContentEncoding => "The content encoding is not supported",
             Self::CheckpointError => "Snapshots are taken with AWS's own tools",
             Self::StoreBackendError => "The table could not serve the request",
             Self::Internal => "The cache failed",

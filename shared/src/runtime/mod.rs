@@ -22,7 +22,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cache::Cache;
 use invocation::Invocation;
 use metrics::{EmfWriter, InvocationOutcome};
-use mneme_api::event::{self, Event, Fields, Payload, Reply};
+use mneme_api::event::{self, Event, RequestFields, Payload, Reply};
+use mneme_api::operations::OperationSpec;
 use mneme_aws::client_config;
 use mneme_aws::tls_roots::TlsRoots;
 use mneme_model::clock::Clock;
@@ -32,15 +33,15 @@ use mneme_store::table::Table;
 
 /// One operation: what a function does.
 pub trait Operation: Send + Sync + 'static {
-    /// Its name, as in [`mneme_api::routes::FUNCTIONS`].
-    const FUNCTION: &'static str;
+    /// Its declaration: the name, the routes, the errors and the permissions.
+    const SPEC: &'static OperationSpec;
     /// The request.
     type Request: DeserializeOwned + Send;
     /// The response object.
     type Response: Serialize + Send;
 
     /// The request that a scheduled event stands for; `None`: such events are refused.
-    fn on_schedule() -> Option<Fields> {
+    fn on_schedule() -> Option<RequestFields> {
         None
     }
 
@@ -88,7 +89,7 @@ pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
 
 /// Runs Lambda's loop until the environment is shut down.
 pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
-    let reporter = EmfWriter::new(O::FUNCTION, cache.config.metric_namespaces);
+    let reporter = EmfWriter::new(O::SPEC.name, cache.config.metric_namespaces);
     let (cache, operation, reporter) = (&cache, &operation, &reporter);
     let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
@@ -114,7 +115,7 @@ async fn invoke<O: Operation>(
 ) -> Result<Box<RawValue>, Diagnostic> {
     let begun = Instant::now();
     let Event { caller, access, fields } =
-        event::read(payload, O::FUNCTION, O::on_schedule(), cache.config.namespace_claim.as_deref());
+        event::read(payload, O::SPEC.name, O::on_schedule(), cache.config.namespace_claim.as_deref());
     let invocation = Invocation::new(access);
     let outcome = match fields {
         Ok(fields) => answer(operation, cache, &invocation, fields).await,
@@ -137,7 +138,7 @@ async fn answer<O: Operation>(
     operation: &O,
     cache: &Cache,
     invocation: &Invocation,
-    fields: Fields,
+    fields: RequestFields,
 ) -> Result<Reply<O::Response>, Error> {
     // Boxed: the SDK's futures nest so deeply that the compiler's layout computation would give up.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));

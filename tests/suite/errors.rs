@@ -42,10 +42,10 @@ async fn invalid_puts_are_refused_and_store_nothing() {
     for (request, name, status, says) in [
         (json!({"response": "r"}), "InvalidRequest", 400, "missing field `query`"),
         (json!({"query": "q"}), "InvalidRequest", 400, "missing field `response`"),
-        (with("query", json!(7)), "InvalidRequest", 400, "query: invalid type"),
+        (with("query", json!(7)), "InvalidRequest", 400, "query: a text is expected"),
         (with("query", Value::Null), "InvalidRequest", 400, "missing field `query`"),
-        (with("response", json!(["r"])), "InvalidRequest", 400, "response: invalid type"),
-        (with("metadata", json!("m")), "InvalidRequest", 400, "metadata: invalid type"),
+        (with("response", json!(["r"])), "InvalidRequest", 400, "response: a text is expected"),
+        (with("metadata", json!("m")), "InvalidRequest", 400, "metadata: an object is expected"),
         (with("querry", json!("q")), "InvalidRequest", 400, "unknown field `querry`"),
         (with("confidence_score", json!(1.5)), "InvalidRequest", 400, "confidence_score"),
         (with("idempotency_key", json!("k".repeat(129))), "InvalidRequest", 400, "idempotency_key"),
@@ -67,7 +67,7 @@ async fn invalid_puts_are_refused_and_store_nothing() {
         (with("query", json!(long)), "EntryTooLarge", 413, "40000 bytes"),
         (with("response", json!("x".repeat(410_000))), "EntryTooLarge", 413, "409600"),
         (with("metadata", json!({"m": "x".repeat(70_000)})), "EntryTooLarge", 413, "metadata"),
-        (json!({"entries": [], "namespace": "a"}), "InvalidRequest", 400, "`entries` and no other"),
+        (json!({"entries": [], "query": "q"}), "InvalidRequest", 400, "`query` cannot be shared"),
         (json!({"entries": {}}), "InvalidRequest", 400, "entries"),
         (json!([1]), "InvalidRequest", 400, "an array"),
     ] {
@@ -84,7 +84,7 @@ async fn invalid_lookups_are_refused_and_the_instance_continues() {
     stack.put(json!({"query": "good", "response": "A", "embedding": [1, 0, 0]})).await;
     for (request, name, status, says) in [
         (json!({}), "InvalidRequest", 400, "missing field `query`"),
-        (json!({"query": 1}), "InvalidRequest", 400, "query: invalid type"),
+        (json!({"query": 1}), "InvalidRequest", 400, "query: a text is expected"),
         (json!({"query": "q", "treshold": 0.9}), "InvalidRequest", 400, "unknown field `treshold`"),
         (json!({"query": "q", "bypass": "yes"}), "InvalidRequest", 400, "bypass"),
         (json!({"query": "q", "threshold": 2}), "InvalidRequest", 400, "threshold"),

@@ -23,6 +23,7 @@ mod operations;
 mod python_library;
 mod questions;
 mod replica;
+mod requests;
 mod segments;
 mod slow;
 mod time;

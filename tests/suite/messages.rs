@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const QUESTION: &str = "Which seats are free on the ferry to Bergen?";
 
 async fn guarded() -> Stack {
-    Stack::with(&[("MNEME_GUARD", "on")]).await
+    Stack::start().await
 }
 
 fn request(messages: &Value) -> Value {

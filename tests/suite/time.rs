@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_config::SdkConfig;
-use mneme_api::event::Fields;
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_entry;
 use mneme_core::maintain::eviction::enforce_caps;
@@ -18,7 +17,7 @@ use mneme_model::normalize::QueryHash;
 use mneme_store::table::Table;
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;
-use serde_json::json;
+use serde_json::{Map, json};
 
 const START: i64 = 2_000_000_000;
 
@@ -55,7 +54,7 @@ impl Timed {
             query: Some(query.to_owned()),
             response: "A".to_owned(),
             vectors: Vec::new(),
-            metadata: Fields::new(),
+            metadata: Map::new(),
             ttl_secs,
             confidence_score: 1.0,
             idempotency_key: idempotency_key.map(str::to_owned),

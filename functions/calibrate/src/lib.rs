@@ -1,12 +1,14 @@
-//! `calibrate`: the best similarity threshold for labelled pairs of questions, chosen on one half of them and reported on
-//! the other.
+//! `calibrate`: finds the best similarity threshold for labelled pairs of questions.
+//!
+//! The threshold is chosen on one half of the pairs. Its figures are measured on the other half.
 
-mod judge;
 mod pair;
+mod pair_scorer;
 
 use std::collections::BTreeMap;
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
@@ -15,25 +17,26 @@ use mneme_model::confidence::Guard;
 use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
 
-use judge::{Judge, Seen};
 pub use pair::{Pair, Side};
+use pair_scorer::{PairScorer, ScoredPair};
 
-/// The most pairs of one request.
-const MOST_PAIRS: usize = 10_000;
+/// The largest number of pairs in one request.
+const MAX_PAIRS: usize = 10_000;
 
-/// What to calibrate with.
+/// A request to calibrate.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The labelled pairs: from [`MIN_PAIRS`] to 10,000, at least two of each label. Those of each label take turns
-    /// between the halves, in their order.
+    /// The labelled pairs: from [`MIN_PAIRS`] to 10,000, at least two of each label.
+    ///
+    /// The pairs of each label are dealt alternately to the two halves, in the order of the request.
     pub pairs: Vec<Pair>,
-    /// What the threshold is to be best for; F1 when absent.
+    /// The figure that the threshold optimises. Default: F1.
     #[serde(default = "f1")]
     pub target: Target,
-    /// Whether the guard compares the texts; as configured when absent.
+    /// Whether the guard compares the texts. Default: `MNEME_GUARD`.
     pub guard: Option<Guard>,
-    /// The least confidence that is served, in [0, 1]; as configured when absent.
+    /// The lowest confidence that is served, in [0, 1]. Default: `MNEME_CONFIDENCE_CUTOFF`.
     pub cutoff: Option<f64>,
 }
 
@@ -41,57 +44,58 @@ fn f1() -> Target {
     Target::F1
 }
 
-/// The best threshold, and what it yields.
+/// The best threshold and its figures.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// A value for `MNEME_SIMILARITY_THRESHOLD`; null: none keeps the target with anything served.
+    /// A value for `MNEME_SIMILARITY_THRESHOLD`. Null: every threshold that meets the target serves no pair.
     pub threshold: Option<f32>,
-    /// What it yields on the half that it was chosen on.
+    /// The figures on the half on which the threshold was chosen. They are too favourable.
     pub fitted: Yield,
-    /// What it yields on the half kept apart: the figures to believe.
+    /// The figures on the other half. They predict what the cache will do.
     pub held_back: Yield,
-    /// Every threshold that serves one pair more of the half kept apart, falling.
+    /// One point for each threshold that serves one more pair of the held-back half, in descending order.
     pub curve: Vec<Point>,
-    /// How many pairs there are.
+    /// The number of pairs.
     pub pairs: Labels,
-    /// How many of them are served at no threshold for what they ask, by the kind of difference: a
-    /// [`mneme_guard::VetoKind`], or `partition`.
+    /// The number of pairs that no threshold serves, by the kind of difference.
+    ///
+    /// A key is the name of a [`mneme_guard::VetoKind`], or `partition` for two context keys.
     pub vetoed: BTreeMap<&'static str, Labels>,
     /// Whether the guard was on.
     pub guard: Guard,
-    /// The least confidence that counted as served.
+    /// The lowest confidence that counted as served.
     pub cutoff: f64,
 }
 
-/// What a threshold yields.
+/// The figures of a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Yield {
-    /// Of the pairs served, the share that is the same; 1 when none is served.
+    /// The share of the served pairs that are labelled the same. 1 if no pair is served.
     pub precision: f64,
-    /// Of the same pairs, the share served: good hits.
+    /// The share of the pairs labelled the same that are served: good hits.
     pub recall: f64,
-    /// Of the different pairs, the share served: wrong hits.
+    /// The share of the pairs labelled different that are served: wrong hits.
     pub wrong: f64,
-    /// 2·precision·recall / (precision + recall).
+    /// 2 × precision × recall / (precision + recall).
     pub f1: f64,
 }
 
-/// A threshold, and what it yields.
+/// A threshold and its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Point {
-    /// The least similarity that is served.
+    /// The lowest similarity that is served.
     pub threshold: f32,
-    /// What it yields.
+    /// The figures.
     #[serde(flatten)]
     pub yields: Yield,
 }
 
-/// How many pairs of each label.
+/// The number of pairs of each label.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Labels {
-    /// One answer serves both.
+    /// Pairs that one answer serves.
     pub same: usize,
-    /// They need different answers.
+    /// Pairs that need different answers.
     pub different: usize,
 }
 
@@ -107,22 +111,24 @@ impl From<&CurvePoint> for Yield {
     }
 }
 
-/// The operation. It reads nothing but the request and the configuration, and has the embedder embed what comes without vectors: whoever may call the function may calibrate,
-/// whatever namespaces the caller is bound to.
+/// Finds the best threshold for the request's pairs.
+///
+/// It reads only the request and the configuration, and calls the embedder for texts without a vector. So it needs no
+/// access to a namespace.
 #[derive(Debug)]
 pub struct Calibrate;
 
 impl Operation for Calibrate {
-    const FUNCTION: &'static str = "calibrate";
+    const SPEC: &'static OperationSpec = &operations::CALIBRATE;
     type Request = Request;
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, _: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let Request { mut pairs, target, guard, cutoff } = request;
         let config = &cache.config;
-        if pairs.len() > MOST_PAIRS {
+        if pairs.len() > MAX_PAIRS {
             return Err(Error::invalid(
-                format!("pairs: {} pairs, and {MOST_PAIRS} are taken", pairs.len()),
+                format!("pairs: {} pairs, and {MAX_PAIRS} are taken", pairs.len()),
                 "send a sample of them, drawn at random",
             ));
         }
@@ -134,25 +140,25 @@ impl Operation for Calibrate {
             ));
         }
         let guard = guard.unwrap_or_else(|| config.guard.into());
-        judge::embed(cache, &mut pairs).await?;
-        let seen = Judge { config, guard }.see(&pairs)?;
-        let labelled: Vec<LabelledPair> = seen.iter().map(|seen| seen.pair).collect();
+        pair_scorer::embed(cache, &mut pairs).await?;
+        let scored = PairScorer { config, guard }.score_all(&pairs)?;
+        let labelled: Vec<LabelledPair> = scored.iter().map(|scored| scored.pair).collect();
         let found = mneme_guard::calibrate(&labelled, target, cutoff).map_err(refused)?;
 
         let (mut counts, mut vetoed) = (Labels::default(), BTreeMap::<_, Labels>::new());
-        for Seen { pair, veto } in &seen {
+        for ScoredPair { pair, veto } in &scored {
             counts.count(pair.same);
             if let Some(kind) = veto {
                 vetoed.entry(*kind).or_default().count(pair.same);
             }
         }
-        // What would serve nothing stands above every similarity, where the configuration may take no threshold.
+        // A threshold that serves nothing is above every similarity. It may exceed 1, which the configuration refuses.
         let serves = labelled.iter().any(|pair| pair.similarity >= found.threshold);
         Ok(Reply::ok(Response {
             threshold: serves.then_some(found.threshold as f32),
             fitted: Yield::from(&found.fitted),
             held_back: Yield::from(&found.held_back),
-            // Similarities are float32, as lookups compare them, so nothing is lost here.
+            // Similarities are float32, as in a lookup, so the cast is exact.
             curve: found
                 .curve
                 .iter()
@@ -174,7 +180,7 @@ fn refused(error: CalibrationError) -> Error {
         ),
         CalibrationError::OneClass { same, different } => (
             format!("pairs: {same} are labelled the same and {different} different"),
-            "send at least two of each: one is for choosing the threshold, one for judging it".to_owned(),
+            "send at least two of each: one to choose the threshold, one to measure it".to_owned(),
         ),
         CalibrationError::NotFinite { at } => (
             format!("pairs[{at}]: the similarity is not a finite number"),
@@ -182,7 +188,7 @@ fn refused(error: CalibrationError) -> Error {
         ),
         CalibrationError::BadTarget { found } => (
             format!("target.max_wrong: {found} is not a share"),
-            "send a number from 0 to 1: the most of the different pairs that may be served".to_owned(),
+            "send a number from 0 to 1: the largest share of the different pairs that may be served".to_owned(),
         ),
     };
     Error::invalid(detail, remediation)

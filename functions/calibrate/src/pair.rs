@@ -1,4 +1,4 @@
-//! A labelled pair as it is sent.
+//! A labelled pair in a request.
 
 use std::fmt;
 
@@ -19,18 +19,18 @@ pub struct Pair {
     pub b: Side,
     /// Whether the answer to one is right for the other.
     pub same: bool,
-    /// The cosine similarity of their embeddings, where these are not sent.
+    /// The cosine similarity of the two embeddings, if these are not sent.
     pub similarity: Option<f64>,
 }
 
-/// One question of a pair: a text, or what a lookup takes of it.
+/// One question of a pair: a text, or an object with the fields of a lookup's question.
 #[derive(Debug)]
-pub struct Side(pub(crate) Fields);
+pub struct Side(pub(crate) SideFields);
 
-/// What a lookup takes of a question. Without `query`, `messages` and `context` it has no text.
+/// The fields of a question that a lookup compares. The question has no text without `query` and `messages`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fields {
+pub(crate) struct SideFields {
     pub(crate) query: Option<String>,
     pub(crate) messages: Option<Vec<Message>>,
     pub(crate) context: Option<Map<String, Value>>,
@@ -49,11 +49,11 @@ impl<'de> Deserialize<'de> for Side {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Side, E> {
-                Ok(Side(Fields { query: Some(text.to_owned()), ..Fields::default() }))
+                Ok(Side(SideFields { query: Some(text.to_owned()), ..SideFields::default() }))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Side, A::Error> {
-                Fields::deserialize(MapAccessDeserializer::new(map)).map(Side)
+                SideFields::deserialize(MapAccessDeserializer::new(map)).map(Side)
             }
         }
 

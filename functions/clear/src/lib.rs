@@ -1,6 +1,7 @@
-//! `clear`: wipes one namespace, or all.
+//! `clear`: deletes every entry of one namespace, or of all.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
@@ -9,29 +10,29 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
-/// What to wipe: `namespace`, or everything with `confirm` = `all`.
+/// A request to clear: either `namespace`, or `confirm` = `all`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// One namespace.
+    /// The namespace to clear.
     pub namespace: Option<Namespace>,
-    /// `all`: every namespace.
+    /// `all` clears every namespace.
     pub confirm: Option<String>,
 }
 
-/// What was wiped.
+/// The result of a clear.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// How many live entries.
+    /// The number of live entries that were deleted.
     pub deleted: u64,
 }
 
-/// The operation. Quotas and meta stay.
+/// Deletes entries. Quotas and meta values are kept.
 #[derive(Debug)]
 pub struct Clear;
 
 impl Operation for Clear {
-    const FUNCTION: &'static str = "clear";
+    const SPEC: &'static OperationSpec = &operations::CLEAR;
     type Request = Request;
     type Response = Response;
 

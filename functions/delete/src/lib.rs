@@ -1,6 +1,7 @@
-//! `delete`: removes one entry, by id or by its query.
+//! `delete`: deletes one entry, by its id or by its namespace and question.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::{entry_by_hash, indexed_rows, live_entry};
 use mneme_core::runtime::Operation;
@@ -15,51 +16,51 @@ use mneme_model::question::{Message, Question};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Which entry: `id` alone, or what was asked, with its `namespace` (`default` when absent).
+/// A request to delete: either `id` alone, or `query` or `messages` with the entry's `namespace` and `context`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Its id, from 1.
+    /// The entry's id, from 1.
     pub id: Option<EntryId>,
-    /// Its namespace.
+    /// The entry's namespace. Default: `default`.
     pub namespace: Option<Namespace>,
-    /// Its query, as it was put or any text with the same normal form.
+    /// The entry's query, or any text with the same normal form.
     pub query: Option<String>,
-    /// In place of `query`: its conversation, as it was put.
+    /// In place of `query`: the conversation of the put.
     pub messages: Option<Vec<Message>>,
-    /// What else decided the answer, as it was put.
+    /// The context of the put.
     pub context: Option<Map<String, Value>>,
 }
 
-/// The entry is gone.
+/// The result of a delete.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Always true; an entry that was not there is `NotFound`.
+    /// Always true. A missing entry is the error `NotFound`.
     pub deleted: bool,
-    /// Its id.
+    /// The id of the deleted entry.
     pub id: EntryId,
 }
 
-/// The operation.
+/// Deletes one entry.
 #[derive(Debug)]
 pub struct Delete;
 
 impl Operation for Delete {
-    const FUNCTION: &'static str = "delete";
+    const SPEC: &'static OperationSpec = &operations::DELETE;
     type Request = Request;
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let Request { id, namespace, query, messages, context } = request;
-        let is_asked = query.is_some() || messages.is_some();
+        let has_question = query.is_some() || messages.is_some();
         let id = match id {
-            Some(id) if namespace.is_none() && !is_asked && context.is_none() => {
+            Some(id) if namespace.is_none() && !has_question && context.is_none() => {
                 cache.open().await?;
                 let row = live_entry(cache, id).await?.ok_or_else(no_such_entry)?;
                 invocation.authorize(&row.namespace)?;
                 remove(cache, &[row]).await?
             }
-            None if is_asked => {
+            None if has_question => {
                 let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
                 let namespace = namespace.unwrap_or_default();
                 invocation.authorize(&namespace)?;
@@ -67,7 +68,7 @@ impl Operation for Delete {
                 loop {
                     let rows = rows_of(cache, &namespace, &question.hash).await?;
                     let removed = remove(cache, &rows).await?;
-                    // Gone between reading and removing: replaced, maybe, so look again.
+                    // Another writer took the rows after the read. It may have replaced the entry, so look again.
                     if removed.is_some() || rows.is_empty() {
                         break removed;
                     }
@@ -84,15 +85,16 @@ impl Operation for Delete {
     }
 }
 
-/// Removes `rows` and returns the id of the last, if any was there.
+/// Removes `rows`. Returns the id of the last one if any row was still there.
 async fn remove(cache: &Cache, rows: &[Entry]) -> Result<Option<EntryId>, Error> {
     let refs: Vec<EntryHeader> = rows.iter().map(EntryHeader::from).collect();
     let removal = write::remove::remove(cache, &refs, Reason::Requested).await?;
     Ok(rows.last().filter(|_| removal.removed > 0).map(|row| row.id))
 }
 
-/// The live entry of the pair, last, and the duplicates that the Python library may have left of it: were they to
-/// stay, they would answer in its place.
+/// The live rows of an entry key: first the duplicates that the Python library may have left, last the live entry.
+///
+/// The duplicates are deleted too. Otherwise one of them would answer in place of the deleted entry.
 async fn rows_of(cache: &Cache, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<Entry>, Error> {
     let Some(entry) = entry_by_hash(cache, namespace, hash).await? else { return Ok(Vec::new()) };
     let mut rows = indexed_rows(cache, namespace, hash, Some(entry.id)).await?;

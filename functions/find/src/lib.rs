@@ -1,6 +1,7 @@
-//! `find`: one entry by the hash of its normalised query.
+//! `find`: reads one entry by its namespace and the hash of its normalised question.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::entry_by_hash;
 use mneme_core::runtime::Operation;
@@ -11,23 +12,23 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use serde::Deserialize;
 
-/// Which entry.
+/// A request to find an entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Where; `default` when absent.
+    /// The entry's namespace. Default: `default`.
     #[serde(default)]
     pub namespace: Namespace,
-    /// SHA-256 of the normalised query, 64 hexadecimal digits.
+    /// SHA-256 of the normalised question: 64 hexadecimal digits.
     pub query_hash: QueryHash,
 }
 
-/// The operation.
+/// Reads one entry by its entry key.
 #[derive(Debug)]
 pub struct Find;
 
 impl Operation for Find {
-    const FUNCTION: &'static str = "find";
+    const SPEC: &'static OperationSpec = &operations::FIND;
     type Request = Request;
     type Response = Entry;
 

@@ -1,6 +1,7 @@
-//! `get`: one entry by id.
+//! `get`: reads one entry by its id.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_entry;
 use mneme_core::runtime::Operation;
@@ -10,20 +11,20 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use serde::Deserialize;
 
-/// Which entry.
+/// A request to get an entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Its id, from 1.
+    /// The entry's id, from 1.
     pub id: EntryId,
 }
 
-/// The operation.
+/// Reads one entry by its id.
 #[derive(Debug)]
 pub struct Get;
 
 impl Operation for Get {
-    const FUNCTION: &'static str = "get";
+    const SPEC: &'static OperationSpec = &operations::GET;
     type Request = Request;
     type Response = Entry;
 

@@ -1,6 +1,7 @@
-//! `health`: whether the table is reachable, has the schema it must have, and belongs to the configured embedder.
+//! `health`: tells whether the table is reachable and agrees with the schema and the configured embedder.
 
 use mneme_api::event::{NoFields, Reply};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
@@ -10,28 +11,28 @@ use serde::Serialize;
 /// The state of the cache.
 #[derive(Debug, Default, Serialize)]
 pub struct Response {
-    /// Whether all of the below is well.
+    /// True if `problems` is empty.
     pub healthy: bool,
-    /// DynamoDB answers, and the table exists.
+    /// Whether DynamoDB answers and the table exists.
     pub table_reachable: bool,
-    /// The table's keys and both indexes are as they must be, and item 0 can be read.
+    /// Whether the table's key and both indexes are as required.
     pub schema_ok: bool,
-    /// The configured embedder is the stamped one, as far as both are known.
+    /// Whether the configured embedder equals the stamped one. True if one of the two is unknown.
     pub embedder_match: bool,
-    /// The embedder that the table is stamped with.
+    /// The fingerprint of the embedder that the table is stamped with.
     pub embedder_fingerprint: Option<String>,
     /// The dimension that the table is stamped with.
     pub embedder_dim: Option<u32>,
-    /// What is wrong and what to do, one sentence each.
+    /// What is wrong, each problem with its remedy.
     pub problems: Vec<String>,
 }
 
-/// The operation. It answers 503 when anything is wrong, with the same response object.
+/// Examines the table. The status is 503 if there is a problem; the response object is the same.
 #[derive(Debug)]
 pub struct Health;
 
 impl Operation for Health {
-    const FUNCTION: &'static str = "health";
+    const SPEC: &'static OperationSpec = &operations::HEALTH;
     type Request = NoFields;
     type Response = Response;
 
@@ -49,7 +50,7 @@ impl Operation for Health {
     }
 }
 
-/// Fills in what is found; the first thing that stops the examination is the error.
+/// Fills in `response` step by step. Errors: the first problem that makes further steps impossible.
 async fn examine(cache: &Cache, response: &mut Response) -> Result<(), Error> {
     let opened = cache.counter().await;
     if let Err(error) = &opened

@@ -1,6 +1,7 @@
-//! `list`: pages of entries: all, since an id, or least recently used first.
+//! `list`: lists entries page by page, by id or least recently used first.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::page::{Order, Page, Position, page};
 use mneme_core::runtime::Operation;
@@ -11,43 +12,43 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
-/// The entries of a page when the caller does not say.
+/// The number of entries in a page of a request without `limit`.
 const DEFAULT_LIMIT: usize = 100;
-/// The most entries of a page.
+/// The largest number of entries in a page.
 const MAX_LIMIT: usize = 1000;
 
-/// Which entries.
+/// A request to list entries.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Of one namespace; absent: of all that the caller may use.
+    /// The namespace to list. Default: every namespace that the caller may use.
     pub namespace: Option<Namespace>,
-    /// With ids above this one; only in order of ids.
+    /// Lists only ids above this one. It is allowed only with the order `id` and without `cursor`.
     pub after_id: Option<u64>,
-    /// In which order.
+    /// The order of the entries. Default: by id.
     #[serde(default)]
     pub order: Order,
-    /// At most so many, 1 to 1,000.
+    /// The largest number of entries in the page, from 1 to 1,000. Default: 100.
     pub limit: Option<usize>,
-    /// Where the last page ended: its `cursor`.
+    /// The `cursor` of the page before. Default: start at the beginning.
     pub cursor: Option<String>,
 }
 
-/// A page.
+/// A page of entries.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Live entries. A page may have few or none and not be the last.
+    /// Live entries. A page may hold fewer than `limit`, even none, before the last page.
     pub entries: Vec<Entry>,
-    /// What to send for the next page; null after the last.
+    /// The cursor of the next page. Null: this is the last page.
     pub cursor: Option<String>,
 }
 
-/// The operation.
+/// Lists entries.
 #[derive(Debug)]
 pub struct List;
 
 impl Operation for List {
-    const FUNCTION: &'static str = "list";
+    const SPEC: &'static OperationSpec = &operations::LIST;
     type Request = Request;
     type Response = Response;
 
@@ -65,13 +66,52 @@ impl Operation for List {
                 "drop one of the two",
             ));
         }
+        let namespace = request.namespace.as_ref();
         let after = match request.cursor {
-            Some(cursor) => Position::from_cursor(&cursor, request.order)?,
+            Some(cursor) => position(&cursor, request.order, namespace)?,
             None => Position::start(request.order, request.after_id.and_then(EntryId::new)),
         };
-        let scope = invocation.visible_namespaces(request.namespace.as_ref())?;
+        let scope = invocation.visible_namespaces(namespace)?;
         cache.open().await?;
         let Page { entries, next } = page(cache, &scope, after, limit).await?;
-        Ok(Reply::ok(Response { entries, cursor: next.map(|position| position.to_cursor()) }))
+        Ok(Reply::ok(Response { entries, cursor: next.map(|next| cursor(next, namespace)) }))
     }
+}
+
+/// Separates a position from the tag of its namespace in a cursor. It needs no percent-encoding in a query.
+const TAG_SEPARATOR: char = '~';
+
+/// The cursor of a page that ends at `position`.
+///
+/// A position in order of use belongs to the listing of one namespace, so the cursor gets a tag of that namespace. A
+/// position in order of ids is valid for every namespace.
+fn cursor(position: Position, namespace: Option<&Namespace>) -> String {
+    let text = position.to_cursor();
+    match (position, namespace) {
+        (Position::Lru(_), Some(namespace)) => format!("{text}{TAG_SEPARATOR}{}", tag(namespace)),
+        _ => text,
+    }
+}
+
+/// The position in `cursor`. Errors: `InvalidRequest` for a cursor of another listing.
+fn position(cursor: &str, order: Order, namespace: Option<&Namespace>) -> Result<Position, Error> {
+    let (text, sent_tag) = match cursor.split_once(TAG_SEPARATOR) {
+        Some((text, tag)) => (text, Some(tag)),
+        None => (cursor, None),
+    };
+    let position = Position::from_cursor(text, order)?;
+    let own_tag = namespace.filter(|_| order == Order::Lru).map(tag);
+    if sent_tag != own_tag.as_deref() {
+        return Err(Error::invalid(
+            "cursor: it belongs to the listing of another namespace",
+            "send the last page's `cursor` with the same `namespace` and `order`",
+        ));
+    }
+    Ok(position)
+}
+
+/// 64 bits of the name's hash, in hexadecimal digits.
+fn tag(namespace: &Namespace) -> String {
+    let [a, b, c, d, e, f, g, h, ..] = namespace.hash();
+    format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }

@@ -1,11 +1,15 @@
-//! `lookup`: the cached answer to a question. First the exact normalised query, then the nearest stored embedding
-//! of the namespace, served when it reaches the threshold and is still good.
+//! `lookup`: finds the stored answer to a question, or to each of several.
+//!
+//! The exact layer compares the query hash. The semantic layer compares embeddings and serves the nearest entry that
+//! reaches the threshold, has no veto of the guard, and reaches the confidence cutoff. The engine of both layers is
+//! [`mneme_core::lookup`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mneme_api::event::batch::{self, BatchResult};
-use mneme_api::event::{self, Fields, Reply};
+use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
+use mneme_api::event::{self, Reply, RequestFields};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
@@ -31,11 +35,12 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long an answer that is there waits for its access to be written down.
-const ACCESS_WRITE_LIMIT: Duration = Duration::from_millis(500);
+/// How long a reply that is ready waits for the writes of its accesses.
+const MAX_ACCESS_WRITE_TIME: Duration = Duration::from_millis(500);
 
-/// The most questions in one batch.
-const MAX_BATCH: usize = 100;
+/// A batch of questions.
+const BATCH: BatchShape =
+    BatchShape { list: "queries", shared: &["namespace", "context", "threshold", "guard", "bypass"], max_items: 100 };
 
 /// A question.
 #[derive(Debug, Deserialize)]
@@ -45,60 +50,89 @@ pub struct Request {
     pub query: Option<String>,
     /// In place of `query`: a conversation that ends with the user's message.
     pub messages: Option<Vec<Message>>,
-    /// What else decides the answer, such as the model and its parameters: matched exactly.
+    /// Whatever else the answer depends on, such as the model and its parameters. It is matched exactly.
     pub context: Option<Map<String, Value>>,
-    /// Where to look; `default` when absent.
+    /// The namespace to search. Default: `default`.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The vector of the query, or of the last message; without one the configured embedder embeds it, where the exact layer has
-    /// no answer. Without an embedder, only the exact layer runs.
+    /// The vector of the query, or of the last message.
+    ///
+    /// Without it, the configured embedder embeds the text if the exact layer has no answer. Without an embedder, only
+    /// the exact layer runs.
     pub embedding: Option<Embedding>,
-    /// Forces a miss: nothing is read.
+    /// Forces a miss. Nothing is read.
     #[serde(default)]
     pub bypass: bool,
-    /// Raises the configured threshold for this question; a lower one changes nothing.
+    /// Raises the configured threshold for this question. A value below the configured one has no effect.
     pub threshold: Option<f64>,
-    /// `off`: similarity alone decides, where the configuration lets requests say so; `on`: the guard does in any case.
+    /// Switches the guard for this question. `off` needs `MNEME_GUARD_PER_REQUEST`. Default: as configured.
     pub guard: Option<Guard>,
 }
 
-/// The outcome. A miss is a result, never an error.
+/// The reply to one question, or to a batch.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// The outcome of a single question.
+    One(Answer),
+    /// The outcomes of a batch.
+    Batch {
+        /// One result per question, in the order of the request.
+        results: Vec<BatchResult<Answer>>,
+    },
+}
+
+/// The outcome of one question. A miss is a result, not an error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Answer {
-    /// An answer.
+    /// A stored answer is served.
     Hit {
-        /// Which layer found it.
+        /// The layer that found the entry.
         layer: Layer,
-        /// The entry.
+        /// The entry's id.
         id: EntryId,
         /// The entry's namespace.
         namespace: Namespace,
-        /// The answer.
+        /// The stored answer.
         response: String,
-        /// Cosine similarity; 1 for the exact layer.
+        /// The cosine similarity. 1 for the exact layer.
         similarity: f32,
-        /// p × confidence_score × 0.5^(age / half-life). p: 1 for the exact layer; with the guard the calibrated probability that
-        /// the answer is right, without it the similarity.
+        /// p × `confidence_score` × 0.5^(age / half-life).
+        ///
+        /// p is 1 for the exact layer. For the semantic layer it is the calibrated probability that the answer is
+        /// right, or the similarity if the guard is off.
         confidence: f32,
-        /// Seconds since the entry was put.
+        /// Seconds since the put of the entry.
         age_seconds: i64,
-        /// What was stored with the answer.
+        /// The metadata that was stored with the answer.
         metadata: Map<String, Value>,
     },
-    /// None.
+    /// No stored answer is served.
     Miss {
-        /// Why.
+        /// The reason.
         reason: MissReason,
-        /// How similar the closest entry is, where one is known.
+        /// The similarity of the nearest entry, if one is known.
         best_similarity: Option<f32>,
-        /// How the closest entry contradicts the question, where that is why.
+        /// How the nearest entry contradicts the question; only with the reason `vetoed`.
         #[serde(skip_serializing_if = "Option::is_none")]
         veto: Option<VetoKind>,
     },
 }
 
-/// The operation, with this instance's view of the table.
+impl Answer {
+    /// The approximate number of bytes of the answer in a reply.
+    fn wire_bytes(&self) -> usize {
+        match self {
+            Self::Hit { response, metadata, .. } => {
+                escaped_bytes(response) + escaped_bytes(&Value::Object(metadata.clone()).to_string())
+            }
+            Self::Miss { .. } => 0,
+        }
+    }
+}
+
+/// Answers questions from this instance's replica and the table.
 #[derive(Debug)]
 pub struct Lookup {
     engine: Mutex<LookupEngine>,
@@ -106,51 +140,37 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// An instance in a function of this configuration, which counts its outcomes with `stats_buffer`.
+    /// An operation that counts its outcomes in `stats`.
     pub fn new(config: &Config, stats: StatsBuffer) -> Self {
         Self { engine: Mutex::new(LookupEngine::new(config)), stats }
     }
 }
 
-/// What became of the question, or of each of several.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Response {
-    /// Of one.
-    One(Answer),
-    /// Of each, in the order of the request.
-    Batch {
-        /// One per question.
-        results: Vec<BatchResult<Answer>>,
-    },
-}
-
 impl Operation for Lookup {
-    const FUNCTION: &'static str = "lookup";
-    type Request = Fields;
+    const SPEC: &'static OperationSpec = &operations::LOOKUP;
+    type Request = RequestFields;
     type Response = Response;
 
-    /// `request`: the fields of one question, or `queries`: a list of such.
+    /// `request`: the fields of a [`Request`], or `queries`, a list of such objects.
     async fn handle(
         &self,
         cache: &Cache,
         invocation: &Invocation,
-        mut request: Fields,
+        mut request: RequestFields,
     ) -> Result<Reply<Response>, Error> {
-        let Some(queries) = request.remove("queries") else {
+        let Some(questions) = BATCH.items(&mut request)? else {
             let question = check(cache, invocation, event::parse(request)?)?;
             let answer = self.answer(cache, invocation, vec![Ok(question)]).await?.pop();
-            let answer = answer.ok_or_else(|| Error::internal("nothing became of the question"))??;
+            let answer = answer.ok_or_else(|| Error::internal("the engine returned no outcome"))??;
             return Ok(Reply::ok(Response::One(answer)));
         };
-        let questions = batch::items("queries", queries, &request, MAX_BATCH)?;
-        let checked = |question| batch::parse_item(question).and_then(|question| check(cache, invocation, question));
+        let checked = |question| parse_item(question).and_then(|question| check(cache, invocation, question));
         let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
         let mut bytes = 0;
         let mut fitting = |answer: Answer| match bytes > MAX_REPLY_BYTES {
-            true => Err(too_much()),
+            true => Err(reply_is_full()),
             false => {
-                bytes += answer.bytes();
+                bytes += answer.wire_bytes();
                 Ok(answer)
             }
         };
@@ -165,39 +185,27 @@ impl Operation for Lookup {
     }
 }
 
-/// A batch's answers fill a reply before this one.
-fn too_much() -> Error {
+/// The error of a question whose answer does not fit in the reply.
+fn reply_is_full() -> Error {
     Error::new(
         ErrorKind::EntryTooLarge,
-        format!(
-            "the answers to the questions before have more than {MAX_REPLY_BYTES} bytes, and one reply takes no more"
-        ),
-        "ask this question again, in another request",
+        format!("the answers to earlier questions have more than {MAX_REPLY_BYTES} bytes, the limit of one reply"),
+        "ask this question again in another request",
     )
 }
 
-impl Answer {
-    /// What it takes of a reply, about.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Hit { response, metadata, .. } => {
-                escaped_bytes(response) + escaped_bytes(&Value::Object(metadata.clone()).to_string())
-            }
-            Self::Miss { .. } => 0,
-        }
-    }
-}
-
 impl Lookup {
-    /// What becomes of each question that could be asked, in their order.
+    /// The outcome of each question, in order. A question that failed the check keeps its error.
+    ///
+    /// Errors: those that concern all questions, such as a table that cannot be read.
     async fn answer(
         &self,
         cache: &Cache,
         invocation: &Invocation,
-        questions: Vec<Result<Checked, Error>>,
+        questions: Vec<Result<CheckedQuestion, Error>>,
     ) -> Result<Vec<Result<Answer, Error>>, Error> {
-        let looked_for = questions.iter().flatten().filter(|question| !question.bypass);
-        let queries: Vec<&Query> = looked_for.map(|question| &question.query).collect();
+        let to_search = questions.iter().flatten().filter(|question| !question.bypass);
+        let queries: Vec<&Query> = to_search.map(|question| &question.query).collect();
         let found = match queries.is_empty() {
             true => Vec::new(),
             false => self.engine.lock().await.search(cache, &queries).await?,
@@ -205,18 +213,18 @@ impl Lookup {
         let mut found = found.into_iter();
         let mut used = Vec::new();
         let answers = questions.into_iter().map(|question| {
-            let Checked { query, bypass } = question?;
+            let CheckedQuestion { query, bypass } = question?;
             let found = match bypass {
                 true => LookupOutcome::Miss(Miss::without_comparison(MissReason::Bypass)),
-                false => found.next().ok_or_else(|| Error::internal("a question was not looked for"))??,
+                false => found.next().ok_or_else(|| Error::internal("the engine skipped a question"))??,
             };
             if let Some(error) = query.embedding_error() {
                 invocation.record_failure("embedding the query", error);
             }
-            self.stats.record(&query.namespace, counts(&found));
-            observe(invocation, &found);
+            self.stats.record(&query.namespace, event_counts(&found));
+            record_metrics(invocation, &found);
             if let LookupOutcome::Hit { entry, .. } = &found
-                && is_due(cache, entry)
+                && access_is_due(cache, entry)
             {
                 used.push(entry.id);
             }
@@ -228,35 +236,35 @@ impl Lookup {
     }
 }
 
-/// A question that can be asked.
-struct Checked {
+/// A question that passed all checks.
+struct CheckedQuestion {
     query: Query,
     bypass: bool,
 }
 
-fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Checked, Error> {
+fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
     let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
     let threshold = threshold.unwrap_or(-1.0);
     if !(-1.0..=1.0).contains(&threshold) {
         return Err(Error::invalid(
             format!("threshold: {threshold} is not a cosine similarity"),
-            "send a number from -1 to 1, or none",
+            "send a number from -1 to 1, or leave the field out",
         ));
     }
     if guard == Some(Guard::Off) && !cache.config.guard_per_request {
         return Err(Error::invalid(
-            "guard: requests may not switch it off",
+            "guard: a request may not switch the guard off",
             "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
         ));
     }
     invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
-    Ok(Checked { query, bypass })
+    Ok(CheckedQuestion { query, bypass })
 }
 
-fn counts(found: &LookupOutcome) -> EventCounts {
+fn event_counts(found: &LookupOutcome) -> EventCounts {
     match found {
         LookupOutcome::Hit { layer: Layer::Exact, .. } => EventCounts { hits_exact: 1, ..EventCounts::default() },
         LookupOutcome::Hit { layer: Layer::Semantic, .. } => EventCounts { hits_semantic: 1, ..EventCounts::default() },
@@ -264,7 +272,7 @@ fn counts(found: &LookupOutcome) -> EventCounts {
     }
 }
 
-fn observe(invocation: &Invocation, found: &LookupOutcome) {
+fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
     let (metrics, similarity): (&[Metric], _) = match found {
         LookupOutcome::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
         LookupOutcome::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
@@ -288,19 +296,20 @@ fn observe(invocation: &Invocation, found: &LookupOutcome) {
     }
 }
 
-/// Whether the entry's last recorded access is older than the configured resolution.
-fn is_due(cache: &Cache, entry: &Entry) -> bool {
+/// Whether the entry's last recorded access is older than `MNEME_ACCESS_RESOLUTION_SECS`.
+fn access_is_due(cache: &Cache, entry: &Entry) -> bool {
     let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
     u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
 }
 
-/// Writes accesses down, one after the other as each is a change of the counter, as far as the time goes. The answers are good
-/// whether or not this succeeds.
+/// Records accesses until [`MAX_ACCESS_WRITE_TIME`] has passed. A failure is logged and changes no answer.
+///
+/// The writes run one after the other, because each is a transaction with the counter.
 async fn record_accesses(cache: &Cache, invocation: &Invocation, used: Vec<EntryId>) {
     let used: BTreeSet<EntryId> = used.into_iter().collect();
-    let until = Instant::now() + ACCESS_WRITE_LIMIT;
+    let deadline = Instant::now() + MAX_ACCESS_WRITE_TIME;
     for id in used {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }

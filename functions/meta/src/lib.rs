@@ -1,7 +1,9 @@
-//! `meta`: small values that the cache's users keep in the table's item 0. A key `guard:<namespace>` switches that
-//! namespace's guard.
+//! `meta`: reads or sets a value of the cache's `meta` map, which is part of the counter.
+//!
+//! The key `guard:<namespace>` switches the guard of that namespace on or off. Other keys have no effect on the cache.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
@@ -10,25 +12,25 @@ use mneme_model::error::Error;
 use mneme_store::counter::GUARD_KEY;
 use serde::{Deserialize, Serialize};
 
-/// What to do.
+/// What to do with the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Read the value.
+    /// Read it.
     Get,
     /// Set it.
     Set,
 }
 
-/// What to do with which key.
+/// A request to read or set a meta value.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// What to do.
+    /// Whether to read or set the value.
     pub action: Action,
-    /// Which key.
+    /// The key, at least one character.
     pub key: String,
-    /// To `set`: text; all of item 0 stays below 64 KB.
+    /// The new value; only with `set`. The whole counter must stay below 64 KB.
     pub value: Option<String>,
 }
 
@@ -41,12 +43,12 @@ pub struct Response {
     pub value: String,
 }
 
-/// The operation.
+/// Reads or sets a meta value.
 #[derive(Debug)]
 pub struct Meta;
 
 impl Operation for Meta {
-    const FUNCTION: &'static str = "meta";
+    const SPEC: &'static OperationSpec = &operations::META;
     type Request = Request;
     type Response = Response;
 
@@ -59,8 +61,8 @@ impl Operation for Meta {
                     Error::not_found("there is no such meta key", "set it first, or check its spelling")
                 })?
             }
-            (Action::Get, Some(_)) => return Err(Error::invalid("value: only `set` takes one", "drop it")),
-            (Action::Set, None) => return Err(Error::invalid("value: missing", "send a text")),
+            (Action::Get, Some(_)) => return Err(Error::invalid("value: only `set` takes one", "leave the field out")),
+            (Action::Set, None) => return Err(Error::invalid("missing field `value`", "send a text")),
             (Action::Set, Some(_)) if key.is_empty() => {
                 return Err(Error::invalid("key: a meta key is not empty", "send a key of at least one character"));
             }

@@ -1,6 +1,7 @@
-//! `namespaces`: the names in use, sorted, with their live entry counts.
+//! `namespaces`: lists the namespaces that have live entries, with the number of entries.
 
 use mneme_api::event::{NoFields, Reply};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::maintain::totals::{TableTotals, table_totals};
 use mneme_core::runtime::Operation;
@@ -12,25 +13,25 @@ use serde::Serialize;
 /// One namespace.
 #[derive(Debug, Serialize)]
 pub struct NamespaceCount {
-    /// Its name.
+    /// The name.
     pub namespace: Namespace,
-    /// How many live entries it has, at least one.
+    /// The number of live entries, at least one.
     pub entries: u64,
 }
 
-/// Those that the caller may use.
+/// The namespaces that the caller may use.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// By name.
+    /// Sorted by name.
     pub namespaces: Vec<NamespaceCount>,
 }
 
-/// The operation.
+/// Lists the namespaces.
 #[derive(Debug)]
 pub struct Namespaces;
 
 impl Operation for Namespaces {
-    const FUNCTION: &'static str = "namespaces";
+    const SPEC: &'static OperationSpec = &operations::NAMESPACES;
     type Request = NoFields;
     type Response = Response;
 

@@ -1,29 +1,32 @@
-//! `provision`: creates the table if allowed, switches its TTL on, and stamps the embedder. Invoked directly only.
+//! `provision`: creates the table if allowed, switches its TTL on, and stamps the embedder.
+//!
+//! It has no HTTP route.
 
 use mneme_api::event::{NoFields, Reply};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::{Cache, Provisioned};
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_model::error::Error;
 use serde::Serialize;
 
-/// What there is now.
+/// The state of the table.
 #[derive(Debug, Serialize)]
 pub struct Response {
     /// Whether this call created the table.
     pub created: bool,
-    /// The embedder that the table is stamped with.
+    /// The fingerprint of the embedder that the table is stamped with.
     pub embedder_fingerprint: Option<String>,
-    /// The dimension that the table is stamped with; null until the first vector is stored.
+    /// The dimension that the table is stamped with. Null: neither the configuration nor a stored vector gave one.
     pub embedder_dim: Option<u32>,
 }
 
-/// The operation.
+/// Creates and stamps the table.
 #[derive(Debug)]
 pub struct Provision;
 
 impl Operation for Provision {
-    const FUNCTION: &'static str = "provision";
+    const SPEC: &'static OperationSpec = &operations::PROVISION;
     type Request = NoFields;
     type Response = Response;
 

@@ -1,9 +1,10 @@
-//! `put`: stores one answer, or a batch of them.
+//! `put`: stores one answer, or a batch of answers.
 
 use std::collections::BTreeMap;
 
-use mneme_api::event::batch::{self, BatchResult};
-use mneme_api::event::{self, Fields, Reply};
+use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
+use mneme_api::event::{self, Reply, RequestFields};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::embedders::entry_vectors::MadeVectors;
 use mneme_core::maintain::eviction::enforce_caps;
@@ -24,12 +25,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
-/// The most entries in one batch.
-const MAX_BATCH: usize = 1000;
-/// The longest idempotency key.
+/// A batch of entries.
+const BATCH: BatchShape = BatchShape {
+    list: "entries",
+    shared: &["namespace", "context", "metadata", "ttl_seconds", "confidence_score"],
+    max_items: 1000,
+};
+/// The largest size of an idempotency key.
 const MAX_KEY_BYTES: usize = 128;
 
-/// An entry to store.
+/// A request to store one entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRequest {
@@ -37,24 +42,25 @@ pub struct EntryRequest {
     pub query: Option<String>,
     /// In place of `query`: a conversation that ends with the user's message.
     pub messages: Option<Vec<Message>>,
-    /// What else decides the answer, such as the model and its parameters: matched exactly.
+    /// Whatever else the answer depends on, such as the model and its parameters. It is matched exactly.
     pub context: Option<Map<String, Value>>,
     /// The answer.
     pub response: String,
-    /// Where; `default` when absent.
+    /// The namespace. Default: `default`.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The vector of the query, or of the last message; without one the configured embedder embeds it. Without an embedder,
-    /// only the exact layer finds the entry.
+    /// The vector of the query, or of the last message.
+    ///
+    /// Without it, the configured embedder embeds the text. Without an embedder, only the exact layer finds the entry.
     pub embedding: Option<Embedding>,
-    /// What to keep with the answer; null: nothing.
+    /// An object that is stored with the answer and returned with it. Default: empty.
     pub metadata: Option<Map<String, Value>>,
-    /// Seconds to live; absent: `MNEME_DEFAULT_TTL_SECS`, or for ever.
+    /// The time to live in seconds. Default: `MNEME_DEFAULT_TTL_SECS`, else unlimited.
     pub ttl_seconds: Option<u64>,
-    /// How far the answer is to be trusted, 0 to 1.
+    /// How much the caller trusts the answer, in [0, 1]. Default: 1.
     #[serde(default = "full_confidence")]
     pub confidence_score: f64,
-    /// The same key within 24 hours answers as the first time.
+    /// A repeated put with the same key gets the first reply, for 24 hours.
     pub idempotency_key: Option<String>,
 }
 
@@ -62,15 +68,15 @@ fn full_confidence() -> f64 {
     1.0
 }
 
-/// What became of the entries.
+/// The reply to one entry, or to a batch.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {
-    /// Of one.
+    /// The result of a single entry.
     One(Stored),
-    /// Of each of a batch, in the order of the request.
+    /// The results of a batch.
     Batch {
-        /// One per entry.
+        /// One result per entry, in the order of the request.
         results: Vec<BatchResult<Stored>>,
     },
 }
@@ -78,39 +84,38 @@ pub enum Response {
 /// A stored entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stored {
-    /// Its id.
+    /// The entry's id.
     pub id: EntryId,
-    /// False when it replaced an entry for the same query.
+    /// False if the put replaced an entry of the same entry key.
     pub created: bool,
 }
 
-/// The operation.
+/// Stores entries.
 #[derive(Debug)]
 pub struct Put;
 
 impl Operation for Put {
-    const FUNCTION: &'static str = "put";
-    type Request = Fields;
+    const SPEC: &'static OperationSpec = &operations::PUT;
+    type Request = RequestFields;
     type Response = Response;
 
-    /// `request`: the fields of one entry, or `entries`: a list of such.
+    /// `request`: the fields of an [`EntryRequest`], or `entries`, a list of such objects.
     async fn handle(
         &self,
         cache: &Cache,
         invocation: &Invocation,
-        mut request: Fields,
+        mut request: RequestFields,
     ) -> Result<Reply<Response>, Error> {
-        let Some(entries) = request.remove("entries") else {
+        let Some(entries) = BATCH.items(&mut request)? else {
             let mut entries = vec![check(cache, invocation, event::parse(request)?)];
             embed(cache, invocation, &mut entries).await;
-            let stored = store_good(cache, invocation, entries).await.pop();
-            let stored = stored.ok_or_else(|| Error::internal("nothing became of the entry"))??;
+            let stored = store_checked(cache, invocation, entries).await.pop();
+            let stored = stored.ok_or_else(|| Error::internal("the store returned no result"))??;
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
-        let entries = batch::items("entries", entries, &request, MAX_BATCH)?;
         cache.open().await?;
-        let checked = |entry| batch::parse_item(entry).and_then(|entry| check(cache, invocation, entry));
+        let checked = |entry| parse_item(entry).and_then(|entry| check(cache, invocation, entry));
         let mut entries: Vec<_> = entries.into_iter().map(checked).collect();
         embed(cache, invocation, &mut entries).await;
         let result = |result: Result<Stored, Error>| match result {
@@ -121,21 +126,24 @@ impl Operation for Put {
                 BatchResult::Failed { error }
             }
         };
-        let results = store_good(cache, invocation, entries).await.into_iter().map(result).collect();
+        let results = store_checked(cache, invocation, entries).await.into_iter().map(result).collect();
         Ok(Reply::ok(Response::Batch { results }))
     }
 }
 
-/// An entry that can be stored, once it has its vector.
-struct Checked {
+/// An entry that passed all checks and may still need its vector.
+struct CheckedEntry {
     entry: NewEntry,
-    /// The text to embed, where the entry came without a vector and an embedder is configured.
+    /// The text to embed. `None`: the request has a vector, or no embedder is configured.
     text: Option<String>,
 }
 
-/// Gives the entries that came without a vector the configured embedder's, in one call. An entry that cannot be embedded fails
-/// alone. If the second embedder of a move fails, the move adds its vectors later.
-async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<Checked, Error>]) {
+/// Embeds the texts of all entries that need a vector, in one call.
+///
+/// An entry that cannot be embedded gets its own error.
+///
+/// If the second embedder of a move fails, the entry is stored without that vector. The move adds it later.
+async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<CheckedEntry, Error>]) {
     let mut waiting = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         waiting.extend(entry.as_ref().ok().and_then(|checked| checked.text.clone()).map(|text| (at, text)));
@@ -162,38 +170,38 @@ async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<Che
     }
 }
 
-/// Reads: item 0, where an embedder to move to is configured.
+/// Reads: the counter, if a second embedder is configured.
 async fn embed_texts(cache: &Cache, texts: &[&str]) -> Result<Vec<Result<MadeVectors, Error>>, Error> {
     let embedders = cache.embedders();
     let counter = if embedders.need_counter() { Some(cache.counter().await?) } else { None };
     embedders.embed_entries(counter.as_ref(), texts).await
 }
 
-/// Stores the good ones of `entries`; what is wrong with another is what became of it.
-async fn store_good(
+/// Stores the entries that passed the checks. The result of any other entry is its error.
+async fn store_checked(
     cache: &Cache,
     invocation: &Invocation,
-    entries: Vec<Result<Checked, Error>>,
+    entries: Vec<Result<CheckedEntry, Error>>,
 ) -> Vec<Result<Stored, Error>> {
-    let mut good = Vec::new();
+    let mut accepted = Vec::new();
     let mut checked: Vec<Result<Option<String>, Error>> = Vec::new();
     for entry in entries {
-        checked.push(entry.map(|Checked { entry, text }| {
-            good.push(entry);
+        checked.push(entry.map(|CheckedEntry { entry, text }| {
+            accepted.push(entry);
             text
         }));
     }
-    let mut stored = store(cache, invocation, &good).await.into_iter();
+    let mut stored = store(cache, invocation, &accepted).await.into_iter();
     let result = |checked: Result<Option<String>, Error>| {
         let embedded = match checked {
             Ok(embedded) => embedded,
             Err(error) => return Some(Err(error)),
         };
         let stored = stored.next();
-        let misfit = |stored: &Result<Stored, Error>| {
+        let has_wrong_dimension = |stored: &Result<Stored, Error>| {
             stored.as_ref().is_err_and(|error| error.kind == ErrorKind::EmbedderDimensionError)
         };
-        if let Some(text) = embedded.filter(|_| stored.as_ref().is_some_and(misfit)) {
+        if let Some(text) = embedded.filter(|_| stored.as_ref().is_some_and(has_wrong_dimension)) {
             cache.embedders().forget(&text);
         }
         stored
@@ -201,14 +209,14 @@ async fn store_good(
     checked.into_iter().filter_map(result).collect()
 }
 
-/// The ranges whose last id one of the entries took.
+/// The ranges whose last id was given to one of the entries.
 fn filled_ranges(results: &[Result<put::StoredEntry, Error>]) -> impl Iterator<Item = u64> {
     let ids = results.iter().flatten().filter(|stored| !stored.replayed).map(|stored| stored.id.get());
     ids.filter(|id| id.is_multiple_of(RANGE_IDS)).map(|id| id / RANGE_IDS - 1)
 }
 
-/// Stores `entries`, then brings their namespaces, or the table, back under their caps, and packs a range that they
-/// filled.
+/// Stores `entries`. Then enforces the quotas of their namespaces or the cap of the table, and writes the segment of each
+/// range that they filled.
 async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
     let results = put::put_all(cache, entries).await;
     let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
@@ -222,24 +230,24 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
         *quota = quota.or(stored.quota);
     }
     for (namespace, quota) in quotas {
-        // The entries are stored whatever comes of this; the next put, or `vacuum`, takes it up again.
+        // The entries are stored already. If this fails, the next put or `vacuum` enforces the cap.
         if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota)).await {
             invocation.record_failure("enforcing the cap", &error);
         }
     }
-    // Likewise.
+    // If this fails, `vacuum` writes the segment.
     for range in filled_ranges(&results) {
         if let Ok(Err(error)) = timeout_at(cache.reply_by(), write_range(cache, range)).await {
-            invocation.record_failure("packing a range", &error);
+            invocation.record_failure("writing a segment", &error);
         }
     }
-    let shown = |result: Result<put::StoredEntry, Error>| {
+    let to_stored = |result: Result<put::StoredEntry, Error>| {
         result.map(|put::StoredEntry { id, created, .. }| Stored { id, created })
     };
-    results.into_iter().map(shown).collect()
+    results.into_iter().map(to_stored).collect()
 }
 
-fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Checked, Error> {
+fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<CheckedEntry, Error> {
     invocation.authorize(&entry.namespace)?;
     let config = &cache.config;
     let EntryRequest { query, messages, context, .. } = &entry;
@@ -253,19 +261,19 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
     if !(0.0..=1.0).contains(&entry.confidence_score) {
         return Err(Error::invalid(
             format!("confidence_score: {} is not between 0 and 1", entry.confidence_score),
-            "send a number from 0 to 1, or none",
+            "send a number from 0 to 1, or leave the field out",
         ));
     }
     if let Some(secs) = entry.ttl_seconds.filter(|secs| !(1..=MAX_TTL_SECS).contains(secs)) {
         return Err(Error::invalid(
             format!("ttl_seconds: {secs} is not between 1 and {MAX_TTL_SECS}"),
-            "send whole seconds from 1 to a hundred years, or none",
+            "send a whole number of seconds, at most a hundred years, or leave the field out",
         ));
     }
     if let Some(key) = entry.idempotency_key.as_ref().filter(|key| !(1..=MAX_KEY_BYTES).contains(&key.len())) {
         return Err(Error::invalid(
-            format!("idempotency_key: {} bytes", key.len()),
-            format!("send a key of 1 to {MAX_KEY_BYTES} bytes, or none"),
+            format!("idempotency_key: it has {} bytes, and 1 to {MAX_KEY_BYTES} are allowed", key.len()),
+            "send a key of an allowed length, or leave the field out",
         ));
     }
     let text = (entry.embedding.is_none() && cache.embedders().are_configured()).then(|| question.message.clone());
@@ -279,9 +287,9 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         vectors: entry.embedding.map(Into::into).into_iter().collect(),
         metadata,
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
-        // DynamoDB's numbers end at 1E-130; nobody trusts an answer that little.
+        // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
         confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
         idempotency_key: entry.idempotency_key,
     };
-    Ok(Checked { entry, text })
+    Ok(CheckedEntry { entry, text })
 }

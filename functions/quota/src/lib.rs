@@ -1,6 +1,7 @@
-//! `quota`: how many entries a namespace may have.
+//! `quota`: reads, sets or removes the maximum number of entries of a namespace.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
@@ -9,45 +10,45 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
-/// What to do.
+/// What to do with the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Read the quota.
+    /// Read it.
     Get,
-    /// Set it; it holds from the namespace's next put on.
+    /// Set it. It takes effect with the namespace's next put.
     Set,
     /// Remove it.
     Delete,
 }
 
-/// What to do with which quota.
+/// A request to read, set or remove a quota.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// What to do.
+    /// Whether to read, set or remove the quota.
     pub action: Action,
-    /// Whose quota.
+    /// The namespace that the quota limits.
     pub namespace: Namespace,
-    /// To `set`: at least 1.
+    /// The new quota, from 1; only with `set`.
     pub max_entries: Option<u64>,
 }
 
 /// A namespace's quota.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Whose.
+    /// The namespace.
     pub namespace: Namespace,
-    /// The quota; null after it was removed.
+    /// The quota. Null: it was removed.
     pub max_entries: Option<u64>,
 }
 
-/// The operation.
+/// Reads, sets or removes a quota.
 #[derive(Debug)]
 pub struct Quota;
 
 impl Operation for Quota {
-    const FUNCTION: &'static str = "quota";
+    const SPEC: &'static OperationSpec = &operations::QUOTA;
     type Request = Request;
     type Response = Response;
 
@@ -55,7 +56,7 @@ impl Operation for Quota {
         let Request { action, namespace, max_entries } = request;
         invocation.authorize(&namespace)?;
         if action != Action::Get {
-            // A limit that those whom it limits could lift would be none.
+            // A caller with a list of namespaces must not lift the limit that applies to it.
             invocation.authorize_all("changing a quota")?;
         }
         let max_entries = match (action, max_entries) {
@@ -70,7 +71,7 @@ impl Operation for Quota {
                 ));
             }
             (Action::Get | Action::Delete, Some(_)) => {
-                return Err(Error::invalid("max_entries: only `set` takes it", "drop it"));
+                return Err(Error::invalid("max_entries: only `set` takes it", "leave the field out"));
             }
             (Action::Get, None) => Some(cache.counter().await?.quota(&namespace).ok_or_else(no_quota)?),
             (Action::Delete, None) if Settings::new(cache).remove_quota(&namespace).await? => None,

@@ -1,8 +1,9 @@
-//! `reembed`: moves the cache to another embedder while it is served, in steps, each within its time.
+//! `reembed`: moves the cache to another embedder while it is served, in steps of bounded time.
 
 use std::time::Duration;
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::embedders::providers::EmbedderSlot;
 use mneme_core::reembed;
@@ -16,46 +17,47 @@ use mneme_model::error::Error;
 use mneme_store::move_progress::VisitedCounts;
 use serde::{Deserialize, Serialize};
 
-/// The seconds that a step takes at most, where the request does not say: HTTP APIs wait for 30 (API Gateway Developer Guide,
-/// "Quotas for configuring and running an HTTP API").
-const STEP_SECS: u64 = 20;
-/// How long a call goes on with what it has begun.
-const IN_FLIGHT: Duration = Duration::from_secs(6);
-/// The most that it may say: a function's longest time.
-const MOST_SECS: u64 = 900;
+/// The time limit of a request without `seconds`. An HTTP API waits for 30 s (API Gateway Developer Guide, "Quotas for
+/// configuring and running an HTTP API").
+const DEFAULT_SECS: u64 = 20;
+/// The longest extra time in which a call finishes the work that it began before its limit.
+const MAX_GRACE: Duration = Duration::from_secs(6);
+/// The largest `seconds`: the longest timeout of a Lambda function (AWS Lambda Developer Guide, "Lambda quotas").
+const MAX_SECS: u64 = 900;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Tell how far the move has come.
+    /// Report the progress of the move.
     Status,
-    /// Begin a move to the configured embedder that is not the cache's.
+    /// Begin a move to the configured embedder that is not the active one.
     Start,
-    /// Go on adding vectors of the embedder that is not active.
+    /// Add vectors of the embedder that is not active.
     Step,
-    /// Make the embedder active that the cache moves to.
+    /// Make the target of the move active.
     Switch,
-    /// Make the one active again that it had before.
+    /// Make the source of the move active again.
     SwitchBack,
-    /// Go on ending the move after the switch: remove the vectors of the embedder that the cache had before.
+    /// End the move after the switch: remove the vectors of the source.
     Finish,
-    /// Go on giving the move up: remove the vectors of the embedder that it was to move to.
+    /// Give the move up: remove the vectors of the target.
     Abort,
 }
 
-/// What to do, and for how long.
+/// A request about a move.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// What.
+    /// What to do.
     pub action: Action,
-    /// Of `step`, `finish` and `abort`: seconds after which nothing further is begun; 20 when absent.
+    /// For `step`, `finish` and `abort`: seconds after which no further work is begun, from 1 to 900. Default: 20.
     pub seconds: Option<u64>,
-    /// Of the same: how many ids to go through at most.
+    /// For `step`, `finish` and `abort`: the largest number of ids to visit, from 1. Default: no limit.
     pub ids: Option<u64>,
-    /// Of `switch` and `switch_back`: whether entries that lack a vector of the embedder to switch to may be left behind. They
-    /// are found exactly until a step gives them one.
+    /// For `switch` and `switch_back`: whether entries without a vector of the new active embedder are allowed.
+    ///
+    /// Only the exact layer finds such an entry until a step adds its vector.
     #[serde(default)]
     pub leave_behind: bool,
 }
@@ -69,30 +71,31 @@ pub struct Stamp {
     pub dim: Option<u32>,
 }
 
-/// How far the move has come.
+/// The progress of the move.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// `none`; `adding` vectors of the embedder that is not active; or `removing` them, once the move is being ended.
+    /// `none`: there is no move. `adding`: steps add vectors of the embedder that is not active.
+    /// `removing`: the move is being ended, and those vectors are removed.
     pub phase: &'static str,
-    /// Whose vectors lookups compare with.
+    /// The active embedder.
     pub active: Stamp,
-    /// `source` or `target`: which end of the move that is; null without one.
+    /// Which end of the move is active: `source` or `target`. Null without a move.
     pub side: Option<&'static str>,
-    /// The other end; null without a move.
+    /// The embedder at the other end of the move. Null without a move.
     pub other: Option<Stamp>,
-    /// Whether nothing is left to do in this phase. While adding: `switch` finds nothing left to go through.
+    /// Whether this phase has no work left. In the phase `adding`: `switch` needs no further step.
     pub complete: bool,
-    /// The ids gone through; null without a move.
+    /// The number of ids that were visited. Null without a move.
     pub done: Option<u64>,
-    /// The ids given out; null without a move.
+    /// The number of ids that exist. Null without a move.
     pub total: Option<u64>,
-    /// What became of their entries; null without a move.
+    /// The visited entries by what was done with each. Null without a move.
     pub entries: Option<VisitedCounts>,
-    /// Ids gone through in a second of work; null before the first.
+    /// The number of ids visited in a second of work. Null before the first.
     pub ids_per_second: Option<f64>,
-    /// How long the rest takes at that rate.
+    /// The estimated time for the rest, at that rate. Null without a rate.
     pub seconds_left: Option<f64>,
-    /// The id to go on with, which the cache remembers; null when nothing is left.
+    /// The next id to visit. The cache stores it, so no request has to send it. Null: no id is left.
     pub cursor: Option<u64>,
 }
 
@@ -125,56 +128,37 @@ impl From<State> for Response {
     }
 }
 
-/// The operation.
+/// Moves the cache to another embedder.
 #[derive(Debug)]
 pub struct Reembed;
 
-/// Begins the move that the configuration names, or finds it begun.
-async fn start(cache: &Cache) -> Result<State, Error> {
-    let State { counter, .. } = status(cache).await?;
-    let target = match counter.active_end() {
-        Some(MoveEnd::Target) => counter.fingerprint.as_deref(),
-        Some(MoveEnd::Source) => counter.second.as_ref().map(|other| other.fingerprint.as_str()),
-        None => None,
-    };
-    let named = |slot: EmbedderSlot| Some((slot, slot.configured(&cache.config)?.fingerprint.as_deref()?));
-    // The move that is under way, where its target is configured here; a new one to the next embedder alone.
-    let known = EmbedderSlot::ALL.into_iter().filter_map(named).find(|(_, own)| Some(*own) == target);
-    let next = named(EmbedderSlot::Next).filter(|(_, own)| counter.fingerprint.as_deref() != Some(*own));
-    let Some((slot, fingerprint)) = known.or(next) else {
-        return Err(Error::invalid(
-            "there is no embedder to move to",
-            "set MNEME_EMBEDDER_NEXT to one that the cache does not have",
-        ));
-    };
-    let dim = embedder_dim(cache, slot).await?;
-    reembed::start::start(cache, fingerprint, dim).await
-}
-
 impl Operation for Reembed {
-    const FUNCTION: &'static str = "reembed";
+    const SPEC: &'static OperationSpec = &operations::REEMBED;
     type Request = Request;
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let Request { action, seconds, ids, leave_behind } = request;
-        let secs = seconds.unwrap_or(STEP_SECS);
-        if !(1..=MOST_SECS).contains(&secs) {
+        let secs = seconds.unwrap_or(DEFAULT_SECS);
+        if !(1..=MAX_SECS).contains(&secs) {
             return Err(Error::invalid(
-                format!("seconds: {secs} is not between 1 and {MOST_SECS}"),
-                "send whole seconds that the caller waits for, or none",
+                format!("seconds: {secs} is not between 1 and {MAX_SECS}"),
+                "send the whole number of seconds that the caller waits, or leave the field out",
             ));
         }
         if ids == Some(0) {
-            return Err(Error::invalid("ids: 0 would do nothing", "send a whole number from 1, or none"));
+            return Err(Error::invalid(
+                "ids: 0 is not a number of ids",
+                "send a whole number from 1, or leave the field out",
+            ));
         }
         if leave_behind && !matches!(action, Action::Switch | Action::SwitchBack) {
-            return Err(Error::invalid("leave_behind: it is for `switch` and `switch_back`", "leave the field out"));
+            return Err(Error::invalid("leave_behind: only `switch` and `switch_back` take it", "leave the field out"));
         }
         invocation.authorize_all("`reembed`")?;
         let limit = Duration::from_secs(secs);
-        // What was begun by then has as long as that again, within reason.
-        let cache = &cache.within(limit + limit.min(IN_FLIGHT));
+        // Work that was begun before the limit may take as long again, but not longer than `MAX_GRACE`.
+        let cache = &cache.within(limit + limit.min(MAX_GRACE));
         let budget = StepBudget::new(cache, limit, ids.unwrap_or(u64::MAX));
         let state = match action {
             Action::Status => status(cache).await?,
@@ -187,4 +171,30 @@ impl Operation for Reembed {
         };
         Ok(Reply::ok(Response::from(state)))
     }
+}
+
+/// Begins the move to the configured embedder, or continues it if it has begun.
+///
+/// Errors: `InvalidRequest` if the configuration names no embedder to move to.
+async fn start(cache: &Cache) -> Result<State, Error> {
+    let State { counter, .. } = status(cache).await?;
+    let target = match counter.active_end() {
+        Some(MoveEnd::Target) => counter.fingerprint.as_deref(),
+        Some(MoveEnd::Source) => counter.second.as_ref().map(|other| other.fingerprint.as_str()),
+        None => None,
+    };
+    let fingerprint_of = |slot: EmbedderSlot| Some((slot, slot.configured(&cache.config)?.fingerprint.as_deref()?));
+    // A running move continues if either configured embedder is its target. A new move only goes to the next one.
+    let running =
+        EmbedderSlot::ALL.into_iter().filter_map(fingerprint_of).find(|(_, fingerprint)| Some(*fingerprint) == target);
+    let next = fingerprint_of(EmbedderSlot::Next)
+        .filter(|(_, fingerprint)| counter.fingerprint.as_deref() != Some(*fingerprint));
+    let Some((slot, fingerprint)) = running.or(next) else {
+        return Err(Error::invalid(
+            "there is no embedder to move to",
+            "set MNEME_EMBEDDER_NEXT to an embedder that is not the active one",
+        ));
+    };
+    let dim = embedder_dim(cache, slot).await?;
+    reembed::start::start(cache, fingerprint, dim).await
 }

@@ -1,6 +1,7 @@
-//! `stats`: how many entries there are and what happened.
+//! `stats`: counts entries, hits, misses, evictions and expirations.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::maintain::totals::table_totals;
 use mneme_core::runtime::Operation;
@@ -10,42 +11,42 @@ use mneme_model::namespace::Namespace;
 use mneme_store::namespace_stats::EventCounts;
 use serde::{Deserialize, Serialize};
 
-/// Of what.
+/// A request for counts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// One namespace; absent: all that the caller may use.
+    /// The namespace to count. Default: every namespace that the caller may use.
     pub namespace: Option<Namespace>,
 }
 
-/// The figures.
+/// The counts.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// The namespace that was asked for; null for all that the caller may use.
+    /// The namespace of the request. Null: every namespace that the caller may use.
     pub namespace: Option<Namespace>,
-    /// Live entries.
+    /// The number of live entries.
     pub entries: u64,
-    /// Namespaces with live entries.
+    /// The number of namespaces with live entries.
     pub namespaces: u64,
-    /// Hits of both layers.
+    /// The number of hits of both layers.
     pub hits: u64,
-    /// Hits of each layer, misses, evictions and expirations. They arrive up to a minute late.
+    /// Hits of each layer, misses, evictions and expirations. Instances write hits and misses up to a minute late.
     #[serde(flatten)]
     pub counts: EventCounts,
-    /// How many mutations were committed to the cache.
+    /// The number of mutations that were committed to the whole cache.
     pub version_counter: u64,
-    /// The embedder that the table is stamped with.
+    /// The fingerprint of the embedder that the table is stamped with.
     pub embedder_fingerprint: Option<String>,
     /// The dimension that the table is stamped with.
     pub embedder_dim: Option<u32>,
 }
 
-/// The operation.
+/// Reads the counts.
 #[derive(Debug)]
 pub struct Stats;
 
 impl Operation for Stats {
-    const FUNCTION: &'static str = "stats";
+    const SPEC: &'static OperationSpec = &operations::STATS;
     type Request = Request;
     type Response = Response;
 
@@ -56,7 +57,7 @@ impl Operation for Stats {
         totals.live.retain(|namespace, _| scope.includes(namespace));
         totals.counts.retain(|namespace, _| scope.includes(namespace));
         let mut counts = EventCounts::default();
-        totals.counts.values().for_each(|of_one| counts.add(of_one));
+        totals.counts.values().for_each(|namespace_counts| counts.add(namespace_counts));
         Ok(Reply::ok(Response {
             namespace: request.namespace,
             entries: totals.live.values().sum(),

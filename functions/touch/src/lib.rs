@@ -1,6 +1,7 @@
-//! `touch`: records an access.
+//! `touch`: records an access to an entry.
 
 use mneme_api::event::Reply;
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_entry;
 use mneme_core::runtime::Operation;
@@ -11,29 +12,29 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
 
-/// Which entry.
+/// A request to touch an entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Its id, from 1.
+    /// The entry's id, from 1.
     pub id: EntryId,
 }
 
-/// The access is recorded.
+/// The result of a touch.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Always true; an entry that was not there is `NotFound`.
+    /// Always true. A missing entry is the error `NotFound`.
     pub touched: bool,
-    /// The entry.
+    /// The entry's id.
     pub id: EntryId,
 }
 
-/// The operation. An access that a caller asks to record is written at any `MNEME_ACCESS_RESOLUTION_SECS`.
+/// Records an access. It is always written: `MNEME_ACCESS_RESOLUTION_SECS` applies to lookups only.
 #[derive(Debug)]
 pub struct Touch;
 
 impl Operation for Touch {
-    const FUNCTION: &'static str = "touch";
+    const SPEC: &'static OperationSpec = &operations::TOUCH;
     type Request = Request;
     type Response = Response;
 

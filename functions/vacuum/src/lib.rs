@@ -1,6 +1,7 @@
-//! `vacuum`: removes expired entries, enforces quotas and `MNEME_MAX_ENTRIES`, repairs derived items.
+//! `vacuum`: removes expired entries, enforces quotas and `MNEME_MAX_ENTRIES`, repairs derived items, writes segments.
 
-use mneme_api::event::{Fields, Reply};
+use mneme_api::event::{Reply, RequestFields};
+use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::maintain::vacuum::{Repairs, VacuumCursor, VacuumPass, load_cursor, run_pass, save_cursor};
 use mneme_core::runtime::Operation;
@@ -10,59 +11,58 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use serde::{Deserialize, Serialize};
 
-/// How far to go.
+/// A request to vacuum.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// One namespace; absent: the whole table.
+    /// Removes entries of this namespace only. Default: of every namespace.
     pub namespace: Option<Namespace>,
-    /// Where the last call ended: its `cursor`.
+    /// The `cursor` of the call before. Default: start at the beginning.
     pub cursor: Option<String>,
-    /// Whether to go on where the last call with `resume` ended, and to keep where this one does: what a scheduled event
-    /// asks for.
+    /// Continues where the last call with `resume` ended, and stores where this call ends. A scheduled event sets it.
     #[serde(default)]
     pub resume: bool,
 }
 
-/// What was done.
+/// The result of a vacuum.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Expired entries removed.
+    /// The number of expired entries that were removed.
     pub expired: u64,
-    /// Live entries removed for a quota or the cap.
+    /// The number of live entries that were removed for a quota or the cap.
     pub evicted: u64,
-    /// What else was set right.
+    /// The repairs of derived items.
     #[serde(flatten)]
     pub repaired: Repairs,
-    /// What was packed for new instances of `lookup`.
+    /// The segments that were written.
     #[serde(flatten)]
     pub packed: SegmentsWritten,
-    /// What to send to go on, when the time did not suffice; null when everything was gone through.
+    /// The cursor of the next call. Null: this call reached the end.
     pub cursor: Option<String>,
 }
 
-/// The operation. It works until its deadline is near and says where to go on.
+/// Works until the invocation's deadline is near, and returns a cursor if work is left.
 #[derive(Debug)]
 pub struct Vacuum;
 
 impl Operation for Vacuum {
-    const FUNCTION: &'static str = "vacuum";
+    const SPEC: &'static OperationSpec = &operations::VACUUM;
     type Request = Request;
     type Response = Response;
 
-    fn on_schedule() -> Option<Fields> {
+    fn on_schedule() -> Option<RequestFields> {
         Some([("resume".to_owned(), true.into())].into_iter().collect())
     }
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         if request.resume && (request.cursor.is_some() || request.namespace.is_some()) {
             return Err(Error::invalid(
-                "resume: it goes through the whole table, from where the last such call ended",
+                "resume: it cannot be combined with `namespace` or `cursor`",
                 "send `resume` alone, or `namespace` and `cursor` without it",
             ));
         }
         let at = request.cursor.as_deref().map_or(Ok(VacuumCursor::Start), VacuumCursor::from_text)?;
-        // Of one namespace, too, it goes through the whole table and repairs what it comes by.
+        // A request for one namespace also scans the whole table and repairs the derived items of all.
         invocation.authorize_all("`vacuum`")?;
         cache.open().await?;
         let at = if request.resume { load_cursor(cache).await? } else { at };

@@ -11,17 +11,18 @@ use mneme_model::namespace::Namespace;
 /// The namespaces of one caller, or of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// Every namespace, and what belongs to the whole cache.
+    /// Every namespace, and everything that concerns the whole cache.
     All,
-    /// These, which may be none.
+    /// Only these. The set may be empty.
     Only(BTreeSet<Namespace>),
 }
 
 impl Access {
-    /// The namespaces that a token's claim lists: an array of names, or names separated by spaces or commas, maybe in
-    /// brackets, which is how API Gateway's HTTP APIs write an array (`[a b]`). There an array of one name with a space
-    /// cannot be told from one of two names, so each word grants a namespace; names with spaces or commas have to be
-    /// percent-encoded. No claim, no namespace.
+    /// The namespaces that a token's claim lists. Without the claim there are none.
+    ///
+    /// The claim is an array of names, or a text of names separated by spaces or commas, with or without brackets. API
+    /// Gateway's HTTP APIs write an array as `[a b]`. In that form one name with a space looks like two names, so each
+    /// word grants a namespace. A name that contains a space or a comma must be percent-encoded.
     pub fn from_claim(claim: Option<&Value>) -> Self {
         let names: Vec<String> = match claim {
             Some(Value::Array(names)) => names.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
@@ -34,7 +35,7 @@ impl Access {
         Self::Only(names.into_iter().filter_map(|name| Namespace::try_from(name).ok()).collect())
     }
 
-    /// Whether `namespace` is one of them.
+    /// Whether the caller may use `namespace`.
     pub fn includes(&self, namespace: &Namespace) -> bool {
         match self {
             Self::All => true,
@@ -42,8 +43,9 @@ impl Access {
         }
     }
 
-    /// Errors: `NamespaceForbidden` when `namespace` is not one of them. It is not named: a caller who asked by an id
-    /// does not know it.
+    /// Errors: `NamespaceForbidden` if the caller may not use `namespace`.
+    ///
+    /// The error does not name it, because a caller who asked by an id does not know the entry's namespace.
     pub fn check(&self, namespace: &Namespace) -> Result<(), Error> {
         if self.includes(namespace) {
             return Ok(());
@@ -51,17 +53,17 @@ impl Access {
         Err(Error::new(
             ErrorKind::NamespaceForbidden,
             "the caller's token does not list this namespace",
-            "use a namespace that the token lists, or ask whoever issues it to list this one",
+            "use a namespace that the token lists, or ask the token's issuer to list this one",
         ))
     }
 
-    /// Errors: `NamespaceForbidden` when it is not the whole cache. `what` is the subject of the sentence.
+    /// Errors: `NamespaceForbidden` if the caller may not use every namespace. `what`: the subject of the sentence.
     pub fn check_all(&self, what: &str) -> Result<(), Error> {
         match self {
             Self::All => Ok(()),
             Self::Only(_) => Err(Error::new(
                 ErrorKind::NamespaceForbidden,
-                format!("{what} concerns every namespace, and the caller's token lists some"),
+                format!("{what} concerns every namespace, and the caller's token lists only some"),
                 "name a namespace that the token lists, or invoke the function directly with IAM permissions",
             )),
         }
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_read_in_each_of_its_forms() {
+    fn from_claim_reads_arrays_and_texts() {
         let two = only(&["a", "b-1"]);
         for claim in [
             json!(["a", "b-1"]),
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn no_claim_and_an_odd_one_open_nothing() {
+    fn from_claim_without_a_valid_list_grants_no_namespace() {
         for claim in [None, Some(json!("")), Some(json!("[]")), Some(json!(7)), Some(json!([7])), Some(json!({"a": 1}))]
         {
             let access = Access::from_claim(claim.as_ref());

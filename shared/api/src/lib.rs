@@ -1,10 +1,10 @@
-//! What callers send and get: operations, routes, events in every form, replies, and what a caller may do.
+//! What callers send and get: operations, routes, events, replies, and a caller's access to namespaces.
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | the operations: routes, errors, permissions, variables | [`operations`] |
+//! | each operation: its routes, errors, permissions and variables | [`operations`] |
 //! | which operation serves a path | [`routes`] |
-//! | an event and its reply | [`event`] |
+//! | how an event becomes a request, and an outcome a reply | [`event`] |
 //! | which namespaces a caller may use | [`access`] |
 
 pub mod access;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use mneme_model::error::ErrorKind::{
     self, CheckpointError, EmbedderDimensionError, EmbedderError, EmbedderMismatchError, EntryTooLarge, Internal,
-    InvalidRequest, NamespaceForbidden, NotFound, StoreBackendError,
+    InvalidRequest, NamespaceForbidden, NotFound, StoreBackendError, UnsupportedContentEncoding,
 };
 
 use self::EmbedderRole::{Active, Next};
@@ -109,8 +109,8 @@ pub enum EmbedderRole {
     Next,
 }
 
-/// The errors that every operation can answer with.
-pub const COMMON_ERRORS: &[ErrorKind] = &[InvalidRequest, Internal];
+/// The errors that every operation can answer with. `UnsupportedContentEncoding` occurs over HTTP only.
+pub const COMMON_ERRORS: &[ErrorKind] = &[InvalidRequest, UnsupportedContentEncoding, Internal];
 
 /// The variables that every operation reads: to find, create and open the table, to bind callers to namespaces, and to
 /// write metrics.
@@ -140,7 +140,8 @@ pub const OPERATIONS: &[OperationSpec] = &[
     SNAPSHOT, DELETE, CLEAR,
 ];
 
-const PROVISION: OperationSpec = OperationSpec {
+/// The operation `provision`.
+pub const PROVISION: OperationSpec = OperationSpec {
     name: "provision",
     summary: "Create the table if that is allowed, and stamp it with the embedder.",
     errors: &[EmbedderMismatchError, StoreBackendError],
@@ -148,7 +149,8 @@ const PROVISION: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const PUT: OperationSpec = OperationSpec {
+/// The operation `put`.
+pub const PUT: OperationSpec = OperationSpec {
     name: "put",
     summary: "Store one answer, or a batch of answers.",
     endpoints: &[Endpoint::new("POST", "/v1/entries")],
@@ -179,7 +181,8 @@ const PUT: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const LOOKUP: OperationSpec = OperationSpec {
+/// The operation `lookup`.
+pub const LOOKUP: OperationSpec = OperationSpec {
     name: "lookup",
     summary: "Find the answer to one question, or to each of several.",
     endpoints: &[Endpoint::new("POST", "/v1/lookup")],
@@ -206,7 +209,8 @@ const LOOKUP: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const GET: OperationSpec = OperationSpec {
+/// The operation `get`.
+pub const GET: OperationSpec = OperationSpec {
     name: "get",
     summary: "Read one entry by its id.",
     endpoints: &[Endpoint::new("GET", "/v1/entries/{id}")],
@@ -215,7 +219,8 @@ const GET: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const FIND: OperationSpec = OperationSpec {
+/// The operation `find`.
+pub const FIND: OperationSpec = OperationSpec {
     name: "find",
     summary: "Read one entry by its namespace and its question's hash.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces/{namespace}/entries/{query_hash}")],
@@ -225,7 +230,8 @@ const FIND: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const LIST: OperationSpec = OperationSpec {
+/// The operation `list`.
+pub const LIST: OperationSpec = OperationSpec {
     name: "list",
     summary: "List entries page by page, by id or least recently used first.",
     endpoints: &[Endpoint::new("GET", "/v1/entries")],
@@ -235,7 +241,8 @@ const LIST: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const TOUCH: OperationSpec = OperationSpec {
+/// The operation `touch`.
+pub const TOUCH: OperationSpec = OperationSpec {
     name: "touch",
     summary: "Record an access to an entry.",
     endpoints: &[Endpoint::new("POST", "/v1/entries/{id}/touch")],
@@ -245,7 +252,8 @@ const TOUCH: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const NAMESPACES: OperationSpec = OperationSpec {
+/// The operation `namespaces`.
+pub const NAMESPACES: OperationSpec = OperationSpec {
     name: "namespaces",
     summary: "List the namespaces with their numbers of live entries.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces")],
@@ -254,7 +262,8 @@ const NAMESPACES: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const QUOTA: OperationSpec = OperationSpec {
+/// The operation `quota`.
+pub const QUOTA: OperationSpec = OperationSpec {
     name: "quota",
     summary: "Read, set or remove the maximum number of entries of a namespace.",
     endpoints: &[
@@ -268,7 +277,8 @@ const QUOTA: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const META: OperationSpec = OperationSpec {
+/// The operation `meta`.
+pub const META: OperationSpec = OperationSpec {
     name: "meta",
     summary: "Read or set a value of the cache's `meta` map.",
     endpoints: &[
@@ -281,7 +291,8 @@ const META: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const STATS: OperationSpec = OperationSpec {
+/// The operation `stats`.
+pub const STATS: OperationSpec = OperationSpec {
     name: "stats",
     summary: "Count entries, hits, misses, evictions and expirations.",
     endpoints: &[Endpoint::new("GET", "/v1/stats")],
@@ -290,7 +301,8 @@ const STATS: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const HEALTH: OperationSpec = OperationSpec {
+/// The operation `health`.
+pub const HEALTH: OperationSpec = OperationSpec {
     name: "health",
     summary: "Tell whether the table is reachable and agrees with the schema and the embedder.",
     endpoints: &[Endpoint::new("GET", "/v1/health")],
@@ -299,7 +311,8 @@ const HEALTH: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const VACUUM: OperationSpec = OperationSpec {
+/// The operation `vacuum`.
+pub const VACUUM: OperationSpec = OperationSpec {
     name: "vacuum",
     summary: "Remove expired entries, enforce the limits on entries, and repair and pack derived items.",
     endpoints: &[Endpoint::new("POST", "/v1/vacuum")],
@@ -311,7 +324,8 @@ const VACUUM: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const CALIBRATE: OperationSpec = OperationSpec {
+/// The operation `calibrate`.
+pub const CALIBRATE: OperationSpec = OperationSpec {
     name: "calibrate",
     summary: "Find the best similarity threshold for labelled pairs of questions.",
     endpoints: &[Endpoint::new("POST", "/v1/calibrate")],
@@ -328,7 +342,8 @@ const CALIBRATE: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const REEMBED: OperationSpec = OperationSpec {
+/// The operation `reembed`.
+pub const REEMBED: OperationSpec = OperationSpec {
     name: "reembed",
     summary: "Move the cache to another embedder while it is served.",
     endpoints: &[Endpoint::new("POST", "/v1/reembed")],
@@ -346,7 +361,8 @@ const REEMBED: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const SNAPSHOT: OperationSpec = OperationSpec {
+/// The operation `snapshot`.
+pub const SNAPSHOT: OperationSpec = OperationSpec {
     name: "snapshot",
     summary: "Refuse, and name AWS's own tools for snapshots and for restoring.",
     endpoints: &[Endpoint::new("POST", "/v1/snapshot"), Endpoint::new("POST", "/v1/restore")],
@@ -354,7 +370,8 @@ const SNAPSHOT: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const DELETE: OperationSpec = OperationSpec {
+/// The operation `delete`.
+pub const DELETE: OperationSpec = OperationSpec {
     name: "delete",
     summary: "Delete an entry by its id, or by its namespace and question.",
     endpoints: &[Endpoint::new("DELETE", "/v1/entries/{id}"), Endpoint::new("POST", "/v1/entries/delete")],
@@ -365,7 +382,8 @@ const DELETE: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
-const CLEAR: OperationSpec = OperationSpec {
+/// The operation `clear`.
+pub const CLEAR: OperationSpec = OperationSpec {
     name: "clear",
     summary: "Delete every entry of one namespace, or of all.",
     endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_found_by_its_own_path() {
+    fn find_route_with_a_template_as_path_returns_its_route() {
         for route in ROUTES {
             let path = route.path.replace(['{', '}'], "");
             let found = find_route(route.method, &path).unwrap();
@@ -110,20 +110,20 @@ mod tests {
     }
 
     #[test]
-    fn the_method_is_matched_before_the_path() {
+    fn find_route_matches_the_method_before_the_path() {
         assert_eq!(find("POST", "/v1/entries/delete"), Some(("delete", "/v1/entries/delete", vec![])));
         assert_eq!(find("GET", "/v1/entries/delete"), Some(("get", "/v1/entries/{id}", vec![("id", "delete")])));
     }
 
     #[test]
-    fn parameters_are_returned_as_sent() {
+    fn find_route_returns_parameters_as_they_were_sent() {
         let parameters = vec![("namespace", "a%2Fb%20%C3%9F+"), ("query_hash", "ff")];
         let expected = ("find", "/v1/namespaces/{namespace}/entries/{query_hash}", parameters);
         assert_eq!(find("GET", "/v1/namespaces/a%2Fb%20%C3%9F+/entries/ff"), Some(expected));
     }
 
     #[test]
-    fn other_requests_have_no_route() {
+    fn find_route_without_a_match_returns_none() {
         for (method, path) in [
             ("PATCH", "/v1/entries/7"),
             ("GET", "/v1/lookup"),

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     NotFound,
     /// The entry exceeds a byte cap or DynamoDB's item size.
     EntryTooLarge,
+    /// The body of an HTTP request is compressed or otherwise encoded.
+    UnsupportedContentEncoding,
     /// The cache has no snapshot and no restore. AWS's own tools do both.
     CheckpointError,
     /// DynamoDB refused the request or could not be reached. The caller tries again, or the operator repairs the
@@ -49,6 +51,7 @@ impl ErrorKind {
             Self::NamespaceForbidden => 403,
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
+            Self::UnsupportedContentEncoding => 415,
             Self::CheckpointError => 501,
             Self::EmbedderError => 503,
             Self::StoreBackendError => 503,
@@ -66,6 +69,7 @@ impl ErrorKind {
             | Self::NamespaceForbidden
             | Self::NotFound
             | Self::EntryTooLarge
+            | Self::UnsupportedContentEncoding
             | Self::CheckpointError => false,
         }
     }
@@ -79,7 +83,8 @@ impl ErrorKind {
             Self::EmbedderMismatchError => "The cache belongs to another embedder",
             Self::NamespaceForbidden => "The namespace is not the caller's",
             Self::NotFound => "Nothing is stored there",
-            Self::EntryTooLarge => "The entry is too large",
+            Self::EntryTooLarge => "A size limit is exceeded",
+            Self::UnsupportedContentEncoding => "The content encoding is not supported",
             Self::CheckpointError => "Snapshots are taken with AWS's own tools",
             Self::StoreBackendError => "The table could not serve the request",
             Self::Internal => "The cache failed",

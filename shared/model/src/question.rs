@@ -74,12 +74,25 @@ impl Question {
         };
         check_query_bytes(&conversation.message, config.max_query_bytes)?;
         let Conversation { context_key, message, exact_text, signature, .. } = conversation;
+        if is_blank(&message) {
+            return Err(Error::invalid(
+                "the question is empty or blank",
+                "send a text with at least one visible character",
+            ));
+        }
         let hash = match &context_key {
             None => QueryHash::of(&exact_text, config.normalize),
             Some(key) => QueryHash::in_context(key, &exact_text, config.normalize),
         };
         Ok(Self { message, hash, context_key: context_key.map(ContextKey::from), signature })
     }
+}
+
+/// Whether a text has no visible character. All such texts mean the same, so none of them can have an answer.
+fn is_blank(text: &str) -> bool {
+    let is_invisible =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    text.chars().all(is_invisible)
 }
 
 fn refused(error: ConversationError) -> Error {

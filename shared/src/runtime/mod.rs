@@ -15,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::Client;
 use futures::future::BoxFuture;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use mneme_api::event::{self, Event, Fields, Payload, Reply};
+use mneme_api::event::{self, Event, Payload, Reply, RequestFields};
+use mneme_api::operations::OperationSpec;
 use mneme_aws::client_config;
 use mneme_aws::tls_roots::TlsRoots;
 use mneme_model::clock::Clock;
@@ -37,15 +38,15 @@ use invocation::Invocation;
 
 /// What one function does.
 pub trait Operation: Send + Sync + 'static {
-    /// Its name, as in [`mneme_api::routes::FUNCTIONS`].
-    const FUNCTION: &'static str;
+    /// Its declaration: the name, the routes, the errors and the permissions.
+    const SPEC: &'static OperationSpec;
     /// The request.
     type Request: DeserializeOwned + Send;
     /// The response object.
     type Response: Serialize + Send;
 
     /// The request that a scheduled event makes; `None`: scheduled events are refused.
-    fn on_schedule() -> Option<Fields> {
+    fn on_schedule() -> Option<RequestFields> {
         None
     }
 
@@ -94,7 +95,7 @@ pub async fn on_shutdown(hook: impl Future<Output = ()> + Send + 'static) {
 
 /// Runs Lambda's loop until the environment is shut down.
 pub async fn serve<O: Operation>(cache: Cache, operation: O) -> ExitCode {
-    let writer = EmfWriter::new(O::FUNCTION, cache.config.metric_namespaces);
+    let writer = EmfWriter::new(O::SPEC.name, cache.config.metric_namespaces);
     let (cache, operation, writer) = (&cache, &operation, &writer);
     let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
         let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
@@ -120,7 +121,7 @@ async fn invoke<O: Operation>(
 ) -> Result<Box<RawValue>, Diagnostic> {
     let begun = Instant::now();
     let Event { caller, access, fields } =
-        event::read(payload, O::FUNCTION, O::on_schedule(), cache.config.namespace_claim.as_deref());
+        event::read(payload, O::SPEC.name, O::on_schedule(), cache.config.namespace_claim.as_deref());
     let invocation = Invocation::new(access);
     let result = match fields {
         Ok(fields) => answer(operation, cache, &invocation, fields).await,
@@ -143,7 +144,7 @@ async fn answer<O: Operation>(
     operation: &O,
     cache: &Cache,
     invocation: &Invocation,
-    fields: Fields,
+    fields: RequestFields,
 ) -> Result<Reply<O::Response>, Error> {
     // The future is boxed, because the SDK's futures nest so deeply that the compiler cannot compute the layout.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));

@@ -327,7 +327,12 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
         (pair(json!({"a": text, "same": same})), "InvalidRequest", 400, "pairs[3]: missing field `b`"),
         (pair(json!({"a": text, "b": text, "same": 1})), "InvalidRequest", 400, "pairs[3].same: invalid type"),
         (pair(json!({"a": text, "b": text, "same": same, "c": 1})), "InvalidRequest", 400, "unknown field `c`"),
-        (pair(json!({"a": text, "b": "Other?", "same": same})), "InvalidRequest", 400, "pairs[3]: neither embeddings"),
+        (
+            pair(json!({"a": text, "b": "Other?", "same": same})),
+            "InvalidRequest",
+            400,
+            "pairs[3]: it has neither two embeddings",
+        ),
         (
             pair(json!({"a": text, "b": "Other?", "same": same, "similarity": 1.01})),
             "InvalidRequest",
@@ -338,7 +343,7 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
             pair(json!({"a": text, "b": {"embedding": [1, 0]}, "same": same, "similarity": 0.5})),
             "InvalidRequest",
             400,
-            "pairs[3]: both a similarity and an embedding",
+            "pairs[3]: it has both a similarity and an embedding",
         ),
         (side(json!("Which?")), "InvalidRequest", 400, "pairs[3]: one side has an embedding"),
         (side(json!(7)), "InvalidRequest", 400, "pairs[3].a: invalid type"),

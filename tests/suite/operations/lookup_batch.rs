@@ -107,9 +107,9 @@ async fn lookup_batch_with_invalid_query_answers_the_others() {
     }
     let many = vec![good.clone(); 101];
     for (bad, text) in [
-        (json!({"queries": many}), "queries: 101 in one batch, and 100 are allowed"),
+        (json!({"queries": many}), "queries: the batch has 101 items, and 100 are allowed"),
         (json!({"queries": good}), "queries: not a list"),
-        (json!({"queries": [good], "namespace": "default"}), "a batch has the field `queries` and no other"),
+        (json!({"queries": [good], "query": "q"}), "the field `query` cannot be shared by the items of `queries`"),
     ] {
         let error = stack.invoke("lookup", bad).await.unwrap_err();
         assert!(error.name == "InvalidRequest" && error.message.starts_with(text), "{}", error.message);

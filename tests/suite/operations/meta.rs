@@ -16,11 +16,11 @@ async fn meta_can_be_set_and_read_over_http_and_directly() {
     assert_eq!(stack.invoke("meta", json!({"action": "get", "key": "k"})).await.unwrap()["value"], "");
     assert_eq!(stack.counter().await, (1, 2));
     for (bad, field) in [
-        (json!({"action": "set", "key": "k", "value": 7}), "value: invalid type"),
-        (json!({"action": "set", "key": "k"}), "value: missing"),
+        (json!({"action": "set", "key": "k", "value": 7}), "value: a text is expected"),
+        (json!({"action": "set", "key": "k"}), "missing field `value`"),
         (json!({"action": "set", "key": "", "value": "v"}), "key:"),
         (json!({"action": "get", "key": "k", "value": "v"}), "value:"),
-        (json!({"action": "delete", "key": "k"}), "action: unknown variant"),
+        (json!({"action": "delete", "key": "k"}), "action: one of `get`, `set` is expected"),
     ] {
         let error = stack.invoke("meta", bad).await.unwrap_err();
         assert!(error.name == "InvalidRequest" && error.message.starts_with(field), "{}", error.message);

@@ -40,7 +40,7 @@ async fn invalid_quotas_are_refused() {
     }
     let error =
         stack.invoke("quota", json!({"action": "set", "namespace": "a", "max_entries": "5"})).await.unwrap_err();
-    assert!(error.message.starts_with("max_entries: invalid type"), "{}", error.message);
+    assert!(error.message.starts_with("max_entries: a whole number from 0 is expected"), "{}", error.message);
     let with = json!({"action": "get", "namespace": "a", "max_entries": 5});
     assert_eq!(stack.invoke("quota", with).await.unwrap_err().name, "InvalidRequest");
     assert_eq!(stack.invoke("quota", json!({"namespace": "a"})).await.unwrap_err().name, "InvalidRequest");

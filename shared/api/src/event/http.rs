@@ -1,4 +1,4 @@
-//! API Gateway's events, both payload formats, and the replies to them.
+//! API Gateway's events in both payload formats, and the replies to them.
 //!
 //! Sources: API Gateway Developer Guide, "Create AWS Lambda proxy integrations for HTTP APIs" (format 2.0) and
 //! "Input format of a Lambda function for proxy integration" (format 1.0); Lambda Developer Guide, "Invoking Lambda
@@ -17,16 +17,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::fields::HttpRequest;
-use super::{Fields, Reply};
-use crate::percent::decode;
+use super::http_request::{HttpRequest, decode_all};
+use super::{Reply, RequestFields, shortened};
 use mneme_model::error::Error;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The fields of an HTTP API or Function URL event.
-pub(super) fn read_v2(event: Fields, function: &str) -> Result<Fields, Error> {
+/// The request of an HTTP API or Function URL event. Errors: `InvalidRequest`, `UnsupportedContentEncoding`.
+pub(super) fn read_v2(event: RequestFields, function: &str) -> Result<RequestFields, Error> {
     let event: ApiGatewayV2httpRequest = typed(event, "an HTTP API (payload format 2.0) event")?;
     let stage = event.request_context.stage.filter(|stage| stage != "$default");
     HttpRequest {
@@ -36,13 +35,16 @@ pub(super) fn read_v2(event: Fields, function: &str) -> Result<Fields, Error> {
         prefix: stage.map(|stage| format!("/{stage}")),
         path_parameters: event.path_parameters.into_iter().collect(),
         query: pairs(&event.raw_query_string.unwrap_or_default().parse().unwrap_or_default()),
+        content_encoding: content_encoding(&event.headers),
         body: body(event.body, event.is_base64_encoded)?,
     }
     .fields(function)
 }
 
-/// The fields of a REST API event, whose path parameters come as they stood in the URL.
-pub(super) fn read_v1(event: Fields, function: &str) -> Result<Fields, Error> {
+/// The request of a REST API event. Its path parameters are percent-encoded, as in the URL.
+///
+/// Errors: `InvalidRequest`, `UnsupportedContentEncoding`.
+pub(super) fn read_v1(event: RequestFields, function: &str) -> Result<RequestFields, Error> {
     let event: ApiGatewayProxyRequest = typed(event, "a REST API (payload format 1.0) event")?;
     let query = if event.multi_value_query_string_parameters.is_empty() {
         event.query_string_parameters
@@ -54,34 +56,31 @@ pub(super) fn read_v1(event: Fields, function: &str) -> Result<Fields, Error> {
         template: event.resource,
         path: event.path.unwrap_or_default(),
         prefix: event.request_context.stage.map(|stage| format!("/{stage}")),
-        path_parameters: event
-            .path_parameters
-            .into_iter()
-            .map(|(name, text)| {
-                let decoded = decode(&text).unwrap_or(text);
-                (name, decoded)
-            })
-            .collect(),
+        path_parameters: decode_all(event.path_parameters)?,
         query: pairs(&query),
+        content_encoding: content_encoding(&event.headers).or_else(|| content_encoding(&event.multi_value_headers)),
         body: body(event.body, event.is_base64_encoded)?,
     }
     .fields(function)
 }
 
-/// The claim `name` of the caller's token, as an authoriser of API Gateway leaves it in the request's context: the JWT
-/// authoriser of an HTTP API under `jwt.claims`, the Cognito authoriser of a REST API under `claims`, Lambda authorisers
-/// under `lambda` (HTTP API) or beside the rest (REST API). Nothing that a caller sends comes there.
-pub(super) fn claim<'a>(context: &'a Fields, name: &str) -> Option<&'a Value> {
+/// The claim `name` of the caller's token. API Gateway's authorisers put it into the request's context.
+///
+/// - HTTP API: the JWT authoriser uses `jwt.claims`, a Lambda authoriser `lambda`.
+/// - REST API: the Cognito authoriser uses `claims`, a Lambda authoriser `authorizer` itself.
+///
+/// A caller cannot write to any of these places.
+pub(super) fn claim<'a>(context: &'a RequestFields, name: &str) -> Option<&'a Value> {
     let authorizer = context.get("authorizer")?;
     let jwt = authorizer.get("jwt").and_then(|jwt| jwt.get("claims"));
     let places = [jwt, authorizer.get("claims"), authorizer.get("lambda"), Some(authorizer)];
     places.into_iter().flatten().find_map(|place| place.get(name))
 }
 
-fn typed<T: DeserializeOwned>(event: Fields, what: &str) -> Result<T, Error> {
+fn typed<T: DeserializeOwned>(event: RequestFields, what: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(Value::Object(event)).map_err(|error| {
         Error::invalid(
-            format!("the event looks like {what}, but {}: {}", error.path(), error.inner()),
+            shortened(format!("the event looks like {what}, but {}: {}", error.path(), error.inner())),
             "send the event as API Gateway forms it, or the operation's fields alone as a direct invocation",
         )
     })
@@ -91,17 +90,25 @@ fn pairs(query: &QueryMap) -> Vec<(String, String)> {
     query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// The header's value. `None`: it is absent, or not ASCII.
+fn content_encoding(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(header::CONTENT_ENCODING)?.to_str().ok()?.to_owned())
+}
+
 fn body(text: Option<String>, is_base64: bool) -> Result<Vec<u8>, Error> {
     let text = text.unwrap_or_default();
     if !is_base64 {
         return Ok(text.into_bytes());
     }
-    STANDARD.decode(&text).map_err(|why| {
-        Error::invalid(format!("the body is marked as base64 and is not: {why}"), "send the body as it is")
+    STANDARD.decode(&text).map_err(|error| {
+        Error::invalid(
+            format!("the body is marked as base64 and is not: {error}"),
+            "set `isBase64Encoded` to false, or encode the body",
+        )
     })
 }
 
-/// Status, headers and body of an outcome, alike in both formats.
+/// Status, headers and body of an outcome. They are the same in both formats.
 fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCode, HeaderMap, Body), Error> {
     let mut headers = HeaderMap::new();
     let (status, text) = match outcome {
@@ -121,7 +128,7 @@ fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCod
     Ok((status, headers, Body::Text(text)))
 }
 
-/// The reply to a REST API. Its `headers` stay empty: API Gateway would send what stands in both maps twice.
+/// The reply to a REST API. It uses `multiValueHeaders` only, because API Gateway sends a header in both maps twice.
 pub(super) fn reply_v1<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     let (status, headers, body) = response(outcome)?;
     let mut reply = ApiGatewayProxyResponse::default();

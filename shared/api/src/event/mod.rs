@@ -1,42 +1,57 @@
-//! What invokes a function, told apart by its shape before it is parsed, and the reply in the caller's form.
+//! Events and replies. The shape of an event says who invoked the function, and so which form the reply has.
+//!
+//! | to learn about | read |
+//! | --- | --- |
+//! | the events of API Gateway and the replies to them | `http` |
+//! | how path, query and body become one request | `http_request` |
+//! | which JSON is refused | `json` |
+//! | how fields become an operation's request, and the errors about fields | [`parse`], in `request` |
+//! | requests that hold a list of requests | [`batch`] |
 
 pub mod batch;
-mod fields;
 mod http;
+mod http_request;
+mod json;
+mod request;
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::access::Access;
 use mneme_model::error::Error;
 
-/// A request's fields, from wherever they came.
-pub type Fields = Map<String, Value>;
+pub use self::request::parse;
 
-/// An event's payload. One that is not JSON is kept as what is wrong with it, so that the function, not the runtime,
-/// answers it.
-#[derive(Debug)]
+/// The fields of a request: those of a direct payload, or those of an HTTP request's path, query and body.
+pub type RequestFields = Map<String, Value>;
+
+/// The payload of an invocation.
+///
+/// Reading a payload never fails. The function answers malformed JSON itself, because the runtime's error would have
+/// neither a name nor a remedy.
+#[derive(Debug, Clone)]
 pub enum Payload {
-    /// Any JSON.
-    Json(Value),
-    /// Where and why it is not JSON.
+    /// JSON text. It is not parsed yet: [`read`] refuses some JSON and says why.
+    Json(Box<RawValue>),
+    /// The payload is not JSON, for this reason.
     Malformed(String),
 }
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Value::deserialize(deserializer).map_or_else(|error| Self::Malformed(error.to_string()), Self::Json))
+        Ok(Box::<RawValue>::deserialize(deserializer)
+            .map_or_else(|error| Self::Malformed(error.to_string()), Self::Json))
     }
 }
 
-/// Who invoked the function, which decides the form of the reply.
+/// Who invoked the function. This decides the form of the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Caller {
-    /// The Invoke API, an SDK, another AWS service: the payload is the request.
+    /// The Invoke API, an SDK or another AWS service. The payload is the request.
     Direct,
     /// An EventBridge rule or schedule.
     Schedule,
@@ -46,58 +61,52 @@ pub enum Caller {
     HttpApi,
 }
 
-/// What a function answers.
+/// The answer of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<T> {
-    /// The HTTP status, for callers who came that way.
+    /// The HTTP status. Only HTTP callers get it.
     pub status: StatusCode,
     /// The response object.
     pub body: T,
 }
 
 impl<T> Reply<T> {
-    /// 200.
+    /// A reply with status 200.
     pub fn ok(body: T) -> Self {
         Self { status: StatusCode::OK, body }
     }
 
-    /// 503.
+    /// A reply with status 503.
     pub fn unavailable(body: T) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, body }
     }
 
-    /// 201.
+    /// A reply with status 201.
     pub fn created(body: T) -> Self {
         Self { status: StatusCode::CREATED, body }
     }
 }
 
-/// An event: who sent it, what the sender may use, and what is asked.
+/// An event: its caller, the caller's access, and the request.
 #[derive(Debug)]
 pub struct Event {
     /// Who invoked the function.
     pub caller: Caller,
-    /// The namespaces that the caller may use: all, but for HTTP callers where a claim lists them.
+    /// The namespaces that the caller may use: all, unless a claim of an HTTP caller's token lists them.
     pub access: Access,
-    /// The request's fields. `InvalidRequest`, saying what was wrong with the event.
-    pub fields: Result<Fields, Error>,
+    /// The request. Errors: `InvalidRequest` and `UnsupportedContentEncoding`.
+    pub fields: Result<RequestFields, Error>,
 }
 
-/// Tells who called and collects the request's fields.
+/// Finds out who called, and collects the request's fields.
 ///
-/// `function` is the operation's name, whose routes say what path parameters mean; `on_schedule`, what a scheduled event
-/// stands for, if it is taken; `claim`, which claim of an HTTP caller's token lists the namespaces that the caller may
-/// use.
-pub fn read(payload: Payload, function: &str, on_schedule: Option<Fields>, claim: Option<&str>) -> Event {
-    let event = match payload {
-        Payload::Json(Value::Object(event)) => event,
-        Payload::Json(other) => {
-            return Event { caller: Caller::Direct, access: Access::All, fields: Err(not_an_object(&other)) };
-        }
-        Payload::Malformed(why) => {
-            let error = Error::invalid(format!("the payload is not JSON: {why}"), "send one JSON object");
-            return Event { caller: Caller::Direct, access: Access::All, fields: Err(error) };
-        }
+/// - `function`: the operation's name. Only its routes are accepted.
+/// - `on_schedule`: the request that a scheduled event stands for. `None`: scheduled events are refused.
+/// - `claim`: the claim of an HTTP caller's token that lists the caller's namespaces. `None`: every caller may use all.
+pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>, claim: Option<&str>) -> Event {
+    let event = match object(payload) {
+        Ok(event) => event,
+        Err(error) => return Event { caller: Caller::Direct, access: Access::All, fields: Err(error) },
     };
     let context = event.get("requestContext").and_then(Value::as_object);
     let access = match (context, claim) {
@@ -115,12 +124,25 @@ pub fn read(payload: Payload, function: &str, on_schedule: Option<Fields>, claim
         let fields = on_schedule.ok_or_else(|| {
             Error::invalid(
                 format!("`{function}` takes no scheduled or EventBridge events"),
-                "schedule `vacuum`, or give the schedule an input of this operation's own fields",
+                "schedule `vacuum`, or give the schedule an input with this operation's own fields",
             )
         });
         return Event { caller: Caller::Schedule, access, fields };
     }
     Event { caller: Caller::Direct, access, fields: Ok(event) }
+}
+
+/// The payload as an object. Errors: `InvalidRequest`.
+fn object(payload: Payload) -> Result<Map<String, Value>, Error> {
+    match payload {
+        Payload::Json(text) => match json::from_text(text.get(), "the payload")? {
+            Value::Object(event) => Ok(event),
+            other => Err(not_an_object(&other)),
+        },
+        Payload::Malformed(reason) => {
+            Err(Error::invalid(format!("the payload is not JSON: {reason}"), "send one JSON object, in UTF-8"))
+        }
+    }
 }
 
 fn not_an_object(value: &Value) -> Error {
@@ -135,9 +157,10 @@ fn not_an_object(value: &Value) -> Error {
     Error::invalid(format!("the request is {kind}, not an object"), "send one JSON object")
 }
 
-/// The most characters of a caller's own text that an error gives back.
+/// The largest number of characters of a caller's text that an error repeats.
 const MAX_ECHOED_CHARS: usize = 300;
 
+/// The start of a text that contains what a caller sent.
 fn shortened(mut text: String) -> String {
     if let Some((at, _)) = text.char_indices().nth(MAX_ECHOED_CHARS) {
         text.truncate(at);
@@ -146,18 +169,10 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// The request in `fields`. Errors: `InvalidRequest`, naming the field.
-pub fn parse<T: DeserializeOwned>(fields: Fields) -> Result<T, Error> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-        let path = error.path().to_string();
-        let what = error.into_inner();
-        let detail = if path == "." { what.to_string() } else { format!("{path}: {what}") };
-        Error::invalid(shortened(detail), "send this operation's fields with the types it documents, and no others")
-    })
-}
-
-/// The outcome in the caller's form: what a direct invocation gets as its result or as a function error, and what
-/// API Gateway turns into an HTTP response.
+/// The outcome in the caller's form.
+///
+/// A direct invocation gets the response object as its result, and an error as a function error. For an HTTP caller,
+/// both are a response in API Gateway's form. Errors: the outcome's, of a direct invocation.
 pub fn render<T: Serialize>(caller: Caller, outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     match (caller, outcome) {
         (Caller::Direct | Caller::Schedule, outcome) => to_raw_value(&outcome?.body).map_err(Error::internal),
@@ -166,7 +181,7 @@ pub fn render<T: Serialize>(caller: Caller, outcome: Result<Reply<T>, Error>) ->
     }
 }
 
-/// `{}`: a request without fields. Anything else is refused.
+/// A request without fields.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -1,18 +1,25 @@
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use mneme_model::error::ErrorKind;
+use mneme_model::namespace::Namespace;
 use serde_json::json;
 
 use super::*;
-use mneme_model::namespace::Namespace;
 
-fn read_json(event: Value, function: &str) -> (Caller, Result<Fields, Error>) {
-    let Event { caller, fields, .. } =
-        read(Payload::Json(event), function, (function == "vacuum").then(on_schedule), None);
+fn read_json(event: Value, function: &str) -> (Caller, Result<RequestFields, Error>) {
+    let on_schedule = (function == "vacuum").then(on_schedule);
+    let Event { caller, fields, .. } = read(payload(&event.to_string()), function, on_schedule, None);
     (caller, fields)
 }
 
-fn on_schedule() -> Fields {
-    Fields::from_iter([("resume".to_owned(), true.into())])
+/// A payload as the Lambda runtime deserialises it.
+fn payload(text: &str) -> Payload {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(text.as_bytes())).unwrap()
+}
+
+fn on_schedule() -> RequestFields {
+    RequestFields::from_iter([("resume".to_owned(), true.into())])
 }
 
 fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
@@ -30,26 +37,25 @@ fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
 }
 
 #[test]
-fn a_payload_that_is_not_json_is_kept() {
-    let payload: Payload = serde_json::from_str("{\"query\": ").unwrap();
-    let Event { caller, fields, .. } = read(payload, "lookup", None, None);
+fn read_with_a_malformed_payload_returns_an_error() {
+    let Event { caller, fields, .. } = read(payload("{\"query\": "), "lookup", None, None);
     assert_eq!(caller, Caller::Direct);
     assert!(fields.unwrap_err().detail.starts_with("the payload is not JSON: EOF"));
     assert!(read_json(json!([1]), "lookup").1.unwrap_err().detail.contains("an array"));
 }
 
 #[test]
-fn a_direct_payload_is_the_request() {
+fn read_with_a_direct_payload_returns_its_fields() {
     let (caller, fields) = read_json(json!({"query": "q", "requestContext": "mine"}), "lookup");
     assert_eq!(caller, Caller::Direct);
     assert_eq!(fields.unwrap()["query"], "q");
 }
 
 #[test]
-fn a_claim_binds_http_callers_and_nobody_else() {
+fn read_with_a_claim_limits_only_http_callers() {
     let a = Access::from(&Namespace::try_from("a".to_owned()).unwrap());
     let nothing = Access::Only(BTreeSet::new());
-    let access_of = |event: Value| read(Payload::Json(event), "get", None, Some("spaces")).access;
+    let access_of = |event: Value| read(payload(&event.to_string()), "get", None, Some("spaces")).access;
     let rest = |authorizer: Value| json!({"httpMethod": "GET", "resource": "/v1/entries/{id}", "requestContext": {"authorizer": authorizer}});
     let http = |authorizer: Value| {
         let mut event = v2("GET", "GET /v1/entries/{id}", "/v1/entries/1", json!({}));
@@ -64,12 +70,12 @@ fn a_claim_binds_http_callers_and_nobody_else() {
     assert_eq!(access_of(http(json!({"iam": {"userId": "u"}}))), nothing);
     assert_eq!(access_of(v2("GET", "$default", "/", json!({}))), nothing);
     assert_eq!(access_of(json!({"id": 1})), Access::All);
-    let unbound = read(Payload::Json(http(json!({"jwt": {"claims": {"spaces": "a"}}}))), "get", None, None);
+    let unbound = read(payload(&http(json!({"jwt": {"claims": {"spaces": "a"}}})).to_string()), "get", None, None);
     assert_eq!(unbound.access, Access::All);
 }
 
 #[test]
-fn schedules_are_for_vacuum() {
+fn read_with_a_schedule_accepts_only_vacuum() {
     let event = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     let (caller, fields) = read_json(event.clone(), "vacuum");
     assert_eq!((caller, fields.unwrap()), (Caller::Schedule, on_schedule()));
@@ -77,7 +83,7 @@ fn schedules_are_for_vacuum() {
 }
 
 #[test]
-fn path_query_and_body_make_one_request() {
+fn read_with_path_query_and_body_joins_their_fields() {
     let event = v2("GET", "GET /v1/entries", "/v1/entries", json!({"rawQueryString": "namespace=1%202&after_id=7"}));
     let (caller, fields) = read_json(event, "list");
     assert_eq!(caller, Caller::HttpApi);
@@ -94,7 +100,7 @@ fn path_query_and_body_make_one_request() {
 }
 
 #[test]
-fn a_function_url_matches_the_path_itself() {
+fn read_with_a_function_url_event_matches_the_path() {
     let event = v2("GET", "$default", "/v1/namespaces/a%2Fb/quota", json!({}));
     let fields = read_json(event, "quota").1.unwrap();
     assert_eq!(Value::Object(fields), json!({"namespace": "a/b", "action": "get"}));
@@ -105,20 +111,20 @@ fn a_function_url_matches_the_path_itself() {
 }
 
 #[test]
-fn a_greedy_route_is_read_from_the_path() {
+fn read_with_a_greedy_route_takes_parameters_from_the_path() {
     let with = json!({"pathParameters": {"proxy": "v1/entries/7"}});
     let fields = read_json(v2("GET", "GET /{proxy+}", "/v1/entries/7", with), "get").1.unwrap();
     assert_eq!(Value::Object(fields), json!({"id": 7}));
 }
 
 #[test]
-fn an_error_gives_back_little_of_a_long_text() {
-    let fields = Fields::from_iter([("x".repeat(100_000), Value::Null)]);
+fn parse_with_a_long_field_name_shortens_the_error() {
+    let fields = RequestFields::from_iter([("x".repeat(100_000), Value::Null)]);
     assert!(parse::<NoFields>(fields).unwrap_err().detail.len() < 1000);
 }
 
 #[test]
-fn a_rest_event_is_told_by_its_method_and_decoded() {
+fn read_with_a_rest_event_decodes_path_parameters() {
     let event = json!({
         "resource": "/v1/namespaces/{namespace}", "path": "/v1/namespaces/a%20b", "httpMethod": "DELETE",
         "headers": null, "multiValueHeaders": null, "queryStringParameters": null,
@@ -132,7 +138,7 @@ fn a_rest_event_is_told_by_its_method_and_decoded() {
 }
 
 #[test]
-fn a_broken_event_says_what_is_broken() {
+fn read_with_a_broken_event_names_the_broken_part() {
     let event = json!({"httpMethod": 7, "requestContext": {}});
     let error = read_json(event, "lookup").1.unwrap_err();
     assert!(error.detail.contains("REST API") && error.detail.contains("httpMethod"), "{error}");
@@ -143,7 +149,7 @@ fn a_broken_event_says_what_is_broken() {
 }
 
 #[test]
-fn replies_take_the_callers_form() {
+fn render_gives_each_caller_its_own_form() {
     let render = |caller, outcome| -> Result<Value, Error> {
         super::render::<Value>(caller, outcome).map(|raw| serde_json::from_str(raw.get()).unwrap())
     };
@@ -166,4 +172,97 @@ fn replies_take_the_callers_form() {
     });
     assert_eq!(problem, expected);
     assert_eq!(render(Caller::Direct, failed()).unwrap_err().to_string(), "d. Remediation: r");
+}
+
+#[test]
+fn read_with_a_number_in_the_path_accepts_one_spelling() {
+    let fields = |id: &str| {
+        let with = json!({"pathParameters": {"id": id}});
+        read_json(v2("GET", "GET /v1/entries/{id}", &format!("/v1/entries/{id}"), with), "get").1.unwrap()
+    };
+    assert_eq!(fields("17")["id"], 17);
+    for id in ["+1", "01", "1.0", " 1", "-1", "18446744073709551616"] {
+        assert_eq!(fields(id)["id"], id);
+    }
+}
+
+#[test]
+fn read_with_a_path_that_is_not_utf8_returns_an_error() {
+    // mneme-local and API Gateway decode the parameters of an HTTP API; a REST API and a Function URL leave that to us.
+    let http = v2(
+        "DELETE",
+        "DELETE /v1/namespaces/{namespace}",
+        "/v1/namespaces/%FF",
+        json!({
+            "pathParameters": {"namespace": "\u{fffd}"},
+        }),
+    );
+    let url = v2("DELETE", "$default", "/v1/namespaces/%FF", json!({}));
+    let rest = json!({
+        "resource": "/v1/namespaces/{namespace}", "path": "/v1/namespaces/%FF", "httpMethod": "DELETE",
+        "pathParameters": {"namespace": "%FF"}, "requestContext": {"httpMethod": "DELETE"},
+    });
+    for event in [http, url, rest] {
+        let error = read_json(event, "clear").1.unwrap_err();
+        assert!(error.detail.contains("not UTF-8"), "{error}");
+    }
+    let replacement = v2(
+        "DELETE",
+        "DELETE /v1/namespaces/{namespace}",
+        "/v1/namespaces/%EF%BF%BD",
+        json!({
+            "pathParameters": {"namespace": "\u{fffd}"},
+        }),
+    );
+    assert_eq!(read_json(replacement, "clear").1.unwrap()["namespace"], "\u{fffd}");
+}
+
+#[test]
+fn read_with_an_encoded_body_names_the_encoding() {
+    let lookup = |headers: Value, body: &[u8]| {
+        let body = base64::engine::general_purpose::STANDARD.encode(body);
+        let with = json!({"headers": headers, "body": body, "isBase64Encoded": true});
+        read_json(v2("POST", "POST /v1/lookup", "/v1/lookup", with), "lookup").1
+    };
+    let plain = br#"{"query": "q"}"#;
+    for encoding in ["gzip", "br", "deflate, gzip"] {
+        let error = lookup(json!({"content-encoding": encoding}), b"\x1f\x8b\x08").unwrap_err();
+        assert_eq!((error.kind, error.kind.status()), (ErrorKind::UnsupportedContentEncoding, 415));
+        assert!(error.detail.contains(encoding), "{error}");
+    }
+    for encoding in ["identity", "Identity", ""] {
+        assert_eq!(lookup(json!({"content-encoding": encoding}), plain).unwrap()["query"], "q");
+    }
+    let utf16: Vec<u8> = "{\"query\": \"q\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (body, says) in [
+        (utf16, "UTF-16"),
+        (b"\xff\xfe{\0}\0".to_vec(), "UTF-16"),
+        (b"\x1f\x8b\x08\0".to_vec(), "gzip"),
+        (b"{\"query\": \"\xe9\"}".to_vec(), "not UTF-8"),
+    ] {
+        let error = lookup(json!({}), &body).unwrap_err();
+        assert!(error.kind == ErrorKind::InvalidRequest && error.detail.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn read_with_a_byte_order_mark_skips_it() {
+    let with = json!({"body": "\u{feff}{\"query\": \"q\"}"});
+    let fields = read_json(v2("POST", "POST /v1/lookup", "/v1/lookup", with), "lookup").1.unwrap();
+    assert_eq!(fields["query"], "q");
+}
+
+#[test]
+fn read_with_refused_json_names_the_field_in_payload_and_body() {
+    for (request, detail) in [
+        (r#"{"query": "a", "query": "b"}"#.to_owned(), "`query` is given twice in one object"),
+        (format!("{{\"context\": {}1{}}}", "[".repeat(150), "]".repeat(150)), "is nested more than 100 levels deep"),
+        (r#"{"metadata": {"n": 18446744073709551617}}"#.to_owned(), "cannot be kept exactly"),
+    ] {
+        let direct = read(payload(&request), "lookup", None, None).fields.unwrap_err();
+        let http = v2("POST", "POST /v1/lookup", "/v1/lookup", json!({"body": request}));
+        let http = read_json(http, "lookup").1.unwrap_err();
+        assert!(direct.detail.ends_with(detail), "{direct}");
+        assert_eq!(direct.detail, http.detail);
+    }
 }

@@ -1,4 +1,4 @@
-//! What the cache makes of a pair: how similar its questions are, and what the guard says of them.
+//! Scores pairs as a lookup does: by similarity, and by the guard's comparison of the two questions.
 
 use mneme_core::cache::Cache;
 use mneme_core::embedders::providers::EmbedderSlot;
@@ -10,48 +10,48 @@ use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 use mneme_model::question::Question;
 
-use crate::pair::{Fields, Pair, Side};
+use crate::pair::{Pair, Side, SideFields};
 
-/// How far past 1 a similarity may be that another program rounded.
-const ROUNDING: f64 = 1e-4;
+/// A similarity may exceed 1 by this much, because other programs round differently.
+const ROUNDING_TOLERANCE: f64 = 1e-4;
 
-/// Sees pairs as a lookup would: one question asked, the other stored.
-pub(crate) struct Judge<'a> {
+/// Compares the questions of a pair as a lookup would: one is asked, the other is stored.
+pub(crate) struct PairScorer<'a> {
     pub(crate) config: &'a Config,
     pub(crate) guard: Guard,
 }
 
-/// A pair as a lookup sees it.
-pub(crate) struct Seen {
+/// A pair with its similarity and its score.
+pub(crate) struct ScoredPair {
     pub(crate) pair: LabelledPair,
-    /// The kind of difference that keeps one question's answer from the other.
+    /// The kind of difference that forbids the same answer, if there is one.
     pub(crate) veto: Option<&'static str>,
 }
 
-impl Judge<'_> {
-    /// All pairs, in order. Errors: `InvalidRequest` and `EntryTooLarge`, naming the pair.
-    pub(crate) fn see(&self, pairs: &[Pair]) -> Result<Vec<Seen>, Error> {
+impl PairScorer<'_> {
+    /// Scores all pairs, in their order. Errors: `InvalidRequest` and `EntryTooLarge`, which name the pair.
+    pub(crate) fn score_all(&self, pairs: &[Pair]) -> Result<Vec<ScoredPair>, Error> {
         check_dimensions(pairs)?;
-        pairs.iter().enumerate().map(|(at, pair)| self.see_one(&format!("pairs[{at}]"), pair)).collect()
+        pairs.iter().enumerate().map(|(at, pair)| self.score(&format!("pairs[{at}]"), pair)).collect()
     }
 
-    fn see_one(&self, place: &str, pair: &Pair) -> Result<Seen, Error> {
+    fn score(&self, place: &str, pair: &Pair) -> Result<ScoredPair, Error> {
         let same = pair.same;
-        let of_side = |name, Side(side): &Side| question(&format!("{place}.{name}"), side, self.config);
-        let questions = of_side("a", &pair.a)?.zip(of_side("b", &pair.b)?);
+        let question_of = |name, Side(side): &Side| question(&format!("{place}.{name}"), side, self.config);
+        let questions = question_of("a", &pair.a)?.zip(question_of("b", &pair.b)?);
         let similarity = similarity_of(place, pair)?;
         if let Some((a, b)) = &questions
             && a.hash == b.hash
         {
-            // The exact layer's: served at every threshold.
-            return Ok(Seen {
+            // The exact layer serves equal questions at every threshold.
+            return Ok(ScoredPair {
                 pair: LabelledPair { similarity: 1.0, score: PairScore::Confidence(1.0), same },
                 veto: None,
             });
         }
         let similarity = similarity.ok_or_else(|| {
             Error::invalid(
-                format!("{place}: neither embeddings of both sides nor a similarity"),
+                format!("{place}: it has neither two embeddings nor a similarity"),
                 "send an `embedding` with each side, or the `similarity` of the pair, or configure MNEME_EMBEDDER",
             )
         })?;
@@ -64,13 +64,13 @@ impl Judge<'_> {
             (None, Guard::On) => (PairScore::Confidence(probability_of_similarity(similarity)), None),
             (None, Guard::Off) => (PairScore::Confidence(similarity.into()), None),
         };
-        Ok(Seen { pair: LabelledPair { similarity: similarity.into(), score, same }, veto })
+        Ok(ScoredPair { pair: LabelledPair { similarity: similarity.into(), score, same }, veto })
     }
 }
 
-/// Has the texts embedded of the pairs that need it, where an embedder is configured.
+/// Embeds the texts of sides that have neither a vector nor a similarity. Without an embedder it does nothing.
 ///
-/// Errors: those of [`Cache::embed`], and `InvalidRequest` and `EntryTooLarge` for a side that is no question, naming the side.
+/// Errors: those of the embedder, and `InvalidRequest` and `EntryTooLarge` for an invalid question. They name the side.
 pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error> {
     if EmbedderSlot::Main.configured(&cache.config).is_none() {
         return Ok(());
@@ -93,8 +93,8 @@ pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error
     Ok(())
 }
 
-/// The question of a side; `None` when it has no text.
-fn question(place: &str, side: &Fields, config: &Config) -> Result<Option<Question>, Error> {
+/// The question of a side. `None`: the side has no text.
+fn question(place: &str, side: &SideFields, config: &Config) -> Result<Option<Question>, Error> {
     if side.query.is_none() && side.messages.is_none() && side.context.is_none() {
         return Ok(None);
     }
@@ -108,27 +108,30 @@ fn at_place(place: &str, mut error: Error) -> Error {
     error
 }
 
-/// The cosine similarity of a pair: of its embeddings, or as it was sent; `None` with neither.
+/// The cosine similarity of a pair, from its embeddings or as it was sent. `None`: it has neither.
 fn similarity_of(place: &str, pair: &Pair) -> Result<Option<f32>, Error> {
     let embeddings = (&pair.a.0.embedding, &pair.b.0.embedding);
     match (pair.similarity, embeddings) {
         (None, (Some(a), Some(b))) => Ok(Some(similarity(a.as_slice(), b.as_slice()))),
         (None, (None, None)) => Ok(None),
-        (None, _) => {
-            Err(Error::invalid(format!("{place}: one side has an embedding and the other none"), "send both, or none"))
+        (None, _) => Err(Error::invalid(
+            format!("{place}: one side has an embedding and the other has none"),
+            "send both, or none",
+        )),
+        (Some(given), (None, None)) if given.abs() <= 1.0 + ROUNDING_TOLERANCE => {
+            Ok(Some(given.clamp(-1.0, 1.0) as f32))
         }
-        (Some(given), (None, None)) if given.abs() <= 1.0 + ROUNDING => Ok(Some(given.clamp(-1.0, 1.0) as f32)),
         (Some(given), (None, None)) => Err(Error::invalid(
             format!("{place}.similarity: {given} is not a cosine similarity"),
             "send a number from -1 to 1, or embeddings of both sides",
         )),
         (Some(_), _) => {
-            Err(Error::invalid(format!("{place}: both a similarity and an embedding"), "send one of the two"))
+            Err(Error::invalid(format!("{place}: it has both a similarity and an embedding"), "send one of the two"))
         }
     }
 }
 
-/// Errors: `InvalidRequest` when embeddings differ in length.
+/// Errors: `InvalidRequest` if two embeddings differ in length.
 fn check_dimensions(pairs: &[Pair]) -> Result<(), Error> {
     let sides = pairs.iter().enumerate().flat_map(|(at, pair)| [(at, "a", &pair.a), (at, "b", &pair.b)]);
     let mut embeddings =

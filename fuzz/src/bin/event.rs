@@ -1,0 +1,42 @@
+//! Events: any JSON is refused or read as a request, and the replies to each caller can be rendered.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mneme_api::event::{self, Event, Payload, Reply, RequestFields};
+use mneme_api::routes::FUNCTIONS;
+use mneme_fuzz::edited;
+use mneme_model::error::ErrorKind;
+
+/// Valid events of each form. `events/` has more of them.
+const VALID: [&str; 4] = [
+    include_str!("../../../events/lookup/direct.json"),
+    include_str!("../../../events/quota/http-api.json"),
+    include_str!("../../../events/delete/rest-api.json"),
+    include_str!("../../../events/vacuum/scheduled.json"),
+];
+
+fn check(text: &[u8]) {
+    let Ok(payload) = serde_json::from_slice::<Payload>(text) else { return };
+    for claim in [None, Some("namespaces")] {
+        for function in FUNCTIONS {
+            let Event { caller, fields, .. } = event::read(payload.clone(), function, None, claim);
+            let outcome = match fields {
+                Ok(fields) => event::parse::<RequestFields>(fields).map(Reply::ok),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &outcome {
+                assert!(matches!(error.kind, ErrorKind::InvalidRequest | ErrorKind::UnsupportedContentEncoding));
+                assert!(error.detail.len() < 2000, "{}", error.detail);
+            }
+            let _reply = event::render(caller, outcome);
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    check(data);
+    for valid in VALID {
+        check(&edited(valid.as_bytes(), data));
+    }
+});

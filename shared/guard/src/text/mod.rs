@@ -3,15 +3,20 @@
 //! | module | contains |
 //! | --- | --- |
 //! | `segment` | words, characters and marks, in the order of the text |
-//! | `number` | numbers, times and identifiers as people write them |
+//! | `number`, `date`, `phone` | numbers, times, identifiers, dates and phone numbers as people write them |
 //! | `spelling` | a sketch of a word's letters, to recognise misspellings |
-//! | `token_builder` | the tokens of one segment |
+//! | `token_builder`, `quantity` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
+//! | `slots` | the span of time and the form of the answer that a question asks for |
 //! | `question_type` | what kind of answer a question asks for |
 
+mod date;
 mod number;
+mod phone;
+mod quantity;
 pub(crate) mod question_type;
 mod segment;
+pub(crate) mod slots;
 pub(crate) mod spelling;
 mod token_builder;
 pub(crate) mod tokenizer;

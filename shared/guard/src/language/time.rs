@@ -1,0 +1,58 @@
+//! Spans of time relative to the moment of asking (`times.tsv`).
+
+use std::collections::HashMap;
+
+use super::lists::{columns, phrases, rows, spellings};
+use super::phrase::Phrases;
+
+/// The spans of time of one language.
+pub(crate) struct Times {
+    phrases: Phrases<&'static str>,
+    /// By the word: which of the periods.
+    positions: HashMap<&'static str, &'static str>,
+    /// By the word: the period's first spelling.
+    periods: HashMap<&'static str, &'static str>,
+}
+
+/// The groups of `calendar.tsv` whose words are periods after a position: "next Monday".
+const CALENDAR_PERIODS: [&str; 4] = ["weekday", "month", "season", "holiday"];
+/// The value of a phrase that is no span although its words are.
+const NO_SPAN: &str = "none";
+
+impl Times {
+    pub(super) fn parse(times: &'static str, calendar: &'static str) -> Self {
+        let mut this = Self { phrases: Phrases::default(), positions: HashMap::new(), periods: HashMap::new() };
+        let calendar = rows(calendar).filter(|(group, _)| CALENDAR_PERIODS.contains(group));
+        this.periods.extend(calendar.flat_map(|(_, words)| spellings(words)));
+        for (kind, rest) in rows(times) {
+            let (value, words) = columns(rest);
+            match kind {
+                "phrase" => this.phrases.extend(phrases(words).map(|phrase| (phrase, value))),
+                "position" => this.positions.extend(words.split(' ').map(|word| (word, value))),
+                "period" => this.periods.extend(words.split(' ').map(|word| (word, value))),
+                _ => {}
+            }
+        }
+        this
+    }
+
+    /// The span of time that `words` begin with: its number of words and its name, such as "week" and "+1". The name is
+    /// `None` for a phrase that is no span.
+    pub(crate) fn span<'w>(
+        &self,
+        words: impl Iterator<Item = &'w str> + Clone,
+    ) -> Option<(usize, Option<(&'static str, &'static str)>)> {
+        let phrase = self.phrases.longest(words.clone());
+        let mut pair = words;
+        let position = pair.next().and_then(|word| self.positions.get(word));
+        let period = pair.next().and_then(|word| self.periods.get(word));
+        match (phrase, position.zip(period)) {
+            (Some((length, NO_SPAN)), _) => Some((length, None)),
+            (Some((length, value)), None) => Some((length, Some((value, "")))),
+            (Some((length, value)), _) if length > 2 => Some((length, Some((value, "")))),
+            (Some((2, value)), _) => Some((2, Some((value, "")))),
+            (_, Some((position, period))) => Some((2, Some((period, position)))),
+            (None, None) => None,
+        }
+    }
+}

@@ -4,13 +4,14 @@
 //! | --- | --- |
 //! | `alignment` | which token of one question corresponds to which of the other |
 //! | `features`, `measure` | the numbers that the model takes, and how they are computed |
-//! | `veto` | contradictions, found by rules |
+//! | `veto`, `roles` | contradictions, found by rules; exchanged roles |
 //! | `model` | the logistic models |
 
 mod alignment;
 pub(crate) mod features;
 mod measure;
 pub(crate) mod model;
+mod roles;
 pub(crate) mod veto;
 
 use alignment::Alignment;

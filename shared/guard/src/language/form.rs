@@ -33,8 +33,11 @@ pub(crate) enum After {
 }
 
 impl FormSlot {
+    /// Every slot, at the index of its stored number.
+    pub(crate) const ALL: [FormSlot; 5] =
+        [FormSlot::Language, FormSlot::Format, FormSlot::Length, FormSlot::Audience, FormSlot::Persona];
     /// The number of slots.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = Self::ALL.len();
 }
 
 /// What `form.tsv` says of words, for one language.

@@ -6,6 +6,7 @@ mod inflection;
 pub(crate) mod lexicon;
 mod lists;
 mod phrase;
+mod relation;
 mod count;
 mod time;
 mod unit;
@@ -15,8 +16,9 @@ use std::sync::OnceLock;
 
 use inflection::Inflection;
 use lexicon::{hash32, pair24};
-use lists::{LANGUAGES, WordLists, columns, phrases, rows, spellings, words_of};
+use lists::{LANGUAGES, WordLists, phrases, rows, spellings, words_of};
 use phrase::Phrases;
+use relation::Relations;
 use count::Count;
 use unit::Units;
 
@@ -42,10 +44,7 @@ pub(crate) struct Language {
     neutralisers: Vec<&'static str>,
     /// Words before which a negation that begins a question negates nothing.
     neutralised_before: Vec<&'static str>,
-    /// Words between two parts that join them as equals.
-    connectives: HashSet<u32>,
-    /// Words that relate two parts as equals.
-    symmetric_relations: HashSet<u32>,
+    pub(crate) relations: Relations,
     /// The word whose hash signatures store for every negation.
     negation: &'static str,
     inflection: Inflection,
@@ -119,8 +118,7 @@ impl Language {
             hyphenated_prefixes: words_of(lists.negation, "hyphenated-prefix").collect(),
             neutralisers: words_of(lists.negation, "no-negation-after").collect(),
             neutralised_before: words_of(lists.negation, "no-negation-before").collect(),
-            connectives: words_of(lists.symmetric, "connective").map(|word| hash32(word)).collect(),
-            symmetric_relations: words_of(lists.symmetric, "relation").map(|word| hash32(&inflection.base(word))).collect(),
+            relations: Relations::parse(lists.symmetric, &inflection),
             negation,
             inflection,
             frames: Phrases::parse_frames(lists.frames),
@@ -182,16 +180,6 @@ impl Language {
     /// True if the unit with this first spelling is a currency.
     pub(crate) fn is_currency(&self, unit: &str) -> bool {
         self.units.is_currency(unit)
-    }
-
-    /// True if a word with this hash joins the parts before and after it as equals.
-    pub(crate) fn is_connective(&self, hash: u32) -> bool {
-        self.connectives.contains(&hash)
-    }
-
-    /// True if a word with this hash relates two parts as equals.
-    pub(crate) fn is_symmetric_relation(&self, hash: u32) -> bool {
-        self.symmetric_relations.contains(&hash)
     }
 
     /// The group and the first spelling of the day, month or time that `word` names.
@@ -273,14 +261,9 @@ pub(crate) fn units_agree(a: u32, b: u32) -> bool {
     a == b || Language::all().iter().any(|language| language.units.agree(a, b))
 }
 
-/// True if a word with this hash joins the parts before and after it as equals, in any language.
-pub(crate) fn is_connective(hash: u32) -> bool {
-    Language::all().iter().any(|language| language.is_connective(hash))
-}
-
-/// True if a word with this hash relates two parts as equals, in any language.
-pub(crate) fn is_symmetric_relation(hash: u32) -> bool {
-    Language::all().iter().any(|language| language.is_symmetric_relation(hash))
+/// True if any language's relations contain a word.
+pub(crate) fn any_relations(contain: impl Fn(&Relations) -> bool) -> bool {
+    Language::all().iter().any(|language| contain(&language.relations))
 }
 
 /// The key of a word in `rarity.bin`, for the program that packs the tables (`examples/pack.rs`). It is the hash of

@@ -46,7 +46,7 @@ pub(super) fn phone_number(text: &[char], start: usize) -> Option<(usize, String
         return None;
     }
     let is_phone = match first {
-        '+' => INTERNATIONAL_DIGITS.contains(&(digits.len() - 1)),
+        '+' => INTERNATIONAL_DIGITS.contains(&digits.trim_start_matches('+').len()),
         '0' => groups.len() > 1 && groups[0] > 2 && digits.len() >= MIN_DIGITS_AFTER_ZERO,
         _ => groups == NATIONAL_GROUPS || groups == CARD_GROUPS,
     };

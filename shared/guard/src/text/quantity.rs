@@ -1,5 +1,7 @@
 //! Quantities: the tokens of numbers, units, dates and identifiers.
 
+use std::borrow::Cow;
+
 use super::date::{self, DateOrder, MONTHS};
 use super::number::{
     self, DecimalMark, Written, ends_in_zero_after_point, rounded, with_point_for_thousands,
@@ -150,7 +152,7 @@ impl TokenBuilder {
             self.word(word, word, false, false);
             return self.plain_number(number.parse().unwrap_or(0.0));
         }
-        let chunk = chunk.replace('\'', "");
+        let chunk = without_apostrophes(chunk);
         match number::read(&chunk, self.notation.decimal_mark) {
             Written::Time(minutes) => self.time(minutes),
             Written::Number(value, unit) => {
@@ -400,6 +402,17 @@ impl TokenBuilder {
         follows
     }
 
+    /// True if the last two tokens are a fraction in words and an article or preposition: "half an".
+    pub(super) fn article_follows_fraction(&self) -> bool {
+        self.open_number.as_ref().is_some_and(|number| {
+            number.at + 2 == self.tokens.len()
+                && number.is_word
+                && number.group < 1.0
+                && number.group > 0.0
+                && self.tokens[number.at + 1].kind == TokenKind::FunctionWord
+        })
+    }
+
     /// Reads "by" or "x" between two numbers. The two are one size: "800 by 600". False if no number precedes it.
     pub(super) fn dimension_mark(&mut self, next: &str) -> bool {
         let is_amount = next.starts_with(|c: char| c.is_ascii_digit() && c != '0');
@@ -473,4 +486,15 @@ impl OpenNumber {
 fn dimension(text: &str) -> String {
     let value = |part: &str| part.parse::<f64>().map_or_else(|_| part.to_owned(), |value| value.to_string());
     text.split('x').map(value).collect::<Vec<_>>().join("x")
+}
+
+/// `chunk` without the apostrophes between its thousands, as in Switzerland: "1'500'000".
+fn without_apostrophes(chunk: &str) -> Cow<'_, str> {
+    let mut groups = chunk.split('\'');
+    let is_first = |group: &str| (1..=3).contains(&group.len());
+    let are_thousands = chunk.contains('\'')
+        && chunk.bytes().all(|b| b.is_ascii_digit() || b == b'\'')
+        && groups.next().is_some_and(is_first)
+        && groups.all(|group| group.len() == 3);
+    if are_thousands { Cow::Owned(chunk.replace('\'', "")) } else { Cow::Borrowed(chunk) }
 }

@@ -198,6 +198,13 @@ impl TokenBuilder {
         if follows_number && let Some(unit) = self.language.unit(written, word) {
             return self.set_unit(unit);
         }
+        if let Some(unit) = self.language.unit(written, word)
+            && self.article_follows_fraction()
+        {
+            // "Half an hour".
+            self.pop();
+            return self.set_unit(unit);
+        }
         if follows_number
             && matches!(word, "am" | "pm")
             && let Some(hour) = self.hour_before()
@@ -236,7 +243,7 @@ impl TokenBuilder {
             return;
         }
         // "Similar to" and "compared to" relate two parts as equals.
-        let last_is_symmetric = || self.tokens.last().is_some_and(|last| self.language.is_symmetric_relation(last.hash));
+        let last_is_symmetric = || self.tokens.last().is_some_and(|last| self.language.relations.symmetric.contains(&last.hash));
         if class.opens == Some(SemanticRole::To) && last_is_symmetric() {
             self.role = SemanticRole::None;
         } else if let Some(opens) = class.opens {

@@ -22,10 +22,8 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
         return false;
     }
     // By the index in the first topic: the index in the second.
-    let order: Option<Vec<usize>> = topic_a
-        .iter()
-        .map(|&i| alignment.of_a[i].and_then(|(j, _)| topic_b.binary_search(&j).ok()))
-        .collect();
+    let order: Option<Vec<usize>> =
+        topic_a.iter().map(|&i| alignment.of_a[i].and_then(|(j, _)| topic_b.binary_search(&j).ok())).collect();
     let Some(order) = order else { return false };
     let is_passive_only_once = is_passive(alignment.a) != is_passive(alignment.b);
     let is_agent = |token: &&Token| any_relations(|relations| relations.agents.contains(&token.hash));

@@ -39,7 +39,21 @@ pub enum VetoKind {
     Context,
 }
 
-/// The contradiction of two signatures, if there is one.
+/// The contradiction of two texts that were said before the question, if there is one. The span of time and the form are
+/// those of an answer that was given, so they do not decide.
+pub(super) fn contradiction_of_histories(
+    a: &Signature,
+    b: &Signature,
+    alignment: &Alignment<'_>,
+    features: &Features,
+) -> Option<VetoKind> {
+    exact(a, b, alignment)
+        .or_else(|| polarity(a, b, alignment, features))
+        .or_else(|| direction(alignment))
+        .or_else(|| roles::exchanged(alignment).then_some(VetoKind::Role))
+}
+
+/// The contradiction of two questions, if there is one.
 pub(super) fn contradiction(
     a: &Signature,
     b: &Signature,
@@ -48,9 +62,7 @@ pub(super) fn contradiction(
 ) -> Option<VetoKind> {
     exact(a, b, alignment)
         .or_else(|| slots(a, b, alignment))
-        .or_else(|| polarity(a, b, alignment, features))
-        .or_else(|| direction(alignment))
-        .or_else(|| roles::exchanged(alignment).then_some(VetoKind::Role))
+        .or_else(|| contradiction_of_histories(a, b, alignment, features))
 }
 
 /// A contradiction in numbers, identifiers, dates or quotations: each side has one that the other lacks.

@@ -1,6 +1,6 @@
 //! Words that are a number only in some places (`counts.tsv`).
 
-use std::collections::HashMap;
+use fnv::FnvHashMap as HashMap;
 
 use super::lists::{columns, rows};
 

@@ -1,6 +1,6 @@
 //! The form that an answer is asked for in (`form.tsv`).
 
-use std::collections::{HashMap, HashSet};
+use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 
 use super::lists::{columns, phrases, rows};
 use super::phrase::Phrases;

@@ -1,25 +1,25 @@
 //! Languages: the word lists of `languages/`, one folder per language, and what they say of a word.
 
 mod class;
+mod count;
 mod form;
 mod inflection;
 pub(crate) mod lexicon;
 mod lists;
 mod phrase;
 mod relation;
-mod count;
 mod time;
 mod unit;
 
-use std::collections::{HashMap, HashSet};
+use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 use std::sync::OnceLock;
 
+use count::Count;
 use inflection::Inflection;
 use lexicon::{hash32, pair24};
 use lists::{LANGUAGES, WordLists, phrases, rows, spellings, words_of};
 use phrase::Phrases;
 use relation::Relations;
-use count::Count;
 use unit::Units;
 
 use crate::token::TokenKind;
@@ -97,9 +97,8 @@ impl Language {
         let inflection = Inflection::parse(lists.inflection, lists.irregular);
         let negation =
             classes.values().find(|class| class.kind == TokenKind::Negation).map_or("", |class| class.canonical);
-        let prefixes = |name, condition| {
-            words_of(lists.negation, name).map(move |prefix| NegatingPrefix { prefix, condition })
-        };
+        let prefixes =
+            |name, condition| words_of(lists.negation, name).map(move |prefix| NegatingPrefix { prefix, condition });
         let days = |(group, words): (&'static str, &'static str)| {
             spellings(words).map(move |(word, canonical)| (word, (group, canonical)))
         };
@@ -163,7 +162,9 @@ impl Language {
 
     /// True if `word` names a number in any place.
     pub(crate) fn may_be_number(&self, word: &str) -> bool {
-        word.starts_with(|c: char| c.is_ascii_digit()) || self.numbers.contains_key(word) || self.counts.contains_key(word)
+        word.starts_with(|c: char| c.is_ascii_digit())
+            || self.numbers.contains_key(word)
+            || self.counts.contains_key(word)
     }
 
     /// The longest phrase that `words` begin with and that bounds the number after it: its number of words, and the
@@ -227,7 +228,8 @@ impl Language {
 
     /// True if a negation that begins a question negates nothing before `word`: "Can't I …", "Isn't there …".
     pub(crate) fn neutralises_negation_before(&self, word: &str) -> bool {
-        self.neutralised_before.contains(&word) || self.class(word).is_some_and(|class| class.kind == TokenKind::Pronoun)
+        self.neutralised_before.contains(&word)
+            || self.class(word).is_some_and(|class| class.kind == TokenKind::Pronoun)
     }
 
     /// The word whose hash signatures store for every negation.

@@ -1,7 +1,7 @@
 //! Phrases: rows of words in a text, each with a meaning. Frames are the introductory phrases of a question, such as "can
 //! you tell me" and "what is the best way to" (`frames.tsv`).
 
-use std::collections::HashMap;
+use fnv::FnvHashMap as HashMap;
 
 use super::lists::rows;
 
@@ -26,7 +26,7 @@ impl Phrases<&'static str> {
 
 impl<M> Default for Phrases<M> {
     fn default() -> Self {
-        Self { by_first_word: HashMap::new() }
+        Self { by_first_word: HashMap::default() }
     }
 }
 
@@ -51,10 +51,7 @@ impl<M> FromIterator<(&'static str, M)> for Phrases<M> {
 
 impl<M: Copy> Phrases<M> {
     /// The longest phrase that `words` begin with: its number of words, and its meaning.
-    pub(crate) fn longest<'w>(
-        &self,
-        mut words: impl Iterator<Item = &'w str> + Clone,
-    ) -> Option<(usize, M)> {
+    pub(crate) fn longest<'w>(&self, mut words: impl Iterator<Item = &'w str> + Clone) -> Option<(usize, M)> {
         let fitting = self.by_first_word.get(words.next()?)?.iter().filter(|phrase| {
             let mut rest = words.clone();
             phrase.rest.iter().all(|word| rest.next() == Some(word))

@@ -1,6 +1,6 @@
 //! Words by which an exchange of two parts of a question is judged (`symmetric.tsv`).
 
-use std::collections::HashSet;
+use fnv::FnvHashSet as HashSet;
 
 use super::inflection::Inflection;
 use super::lexicon::hash32;

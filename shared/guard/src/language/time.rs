@@ -1,6 +1,6 @@
 //! Spans of time relative to the moment of asking (`times.tsv`).
 
-use std::collections::HashMap;
+use fnv::FnvHashMap as HashMap;
 
 use super::lists::{columns, phrases, rows, spellings};
 use super::phrase::Phrases;
@@ -21,7 +21,7 @@ const NO_SPAN: &str = "none";
 
 impl Times {
     pub(super) fn parse(times: &'static str, calendar: &'static str) -> Self {
-        let mut this = Self { phrases: Phrases::default(), positions: HashMap::new(), periods: HashMap::new() };
+        let mut this = Self { phrases: Phrases::default(), positions: HashMap::default(), periods: HashMap::default() };
         let calendar = rows(calendar).filter(|(group, _)| CALENDAR_PERIODS.contains(group));
         this.periods.extend(calendar.flat_map(|(_, words)| spellings(words)));
         for (kind, rest) in rows(times) {

@@ -1,6 +1,6 @@
 //! Units and currencies (`units.tsv`, `unit_codes.tsv`, `currencies.tsv`, `unit_meanings.tsv`).
 
-use std::collections::{HashMap, HashSet};
+use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 
 use super::lexicon::hash16;
 use super::lists::{WordLists, rows, spellings};
@@ -22,8 +22,8 @@ impl Units {
         let mut this = Self {
             codes: rows(lists.unit_codes).collect(),
             spellings: rows(lists.units).flat_map(|(words, _)| spellings(words)).collect(),
-            currencies: HashSet::new(),
-            meanings: HashSet::new(),
+            currencies: HashSet::default(),
+            meanings: HashSet::default(),
         };
         for (code, words) in rows(lists.currencies) {
             this.codes.insert(code, code);

@@ -102,7 +102,9 @@ impl Signature {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(match bytes.first() {
-                Some(&found) if !(OLDEST_VERSION..=VERSION).contains(&found) => SignatureError::UnknownVersion { found },
+                Some(&found) if !(OLDEST_VERSION..=VERSION).contains(&found) => {
+                    SignatureError::UnknownVersion { found }
+                }
                 _ => SignatureError::WrongLength { found: bytes.len(), expected: HEADER_BYTES },
             });
         };

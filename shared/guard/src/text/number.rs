@@ -17,6 +17,8 @@ const ZEROS: [u32; 14] =
 
 /// An amount has at most this many digits and separators. A longer run is an identifier.
 const MAX_AMOUNT_BYTES: usize = 15;
+/// The number of a model has at most this many digits. A longer one is an order number.
+const MAX_MODEL_DIGITS: usize = 2;
 /// A unit has at most this many letters.
 const MAX_UNIT_CHARS: usize = 12;
 
@@ -81,21 +83,18 @@ pub(super) fn read(text: &str, decimal_mark: DecimalMark) -> Written {
     }
 }
 
-/// The identifier `text` without a hyphen between a letter and a digit: "gpt-4" and "gpt4" are one.
+/// The identifier `text`. A hyphen before a small number is removed: "gpt-4" and "gpt4" are one.
 fn identifier(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for (at, c) in text.char_indices() {
-        let is_boundary = || {
-            let (before, after) = (kept.chars().next_back(), text[at + 1..].chars().next());
-            before.zip(after).is_some_and(|(b, a)| {
-                b.is_alphabetic() && a.is_ascii_digit() || b.is_ascii_digit() && a.is_alphabetic()
-            })
-        };
-        if c != '-' || !is_boundary() {
-            kept.push(c);
+    match text.split_once('-') {
+        Some((name, number))
+            if number.len() <= MAX_MODEL_DIGITS
+                && name.chars().all(char::is_alphabetic)
+                && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            format!("{name}{number}")
         }
+        _ => text.to_owned(),
     }
-    kept
 }
 
 /// `value` with twelve significant digits, so that 2.3 · 10⁶ is 2,300,000.
@@ -155,9 +154,7 @@ fn value(digits: &str, decimal_mark: DecimalMark) -> Option<f64> {
             format!("{}.{fraction}", without_separators(whole, separator)?).parse().ok()
         }
         (true, false) => match digits.matches('.').count() {
-            1 if decimal_mark == DecimalMark::Comma => {
-                with_point_for_thousands(digits).or_else(|| digits.parse().ok())
-            }
+            1 if decimal_mark == DecimalMark::Comma => with_point_for_thousands(digits).or_else(|| digits.parse().ok()),
             1 => digits.parse().ok(),
             _ => without_separators(digits, '.')?.parse().ok(),
         },

@@ -14,7 +14,8 @@ const MIN_DIGITS_AFTER_ZERO: usize = 9;
 /// The phone or card number that begins at `start`: its end, and its digits with the `+` that precedes them.
 pub(super) fn phone_number(text: &[char], start: usize) -> Option<(usize, String)> {
     let first = text[start];
-    let is_start = start == 0 || !text[start - 1].is_alphanumeric() && !matches!(text[start - 1], '.' | ',' | '-' | '/');
+    let is_start =
+        start == 0 || !text[start - 1].is_alphanumeric() && !matches!(text[start - 1], '.' | ',' | '-' | '/');
     if !is_start || !(first == '+' || first == '(' || first.is_ascii_digit()) {
         return None;
     }

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use super::date::{self, DateOrder, MONTHS};
-use super::number::{
-    self, DecimalMark, Written, ends_in_zero_after_point, rounded, with_point_for_thousands,
-};
+use super::number::{self, DecimalMark, Written, ends_in_zero_after_point, rounded, with_point_for_thousands};
 use super::token_builder::TokenBuilder;
 use crate::language::lexicon::{self, hash16, hash32};
 use crate::token::{Token, TokenKind};
@@ -355,7 +353,10 @@ impl TokenBuilder {
         is_and
             && value < 100.0
             && self.open_number.as_ref().is_some_and(|number| {
-                number.at + 2 == self.tokens.len() && number.may_add(value) && number.value() >= 100.0 && !is_range(number)
+                number.at + 2 == self.tokens.len()
+                    && number.may_add(value)
+                    && number.value() >= 100.0
+                    && !is_range(number)
             })
     }
 

@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn segments_of_minus_and_dash_keeps_the_sign_only_before_a_number() {
         assert_eq!(texts("-5 or −$7"), ["minus", "5", "or", "minus", "$", "7"]);
-        assert_eq!(texts("3–5 at a well-kept inn - 2"), ["3", "–", "5", "at", "a", "well", "-", "kept", "inn", "-", "2"]);
+        assert_eq!(
+            texts("3–5 at a well-kept inn - 2"),
+            ["3", "–", "5", "at", "a", "well", "-", "kept", "inn", "-", "2"]
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Slots {
                 _ => "".split('-'),
             })
             .collect();
-        let mut reader = Reader { words: &words, language, slots: Self::default(), spans: Vec::new(), is_request: false };
+        let mut reader =
+            Reader { words: &words, language, slots: Self::default(), spans: Vec::new(), is_request: false };
         let mut span_end = 0;
         for at in 0..words.len() {
             if words[at].is_empty() {

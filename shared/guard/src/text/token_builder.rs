@@ -243,7 +243,8 @@ impl TokenBuilder {
             return;
         }
         // "Similar to" and "compared to" relate two parts as equals.
-        let last_is_symmetric = || self.tokens.last().is_some_and(|last| self.language.relations.symmetric.contains(&last.hash));
+        let last_is_symmetric =
+            || self.tokens.last().is_some_and(|last| self.language.relations.symmetric.contains(&last.hash));
         if class.opens == Some(SemanticRole::To) && last_is_symmetric() {
             self.role = SemanticRole::None;
         } else if let Some(opens) = class.opens {
@@ -268,9 +269,7 @@ impl TokenBuilder {
         let before = self.words.last().map_or("", String::as_str);
         // In a row of digits, any word that can be a digit is one.
         let value = match self.language.count(word, before, &self.next) {
-            None if self.last_number().is_some_and(|number| number.is_digit_in_words()) => {
-                self.language.digit(word)
-            }
+            None if self.last_number().is_some_and(|number| number.is_digit_in_words()) => self.language.digit(word),
             value => value,
         };
         if let Some(value) = value {

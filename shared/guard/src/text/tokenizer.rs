@@ -66,7 +66,7 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (V
                     skipped = 1;
                     continue;
                 }
-                if *mark == '×' && builder.dimension_mark(&next_word(segments, at)) {
+                if *mark == '×' && builder.dimension_mark(next_word(segments, at)) {
                     continue;
                 }
                 builder.mark(*mark);
@@ -90,7 +90,8 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (V
                     skipped = length - 1;
                     continue;
                 }
-                builder.next = next_word(segments, at);
+                builder.next.clear();
+                builder.next.push_str(next_word(segments, at));
                 if let Some(length) = special(&mut builder, segments, at, starts_sentence) {
                     skipped = length - 1;
                     starts_sentence = false;
@@ -111,12 +112,12 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
     let language = builder.language;
     let Segment::Chunk { lower: chunk, written, .. } = &segments[at] else { return None };
     let written = written.as_deref().unwrap_or(chunk);
-    let next = builder.next.clone();
+    let next = next_word(segments, at);
     // "60 km per hour".
     if chunk == "per" && next_chunk(segments, at).is_some_and(|(lower, written)| builder.rate(written, lower)) {
         return Some(2);
     }
-    if matches!(chunk.as_str(), "by" | "x") && builder.dimension_mark(&next) {
+    if matches!(chunk.as_str(), "by" | "x") && builder.dimension_mark(next) {
         return Some(1);
     }
     let next_is_amount = next.starts_with(|c: char| c.is_ascii_digit());
@@ -164,7 +165,7 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
         };
         ends && at.checked_sub(1).is_some_and(|before| matches!(segments[before], Segment::Mark(',')))
     };
-    if language.neutralises_negation_before(&next)
+    if language.neutralises_negation_before(next)
         && (starts_sentence || is_tag())
         && let Some(verb) = language.verb_of_negated(chunk)
     {
@@ -175,8 +176,8 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
 }
 
 /// The word directly after the segment at `at`, or an empty text.
-fn next_word(segments: &[Segment], at: usize) -> String {
-    segments.get(at + 1).and_then(lower).unwrap_or("").to_owned()
+fn next_word(segments: &[Segment], at: usize) -> &str {
+    segments.get(at + 1).and_then(lower).unwrap_or("")
 }
 
 /// The chunk directly after the segment at `at`, in lower case and as written.
@@ -193,7 +194,8 @@ const MAX_WORDS_PER_LISTED_WORD: usize = 5;
 /// How a text writes numbers and dates. A text in another language with Latin or Cyrillic letters, whose numbers do not
 /// show the decimal mark, has a comma.
 fn notation(segments: &[Segment], language: &Language) -> Notation {
-    let with_digits = || segments.iter().filter_map(lower).filter(|chunk| chunk.starts_with(|c: char| c.is_ascii_digit()));
+    let with_digits =
+        || segments.iter().filter_map(lower).filter(|chunk| chunk.starts_with(|c: char| c.is_ascii_digit()));
     if with_digits().next().is_none() {
         return Notation::default();
     }
@@ -203,11 +205,8 @@ fn notation(segments: &[Segment], language: &Language) -> Notation {
     };
     let listed = words().filter(|word| language.is_listed(word)).count();
     let count = words().count();
-    let default = if count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count {
-        DecimalMark::Comma
-    } else {
-        DecimalMark::Point
-    };
+    let default =
+        if count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count { DecimalMark::Comma } else { DecimalMark::Point };
     Notation {
         decimal_mark: DecimalMark::shown_by(with_digits()).unwrap_or(default),
         date_order: DateOrder::shown_by(with_digits()),

@@ -33,6 +33,8 @@ pub enum VetoKind {
     Role,
     /// Different spans of time relative to the moment of asking: "this year", "next year".
     Time,
+    /// The material that the questions are about differs, or the questions about it share too few words.
+    Material,
     /// Another form of the answer: its language, format, length, audience or persona.
     Form,
     /// Follow-up messages whose earlier messages differ.
@@ -62,6 +64,7 @@ pub(super) fn contradiction(
 ) -> Option<VetoKind> {
     exact(a, b, alignment)
         .or_else(|| slots(a, b, alignment))
+        .or_else(|| material(a, b, features))
         .or_else(|| contradiction_of_histories(a, b, alignment, features))
 }
 
@@ -105,10 +108,17 @@ fn slots(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
         // A signature of version 1 does not say. It agrees with slots that have a value only if it has the same tokens.
         (Some(known), None) | (None, Some(known)) => {
             let is_same = a.total == b.total && alignment.only_a().chain(alignment.only_b()).next().is_none();
-            let kind = if known.time != 0 { VetoKind::Time } else { VetoKind::Form };
+            let kind = match known {
+                Slots { material: 1.., .. } => VetoKind::Material,
+                Slots { time: 1.., .. } => VetoKind::Time,
+                _ => VetoKind::Form,
+            };
             return (*known != Slots::default() && !is_same).then_some(kind);
         }
     };
+    if x.material != y.material {
+        return Some(VetoKind::Material);
+    }
     if x.time != y.time && x.time != 0 && y.time != 0 {
         return Some(VetoKind::Time);
     }
@@ -123,6 +133,17 @@ fn slots(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
         }
     };
     FormSlot::ALL.into_iter().any(differs).then_some(VetoKind::Form)
+}
+
+/// The least share of common topic words (`overlap_loose`) of two instructions about the same material. The similarity of
+/// the embeddings shows the material, and so it is no evidence for the instructions.
+const MIN_INSTRUCTION_OVERLAP: f64 = 0.5;
+
+/// Two instructions about the same material that share too few words.
+fn material(a: &Signature, b: &Signature, features: &Features) -> Option<VetoKind> {
+    let has_material = |signature: &Signature| signature.slots.is_some_and(|slots| slots.material != 0);
+    let differs = features.overlap_loose < MIN_INSTRUCTION_OVERLAP || features.question_type_different != 0.0;
+    (has_material(a) && has_material(b) && differs).then_some(VetoKind::Material)
 }
 
 /// True if the value of a form is unmarked, or if a word among `tokens` names it: "sort a list in Python", "sort a Python

@@ -36,7 +36,7 @@ impl History {
     pub(super) fn of(messages: &[(Speaker, &str)]) -> Self {
         let joined = |messages: &[(Speaker, &str)], is_included: fn(Speaker) -> bool| -> Signature {
             let texts = messages.iter().filter(|(speaker, _)| is_included(*speaker)).map(|(_, content)| *content);
-            Signature::of(&texts.collect::<Vec<_>>().join("\n"))
+            Signature::of_statement(&texts.collect::<Vec<_>>().join("\n"))
         };
         let is_user = |speaker| speaker == Speaker::User;
         let is_assistant = |speaker| matches!(speaker, Speaker::Assistant | Speaker::Tool);

@@ -20,6 +20,7 @@ pub(super) struct WordLists {
     pub(super) symmetric: &'static str,
     pub(super) times: &'static str,
     pub(super) form: &'static str,
+    pub(super) material: &'static str,
 }
 
 macro_rules! word_lists {
@@ -43,6 +44,7 @@ macro_rules! word_lists {
             symmetric: include_str!(concat!("../../languages/", $folder, "/symmetric.tsv")),
             times: include_str!(concat!("../../languages/", $folder, "/times.tsv")),
             form: include_str!(concat!("../../languages/", $folder, "/form.tsv")),
+            material: include_str!(concat!("../../languages/", $folder, "/material.tsv")),
         }
     };
 }

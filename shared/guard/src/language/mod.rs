@@ -51,6 +51,7 @@ pub(crate) struct Language {
     frames: Phrases<&'static str>,
     pub(crate) times: Times,
     pub(crate) forms: Forms,
+    material_cues: HashSet<(&'static str, &'static str)>,
     follow_up_cues: HashSet<(FollowUpCue, &'static str)>,
 }
 
@@ -123,6 +124,9 @@ impl Language {
             frames: Phrases::parse_frames(lists.frames),
             times: Times::parse(lists.times, lists.calendar),
             forms: Forms::parse(lists.form),
+            material_cues: rows(lists.material)
+                .flat_map(|(cue, words)| words.split(' ').map(move |word| (cue, word)))
+                .collect(),
             follow_up_cues: class::parse_follow_up_cues(lists.follow_up),
         }
     }
@@ -250,6 +254,24 @@ impl Language {
     /// True if `word` is listed as a cue of this kind.
     pub(crate) fn is_cue(&self, cue: FollowUpCue, word: &str) -> bool {
         self.follow_up_cues.contains(&(cue, word))
+    }
+
+    /// True if `instruction`, the text before a colon, announces the material that it is about.
+    pub(crate) fn announces_material(&self, instruction: &str) -> bool {
+        let is_cue = |cue: &'static str, word: &str| self.material_cues.contains(&(cue, word));
+        let lower = instruction.to_lowercase();
+        let words: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
+        let is_first = |word: &&&str| self.class(word).is_none_or(|class| class.kind == TokenKind::Word);
+        words.iter().find(is_first).is_some_and(|word| is_cue("verb", word))
+            || words.iter().any(|word| is_cue("pointer", word))
+            || words.iter().any(|word| is_cue("demonstrative", word)) && words.iter().any(|word| is_cue("noun", word))
+    }
+
+    /// True if a sentence or paragraph begins like an instruction or a question.
+    pub(crate) fn starts_instruction(&self, text: &str) -> bool {
+        let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("").to_lowercase();
+        self.material_cues.contains(&("start", first.as_str()))
     }
 
     /// The longest frame that `words` begin with; see [`Frames::longest`].

@@ -10,9 +10,10 @@
 //! | 1 | the number of tokens stored |
 //! | 2 | the number of tokens in the text |
 //! | 4 | the hash of the exact tokens that were dropped |
-//! | 1 | which slots have a value: bit 0 for the span of time, bits 1 to 5 for the form of the answer |
+//! | 1 | which slots have a value: bit 0 for the span of time, bits 1 to 5 for the form of the answer, bit 6 for the material |
 //! | 4, if bit 0 is set | the span of time |
-//! | 2 for each of the other bits | the form |
+//! | 2 for each of bits 1 to 5 | the form |
+//! | 4, if bit 6 is set | the material |
 //! | 9 for each token | the token |
 //!
 //! Version 1 has no slots, and no byte that says which have a value. It is read, and written again as version 1.
@@ -31,7 +32,9 @@ use crate::token::{SemanticRole, Token, TokenKind};
 const HEADER_BYTES: usize = 10;
 const TOKEN_BYTES: usize = 9;
 /// The maximum size of the slots.
-const SLOTS_BYTES: usize = 1 + 4 + 2 * FormSlot::COUNT;
+const SLOTS_BYTES: usize = 1 + 4 + 2 * FormSlot::COUNT + 4;
+/// The bit of the material in the byte that says which slots have a value.
+const HAS_MATERIAL: u8 = 1 << 6;
 
 const IS_NAME: u8 = 1 << 5;
 const IS_QUOTED: u8 = 1 << 6;
@@ -79,11 +82,15 @@ impl Signature {
         bytes.extend(self.dropped.to_le_bytes());
         if let Some(slots) = &self.slots {
             let is_set = std::iter::once(slots.time != 0).chain(slots.form.iter().map(|value| *value != 0));
-            bytes.push(is_set.enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at));
+            let bits = is_set.enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at);
+            bytes.push(if slots.material == 0 { bits } else { bits | HAS_MATERIAL });
             if slots.time != 0 {
                 bytes.extend(slots.time.to_le_bytes());
             }
             bytes.extend(slots.form.iter().filter(|value| **value != 0).flat_map(|value| value.to_le_bytes()));
+            if slots.material != 0 {
+                bytes.extend(slots.material.to_le_bytes());
+            }
         }
         for token in &self.tokens {
             bytes.extend(token.hash.to_le_bytes());
@@ -151,6 +158,11 @@ fn slots(bytes: &[u8]) -> Option<(Slots, &[u8])> {
             *value = u16::from_le_bytes(*form);
             rest = after;
         }
+    }
+    if is_set & HAS_MATERIAL != 0 {
+        let (material, after) = rest.split_first_chunk()?;
+        slots.material = u32::from_le_bytes(*material);
+        rest = after;
     }
     Some((slots, rest))
 }

@@ -4,6 +4,7 @@ pub(crate) mod codec;
 pub(crate) mod fingerprint;
 
 use crate::text::question_type::QuestionType;
+use crate::text::material::Parts;
 use crate::text::slots::Slots;
 use crate::text::tokenizer::Reading;
 use crate::token::{Token, TokenKind};
@@ -14,8 +15,8 @@ const VERSION: u8 = 2;
 const OLDEST_VERSION: u8 = 1;
 
 /// The part of a question that decides its answer. It holds, as hashes, the base forms of the question's words in
-/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; and the type of
-/// question.
+/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; the type of
+/// question; the span of time; the form of the answer; and the material that the question is about.
 ///
 /// A signature keeps at most [`Signature::MAX_TOKENS`] tokens. Of a longer question it keeps first the numbers,
 /// identifiers, quotations and dates, then negations, names and quantifiers, then the rarest words. A hash of the exact
@@ -40,10 +41,22 @@ impl Signature {
     /// The most tokens that a signature keeps.
     pub const MAX_TOKENS: usize = 112;
 
-    /// The signature of `query`, which may be any text. The time is linear in the text's length, except that the tokens
-    /// of a long text are sorted.
+    /// The signature of `query`, which may be any text. Of material that the query contains, such as a document or code, it
+    /// holds one hash, and the tokens are those of the instruction. The time is linear in the text's length, except that
+    /// the tokens of a long text are sorted.
     pub fn of(query: &str) -> Self {
-        let Reading { mut tokens, question_type, slots } = Reading::of(query);
+        let parts = Parts::of(query);
+        let mut this = Self::of_statement(&parts.instruction);
+        if let Some(slots) = &mut this.slots {
+            slots.material = parts.material;
+        }
+        this
+    }
+
+    /// The signature of a text that is no question: what was said before one. All of its tokens count, and none of it is
+    /// material.
+    pub(crate) fn of_statement(text: &str) -> Self {
+        let Reading { mut tokens, question_type, slots } = Reading::of(text);
         let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);
         let negations = tokens.iter().filter(|token| token.kind == TokenKind::Negation).count();
         let mut dropped = 0u32;

@@ -7,10 +7,12 @@
 //! | `spelling` | a sketch of a word's letters, to recognise misspellings |
 //! | `token_builder`, `quantity` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
+//! | `material` | an instruction and the document, code or list that it is about |
 //! | `slots` | the span of time and the form of the answer that a question asks for |
 //! | `question_type` | what kind of answer a question asks for |
 
 mod date;
+pub(crate) mod material;
 mod number;
 mod phone;
 mod quantity;

@@ -1,5 +1,5 @@
-//! Slots: the properties of a question that have one value each, and that are compared exactly. They are the span of time
-//! and the form of the answer.
+//! Slots: the properties of a question that have one value each, and that are compared exactly. They are the span of time,
+//! the form of the answer, and the material.
 
 use super::segment::Segment;
 use crate::language::lexicon::{hash16, hash32};
@@ -11,6 +11,8 @@ pub(crate) struct Slots {
     /// The spans of time relative to the moment of asking: "today", "next year". A sum, so that their order does not
     /// matter.
     pub(crate) time: u32,
+    /// The material that the question is about ([`super::material`]).
+    pub(crate) material: u32,
     /// By [`FormSlot`], 16 bits each. A value of one word is the upper half of the word's `hash32`.
     pub(crate) form: [u16; FormSlot::COUNT],
 }

@@ -272,13 +272,13 @@ fn from_bytes_with_unknown_token_kind_returns_bad_token() {
 fn long_texts_with_different_numbers_are_vetoed() {
     let filler = "the weather was fine and we talked about the garden for a long while. ".repeat(100);
     // With a value in each slot, the signature has the maximum size.
-    let form = "Act as a pirate. Explain today to a child, in French, in JSON format and in one sentence.";
+    let form = "Act as a pirate. Explain today to a child, in French, in JSON format and in one sentence. ```x```";
     let texts = [format!("{form} {filler} Order 48213. {filler}"), format!("{form} {filler} Order 48231. {filler}")];
     let [a, b] = texts.map(|text| Signature::of(&text));
     assert_eq!(a.to_bytes().len(), Signature::MAX_BYTES);
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     // The texts have more numbers than a signature holds. The hash of the dropped ones differs.
-    let numbers = |last: u32| (0..400).chain([last]).map(|n| format!("{n} ")).collect::<String>();
+    let numbers = |last: u32| (0..400).chain([last]).map(|n| format!("{n} ")).collect::<String>() + "```x```";
     let (a, b) = (Signature::of(&numbers(1000)), Signature::of(&numbers(1001)));
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     assert!(matches!(compare(&a, &Signature::of(&numbers(1000)), 0.99), Verdict::Probability(_)));

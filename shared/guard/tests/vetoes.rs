@@ -393,3 +393,56 @@ fn probability_without_common_words_is_at_most_that_of_similarity() {
     let steps: Vec<f64> = (0..=100).map(|step| probability_of_similarity(step as f32 / 100.0)).collect();
     assert!(steps.is_sorted() && steps[0] > 0.0 && steps[100] < 1.0, "{steps:?}");
 }
+
+/// A document of some length.
+const DOCUMENT: &str = "The garden society was founded in 1921 by three teachers who wanted a place for roses. In its first \
+    years it had forty members. After the war the land was sold and the society moved to a field near the river. A flood \
+    in 1953 destroyed the greenhouse, and the members rebuilt it by hand. The board meets each month and publishes a report.";
+
+#[test]
+fn other_material_or_another_question_about_it_is_vetoed() {
+    let other = DOCUMENT.replace("forty members", "sixty members");
+    let both = |a: &str, b: &str| (format!("{DOCUMENT} {a}"), format!("{DOCUMENT} {b}"));
+    let documents = [
+        both("Who founded the society?", "What does the cafe sell?"),
+        both("Summarise this text.", "Translate this text."),
+        both("When did the society move?", "Where did the society move?"),
+        (format!("{DOCUMENT}\n\nWhen was the flood?"), format!("{other}\n\nWhen was the flood?")),
+        (format!("When was the flood?\n\n{DOCUMENT}"), format!("When was the flood?\n\n{other}")),
+        (DOCUMENT.to_owned(), other),
+    ];
+    let documents: Vec<(&str, &str)> = documents.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    vetoes(VetoKind::Material, &documents);
+    vetoes(
+        VetoKind::Material,
+        &[
+            (
+                "Translate the following text to German: The garden gate is open.",
+                "Translate the following text to German: The garden door is open.",
+            ),
+            ("Fix this:\n```\nif a:\n  b()\nc()\n```", "Fix this:\n```\nif a:\n  b()\n  c()\n```"),
+            ("Sort these:\n- pear\n- apple", "Sort these:\n- pear\n- plum"),
+            ("What is wrong here?\n{\"a\": 1,\n \"b\": 2}", "What is wrong here?\n{\"a\": 1,\n \"b\": 3}"),
+        ],
+    );
+}
+
+#[test]
+fn same_question_about_same_material_is_not_vetoed() {
+    let both = |a: &str, b: &str| (format!("{DOCUMENT} {a}"), format!("{DOCUMENT}\n\n{b}"));
+    let documents = [
+        both("Who founded the society?", "Who was the society founded by?"),
+        both("When was the flood?", "When was the flood?"),
+        both("Summarise this text.", "Please summarise the text."),
+    ];
+    let documents: Vec<(&str, &str)> = documents.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    allows(&documents);
+    allows(&[
+        (
+            "Translate the following text to German: The garden gate is open.",
+            "Translate the following text into German: The garden gate is open",
+        ),
+        ("Fix this code:\n```\na()\n```", "Please fix this code:\n```\na()\n```"),
+        ("Hi, I have a problem: my card is lost. What now?", "Hi, I have a problem, my card is lost. What now?"),
+    ]);
+}

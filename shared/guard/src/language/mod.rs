@@ -262,8 +262,12 @@ impl Language {
         let lower = instruction.to_lowercase();
         let words: Vec<&str> =
             lower.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
-        let is_first = |word: &&&str| self.class(word).is_none_or(|class| class.kind == TokenKind::Word);
-        words.iter().find(is_first).is_some_and(|word| is_cue("verb", word))
+        // "Please", "can you" and the like precede the verb. A question word does not.
+        let is_polite = |word: &&&str| {
+            let kind = self.class(word).map(|class| class.kind);
+            matches!(kind, Some(TokenKind::Filler | TokenKind::Modal | TokenKind::Pronoun))
+        };
+        words.iter().find(|word| !is_polite(word)).is_some_and(|word| is_cue("verb", word))
             || words.iter().any(|word| is_cue("pointer", word))
             || words.iter().any(|word| is_cue("demonstrative", word)) && words.iter().any(|word| is_cue("noun", word))
     }

@@ -3,8 +3,8 @@
 pub(crate) mod codec;
 pub(crate) mod fingerprint;
 
-use crate::text::question_type::QuestionType;
 use crate::text::material::Parts;
+use crate::text::question_type::QuestionType;
 use crate::text::slots::Slots;
 use crate::text::tokenizer::Reading;
 use crate::token::{Token, TokenKind};

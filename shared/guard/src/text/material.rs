@@ -68,7 +68,10 @@ fn fenced(text: &str) -> Option<Parts<'_>> {
         let pieces = || text.split(FENCE);
         let instruction: Vec<&str> = pieces().step_by(2).collect();
         let code: Vec<&str> = pieces().skip(1).step_by(2).flat_map(str::lines).map(str::trim_end).collect();
-        Parts { instruction: Cow::Owned(instruction.join(" ")), material: hash32(code.join("\n").trim_matches('\n')).max(1) }
+        Parts {
+            instruction: Cow::Owned(instruction.join(" ")),
+            material: hash32(code.join("\n").trim_matches('\n')).max(1),
+        }
     })
 }
 
@@ -96,26 +99,33 @@ fn is_data(line: &str) -> bool {
 
 /// The text after the colon of an instruction that announces it: "Translate the following text: …".
 fn after_colon(text: &str) -> Option<Parts<'_>> {
-    let language = || Language::of(std::iter::empty());
     let (head, rest) = text.match_indices(':').find_map(|(at, _)| {
         let rest = &text[at + 1..];
-        rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '“' | '«' | '\'')).then(|| (&text[..at], rest))
+        rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '“' | '«' | '\''))
+            .then(|| (&text[..at], rest))
     })?;
     if words(rest) < MIN_WORDS_AFTER_COLON || words(head) > MAX_INSTRUCTION_WORDS {
         return None;
     }
-    language().announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
+    Language::of(std::iter::empty()).announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
 }
 
-/// A long quotation.
+/// The first long quotation.
 fn quoted(text: &str) -> Option<Parts<'_>> {
-    let (open_at, open) = text.char_indices().find(|(_, c)| matches!(c, '"' | '“' | '«' | '„' | '`'))?;
-    let start = open_at + open.len_utf8();
-    let close = |c: char| matches!(c, '"' | '”' | '“' | '»' | '`');
-    let end = start + text[start..].rfind(close)?;
-    let quotation = &text[start..end];
-    (words(quotation) >= MIN_QUOTED_WORDS)
-        .then(|| Parts::new(format!("{} {}", &text[..open_at], &text[end..]), std::iter::once(quotation)))
+    let is_mark = |c: char| matches!(c, '"' | '“' | '”' | '«' | '»' | '„' | '`');
+    let mut open = text.find(is_mark)?;
+    loop {
+        let start = open + text[open..].chars().next().map_or(0, char::len_utf8);
+        let end = start + text[start..].find(is_mark)?;
+        let quotation = &text[start..end];
+        if words(quotation) >= MIN_QUOTED_WORDS {
+            let instruction = format!("{} {}", &text[..open], &text[end..]);
+            return Some(Parts::new(instruction, std::iter::once(quotation)));
+        }
+        // The mark that ends a short quotation opens none. After an empty one, it may.
+        let after = end + text[end..].chars().next().map_or(0, char::len_utf8);
+        open = if quotation.is_empty() { end } else { after + text[after..].find(is_mark)? };
+    }
 }
 
 /// Paragraphs or sentences, of which the first or the last is the instruction.
@@ -135,11 +145,8 @@ fn document(text: &str) -> Option<Parts<'_>> {
     if count < MIN_DOCUMENT_WORDS {
         return None;
     }
-    let sentences: Vec<&str> = text
-        .split_inclusive(['.', '?', '!', '\n'])
-        .map(str::trim)
-        .filter(|sentence| !sentence.is_empty())
-        .collect();
+    let sentences: Vec<&str> =
+        text.split_inclusive(['.', '?', '!', '\n']).map(str::trim).filter(|sentence| !sentence.is_empty()).collect();
     match sentences[..] {
         [ref material @ .., last] if is_instruction(last) && !material.is_empty() => {
             Some(Parts::new(last, material.iter().copied()))
@@ -155,4 +162,50 @@ fn document(text: &str) -> Option<Parts<'_>> {
 fn is_instruction(text: &str) -> bool {
     words(text) <= MAX_INSTRUCTION_WORDS
         && (text.ends_with(['?', ':']) || Language::of(std::iter::empty()).starts_instruction(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The instruction of `text`, and whether the text has material.
+    fn instruction(text: &str) -> (String, bool) {
+        let parts = Parts::of(text);
+        (parts.instruction.trim().to_owned(), parts.material != 0)
+    }
+
+    #[test]
+    fn parts_of_text_with_payload_separate_the_instruction() {
+        for (text, expected) in [
+            ("Translate the following text to German: The gate is open.", "Translate the following text to German"),
+            ("Please fix this code:\n```\na = 1\n```", "Please fix this code:"),
+            ("Sort these:\n- pear\n- apple", "Sort these:"),
+        ] {
+            assert_eq!(instruction(text), (expected.to_owned(), true));
+        }
+        let document = "Roses grow in the garden behind the old school. ".repeat(8);
+        assert_eq!(instruction(&format!("{document}Who waters them?")), ("Who waters them?".to_owned(), true));
+        assert_eq!(instruction(&format!("Summarise this.\n\n{document}")), ("Summarise this.".to_owned(), true));
+        assert_eq!(instruction(&document), (String::new(), true));
+    }
+
+    #[test]
+    fn parts_of_plain_question_have_no_material() {
+        for text in [
+            "Hello\nHow do I reset my password?",
+            "I have a problem: my card is lost",
+            "What is your review of Hamlet: the film?",
+            "What does \"idle\" mean?",
+            "Is it \"bad\" or \"badly\" that I should have written in the letter?",
+        ] {
+            assert_eq!(instruction(text), (text.to_owned(), false));
+        }
+    }
+
+    #[test]
+    fn material_ignores_white_space_and_final_marks_but_not_the_indentation_of_code() {
+        let material = |text: &str| Parts::of(text).material;
+        assert_eq!(material("Translate this text: It  rains."), material("Translate this text:\nIt rains"));
+        assert_ne!(material("Fix:\n```\nif a:\n  b\n  c\n```"), material("Fix:\n```\nif a:\n  b\nc\n```"));
+    }
 }

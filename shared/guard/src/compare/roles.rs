@@ -35,11 +35,17 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     let Some(swap) = Swap::of(&order) else {
         // The same order in the active and the passive voice.
         let is_same_order = order.iter().enumerate().all(|(at, partner)| at == *partner);
+        if is_same_order && persons_are_exchanged(alignment) {
+            return true;
+        }
         let has_agent_only_once = agents(alignment.a).abs_diff(agents(alignment.b)) == 1;
         return is_same_order && order.len() == 3 && is_passive_only_once && has_agent_only_once;
     };
     if is_passive_only_once || agents(alignment.a) != agents(alignment.b) {
         return false;
+    }
+    if swap.first.1 == swap.second.0 && pronoun_takes_the_other_side(alignment, &topic_a, &topic_b, &swap) {
+        return true;
     }
     let between_a = between(alignment.a, topic_a[swap.first.1 - 1], topic_a[swap.second.0]);
     let (start_b, end_b) = swap.bounds_on_other_side();
@@ -49,6 +55,32 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     };
     let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
     !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// True if each question has two pronouns, of different persons, and the other has them in the other order: "Can I call
+/// you?" and "Can you call me?".
+fn persons_are_exchanged(alignment: &Alignment<'_>) -> bool {
+    let person = |token: &Token| (0..3).find(|&at| any_relations(|words| words.persons[at].contains(&token.hash)));
+    let persons = |tokens: &[Token]| tokens.iter().filter_map(person).collect::<Vec<_>>();
+    match (&persons(alignment.a)[..], &persons(alignment.b)[..]) {
+        ([a, b], [c, d]) => a != b && a == d && b == c,
+        _ => false,
+    }
+}
+
+/// True if a verb and a noun have changed places, and a pronoun is the object of one question and the subject of the other:
+/// "Can my landlord sue me?" and "Can I sue my landlord?".
+fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usize], swap: &Swap) -> bool {
+    let object_after = |tokens: &[Token], at: usize| {
+        tokens.get(at + 1).is_some_and(|token| any_relations(|words| words.objects.contains(&token.hash)))
+    };
+    let subject_before = |tokens: &[Token], at: usize| {
+        at.checked_sub(1).is_some_and(|at| any_relations(|words| words.subjects.contains(&tokens[at].hash)))
+    };
+    let (first_a, last_a) = (a[swap.first.0], a[swap.second.1 - 1]);
+    let (first_b, last_b) = (b[swap.first.0], b[swap.second.1 - 1]);
+    object_after(alignment.a, last_a) && subject_before(alignment.b, first_b)
+        || object_after(alignment.b, last_b) && subject_before(alignment.a, first_a)
 }
 
 /// True for tokens that may be on one side only: they do not decide the roles.

@@ -28,6 +28,7 @@ pub(crate) enum After {
     Code,
     Format,
     FormatAs,
+    FormatAsInRequest,
     Length,
     Audience,
 }
@@ -80,6 +81,7 @@ impl Forms {
                 .chain(after("after-code", After::Code))
                 .chain(after("after-format", After::Format))
                 .chain(after("after-format-as", After::FormatAs))
+                .chain(after("after-format-as-request", After::FormatAsInRequest))
                 .chain(after("after-length", After::Length))
                 .chain(after("after-audience", After::Audience))
                 .collect(),
@@ -87,7 +89,10 @@ impl Forms {
             codes: of("code").collect(),
             formats: format("format", After::Format).chain(format("format-as", After::FormatAs)).collect(),
             adjectives: of("adjective").map(|(word, _)| word).collect(),
-            anywhere: slot("length", FormSlot::Length).chain(slot("audience", FormSlot::Audience)).collect(),
+            anywhere: slot("length", FormSlot::Length)
+                .chain(slot("audience", FormSlot::Audience))
+                .chain(slot("tone", FormSlot::Persona))
+                .collect(),
             units: of("unit").collect(),
             persons: of("person").collect(),
             requests: of("request").map(|(verb, _)| verb).collect(),

@@ -159,6 +159,11 @@ impl Language {
         self.counts.get(word).map(|count| count.value).filter(|value| *value < 1.0)
     }
 
+    /// True if `word` follows a fraction: "1/2 of", "1/2 a".
+    pub(crate) fn continues_fraction(&self, word: &str) -> bool {
+        self.counts.values().any(|count| count.value < 1.0 && count.before.contains(&word))
+    }
+
     /// The digit that `word` is among other digits in words.
     pub(crate) fn digit(&self, word: &str) -> Option<f64> {
         self.counts.get(word).map(|count| count.value).filter(|value| *value == 1.0)

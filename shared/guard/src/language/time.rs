@@ -8,6 +8,8 @@ use super::phrase::Phrases;
 /// The spans of time of one language.
 pub(crate) struct Times {
     phrases: Phrases<&'static str>,
+    /// Words after which a span is not the span of the question.
+    not_after: Vec<&'static str>,
     /// By the word: which of the periods.
     positions: HashMap<&'static str, &'static str>,
     /// By the word: the period's first spelling.
@@ -21,19 +23,30 @@ const NO_SPAN: &str = "none";
 
 impl Times {
     pub(super) fn parse(times: &'static str, calendar: &'static str) -> Self {
-        let mut this = Self { phrases: Phrases::default(), positions: HashMap::default(), periods: HashMap::default() };
+        let mut this = Self {
+            phrases: Phrases::default(),
+            not_after: Vec::new(),
+            positions: HashMap::default(),
+            periods: HashMap::default(),
+        };
         let calendar = rows(calendar).filter(|(group, _)| CALENDAR_PERIODS.contains(group));
         this.periods.extend(calendar.flat_map(|(_, words)| spellings(words)));
         for (kind, rest) in rows(times) {
             let (value, words) = columns(rest);
             match kind {
                 "phrase" => this.phrases.extend(phrases(words).map(|phrase| (phrase, value))),
+                "not-after" => this.not_after.extend(words.split(' ')),
                 "position" => this.positions.extend(words.split(' ').map(|word| (word, value))),
                 "period" => this.periods.extend(words.split(' ').map(|word| (word, value))),
                 _ => {}
             }
         }
         this
+    }
+
+    /// True if a span after `word` is the span of the question.
+    pub(crate) fn may_follow(&self, word: &str) -> bool {
+        !self.not_after.contains(&word)
     }
 
     /// The span of time that `words` begin with: its number of words and its name, such as "week" and "+1". The name is

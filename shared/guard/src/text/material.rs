@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::segment::is_unspaced;
 use crate::language::Language;
 use crate::language::lexicon::hash32;
 
@@ -57,8 +58,9 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// The number of words. In a script without spaces, two characters count as a word.
 fn words(text: &str) -> usize {
-    text.split_whitespace().count()
+    text.split_whitespace().count() + text.chars().filter(|c| is_unspaced(*c)).count() / 2
 }
 
 /// Code between fences of three backticks. Its indentation counts.
@@ -145,8 +147,11 @@ fn document(text: &str) -> Option<Parts<'_>> {
     if count < MIN_DOCUMENT_WORDS {
         return None;
     }
-    let sentences: Vec<&str> =
-        text.split_inclusive(['.', '?', '!', '\n']).map(str::trim).filter(|sentence| !sentence.is_empty()).collect();
+    let sentences: Vec<&str> = text
+        .split_inclusive(['.', '?', '!', '\n', '。', '？', '！'])
+        .map(str::trim)
+        .filter(|sentence| !sentence.is_empty())
+        .collect();
     match sentences[..] {
         [ref material @ .., last] if is_instruction(last) && !material.is_empty() => {
             Some(Parts::new(last, material.iter().copied()))
@@ -161,7 +166,7 @@ fn document(text: &str) -> Option<Parts<'_>> {
 /// True if a paragraph or sentence is a question or begins like an instruction.
 fn is_instruction(text: &str) -> bool {
     words(text) <= MAX_INSTRUCTION_WORDS
-        && (text.ends_with(['?', ':']) || Language::of(std::iter::empty()).starts_instruction(text))
+        && (text.ends_with(['?', ':', '？', '：']) || Language::of(std::iter::empty()).starts_instruction(text))
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ const NUMBER_RARITY: u8 = lexicon::UNKNOWN_RARITY - 3;
 /// at most [`MAX_JOINED_DIGITS`] digits: "python3". A longer number is an order number.
 const MIN_JOINED_LETTERS: usize = 4;
 const MAX_JOINED_DIGITS: usize = 2;
+/// Noon, in minutes after midnight.
+const NOON: u32 = 12 * 60;
+/// A larger number after a slash is no denominator of a fraction.
+const MAX_DENOMINATOR: u8 = 16;
 /// Single digits in words are one number from this many on: "four eight two".
 const MIN_SPELT_DIGITS: usize = 3;
 /// A row of single digits ends after this many, so that each is read in constant time.
@@ -110,6 +114,20 @@ impl TokenBuilder {
         if self.measures_with_marks(chunk, written) {
             return;
         }
+        // "1/2 cup" and "1 1/2 cups".
+        if let Some((part, whole)) = chunk.split_once('/')
+            && let (Ok(part), Ok(whole)) = (part.parse::<u8>(), whole.parse::<u8>())
+            && part < whole
+            && whole <= MAX_DENOMINATOR
+            && (self.language.unit(&self.next, &self.next).is_some() || self.language.continues_fraction(&self.next))
+        {
+            let value = f64::from(part) / f64::from(whole);
+            let Some(number) = self.last_number().filter(|number| !number.is_word) else {
+                return self.plain_number(value);
+            };
+            number.group += value;
+            return self.refresh_number();
+        }
         // "32-bit" and "2016-2017" are two tokens each. "HH-55102" is one.
         let is_separate =
             |part: &str| is_number(part) && part.len() <= 4 || part.chars().count() > 2 && is_letters(part);
@@ -203,6 +221,22 @@ impl TokenBuilder {
         let mut token = Token::new(hash32(&format!("time {minutes}")), TokenKind::Date);
         (token.rarity, token.detail) = (lexicon::UNKNOWN_RARITY, hash16("clock"));
         self.push(token, "");
+        self.last_time = Some((self.tokens.len(), minutes));
+    }
+
+    /// Reads the half of the day after a time: "3:30 pm". False if no time precedes it.
+    pub(super) fn half_day(&mut self, half: &str) -> bool {
+        let Some((_, minutes)) = self.last_time.filter(|(length, _)| *length == self.tokens.len()) else {
+            return false;
+        };
+        let is_morning = minutes < NOON;
+        self.pop();
+        self.time(match half {
+            "pm" if is_morning => minutes + NOON,
+            "am" if !is_morning => minutes - NOON,
+            _ => minutes,
+        });
+        true
     }
 
     fn plain_number(&mut self, value: f64) {
@@ -318,6 +352,14 @@ impl TokenBuilder {
     /// "twenty five".
     pub(super) fn number_word(&mut self, value: f64) {
         let follows_directly = self.follows_directly;
+        // "Half a dozen".
+        if value > 1.0 && self.article_follows_fraction() {
+            self.pop();
+            if let Some(number) = &mut self.open_number {
+                number.group = rounded(number.group * value);
+            }
+            return self.refresh_number();
+        }
         if let Some(number) = self.last_number().filter(|number| follows_directly && number.unit.is_empty()) {
             if number.multiply(value) || number.add(value) {
                 return self.refresh_number();

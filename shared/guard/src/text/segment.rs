@@ -109,7 +109,7 @@ fn starts_number(text: &[char], at: usize) -> bool {
 
 /// True if `c` belongs to a script that is written without spaces (Unicode blocks of Han, Kana, Thai, Lao, Khmer and
 /// Burmese).
-fn is_unspaced(c: char) -> bool {
+pub(super) fn is_unspaced(c: char) -> bool {
     let is_in_block = matches!(
         c as u32,
         0x0e00..=0x0eff

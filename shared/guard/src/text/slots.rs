@@ -45,6 +45,7 @@ impl Slots {
                 && let Some((length, span)) = language.times.span(words[at..].iter().copied())
             {
                 span_end = at + length;
+                let span = span.filter(|_| language.times.may_follow(reader.before(at, 1)));
                 reader.spans.extend(span.map(|(period, position)| hash32(&format!("time {period}{position}"))));
             }
             reader.form(at);
@@ -105,7 +106,9 @@ impl<'t> Reader<'t> {
             return self.set(FormSlot::Language, language);
         }
         if let Some((_, (after, format))) = forms.formats.longest(rest())
-            && (forms.may_precede(before, after) || forms.requests.contains(before))
+            && (forms.may_precede(before, after)
+                || self.is_request && forms.may_precede(before, After::FormatAsInRequest)
+                || forms.requests.contains(before))
         {
             return self.set(FormSlot::Format, format);
         }
@@ -114,6 +117,10 @@ impl<'t> Reader<'t> {
         }
         if let Some(unit) = forms.units.get(word) {
             return self.length(at, unit);
+        }
+        // "Explain it as a pirate".
+        if self.is_request && word == "as" && matches!(self.word(at + 1), "a" | "an") {
+            return self.persona(at, 1);
         }
         if let Some((length, ())) = forms.personas.longest(rest()) {
             return self.persona(at, length);

@@ -29,6 +29,8 @@ pub(super) struct TokenBuilder {
     pub(super) follows_directly: bool,
     /// The last number.
     pub(super) open_number: Option<OpenNumber>,
+    /// The number of tokens after the last time of day, and that time in minutes after midnight.
+    pub(super) last_time: Option<(usize, u32)>,
     /// A minus sign precedes the next number.
     pub(super) is_negative: bool,
     /// The currency of the next number.
@@ -54,6 +56,7 @@ impl TokenBuilder {
             words: Vec::new(),
             follows_directly: false,
             open_number: None,
+            last_time: None,
             is_negative: false,
             currency: None,
             dimension: None,
@@ -212,6 +215,9 @@ impl TokenBuilder {
             // "3 pm" is "3pm".
             self.pop();
             return self.chunk_with_digit(&format!("{hour}{word}"), "");
+        }
+        if matches!(word, "am" | "pm") && self.half_day(word) {
+            return;
         }
         if self.number_in_place(word) {
             return;

@@ -121,17 +121,19 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
         return Some(1);
     }
     let next_is_amount = next.starts_with(|c: char| c.is_ascii_digit());
-    // "EUR 20", "minus 5" and "v 2.0".
+    // "Minus 5", "minus five".
+    if matches!(chunk.as_str(), "minus" | "negative") && language.may_be_number(next) && builder.last_number().is_none()
+    {
+        builder.is_negative = true;
+        return Some(1);
+    }
+    // "EUR 20" and "v 2.0".
     if next_is_amount {
         let is_after_number = builder.last_number().is_some();
         if let Some(currency) = language.unit(written, chunk).filter(|unit| language.is_currency(unit))
             && !is_after_number
         {
             builder.currency = Some(currency);
-            return Some(1);
-        }
-        if matches!(chunk.as_str(), "minus" | "negative") && !is_after_number {
-            builder.is_negative = true;
             return Some(1);
         }
         if chunk == "v" || chunk == "ver" {

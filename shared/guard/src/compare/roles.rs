@@ -17,6 +17,9 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     if alignment.only_a().chain(alignment.only_b()).any(differs) {
         return false;
     }
+    if !(is_legible(alignment.a) && is_legible(alignment.b)) {
+        return false;
+    }
     let (topic_a, topic_b) = (topic(alignment.a), topic(alignment.b));
     if topic_a.len() != topic_b.len() || topic_a.len() > MAX_TOPIC_TOKENS {
         return false;
@@ -55,6 +58,18 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     };
     let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
     !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// A text is in a language with word lists if at least one in so many of its tokens is in the class lists.
+const MAX_TOKENS_PER_LISTED_WORD: usize = 5;
+
+/// True if the words that join parts as equals are known: the text is in a language with word lists, or in a script without
+/// spaces, whose characters are tokens without a sketch.
+fn is_legible(tokens: &[Token]) -> bool {
+    let is_word = |token: &&Token| token.kind == TokenKind::Word;
+    let listed = tokens.iter().filter(|token| !is_word(token) && !token.kind.is_exact()).count();
+    listed * MAX_TOKENS_PER_LISTED_WORD >= tokens.len()
+        || tokens.iter().filter(is_word).all(|token| token.detail == 0 || token.is_name)
 }
 
 /// True if each question has two pronouns, of different persons, and the other has them in the other order: "Can I call

@@ -112,8 +112,13 @@ fn after_colon(text: &str) -> Option<Parts<'_>> {
     Language::of(std::iter::empty()).announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
 }
 
-/// The first long quotation.
+/// The first long quotation in a question or an instruction. A report may quote in many ways.
 fn quoted(text: &str) -> Option<Parts<'_>> {
+    let is_request =
+        text.trim_end().ends_with(['?', '？']) || Language::of(std::iter::empty()).starts_instruction(text);
+    if !is_request {
+        return None;
+    }
     let is_mark = |c: char| matches!(c, '"' | '“' | '”' | '«' | '»' | '„' | '`');
     let mut open = text.find(is_mark)?;
     loop {

@@ -20,6 +20,11 @@ fn text() -> impl Strategy<Value = String> {
         Just("12:30".to_owned()),
         Just("東京で会う".to_owned()),
         Just("أين".to_owned()),
+        Just("explain it to a child in French as JSON:".to_owned()),
+        Just("this next year today".to_owned()),
+        Just("```\n- a\n- b\n".to_owned()),
+        Just("translate the following text:".to_owned()),
+        Just("+49 30 1234567 (555) 123-4567".to_owned()),
         "\\PC{0,6}",
     ];
     prop::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
@@ -38,6 +43,18 @@ fn exact_text() -> impl Strategy<Value = String> {
         Just("2nd".to_owned()),
         Just("12:30".to_owned()),
         Just("May".to_owned()),
+        Just("one".to_owned()),
+        Just("million".to_owned()),
+        Just("hundred and".to_owned()),
+        Just("and a half".to_owned()),
+        Just("half an hour".to_owned()),
+        Just("-3 by".to_owned()),
+        Just("x 2".to_owned()),
+        Just("24.12.2026".to_owned()),
+        Just("version 3.10".to_owned()),
+        Just("at least".to_owned()),
+        Just("€ per".to_owned()),
+        Just("1/2".to_owned()),
         text(),
     ];
     prop::collection::vec(word, 0..8).prop_map(|words| words.join(" "))

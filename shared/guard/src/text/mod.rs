@@ -5,7 +5,7 @@
 //! | `segment` | words, characters and marks, in the order of the text |
 //! | `number`, `date`, `phone` | numbers, times, identifiers, dates and phone numbers as people write them |
 //! | `spelling` | a sketch of a word's letters, to recognise misspellings |
-//! | `token_builder`, `quantity` | the tokens of one segment; those of numbers, units and dates |
+//! | `token_builder`, `quantity`, `open_number` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
 //! | `material` | an instruction and the document, code or list that it is about |
 //! | `slots` | the span of time and the form of the answer that a question asks for |
@@ -14,6 +14,7 @@
 mod date;
 pub(crate) mod material;
 mod number;
+mod open_number;
 mod phone;
 mod quantity;
 pub(crate) mod question_type;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::date::{self, DateOrder, MONTHS};
 use super::number::{self, DecimalMark, Written, ends_in_zero_after_point, rounded, with_point_for_thousands};
+use super::open_number::{MAX_SPELT_DIGITS, MIN_SPELT_DIGITS, OpenNumber};
 use super::token_builder::TokenBuilder;
 use crate::language::lexicon::{self, hash16, hash32};
 use crate::token::{Token, TokenKind};
@@ -18,10 +19,6 @@ const MAX_JOINED_DIGITS: usize = 2;
 const NOON: u32 = 12 * 60;
 /// A larger number after a slash is no denominator of a fraction.
 const MAX_DENOMINATOR: u8 = 16;
-/// Single digits in words are one number from this many on: "four eight two".
-const MIN_SPELT_DIGITS: usize = 3;
-/// A row of single digits ends after this many, so that each is read in constant time.
-const MAX_SPELT_DIGITS: usize = 40;
 /// The unit and the factor into which a fraction of an hour is converted.
 const HOUR: &str = "hour";
 const MINUTE: &str = "minute";
@@ -34,37 +31,6 @@ const DEGREE: &str = "degree";
 pub(super) struct Notation {
     pub(super) decimal_mark: DecimalMark,
     pub(super) date_order: Option<DateOrder>,
-}
-
-/// The last number, which the words after it may change.
-pub(super) struct OpenNumber {
-    /// The index of its token.
-    at: usize,
-    /// The sum of the thousands, millions, … that are complete.
-    total: f64,
-    /// The part below a thousand.
-    group: f64,
-    /// The digits as written. Empty for words.
-    digits: String,
-    is_word: bool,
-    is_negative: bool,
-    /// The unit, or an empty text.
-    unit: &'static str,
-    /// The single digits of a number in words, and the index of the token of the first.
-    spelt: String,
-    spelt_at: usize,
-}
-
-impl OpenNumber {
-    /// True if the number is a single digit in words, or a row of them.
-    pub(super) fn is_digit_in_words(&self) -> bool {
-        !self.spelt.is_empty()
-    }
-
-    fn value(&self) -> f64 {
-        let value = self.total + self.group;
-        if self.is_negative { -value } else { value }
-    }
 }
 
 fn number_hash(value: f64) -> u32 {
@@ -467,61 +433,6 @@ impl TokenBuilder {
             }
             _ => false,
         }
-    }
-}
-
-impl OpenNumber {
-    /// Multiplies the number by a hundred, a thousand, … False if `factor` is none of these or the number has none.
-    fn multiply(&mut self, factor: f64) -> bool {
-        if self.is_spelt() {
-            return false;
-        }
-        match factor {
-            12.0 | 100.0 if self.is_word || self.digits.len() < 4 => {
-                if self.group == 0.0 || self.group >= 100.0 || factor == 12.0 && self.group > 10.0 {
-                    return false;
-                }
-                self.group = rounded(self.group * factor);
-            }
-            _ if factor < 1000.0 => return false,
-            _ if self.group == 0.0 => self.total = rounded(self.total * factor),
-            _ => {
-                self.total = rounded(self.total + self.group * factor);
-                self.group = 0.0;
-            }
-        }
-        self.spelt.clear();
-        true
-    }
-
-    /// True if the number is a row of single digits.
-    fn is_spelt(&self) -> bool {
-        self.spelt.len() >= MIN_SPELT_DIGITS
-    }
-
-    fn may_add(&self, value: f64) -> bool {
-        let tens = self.group % 100.0;
-        self.is_word
-            && !self.is_spelt()
-            && value.fract() == 0.0
-            && (value < 100.0 && self.group >= 100.0 && tens == 0.0
-                || (1.0..10.0).contains(&value) && tens >= 20.0 && tens % 10.0 == 0.0
-                || value < 100.0 && self.group == 0.0 && self.total > 0.0)
-    }
-
-    /// Adds the tens or the units of a number in words. False if the two are separate numbers.
-    fn add(&mut self, value: f64) -> bool {
-        let may_add = self.may_add(value);
-        if may_add {
-            self.group += value;
-            self.spelt.clear();
-        }
-        may_add
-    }
-
-    /// True if `value` continues a row of single digits.
-    fn spell(&self, value: f64) -> bool {
-        !self.spelt.is_empty() && value < 10.0 && value.fract() == 0.0
     }
 }
 

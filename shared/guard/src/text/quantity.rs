@@ -146,7 +146,7 @@ impl TokenBuilder {
         }
     }
 
-    /// Reads "800x600", "5-10kg" and "10mb/s". False if `chunk` is none of these.
+    /// Reads "800x600", "5-10kg", "9am-5pm" and "10mb/s". False if `chunk` is none of these.
     fn measures_with_marks(&mut self, chunk: &str, written: &str) -> bool {
         let is_amount = |part: &str| part.starts_with(|c: char| c.is_ascii_digit()) && !part.starts_with('0');
         let is_number = |part: &str| is_amount(part) && part.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -163,6 +163,16 @@ impl TokenBuilder {
             let written_to = written.get(from.len() + 1..).unwrap_or(to);
             self.chunk_with_digit(from, from);
             self.chunk_with_digit(to, written_to);
+            return true;
+        }
+        // "9am-5pm".
+        let is_time = |part: &str| matches!(number::read(part, DecimalMark::Point), Written::Time(_));
+        if let Some((from, to)) = chunk.split_once('-')
+            && is_time(from)
+            && is_time(to)
+        {
+            self.chunk_with_digit(from, from);
+            self.chunk_with_digit(to, to);
             return true;
         }
         let unit_at = chunk.find(|c: char| c.is_alphabetic()).unwrap_or(chunk.len());

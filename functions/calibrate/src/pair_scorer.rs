@@ -155,6 +155,10 @@ fn name(kind: VetoKind) -> &'static str {
         VetoKind::Negation => "negation",
         VetoKind::Opposite => "opposite",
         VetoKind::Direction => "direction",
+        VetoKind::Role => "role",
+        VetoKind::Time => "time",
+        VetoKind::Material => "material",
+        VetoKind::Form => "form",
         VetoKind::Context => "context",
     }
 }

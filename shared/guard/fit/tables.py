@@ -2,7 +2,7 @@
 
 The frequencies come from wordfreq, the synonyms and antonyms from WordNet.
 
-usage: tables.py rarity | synonyms WORDNET_DICT | opposites WORDNET_DICT OPPOSITES_TSV
+usage: tables.py rarity | synonyms WORDNET_DICT | opposites WORDNET_DICT OPPOSITES_TSV CONTRASTS_TSV
 """
 
 import itertools
@@ -81,7 +81,14 @@ def synonyms(dictionary):
         print(a, b, sep="\t")
 
 
-def opposites(dictionary, listed):
+def contrast_sets(listed):
+    """Yields each pair of words of two sides of a contrast set."""
+    for line in Path(listed).read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield from itertools.product(*(side.split(",") for side in line.split("\t")))
+
+
+def opposites(dictionary, listed, contrasting):
     words_of = {key: words for key, words, _ in synsets(dictionary)}
     pairs = set()
     for _, words, pointers in synsets(dictionary):
@@ -89,6 +96,7 @@ def opposites(dictionary, listed):
     for line in Path(listed).read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             pairs.add(tuple(sorted(line.split("\t"))))
+    pairs.update(tuple(sorted(pair)) for pair in contrast_sets(contrasting))
     for a, b in sorted(pairs):
         print(a, b, sep="\t")
 

@@ -20,6 +20,11 @@ fn text() -> impl Strategy<Value = String> {
         Just("12:30".to_owned()),
         Just("東京で会う".to_owned()),
         Just("أين".to_owned()),
+        Just("explain it to a child in French as JSON:".to_owned()),
+        Just("this next year today".to_owned()),
+        Just("```\n- a\n- b\n".to_owned()),
+        Just("translate the following text:".to_owned()),
+        Just("+49 30 1234567 (555) 123-4567".to_owned()),
         "\\PC{0,6}",
     ];
     prop::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
@@ -38,6 +43,18 @@ fn exact_text() -> impl Strategy<Value = String> {
         Just("2nd".to_owned()),
         Just("12:30".to_owned()),
         Just("May".to_owned()),
+        Just("one".to_owned()),
+        Just("million".to_owned()),
+        Just("hundred and".to_owned()),
+        Just("and a half".to_owned()),
+        Just("half an hour".to_owned()),
+        Just("-3 by".to_owned()),
+        Just("x 2".to_owned()),
+        Just("24.12.2026".to_owned()),
+        Just("version 3.10".to_owned()),
+        Just("at least".to_owned()),
+        Just("€ per".to_owned()),
+        Just("1/2".to_owned()),
         text(),
     ];
     prop::collection::vec(word, 0..8).prop_map(|words| words.join(" "))
@@ -99,17 +116,22 @@ fn framed_bytes() -> impl Strategy<Value = Vec<u8>> {
     let role = prop_oneof![30 => 0u8..6, 1 => 6u8..16];
     let token = (prop::array::uniform7(any::<u8>()), kind, role, any::<u8>());
     let length_error = prop_oneof![10 => Just(0i16), 1 => Just(-1), 1 => Just(1)];
-    let part =
-        (any::<[u8; 8]>(), prop::collection::vec(token, 0..16), length_error).prop_map(|(header, tokens, error)| {
-            let mut part = vec![1, header[0], header[1], tokens.len() as u8];
+    let part = (1..=2u8, any::<[u8; 8]>(), prop::collection::vec(token, 0..16), length_error).prop_map(
+        |(version, header, tokens, error)| {
+            let mut part = vec![version, header[0], header[1], tokens.len() as u8];
             part.extend_from_slice(&header[2..]);
+            if version == 2 {
+                // The slots that a header byte says: one of time, and one of the form.
+                part.extend([0b11, header[2], header[3], header[4], header[5], header[6], header[7]]);
+            }
             for (hash_and_detail, kind, role, rarity_and_flags) in tokens {
                 part.extend(hash_and_detail);
                 part.extend([kind | role << 4, rarity_and_flags]);
             }
             let length = part.len() as i16 + error;
             [length.to_le_bytes().to_vec(), part].concat()
-        });
+        },
+    );
     prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
 }
 
@@ -266,12 +288,14 @@ fn from_bytes_with_unknown_token_kind_returns_bad_token() {
 #[test]
 fn long_texts_with_different_numbers_are_vetoed() {
     let filler = "the weather was fine and we talked about the garden for a long while. ".repeat(100);
-    let texts = [format!("{filler} Order 48213. {filler}"), format!("{filler} Order 48231. {filler}")];
+    // With a value in each slot, the signature has the maximum size.
+    let form = "Act as a pirate. Explain today to a child, in French, in JSON format and in one sentence. ```x```";
+    let texts = [format!("{form} {filler} Order 48213. {filler}"), format!("{form} {filler} Order 48231. {filler}")];
     let [a, b] = texts.map(|text| Signature::of(&text));
     assert_eq!(a.to_bytes().len(), Signature::MAX_BYTES);
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     // The texts have more numbers than a signature holds. The hash of the dropped ones differs.
-    let numbers = |last: u32| (0..400).chain([last]).map(|n| format!("{n} ")).collect::<String>();
+    let numbers = |last: u32| (0..400).chain([last]).map(|n| format!("{n} ")).collect::<String>() + "```x```";
     let (a, b) = (Signature::of(&numbers(1000)), Signature::of(&numbers(1001)));
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     assert!(matches!(compare(&a, &Signature::of(&numbers(1000)), 0.99), Verdict::Probability(_)));

@@ -226,7 +226,12 @@ fn opposites(alignment: &Alignment<'_>) -> f64 {
 
 /// The share of pairs of matched topic tokens whose order differs.
 fn reordered(alignment: &Alignment<'_>) -> f64 {
-    let partners: Vec<usize> = content(alignment.a).filter_map(|i| alignment.of_a[i].map(|(j, _)| j)).collect();
+    // A topic token can correspond to a quantifier. Such a pair does not count, or the result would depend on the order of
+    // the two questions.
+    let partners: Vec<usize> = content(alignment.a)
+        .filter_map(|i| alignment.of_a[i].map(|(j, _)| j))
+        .filter(|&j| alignment.b[j].kind.is_content())
+        .collect();
     let all = (partners.len() * partners.len().saturating_sub(1) / 2).max(MIN_ORDERED_PAIRS);
     let reordered: usize =
         (0..partners.len()).map(|i| partners[i + 1..].iter().filter(|later| **later < partners[i]).count()).sum();

@@ -4,19 +4,20 @@
 //! | --- | --- |
 //! | `alignment` | which token of one question corresponds to which of the other |
 //! | `features`, `measure` | the numbers that the model takes, and how they are computed |
-//! | `veto` | contradictions, found by rules |
+//! | `veto`, `roles` | contradictions, found by rules; exchanged roles |
 //! | `model` | the logistic models |
 
 mod alignment;
 pub(crate) mod features;
 mod measure;
 pub(crate) mod model;
+mod roles;
 pub(crate) mod veto;
 
 use alignment::Alignment;
 use features::Features;
 use measure::features_of;
-use veto::{VetoKind, contradiction};
+use veto::{VetoKind, contradiction, contradiction_of_histories};
 
 use crate::signature::Signature;
 
@@ -54,12 +55,12 @@ fn probability(features: &Features, similarity: f32) -> f64 {
     }
 }
 
-/// The features and the contradiction of two texts that have no embeddings. The features that depend on the similarity
-/// have no meaning.
+/// The features and the contradiction of two texts that were said before a question. The features that depend on the
+/// similarity have no meaning.
 pub(crate) fn compare_without_similarity(a: &Signature, b: &Signature) -> (Features, Option<VetoKind>) {
     let alignment = Alignment::of(a, b);
     let features = features_of(a, b, &alignment, 1.0);
-    (features, contradiction(a, b, &alignment, &features))
+    (features, contradiction_of_histories(a, b, &alignment, &features))
 }
 
 /// The features of two questions, for the program that fits the model. `similarity`: as for [`compare()`].

@@ -4,7 +4,11 @@ use serde::Serialize;
 
 use super::alignment::Alignment;
 use super::features::Features;
+use super::roles;
+use crate::language::lexicon::hash16;
+use crate::language::{FormSlot, units_agree};
 use crate::signature::Signature;
+use crate::text::slots::Slots;
 use crate::token::{SemanticRole, Token, TokenKind};
 
 /// The kind of a contradiction between two questions.
@@ -23,20 +27,45 @@ pub enum VetoKind {
     Negation,
     /// One question has the opposite of a word of the other, and nothing else differs.
     Opposite,
-    /// From A to B, and from B to A.
+    /// From A to B, and from B to A; or from A, and to A.
     Direction,
+    /// Two things have exchanged what they do: "A buys B", "B buys A".
+    Role,
+    /// Different spans of time relative to the moment of asking: "this year", "next year".
+    Time,
+    /// The material that the questions are about differs, or the questions about it share too few words.
+    Material,
+    /// Another form of the answer: its language, format, length, audience or persona.
+    Form,
     /// What was said before the last messages differs.
     Context,
 }
 
-/// The contradiction of two signatures, if there is one.
+/// The contradiction of two texts that were said before the question, if there is one. The span of time and the form are
+/// those of an answer that was given, so they do not decide.
+pub(super) fn contradiction_of_histories(
+    a: &Signature,
+    b: &Signature,
+    alignment: &Alignment<'_>,
+    features: &Features,
+) -> Option<VetoKind> {
+    exact(a, b, alignment)
+        .or_else(|| polarity(a, b, alignment, features))
+        .or_else(|| direction(alignment))
+        .or_else(|| roles::exchanged(alignment).then_some(VetoKind::Role))
+}
+
+/// The contradiction of two questions, if there is one.
 pub(super) fn contradiction(
     a: &Signature,
     b: &Signature,
     alignment: &Alignment<'_>,
     features: &Features,
 ) -> Option<VetoKind> {
-    exact(a, b, alignment).or_else(|| polarity(a, b, alignment, features)).or_else(|| direction(alignment))
+    exact(a, b, alignment)
+        .or_else(|| slots(a, b, alignment))
+        .or_else(|| material(a, b, features))
+        .or_else(|| contradiction_of_histories(a, b, alignment, features))
 }
 
 /// A contradiction in numbers, identifiers, dates or quotations: each side has one that the other lacks.
@@ -53,7 +82,7 @@ fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
         return Some(VetoKind::Identifier);
     }
     let have_different_units = |(x, y, _): (&Token, &Token, _)| {
-        x.kind == TokenKind::Number && x.detail != y.detail && x.detail != 0 && y.detail != 0
+        x.kind == TokenKind::Number && x.detail != 0 && y.detail != 0 && !units_agree(x.detail, y.detail)
     };
     if alignment.matches().any(have_different_units) {
         return Some(VetoKind::Number);
@@ -66,6 +95,62 @@ fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
     let is_quoted = |token: &Token| token.is_quoted && (token.kind == TokenKind::Word || token.kind.is_exact());
     (quotes.0 > 0 && quotes.1 > 0 && alignment.only_a().any(is_quoted) && alignment.only_b().any(is_quoted))
         .then_some(VetoKind::Quote)
+}
+
+/// Values of the form that an answer can have without being asked for them.
+const UNMARKED_FORMS: [&str; 3] = ["english", "list", "text"];
+
+/// A contradiction in the span of time or in the form of the answer.
+fn slots(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<VetoKind> {
+    let (x, y) = match (&a.slots, &b.slots) {
+        (Some(x), Some(y)) => (x, y),
+        (None, None) => return None,
+        // A signature of version 1 does not say. It agrees with slots that have a value only if it has the same tokens.
+        (Some(known), None) | (None, Some(known)) => {
+            let is_same = a.total == b.total && alignment.only_a().chain(alignment.only_b()).next().is_none();
+            let kind = match known {
+                Slots { material: 1.., .. } => VetoKind::Material,
+                Slots { time: 1.., .. } => VetoKind::Time,
+                _ => VetoKind::Form,
+            };
+            return (*known != Slots::default() && !is_same).then_some(kind);
+        }
+    };
+    if x.material != y.material {
+        return Some(VetoKind::Material);
+    }
+    if x.time != y.time && x.time != 0 && y.time != 0 {
+        return Some(VetoKind::Time);
+    }
+    let differs = |slot: FormSlot| {
+        let (x, y) = (x.form[slot as usize], y.form[slot as usize]);
+        let is_required = matches!(slot, FormSlot::Language | FormSlot::Format | FormSlot::Audience);
+        match (x, y) {
+            (0, 0) => false,
+            (0, only) => is_required && !is_mentioned(only, alignment.a),
+            (only, 0) => is_required && !is_mentioned(only, alignment.b),
+            (x, y) => x != y,
+        }
+    };
+    FormSlot::ALL.into_iter().any(differs).then_some(VetoKind::Form)
+}
+
+/// The least share of common topic words (`overlap_loose`) of two instructions about the same material. The similarity of
+/// the embeddings shows the material, and so it is no evidence for the instructions.
+const MIN_INSTRUCTION_OVERLAP: f64 = 0.5;
+
+/// Two instructions about the same material that share too few words.
+fn material(a: &Signature, b: &Signature, features: &Features) -> Option<VetoKind> {
+    let has_material = |signature: &Signature| signature.slots.is_some_and(|slots| slots.material != 0);
+    let differs = features.overlap_loose < MIN_INSTRUCTION_OVERLAP || features.question_type_different != 0.0;
+    (has_material(a) && has_material(b) && differs).then_some(VetoKind::Material)
+}
+
+/// True if the value of a form is unmarked, or if a word among `tokens` names it: "sort a list in Python", "sort a Python
+/// list".
+fn is_mentioned(value: u16, tokens: &[Token]) -> bool {
+    UNMARKED_FORMS.iter().any(|form| hash16(form) == u32::from(value))
+        || tokens.iter().any(|token| (token.hash >> 16).max(1) == u32::from(value))
 }
 
 /// An odd number of negations and opposites, between two questions of one type whose topics do not differ otherwise.
@@ -84,14 +169,18 @@ fn polarity(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &
     }
 }
 
-/// Two tokens that both questions contain have exchanged roles, and the topics do not differ otherwise.
+/// Two tokens that both questions contain have exchanged roles, or one comes from where the other goes to, and the topics
+/// do not differ otherwise.
 fn direction(alignment: &Alignment<'_>) -> Option<VetoKind> {
     let changed: Vec<(SemanticRole, SemanticRole)> = alignment
         .matches()
         .filter(|(x, y, _)| x.role != y.role && x.kind.is_content())
         .map(|(x, y, _)| (x.role, y.role))
         .collect();
-    let is_exchanged = changed.iter().any(|&(x, y)| changed.contains(&(y, x)));
+    let is_opposite = |&(x, y): &(SemanticRole, SemanticRole)| {
+        matches!((x, y), (SemanticRole::From, SemanticRole::To) | (SemanticRole::To, SemanticRole::From))
+    };
+    let is_exchanged = changed.iter().any(|&(x, y)| changed.contains(&(y, x))) || changed.iter().any(is_opposite);
     (is_exchanged && alignment.only_a().chain(alignment.only_b()).all(|token| !token.kind.is_content()))
         .then_some(VetoKind::Direction)
 }

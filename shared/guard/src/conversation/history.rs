@@ -69,9 +69,9 @@ impl History {
         let cleaned: Vec<&str> = cleaned.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
         let cleaned = cleaned.join("\n");
         Self {
-            user: Signature::of(if cleaned.is_empty() { &user } else { cleaned.trim() }),
-            replied_to: Signature::of(&joined(&turns[reply_start..], is_assistant)),
-            assistant: Signature::of(&joined(turns, is_assistant)),
+            user: Signature::of_statement(if cleaned.is_empty() { &user } else { cleaned.trim() }),
+            replied_to: Signature::of_statement(&joined(&turns[reply_start..], is_assistant)),
+            assistant: Signature::of_statement(&joined(turns, is_assistant)),
         }
     }
 
@@ -79,9 +79,9 @@ impl History {
     /// nothing.
     pub(super) fn of_facts(facts: &str, turns: &[Turn]) -> Self {
         Self {
-            user: Signature::of(facts),
-            replied_to: Signature::of(""),
-            assistant: Signature::of(&joined(turns, is_assistant)),
+            user: Signature::of_statement(facts),
+            replied_to: Signature::of_statement(""),
+            assistant: Signature::of_statement(&joined(turns, is_assistant)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Word classes: the function that a listed word has in a question (`classes.tsv`, `follow_up.tsv`).
 
-use std::collections::{HashMap, HashSet};
+use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 
 use super::lists::{rows, spellings};
 use crate::token::{SemanticRole, TokenKind};
@@ -17,7 +17,7 @@ pub(crate) struct WordClass {
 
 /// Parses `classes.tsv`. A word that is listed twice has the class of its first row.
 pub(super) fn parse_classes(list: &'static str) -> HashMap<&'static str, WordClass> {
-    let mut classes = HashMap::new();
+    let mut classes = HashMap::default();
     for (name, words) in rows(list) {
         let Some((kind, opens)) = class_named(name) else { continue };
         // Words that open the same role or the same question are equal in comparisons. Other words equal only

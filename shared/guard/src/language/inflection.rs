@@ -1,6 +1,6 @@
 //! Inflection: the base form of an inflected word (`inflection.tsv`, `irregular.tsv`).
 
-use std::collections::HashMap;
+use fnv::FnvHashMap as HashMap;
 
 use super::lexicon::{self, hash32};
 use super::lists::rows;

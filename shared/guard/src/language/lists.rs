@@ -12,6 +12,15 @@ pub(super) struct WordLists {
     pub(super) irregular: &'static str,
     pub(super) frames: &'static str,
     pub(super) follow_up: &'static str,
+    pub(super) unit_codes: &'static str,
+    pub(super) currencies: &'static str,
+    pub(super) unit_meanings: &'static str,
+    pub(super) counts: &'static str,
+    pub(super) bounds: &'static str,
+    pub(super) symmetric: &'static str,
+    pub(super) times: &'static str,
+    pub(super) form: &'static str,
+    pub(super) material: &'static str,
 }
 
 macro_rules! word_lists {
@@ -27,6 +36,15 @@ macro_rules! word_lists {
             irregular: include_str!(concat!("../../languages/", $folder, "/irregular.tsv")),
             frames: include_str!(concat!("../../languages/", $folder, "/frames.tsv")),
             follow_up: include_str!(concat!("../../languages/", $folder, "/follow_up.tsv")),
+            unit_codes: include_str!(concat!("../../languages/", $folder, "/unit_codes.tsv")),
+            currencies: include_str!(concat!("../../languages/", $folder, "/currencies.tsv")),
+            unit_meanings: include_str!(concat!("../../languages/", $folder, "/unit_meanings.tsv")),
+            counts: include_str!(concat!("../../languages/", $folder, "/counts.tsv")),
+            bounds: include_str!(concat!("../../languages/", $folder, "/bounds.tsv")),
+            symmetric: include_str!(concat!("../../languages/", $folder, "/symmetric.tsv")),
+            times: include_str!(concat!("../../languages/", $folder, "/times.tsv")),
+            form: include_str!(concat!("../../languages/", $folder, "/form.tsv")),
+            material: include_str!(concat!("../../languages/", $folder, "/material.tsv")),
         }
     };
 }
@@ -50,4 +68,14 @@ pub(super) fn words_of(list: &'static str, name: &'static str) -> impl Iterator<
 pub(super) fn spellings(words: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let canonical = words.split(' ').next().unwrap_or(words);
     words.split(' ').map(move |word| (word, canonical))
+}
+
+/// The phrases of a row, separated by commas.
+pub(super) fn phrases(row: &'static str) -> impl Iterator<Item = &'static str> {
+    row.split(',').filter(|phrase| !phrase.is_empty())
+}
+
+/// The two columns of the rest of a row.
+pub(super) fn columns(rest: &'static str) -> (&'static str, &'static str) {
+    rest.split_once('\t').unwrap_or((rest, ""))
 }

@@ -1,43 +1,73 @@
 //! Languages: the word lists of `languages/`, one folder per language, and what they say of a word.
 
 mod class;
-mod frame;
+mod count;
+mod form;
 mod inflection;
 pub(crate) mod lexicon;
 mod lists;
+mod phrase;
+mod relation;
+mod time;
+mod unit;
 
-use std::collections::{HashMap, HashSet};
+use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 use std::sync::OnceLock;
 
-use frame::Frames;
+use count::Count;
 use inflection::Inflection;
 use lexicon::{hash32, pair24};
-use lists::{LANGUAGES, WordLists, rows, spellings, words_of};
+use lists::{LANGUAGES, WordLists, phrases, rows, spellings, words_of};
+use phrase::Phrases;
+use relation::Relations;
+use unit::Units;
 
 use crate::token::TokenKind;
 pub(crate) use class::{FollowUpCue, WordClass};
+pub(crate) use form::{After, FormSlot, Forms};
+pub(crate) use time::Times;
 
 /// The word lists of one language, indexed by word. All words are in lower case.
 pub(crate) struct Language {
     classes: HashMap<&'static str, WordClass>,
     contractions: HashMap<&'static str, &'static str>,
     numbers: HashMap<&'static str, f64>,
-    units: HashMap<&'static str, &'static str>,
+    counts: HashMap<&'static str, Count>,
+    /// Phrases before a number, and the bound that they name.
+    bounds: Phrases<&'static str>,
+    units: Units,
     calendar: HashMap<&'static str, (&'static str, &'static str)>,
     negating_prefixes: Vec<NegatingPrefix>,
+    /// Prefixes that are read together with the word after their hyphen.
+    hyphenated_prefixes: Vec<&'static str>,
     /// Words after which a negation negates nothing.
     neutralisers: Vec<&'static str>,
+    /// Words before which a negation that begins a question negates nothing.
+    neutralised_before: Vec<&'static str>,
+    pub(crate) relations: Relations,
     /// The word whose hash signatures store for every negation.
     negation: &'static str,
     inflection: Inflection,
-    frames: Frames,
+    frames: Phrases<&'static str>,
+    pub(crate) times: Times,
+    pub(crate) forms: Forms,
+    material_cues: HashSet<(&'static str, &'static str)>,
     follow_up_cues: HashSet<(FollowUpCue, &'static str)>,
 }
 
 struct NegatingPrefix {
     prefix: &'static str,
-    /// The prefix negates only if the table of opposites contains the word with and the word without it.
-    needs_opposites: bool,
+    condition: PrefixCondition,
+}
+
+/// When a prefix negates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PrefixCondition {
+    Always,
+    /// The table of opposites contains the word with and the word without the prefix.
+    Opposites,
+    /// The rarity table does not contain the word with the prefix.
+    UnknownWord,
 }
 
 /// A word is read as prefix and base only if the base has at least this many letters.
@@ -65,11 +95,11 @@ impl Language {
 
     fn parse(lists: &WordLists) -> Self {
         let classes = class::parse_classes(lists.classes);
+        let inflection = Inflection::parse(lists.inflection, lists.irregular);
         let negation =
             classes.values().find(|class| class.kind == TokenKind::Negation).map_or("", |class| class.canonical);
-        let prefixes = |name, needs_opposites| {
-            words_of(lists.negation, name).map(move |prefix| NegatingPrefix { prefix, needs_opposites })
-        };
+        let prefixes =
+            |name, condition| words_of(lists.negation, name).map(move |prefix| NegatingPrefix { prefix, condition });
         let days = |(group, words): (&'static str, &'static str)| {
             spellings(words).map(move |(word, canonical)| (word, (group, canonical)))
         };
@@ -77,13 +107,26 @@ impl Language {
             classes,
             contractions: rows(lists.contractions).collect(),
             numbers: rows(lists.numbers).filter_map(|(word, value)| Some((word, value.parse().ok()?))).collect(),
-            units: rows(lists.units).flat_map(|(words, _)| spellings(words)).collect(),
+            counts: count::parse_counts(lists.counts),
+            bounds: rows(lists.bounds).flat_map(|(bound, row)| phrases(row).map(move |p| (p, bound))).collect(),
+            units: Units::parse(lists),
             calendar: rows(lists.calendar).flat_map(days).collect(),
-            negating_prefixes: prefixes("prefix", false).chain(prefixes("prefix-of-opposites", true)).collect(),
+            negating_prefixes: prefixes("prefix", PrefixCondition::Always)
+                .chain(prefixes("prefix-of-opposites", PrefixCondition::Opposites))
+                .chain(prefixes("productive-prefix", PrefixCondition::UnknownWord))
+                .collect(),
+            hyphenated_prefixes: words_of(lists.negation, "hyphenated-prefix").collect(),
             neutralisers: words_of(lists.negation, "no-negation-after").collect(),
+            neutralised_before: words_of(lists.negation, "no-negation-before").collect(),
+            relations: Relations::parse(lists.symmetric, &inflection),
             negation,
-            inflection: Inflection::parse(lists.inflection, lists.irregular),
-            frames: Frames::parse(lists.frames),
+            inflection,
+            frames: Phrases::parse_frames(lists.frames),
+            times: Times::parse(lists.times, lists.calendar),
+            forms: Forms::parse(lists.form),
+            material_cues: rows(lists.material)
+                .flat_map(|(cue, words)| words.split(' ').map(move |word| (cue, word)))
+                .collect(),
             follow_up_cues: class::parse_follow_up_cues(lists.follow_up),
         }
     }
@@ -102,9 +145,51 @@ impl Language {
         self.numbers.get(word).copied()
     }
 
-    /// The first spelling of the unit that `word` names.
-    pub(crate) fn unit(&self, word: &str) -> Option<&'static str> {
-        self.units.get(word).copied()
+    /// The number that `word` is between these two words (`counts.tsv`), although it has other meanings elsewhere.
+    pub(crate) fn count(&self, word: &str, before: &str, after: &str) -> Option<f64> {
+        let count = self.counts.get(word)?;
+        let may_be_counted = |after: &str| !after.is_empty() && !self.is_listed(after);
+        (!count.not_after.contains(&before)
+            && if count.before.is_empty() { may_be_counted(after) } else { count.before.contains(&after) })
+        .then_some(count.value)
+    }
+
+    /// The fraction that `word` is after "and a": "two and a half".
+    pub(crate) fn fraction(&self, word: &str) -> Option<f64> {
+        self.counts.get(word).map(|count| count.value).filter(|value| *value < 1.0)
+    }
+
+    /// True if `word` follows a fraction: "1/2 of", "1/2 a".
+    pub(crate) fn continues_fraction(&self, word: &str) -> bool {
+        self.counts.values().any(|count| count.value < 1.0 && count.before.contains(&word))
+    }
+
+    /// The digit that `word` is among other digits in words.
+    pub(crate) fn digit(&self, word: &str) -> Option<f64> {
+        self.counts.get(word).map(|count| count.value).filter(|value| *value == 1.0)
+    }
+
+    /// True if `word` names a number in any place.
+    pub(crate) fn may_be_number(&self, word: &str) -> bool {
+        word.starts_with(|c: char| c.is_ascii_digit())
+            || self.numbers.contains_key(word)
+            || self.counts.contains_key(word)
+    }
+
+    /// The longest phrase that `words` begin with and that bounds the number after it: its number of words, and the
+    /// bound.
+    pub(crate) fn bound<'w>(&self, words: impl Iterator<Item = &'w str> + Clone) -> Option<(usize, &'static str)> {
+        self.bounds.longest(words)
+    }
+
+    /// The first spelling of the unit `written`, whose form in lower case is `lower`.
+    pub(crate) fn unit(&self, written: &str, lower: &str) -> Option<&'static str> {
+        self.units.unit(written, lower)
+    }
+
+    /// True if the unit with this first spelling is a currency.
+    pub(crate) fn is_currency(&self, unit: &str) -> bool {
+        self.units.is_currency(unit)
     }
 
     /// The group and the first spelling of the day, month or time that `word` names.
@@ -116,16 +201,44 @@ impl Language {
     /// that word.
     pub(crate) fn negated<'w>(&self, word: &'w str) -> Option<&'w str> {
         let hash = |word: &str| hash32(&self.base(word));
-        self.negating_prefixes.iter().find_map(|NegatingPrefix { prefix, needs_opposites }| {
+        self.negating_prefixes.iter().find_map(|NegatingPrefix { prefix, condition }| {
             let base = word.strip_prefix(prefix)?.trim_start_matches('-');
             let is_word = base.chars().count() >= MIN_NEGATED_LETTERS && lexicon::rarity(hash(base)).is_some();
-            (is_word && (!needs_opposites || lexicon::are_opposites(hash(word), hash(base)))).then_some(base)
+            let negates = is_word
+                && match condition {
+                    PrefixCondition::Always => true,
+                    PrefixCondition::Opposites => lexicon::are_opposites(hash(word), hash(base)),
+                    PrefixCondition::UnknownWord => {
+                        lexicon::rarity(hash(word)).is_none() && lexicon::rarity(hash32(word)).is_none()
+                    }
+                };
+            negates.then_some(base)
         })
+    }
+
+    /// True if `word` is a prefix that is read together with the word after its hyphen.
+    pub(crate) fn is_prefix(&self, word: &str) -> bool {
+        self.hyphenated_prefixes.contains(&word)
+    }
+
+    /// The verb of a verb contracted with a negation: "can" of "can't".
+    pub(crate) fn verb_of_negated<'w>(&self, word: &'w str) -> Option<&'w str> {
+        let verb = match self.expand(word) {
+            Some(words) => words.strip_suffix(self.negation())?.strip_suffix(' ')?,
+            None => word.strip_suffix("n't")?,
+        };
+        Some(verb)
     }
 
     /// True if a negation directly after `word` negates nothing: "or not", "why not".
     pub(crate) fn neutralises_negation(&self, word: &str) -> bool {
         self.neutralisers.contains(&word)
+    }
+
+    /// True if a negation that begins a question negates nothing before `word`: "Can't I …", "Isn't there …".
+    pub(crate) fn neutralises_negation_before(&self, word: &str) -> bool {
+        self.neutralised_before.contains(&word)
+            || self.class(word).is_some_and(|class| class.kind == TokenKind::Pronoun)
     }
 
     /// The word whose hash signatures store for every negation.
@@ -148,10 +261,42 @@ impl Language {
         self.follow_up_cues.contains(&(cue, word))
     }
 
+    /// True if `instruction`, the text before a colon, announces the material that it is about.
+    pub(crate) fn announces_material(&self, instruction: &str) -> bool {
+        let is_cue = |cue: &'static str, word: &str| self.material_cues.contains(&(cue, word));
+        let lower = instruction.to_lowercase();
+        let words: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
+        // "Please", "can you" and the like precede the verb. A question word does not.
+        let is_polite = |word: &&&str| {
+            let kind = self.class(word).map(|class| class.kind);
+            matches!(kind, Some(TokenKind::Filler | TokenKind::Modal | TokenKind::Pronoun))
+        };
+        words.iter().find(|word| !is_polite(word)).is_some_and(|word| is_cue("verb", word))
+            || words.iter().any(|word| is_cue("pointer", word))
+            || words.iter().any(|word| is_cue("demonstrative", word)) && words.iter().any(|word| is_cue("noun", word))
+    }
+
+    /// True if a sentence or paragraph begins like an instruction or a question.
+    pub(crate) fn starts_instruction(&self, text: &str) -> bool {
+        let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("").to_lowercase();
+        self.material_cues.contains(&("start", first.as_str()))
+    }
+
     /// The longest frame that `words` begin with; see [`Frames::longest`].
     pub(crate) fn frame<'w>(&self, words: impl Iterator<Item = &'w str> + Clone) -> Option<(usize, &'static str)> {
         self.frames.longest(words)
     }
+}
+
+/// True if two units, given by the hashes of their first spellings, can be the same in any language.
+pub(crate) fn units_agree(a: u32, b: u32) -> bool {
+    a == b || Language::all().iter().any(|language| language.units.agree(a, b))
+}
+
+/// True if any language's relations contain a word.
+pub(crate) fn any_relations(contain: impl Fn(&Relations) -> bool) -> bool {
+    Language::all().iter().any(|language| contain(&language.relations))
 }
 
 /// The key of a word in `rarity.bin`, for the program that packs the tables (`examples/pack.rs`). It is the hash of

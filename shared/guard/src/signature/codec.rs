@@ -1,6 +1,6 @@
 //! The stored format of a signature.
 //!
-//! Version 1, all numbers little-endian:
+//! Version 2, all numbers little-endian:
 //!
 //! | bytes | content |
 //! | --- | --- |
@@ -10,19 +10,31 @@
 //! | 1 | the number of tokens stored |
 //! | 2 | the number of tokens in the text |
 //! | 4 | the hash of the exact tokens that were dropped |
+//! | 1 | which slots have a value: bit 0 for the span of time, bits 1 to 5 for the form of the answer, bit 6 for the material |
+//! | 4, if bit 0 is set | the span of time |
+//! | 2 for each of bits 1 to 5 | the form |
+//! | 4, if bit 6 is set | the material |
 //! | 9 for each token | the token |
+//!
+//! Version 1 has no slots, and no byte that says which have a value. It is read, and written again as version 1.
 //!
 //! A token: the hash, 4 bytes; the detail, 3; the kind in the low half and the role in the high half of a byte; the
 //! rarity in the low five bits and three flags in the high bits of a byte.
 
 use thiserror::Error;
 
-use super::{Signature, VERSION};
+use super::{OLDEST_VERSION, Signature, VERSION};
+use crate::language::FormSlot;
 use crate::text::question_type::QuestionType;
+use crate::text::slots::Slots;
 use crate::token::{SemanticRole, Token, TokenKind};
 
 const HEADER_BYTES: usize = 10;
 const TOKEN_BYTES: usize = 9;
+/// The maximum size of the slots.
+const SLOTS_BYTES: usize = 1 + 4 + 2 * FormSlot::COUNT + 4;
+/// The bit of the material in the byte that says which slots have a value.
+const HAS_MATERIAL: u8 = 1 << 6;
 
 const IS_NAME: u8 = 1 << 5;
 const IS_QUOTED: u8 = 1 << 6;
@@ -34,7 +46,8 @@ const IS_UNKNOWN: u8 = 1 << 7;
 pub enum SignatureError {
     /// Another version of the guard wrote the bytes.
     #[error(
-        "the signature has version {found}, and this guard reads version {VERSION}; derive it from the query again"
+        "the signature has version {found}, and this guard reads versions {OLDEST_VERSION} to {VERSION}; \
+         derive it from the query again"
     )]
     UnknownVersion {
         /// The version found.
@@ -58,14 +71,27 @@ pub enum SignatureError {
 
 impl Signature {
     /// The maximum size of a signature in bytes.
-    pub const MAX_BYTES: usize = HEADER_BYTES + TOKEN_BYTES * Self::MAX_TOKENS;
+    pub const MAX_BYTES: usize = HEADER_BYTES + SLOTS_BYTES + TOKEN_BYTES * Self::MAX_TOKENS;
 
     /// The stored form, at most [`Signature::MAX_BYTES`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + TOKEN_BYTES * self.tokens.len());
-        bytes.extend([VERSION, self.question_type.to_byte(), self.negations, self.tokens.len() as u8]);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + SLOTS_BYTES + TOKEN_BYTES * self.tokens.len());
+        let version = if self.slots.is_some() { VERSION } else { OLDEST_VERSION };
+        bytes.extend([version, self.question_type.to_byte(), self.negations, self.tokens.len() as u8]);
         bytes.extend(self.total.to_le_bytes());
         bytes.extend(self.dropped.to_le_bytes());
+        if let Some(slots) = &self.slots {
+            let is_set = std::iter::once(slots.time != 0).chain(slots.form.iter().map(|value| *value != 0));
+            let bits = is_set.enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at);
+            bytes.push(if slots.material == 0 { bits } else { bits | HAS_MATERIAL });
+            if slots.time != 0 {
+                bytes.extend(slots.time.to_le_bytes());
+            }
+            bytes.extend(slots.form.iter().filter(|value| **value != 0).flat_map(|value| value.to_le_bytes()));
+            if slots.material != 0 {
+                bytes.extend(slots.material.to_le_bytes());
+            }
+        }
         for token in &self.tokens {
             bytes.extend(token.hash.to_le_bytes());
             bytes.extend_from_slice(&token.detail.to_le_bytes()[..3]);
@@ -79,19 +105,28 @@ impl Signature {
     }
 
     /// Reads [`Signature::to_bytes`]. Errors: [`SignatureError`], for any bytes that are not a stored signature of this
-    /// version.
+    /// version or of version 1.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(match bytes.first() {
-                Some(&found) if found != VERSION => SignatureError::UnknownVersion { found },
+                Some(&found) if !(OLDEST_VERSION..=VERSION).contains(&found) => {
+                    SignatureError::UnknownVersion { found }
+                }
                 _ => SignatureError::WrongLength { found: bytes.len(), expected: HEADER_BYTES },
             });
         };
         let [version, question_type, negations, count, t0, t1, d0, d1, d2, d3] = *header;
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(SignatureError::UnknownVersion { found: version });
         }
-        let expected = HEADER_BYTES + TOKEN_BYTES * usize::from(count);
+        let too_short = SignatureError::WrongLength { found: bytes.len(), expected: HEADER_BYTES + SLOTS_BYTES };
+        let (slots, rest) = if version == OLDEST_VERSION {
+            (None, rest)
+        } else {
+            let (slots, rest) = slots(rest).ok_or(too_short)?;
+            (Some(slots), rest)
+        };
+        let expected = bytes.len() - rest.len() + TOKEN_BYTES * usize::from(count);
         if bytes.len() != expected || usize::from(count) > Self::MAX_TOKENS {
             return Err(SignatureError::WrongLength { found: bytes.len(), expected: expected.min(Self::MAX_BYTES) });
         }
@@ -103,8 +138,33 @@ impl Signature {
             negations,
             total: u16::from_le_bytes([t0, t1]),
             dropped: u32::from_le_bytes([d0, d1, d2, d3]),
+            slots,
         })
     }
+}
+
+/// The slots that `bytes` begin with, and the bytes after them. `None` if there are too few.
+fn slots(bytes: &[u8]) -> Option<(Slots, &[u8])> {
+    let (&is_set, mut rest) = bytes.split_first()?;
+    let mut slots = Slots::default();
+    if is_set & 1 != 0 {
+        let (time, after) = rest.split_first_chunk()?;
+        slots.time = u32::from_le_bytes(*time);
+        rest = after;
+    }
+    for (at, value) in slots.form.iter_mut().enumerate() {
+        if is_set & (2 << at) != 0 {
+            let (form, after) = rest.split_first_chunk()?;
+            *value = u16::from_le_bytes(*form);
+            rest = after;
+        }
+    }
+    if is_set & HAS_MATERIAL != 0 {
+        let (material, after) = rest.split_first_chunk()?;
+        slots.material = u32::from_le_bytes(*material);
+        rest = after;
+    }
+    Some((slots, rest))
 }
 
 fn token(row: &[u8; TOKEN_BYTES]) -> Option<Token> {

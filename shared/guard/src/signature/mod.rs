@@ -3,16 +3,20 @@
 pub(crate) mod codec;
 pub(crate) mod fingerprint;
 
+use crate::text::material::Parts;
 use crate::text::question_type::QuestionType;
-use crate::text::tokenizer::tokens;
+use crate::text::slots::Slots;
+use crate::text::tokenizer::Reading;
 use crate::token::{Token, TokenKind};
 
 /// The version of the stored format and of the tokens' meaning. It is raised when the same text gives other tokens.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u8 = 1;
 
 /// The part of a question that decides its answer. It holds, as hashes, the base forms of the question's words in
-/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; and the type of
-/// question.
+/// order, each with its function, rarity and spelling; the numbers, dates, identifiers and quotations; the type of
+/// question; the span of time; the form of the answer; and the material that the question is about.
 ///
 /// A signature keeps at most [`Signature::MAX_TOKENS`] tokens. Of a longer question it keeps first the numbers,
 /// identifiers, quotations and dates, then negations, names and quantifiers, then the rarest words. A hash of the exact
@@ -28,16 +32,31 @@ pub struct Signature {
     pub(crate) total: u16,
     /// The hash of the exact tokens that were dropped: a sum, so that their order does not matter. 0: none.
     pub(crate) dropped: u32,
+    /// `None` in a signature of version 1, which had no slots. The tokens of version 1 differ, too: it did not read signs,
+    /// versions, dates in digits, numbers of several words, or the case of units.
+    pub(crate) slots: Option<Slots>,
 }
 
 impl Signature {
     /// The most tokens that a signature keeps.
     pub const MAX_TOKENS: usize = 112;
 
-    /// The signature of `query`, which may be any text. The time is linear in the text's length, except that the tokens
-    /// of a long text are sorted.
+    /// The signature of `query`, which may be any text. Of material that the query contains, such as a document or code, it
+    /// holds one hash, and the tokens are those of the instruction. The time is linear in the text's length, except that
+    /// the tokens of a long text are sorted.
     pub fn of(query: &str) -> Self {
-        let (mut tokens, question_type) = tokens(query);
+        let parts = Parts::of(query);
+        let mut this = Self::of_statement(&parts.instruction);
+        if let Some(slots) = &mut this.slots {
+            slots.material = parts.material;
+        }
+        this
+    }
+
+    /// The signature of a text that is no question: what was said before one. All of its tokens count, and none of it is
+    /// material.
+    pub(crate) fn of_statement(text: &str) -> Self {
+        let Reading { mut tokens, question_type, slots } = Reading::of(text);
         let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);
         let negations = tokens.iter().filter(|token| token.kind == TokenKind::Negation).count();
         let mut dropped = 0u32;
@@ -53,7 +72,14 @@ impl Signature {
             order.sort_unstable();
             tokens = order.into_iter().map(|at| tokens[at]).collect();
         }
-        Self { tokens, question_type, negations: u8::try_from(negations).unwrap_or(u8::MAX), total, dropped }
+        let negations = u8::try_from(negations).unwrap_or(u8::MAX);
+        Self { tokens, question_type, negations, total, dropped, slots: Some(slots) }
+    }
+
+    /// True if the right answer depends on the moment of asking, because the question names a span of time relative to
+    /// it: "today", "next year", "the latest version". False for a signature of version 1, which does not say.
+    pub fn is_volatile(&self) -> bool {
+        self.slots.is_some_and(|slots| slots.time != 0)
     }
 }
 

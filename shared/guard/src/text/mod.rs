@@ -3,15 +3,23 @@
 //! | module | contains |
 //! | --- | --- |
 //! | `segment` | words, characters and marks, in the order of the text |
-//! | `number` | numbers, times and identifiers as people write them |
+//! | `number`, `date`, `phone` | numbers, times, identifiers, dates and phone numbers as people write them |
 //! | `spelling` | a sketch of a word's letters, to recognise misspellings |
-//! | `token_builder` | the tokens of one segment |
+//! | `token_builder`, `quantity`, `open_number` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
+//! | `material` | an instruction and the document, code or list that it is about |
+//! | `slots` | the span of time and the form of the answer that a question asks for |
 //! | `question_type` | what kind of answer a question asks for |
 
+mod date;
+pub(crate) mod material;
 mod number;
+mod open_number;
+mod phone;
+mod quantity;
 pub(crate) mod question_type;
 mod segment;
+pub(crate) mod slots;
 pub(crate) mod spelling;
 mod token_builder;
 pub(crate) mod tokenizer;

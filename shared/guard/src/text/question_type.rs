@@ -26,6 +26,7 @@ impl QuestionType {
         let kept: Vec<&Token> = tokens.iter().filter(|token| token.kind != TokenKind::Filler).collect();
         match kept.first().map(|token| token.kind) {
             None => return Self::None,
+            Some(TokenKind::Auxiliary) if is_prohibition(&kept) => return Self::None,
             Some(TokenKind::Auxiliary) => return Self::YesNo,
             Some(TokenKind::Modal) => return Self::ModalYesNo,
             Some(_) => {}
@@ -75,4 +76,9 @@ impl QuestionType {
             number => Self::Word(number),
         }
     }
+}
+
+/// True for "do not cancel it", which is no question.
+fn is_prohibition(tokens: &[&Token]) -> bool {
+    tokens.len() > 1 && tokens[0].hash == hash32("do") && tokens[1].kind == TokenKind::Negation
 }

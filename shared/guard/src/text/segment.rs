@@ -1,36 +1,61 @@
 //! Segments: a text split into words, characters of scripts without spaces, and marks.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::number::ascii_digit;
+use super::number::{ascii_digit, spaced_number};
+use super::phone::phone_number;
 
 /// One segment of a text. White space separates segments and is in none.
 pub(super) enum Segment {
     /// A run of letters, digits and the marks that join them, in lower case.
-    Chunk { lower: String, is_capitalised: bool },
+    ///
+    /// `written`: the chunk as it was written, where that can decide a unit (`Mb` and `MB`). `None`: it is too long for
+    /// a unit, or it is in lower case.
+    Chunk { lower: String, written: Option<String>, is_capitalised: bool },
     /// A character of a script that is written without spaces.
     Character(char),
+    /// The minus sign of the number that follows it directly.
+    Minus,
+    /// A currency sign. `is_before_number`: the amount follows it directly.
+    Currency { sign: char, is_before_number: bool },
     /// Any other character but white space.
     Mark(char),
 }
 
+/// An amount with its unit has at most this many characters.
+const MAX_WRITTEN_CHARS: usize = 20;
+
 /// Splits `text`, after NFKC normalisation and with all digits as ASCII digits.
 pub(super) fn segments(text: &str) -> Vec<Segment> {
-    let text: Vec<char> = text.nfkc().map(ascii_digit).collect();
+    let text: Vec<char> = with_decimal_fractions(text).nfkc().map(ascii_digit).collect();
     let mut segments = Vec::new();
     let mut at = 0;
     while at < text.len() {
         let c = text[at];
-        if is_unspaced(c) {
+        let follows = |at: usize| text.get(at).copied().unwrap_or(' ');
+        if let Some((end, number)) = phone_number(&text, at).or_else(|| spaced_number(&text, at)) {
+            segments.push(Segment::Chunk { lower: number, written: None, is_capitalised: false });
+            at = end;
+        } else if is_unspaced(c) {
             segments.push(Segment::Character(c));
             at += 1;
         } else if c.is_alphanumeric() {
             let end = chunk_end(&text, at);
             let lower: String =
                 text[at..end].iter().map(|c| if *c == '’' { '\'' } else { *c }).flat_map(char::to_lowercase).collect();
-            segments.push(Segment::Chunk { lower, is_capitalised: c.is_uppercase() });
+            let may_have_unit = end - at <= MAX_WRITTEN_CHARS && text[at..end].iter().any(|c| c.is_uppercase());
+            let written = may_have_unit.then(|| text[at..end].iter().collect());
+            segments.push(Segment::Chunk { lower, written, is_capitalised: c.is_uppercase() });
             at = end;
+        } else if is_minus(c) && starts_number(&text, at) {
+            segments.push(Segment::Minus);
+            at += 1;
+        } else if is_currency(c) {
+            segments.push(Segment::Currency { sign: c, is_before_number: follows(at + 1).is_ascii_digit() });
+            at += 1;
         } else {
             if !c.is_whitespace() {
                 segments.push(Segment::Mark(c));
@@ -41,9 +66,50 @@ pub(super) fn segments(text: &str) -> Vec<Segment> {
     segments
 }
 
+/// `text` with the commonest fractions of one character as decimals. NFKC would turn "1½" into "11⁄2".
+fn with_decimal_fractions(text: &str) -> Cow<'_, str> {
+    const FRACTIONS: [(char, &str); 3] = [('½', ".5"), ('¼', ".25"), ('¾', ".75")];
+    if !text.contains(FRACTIONS.map(|(sign, _)| sign)) {
+        return Cow::Borrowed(text);
+    }
+    let mut decimal = String::with_capacity(text.len());
+    for c in text.chars() {
+        match FRACTIONS.iter().find(|(sign, _)| *sign == c) {
+            Some((_, fraction)) => {
+                if !decimal.ends_with(|before: char| before.is_ascii_digit()) {
+                    decimal.push('0');
+                }
+                decimal.push_str(fraction);
+            }
+            None => decimal.push(c),
+        }
+    }
+    Cow::Owned(decimal)
+}
+
+fn is_minus(c: char) -> bool {
+    matches!(c, '-' | '−' | '–')
+}
+
+/// The signs of Unicode's category Sc that people write before or after amounts.
+pub(super) fn is_currency(c: char) -> bool {
+    matches!(c, '$' | '¢' | '£' | '¥' | '\u{20a0}'..='\u{20cf}')
+}
+
+/// True if the minus at `at` is the sign of a number: an amount follows it directly, and white space, an opening bracket
+/// or the start of the text precedes it. A dash between numbers is a range, and one after a letter joins words.
+fn starts_number(text: &[char], at: usize) -> bool {
+    let follows = |at: usize| text.get(at).copied().unwrap_or(' ');
+    let is_amount =
+        follows(at + 1).is_ascii_digit() || is_currency(follows(at + 1)) && follows(at + 2).is_ascii_digit();
+    let before = at.checked_sub(1).map_or(' ', |before| text[before]);
+    let is_start = before.is_whitespace() || matches!(before, '(' | '[' | '=' | '<' | '>' | ':' | ',' | '/');
+    is_amount && is_start
+}
+
 /// True if `c` belongs to a script that is written without spaces (Unicode blocks of Han, Kana, Thai, Lao, Khmer and
 /// Burmese).
-fn is_unspaced(c: char) -> bool {
+pub(super) fn is_unspaced(c: char) -> bool {
     let is_in_block = matches!(
         c as u32,
         0x0e00..=0x0eff
@@ -110,7 +176,7 @@ fn address_end(text: &[char], colon: usize) -> usize {
 pub(super) fn is_title(segments: &[Segment]) -> bool {
     let (mut capitals, mut words) = (0, 0);
     for segment in segments {
-        if let Segment::Chunk { is_capitalised, lower } = segment
+        if let Segment::Chunk { is_capitalised, lower, .. } = segment
             && lower.starts_with(char::is_alphabetic)
         {
             words += 1;
@@ -128,7 +194,8 @@ mod tests {
     fn texts(text: &str) -> Vec<String> {
         let text_of = |segment| match segment {
             Segment::Chunk { lower, .. } => lower,
-            Segment::Character(c) | Segment::Mark(c) => c.to_string(),
+            Segment::Minus => "minus".to_owned(),
+            Segment::Character(c) | Segment::Mark(c) | Segment::Currency { sign: c, .. } => c.to_string(),
         };
         segments(text).into_iter().map(text_of).collect()
     }
@@ -149,6 +216,26 @@ mod tests {
     #[test]
     fn segments_of_address_at_end_of_sentence_excludes_the_full_stop() {
         assert_eq!(texts("See https://example.com/a?x=1."), ["see", "https://example.com/a?x=1", "."]);
+    }
+
+    #[test]
+    fn segments_of_minus_and_dash_keeps_the_sign_only_before_a_number() {
+        assert_eq!(texts("-5 or −$7"), ["minus", "5", "or", "minus", "$", "7"]);
+        assert_eq!(
+            texts("3–5 at a well-kept inn - 2"),
+            ["3", "–", "5", "at", "a", "well", "-", "kept", "inn", "-", "2"]
+        );
+    }
+
+    #[test]
+    fn segments_of_phone_numbers_are_one_chunk_of_digits() {
+        assert_eq!(texts("call (555) 123-4567"), ["call", "5551234567"]);
+        assert_eq!(texts("call +49 30 1234-567 now"), ["call", "+49301234567", "now"]);
+    }
+
+    #[test]
+    fn segments_of_fractions_are_decimal() {
+        assert_eq!(texts("1½ or ¼ cup"), ["1.5", "or", "0.25", "cup"]);
     }
 
     #[test]

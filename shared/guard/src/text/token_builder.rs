@@ -1,6 +1,7 @@
 //! The token builder: turns the segments of one text into tokens.
 
-use super::number::{self, Written};
+use super::open_number::OpenNumber;
+use super::quantity::Notation;
 use super::spelling::sketch;
 use crate::language::Language;
 use crate::language::lexicon::{self, hash16, hash32};
@@ -10,8 +11,6 @@ use crate::token::{SemanticRole, Token, TokenKind};
 const CHARACTER_RARITY: u8 = 12;
 /// The rarity of a day, month or time that a word names.
 const CALENDAR_RARITY: u8 = 16;
-/// The rarity of a number.
-const NUMBER_RARITY: u8 = lexicon::UNKNOWN_RARITY - 3;
 /// The rarity of a word of the class lists that the rarity table does not contain.
 const CLASS_RARITY: u8 = 4;
 
@@ -22,10 +21,25 @@ const MAX_ROLE_TOKENS: u8 = 3;
 
 /// The tokens built so far, and the state that the next segments depend on.
 pub(super) struct TokenBuilder {
-    language: &'static Language,
-    tokens: Vec<Token>,
+    pub(super) language: &'static Language,
+    pub(super) notation: Notation,
+    pub(super) tokens: Vec<Token>,
     /// For each token its word in lower case, or an empty text.
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
+    /// No mark but a hyphen follows the last token.
+    pub(super) follows_directly: bool,
+    /// The last number.
+    pub(super) open_number: Option<OpenNumber>,
+    /// The number of tokens after the last time of day, and that time in minutes after midnight.
+    pub(super) last_time: Option<(usize, u32)>,
+    /// A minus sign precedes the next number.
+    pub(super) is_negative: bool,
+    /// The currency of the next number.
+    pub(super) currency: Option<&'static str>,
+    /// The first number of a size whose second number is next.
+    pub(super) dimension: Option<String>,
+    /// The word after the one that is read, or an empty text.
+    pub(super) next: String,
     /// The role of the next token of content.
     role: SemanticRole,
     /// The number of further tokens that the role applies to.
@@ -35,9 +49,23 @@ pub(super) struct TokenBuilder {
 }
 
 impl TokenBuilder {
-    pub(super) fn new(language: &'static Language) -> Self {
-        let (tokens, words) = (Vec::new(), Vec::new());
-        Self { language, tokens, words, role: SemanticRole::None, role_left: 0, quotation_start: None }
+    pub(super) fn new(language: &'static Language, notation: Notation) -> Self {
+        Self {
+            language,
+            notation,
+            tokens: Vec::new(),
+            words: Vec::new(),
+            follows_directly: false,
+            open_number: None,
+            last_time: None,
+            is_negative: false,
+            currency: None,
+            dimension: None,
+            next: String::new(),
+            role: SemanticRole::None,
+            role_left: 0,
+            quotation_start: None,
+        }
     }
 
     /// The tokens and, at the same places, their words.
@@ -46,7 +74,7 @@ impl TokenBuilder {
     }
 
     /// Adds a token; `word` is its text. A token of content, or a quantifier, has the current role.
-    fn push(&mut self, mut token: Token, word: &str) {
+    pub(super) fn push(&mut self, mut token: Token, word: &str) {
         if token.kind.is_content() || token.kind == TokenKind::Quantifier {
             if self.role_left == 0 {
                 self.role = SemanticRole::None;
@@ -60,19 +88,39 @@ impl TokenBuilder {
     fn push_without_role(&mut self, token: Token, word: &str) {
         self.tokens.push(token);
         self.words.push(word.to_owned());
+        self.follows_directly = true;
+        self.currency = None;
+        self.is_negative = false;
+    }
+
+    /// Removes the last token.
+    pub(super) fn pop(&mut self) {
+        self.tokens.pop();
+        self.words.pop();
     }
 
     /// Reads a mark. The end of a sentence or clause ends the current role.
     pub(super) fn mark(&mut self, mark: char) {
+        self.follows_directly &= mark == '-';
         match mark {
             '.' | '?' | '!' | '。' | '？' | '！' | '؟' | '।' | ',' | ';' => self.role = SemanticRole::None,
             '"' | '`' | '“' | '”' | '«' | '»' | '「' | '」' | '『' | '』' | '„' => self.quotation_mark(),
-            mark => {
-                // The number after a currency sign takes its unit from this filler.
-                if let Some(unit) = currency(mark) {
-                    self.push_without_role(Token { detail: hash16(unit), ..Token::new(0, TokenKind::Filler) }, "");
+            '°' => {
+                if let Some(degree) = self.language.unit("°", "°") {
+                    self.set_unit(degree);
                 }
             }
+            _ => {}
+        }
+    }
+
+    /// Reads a currency sign, before or after its amount.
+    pub(super) fn currency_sign(&mut self, sign: char, is_before_number: bool) {
+        let sign = sign.encode_utf8(&mut [0; 4]).to_owned();
+        match self.language.unit(&sign, &sign) {
+            Some(unit) if is_before_number => self.currency = Some(unit),
+            Some(unit) => self.set_unit(unit),
+            None => {}
         }
     }
 
@@ -100,134 +148,98 @@ impl TokenBuilder {
         self.push(token, "");
     }
 
-    /// Reads a chunk in lower case. `is_capital`: it has a capital within a sentence. `is_name`: that capital shows a
-    /// name.
-    pub(super) fn chunk(&mut self, chunk: &str, is_name: bool, is_capital: bool) {
+    /// Reads a chunk in lower case. `written`: as it was written, if not in lower case. `is_capital`: it has a capital
+    /// within a sentence. `is_name`: that capital shows a name.
+    pub(super) fn chunk(&mut self, chunk: &str, written: Option<&str>, is_name: bool, is_capital: bool) {
+        let written = written.unwrap_or(chunk);
         if chunk.contains("://") || chunk.contains('@') || chunk.contains('_') {
             return self.identifier(chunk);
         }
         if chunk.contains(|c: char| c.is_ascii_digit()) {
-            return self.chunk_with_digit(chunk);
+            return self.chunk_with_digit(chunk, written);
         }
         if let Some(expanded) = self.language.expand(chunk) {
-            return expanded.split(' ').for_each(|word| self.word(word, is_name, is_capital));
+            return expanded.split(' ').for_each(|word| self.word(word, word, is_name, is_capital));
         }
         if let Some(verb) = chunk.strip_suffix("n't") {
-            self.word(verb, is_name, is_capital);
-            return self.word("not", false, false);
+            self.word(verb, verb, is_name, is_capital);
+            return self.word("not", "not", false, false);
         }
         for (at, part) in chunk.split(['.', '\'']).enumerate() {
             let is_ending = at > 0 && matches!(part, "s" | "d" | "ll" | "re" | "ve" | "m");
             if !part.is_empty() && !is_ending {
-                self.word(part, is_name, is_capital);
+                self.word(part, if part.len() == written.len() { written } else { part }, is_name, is_capital);
             }
         }
     }
 
-    fn identifier(&mut self, text: &str) {
-        let mut token = Token::new(hash32(text), TokenKind::Identifier);
-        (token.rarity, token.is_unknown) = (lexicon::UNKNOWN_RARITY, true);
-        self.push(token, "");
+    /// Adds a token of the calendar. `group`: words of one group contradict each other.
+    pub(super) fn date(&mut self, canonical: &str, group: &str, word: &str) {
+        let mut token = Token::new(hash32(canonical), TokenKind::Date);
+        (token.rarity, token.detail) = (CALENDAR_RARITY, hash16(group));
+        self.push(token, word);
     }
 
-    fn chunk_with_digit(&mut self, chunk: &str) {
-        let is_letters = |part: &str| part.chars().all(char::is_alphabetic);
-        let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-        // "32-bit" and "2016-2017" are two tokens each. "HH-55102" is one, and so is a date.
-        let is_separate =
-            |part: &str| is_number(part) && part.len() <= 4 || part.chars().count() > 2 && is_letters(part);
-        if chunk.split(['-', '/']).count() == 2
-            && chunk.split(['-', '/']).all(is_separate)
-            && !chunk.starts_with(|c: char| c.is_alphabetic())
-        {
-            return chunk.split(['-', '/']).for_each(|part| self.chunk(part, false, false));
-        }
-        // "covid-19": if a part is a word, each part is a token.
-        let is_word = |part: &str| part.chars().count() > 3 && is_letters(part);
-        if chunk.contains('-') && chunk.split('-').any(is_word) {
-            return chunk.split('-').filter(|part| !part.is_empty()).for_each(|part| self.chunk(part, false, false));
-        }
-        if let Some((number, "s")) = chunk.split_once('\'')
-            && is_number(number)
-        {
-            return self.chunk_with_digit(number);
-        }
-        // "rs.500": a word and the number after its dot.
-        if let Some((word, number)) = chunk.split_once('.')
-            && is_letters(word)
-            && is_number(number)
-        {
-            self.chunk(word, false, false);
-            return self.chunk_with_digit(number);
-        }
-        match number::read(chunk) {
-            Written::Time(minutes) => self.time(minutes),
-            Written::Number(value, unit) => self.number(value, &unit),
-            Written::Identifier(text) => self.identifier(&text),
+    /// Adds the bound of the number that is next: "at least".
+    pub(super) fn bound(&mut self, bound: &str) {
+        let mut token = Token::new(hash32(bound), TokenKind::Quantifier);
+        token.rarity = CLASS_RARITY;
+        token.detail = sketch(bound);
+        self.push(token, bound);
+    }
+
+    /// Adds the word that "v" abbreviates before a number.
+    pub(super) fn version_word(&mut self) {
+        if self.words.last().is_none_or(|word| word != "version") {
+            self.topic_word("version", false);
         }
     }
 
-    /// Adds a time of day, in minutes after midnight.
-    fn time(&mut self, minutes: u32) {
-        let mut token = Token::new(hash32(&format!("time {minutes}")), TokenKind::Date);
-        (token.rarity, token.detail) = (lexicon::UNKNOWN_RARITY, hash16("clock"));
-        self.push(token, "");
-    }
-
-    /// Adds a number. An empty `unit` means the currency sign before the number, if there is one.
-    fn number(&mut self, value: f64, unit: &str) {
-        let mut token = Token::new(hash32(&format!("number {value}")), TokenKind::Number);
-        token.rarity = NUMBER_RARITY;
-        token.detail = match unit {
-            "" => match self.tokens.last() {
-                Some(sign) if sign.kind == TokenKind::Filler => sign.detail,
-                _ => 0,
-            },
-            "%" => hash16("percent"),
-            unit => hash16(self.language.unit(unit).unwrap_or(unit)),
-        };
-        self.push(token, "");
-    }
-
-    /// Reads a word in lower case. `is_capital` and `is_name`: see [`TokenBuilder::chunk`].
-    pub(super) fn word(&mut self, word: &str, is_name: bool, is_capital: bool) {
+    /// Reads a word in lower case. `written`, `is_capital` and `is_name`: see [`TokenBuilder::chunk`].
+    pub(super) fn word(&mut self, word: &str, written: &str, is_name: bool, is_capital: bool) {
         let class = self.language.class(word);
         let follows_number = self.tokens.last().is_some_and(|token| token.kind == TokenKind::Number);
-        if follows_number && let Some(unit) = self.language.unit(word) {
-            if let Some(number) = self.tokens.last_mut()
-                && number.detail == 0
-            {
-                number.detail = hash16(unit);
-            }
-            return;
+        if follows_number && let Some(unit) = self.language.unit(written, word) {
+            return self.set_unit(unit);
+        }
+        if let Some(unit) = self.language.unit(written, word)
+            && self.article_follows_fraction()
+        {
+            // "Half an hour".
+            self.pop();
+            return self.set_unit(unit);
         }
         if follows_number
             && matches!(word, "am" | "pm")
             && let Some(hour) = self.hour_before()
         {
             // "3 pm" is "3pm".
-            self.tokens.pop();
-            self.words.pop();
-            return self.chunk_with_digit(&format!("{hour}{word}"));
+            self.pop();
+            return self.chunk_with_digit(&format!("{hour}{word}"), "");
+        }
+        if matches!(word, "am" | "pm") && self.half_day(word) {
+            return;
+        }
+        if self.number_in_place(word) {
+            return;
         }
         // Some words of the class lists also name a month, such as "may": these need a capital or a number before them.
         if let Some((group, canonical)) = self.language.calendar(word)
             && (class.is_none() || is_capital || follows_number)
         {
-            let mut token = Token::new(hash32(canonical), TokenKind::Date);
-            (token.rarity, token.detail) = (CALENDAR_RARITY, hash16(group));
-            return self.push(token, word);
+            return self.date(canonical, group, word);
         }
         if class.is_none()
             && let Some(value) = self.language.number(word)
         {
-            return self.number(value, "");
+            return self.number_word(value);
         }
         let Some(class) = class else {
             return match self.language.negated(word) {
                 Some(base) => {
-                    self.word(self.language.negation(), false, false);
-                    self.word(base, is_name, is_capital);
+                    let negation = self.language.negation();
+                    self.word(negation, negation, false, false);
+                    self.word(base, base, is_name, is_capital);
                 }
                 None => self.topic_word(word, is_name),
             };
@@ -237,7 +249,12 @@ impl TokenBuilder {
         {
             return;
         }
-        if let Some(opens) = class.opens {
+        // "Similar to" and "compared to" relate two parts as equals.
+        let last_is_symmetric =
+            || self.tokens.last().is_some_and(|last| self.language.relations.symmetric.contains(&last.hash));
+        if class.opens == Some(SemanticRole::To) && last_is_symmetric() {
+            self.role = SemanticRole::None;
+        } else if let Some(opens) = class.opens {
             (self.role, self.role_left) = (opens, MAX_ROLE_TOKENS);
         } else if class.kind == TokenKind::Auxiliary || class.kind == TokenKind::QuestionWord {
             self.role = SemanticRole::None;
@@ -248,6 +265,26 @@ impl TokenBuilder {
         self.push_without_role(token, word);
     }
 
+    /// Reads a word that is a number only in some places: "one tablet", "half a cup", "two and a half", "once a day".
+    /// False if it is none here.
+    fn number_in_place(&mut self, word: &str) -> bool {
+        if let Some(fraction) = self.language.fraction(word)
+            && self.fraction_word(fraction)
+        {
+            return true;
+        }
+        let before = self.words.last().map_or("", String::as_str);
+        // In a row of digits, any word that can be a digit is one.
+        let value = match self.language.count(word, before, &self.next) {
+            None if self.last_number().is_some_and(|number| number.is_digit_in_words()) => self.language.digit(word),
+            value => value,
+        };
+        if let Some(value) = value {
+            self.number_word(value);
+        }
+        value.is_some()
+    }
+
     /// The last token's value, if the token is a whole number from 0 to 12.
     fn hour_before(&self) -> Option<u32> {
         let last = self.tokens.last()?;
@@ -255,7 +292,7 @@ impl TokenBuilder {
     }
 
     /// Adds a word that is in no list.
-    fn topic_word(&mut self, word: &str, is_name: bool) {
+    pub(super) fn topic_word(&mut self, word: &str, is_name: bool) {
         let mut token = Token::new(hash32(&self.language.base(word)), TokenKind::Word);
         let rarity = [token.hash, hash32(word)].into_iter().filter_map(lexicon::rarity).min();
         token.rarity = rarity.unwrap_or(lexicon::UNKNOWN_RARITY);
@@ -264,16 +301,4 @@ impl TokenBuilder {
         token.detail = sketch(word);
         self.push(token, word);
     }
-}
-
-/// The unit of a currency sign.
-fn currency(mark: char) -> Option<&'static str> {
-    Some(match mark {
-        '$' => "dollar",
-        '€' => "euro",
-        '£' => "gbp",
-        '₹' => "rupee",
-        '¥' => "jpy",
-        _ => return None,
-    })
 }

@@ -1,23 +1,41 @@
 //! The tokenizer: reads a text, segment by segment, as tokens.
 
+use super::date::DateOrder;
+use super::number::DecimalMark;
+use super::quantity::Notation;
 use super::question_type::QuestionType;
 use super::segment::{Segment, is_title, segments};
+use super::slots::Slots;
 use super::token_builder::TokenBuilder;
 use crate::language::Language;
 use crate::token::{Token, TokenKind};
 
-/// The tokens of `text` in order, without fillers, and the type of the question. Linear in the text's length.
-pub(crate) fn tokens(text: &str) -> (Vec<Token>, QuestionType) {
-    let (mut tokens, _) = read(text, Frames::Replaced);
-    let question_type = QuestionType::of(&tokens);
-    tokens.retain(|token| token.kind != TokenKind::Filler);
-    (tokens, question_type)
+/// What a signature stores of a text.
+pub(crate) struct Reading {
+    /// In order, without fillers.
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) question_type: QuestionType,
+    pub(crate) slots: Slots,
+}
+
+impl Reading {
+    /// Reads `text`. Linear in the text's length.
+    pub(crate) fn of(text: &str) -> Self {
+        let segments = segments(text);
+        let language = Language::of(segments.iter().filter_map(lower));
+        let (mut tokens, _) = read(&segments, language, Frames::Replaced);
+        let question_type = QuestionType::of(&tokens);
+        tokens.retain(|token| token.kind != TokenKind::Filler);
+        Self { tokens, question_type, slots: Slots::of(&segments, language) }
+    }
 }
 
 /// The words of `text` in lower case, each with its token. Introductory phrases and fillers are kept. A token that is
 /// no word has an empty text.
 pub(crate) fn words_with_tokens(text: &str) -> Vec<(String, Token)> {
-    let (tokens, words) = read(text, Frames::Kept);
+    let segments = segments(text);
+    let language = Language::of(segments.iter().filter_map(lower));
+    let (tokens, words) = read(&segments, language, Frames::Kept);
     words.into_iter().zip(tokens).collect()
 }
 
@@ -30,43 +48,58 @@ enum Frames {
     Kept,
 }
 
-/// Returns the tokens of `text` and, at the same places, their words.
-fn read(text: &str, frames: Frames) -> (Vec<Token>, Vec<String>) {
-    let segments = segments(text);
-    let language = Language::of(segments.iter().filter_map(lower));
-    let mut builder = TokenBuilder::new(language);
-    let is_title = is_title(&segments);
+/// Returns the tokens of a text and, at the same places, their words.
+fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (Vec<Token>, Vec<String>) {
+    let mut builder = TokenBuilder::new(language, notation(segments, language));
+    let is_title = is_title(segments);
     let mut starts_sentence = true;
-    let mut left_of_frame = 0;
+    let mut skipped = 0;
     for (at, segment) in segments.iter().enumerate() {
-        if left_of_frame > 0 {
-            left_of_frame -= 1;
+        if skipped > 0 {
+            skipped -= 1;
             continue;
         }
         match segment {
             Segment::Mark(mark) => {
+                if *mark == '/' && next_chunk(segments, at).is_some_and(|(lower, written)| builder.rate(written, lower))
+                {
+                    skipped = 1;
+                    continue;
+                }
+                if *mark == '×' && builder.dimension_mark(next_word(segments, at)) {
+                    continue;
+                }
                 builder.mark(*mark);
                 starts_sentence |= ends_sentence(*mark);
             }
+            Segment::Minus => builder.is_negative = true,
+            Segment::Currency { sign, is_before_number } => builder.currency_sign(*sign, *is_before_number),
             Segment::Character(character) => {
                 builder.character(*character);
                 starts_sentence = false;
             }
-            Segment::Chunk { lower: chunk, is_capitalised } => {
+            Segment::Chunk { lower: chunk, written, is_capitalised } => {
                 if frames == Frames::Replaced
                     && starts_sentence
                     && let Some((length, question_word)) = language.frame(segments[at..].iter().map_while(lower))
                 {
                     if !question_word.is_empty() {
-                        builder.word(question_word, false, false);
+                        builder.word(question_word, question_word, false, false);
                         starts_sentence = false;
                     }
-                    left_of_frame = length - 1;
+                    skipped = length - 1;
+                    continue;
+                }
+                builder.next.clear();
+                builder.next.push_str(next_word(segments, at));
+                if let Some(length) = special(&mut builder, segments, at, starts_sentence) {
+                    skipped = length - 1;
+                    starts_sentence = false;
                     continue;
                 }
                 let is_filler = language.class(chunk).is_some_and(|class| class.kind == TokenKind::Filler);
                 let is_capital = *is_capitalised && !starts_sentence;
-                builder.chunk(chunk, is_capital && !is_title, is_capital);
+                builder.chunk(chunk, written.as_deref(), is_capital && !is_title, is_capital);
                 starts_sentence &= is_filler;
             }
         }
@@ -74,10 +107,118 @@ fn read(text: &str, frames: Frames) -> (Vec<Token>, Vec<String>) {
     builder.finish()
 }
 
+/// Reads the chunk at `at` and those after it, if they are more than a word. Returns the number of segments read.
+fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_sentence: bool) -> Option<usize> {
+    let language = builder.language;
+    let Segment::Chunk { lower: chunk, written, .. } = &segments[at] else { return None };
+    let written = written.as_deref().unwrap_or(chunk);
+    let next = next_word(segments, at);
+    // "60 km per hour".
+    if chunk == "per" && next_chunk(segments, at).is_some_and(|(lower, written)| builder.rate(written, lower)) {
+        return Some(2);
+    }
+    if matches!(chunk.as_str(), "by" | "x") && builder.dimension_mark(next) {
+        return Some(1);
+    }
+    let next_is_amount = next.starts_with(|c: char| c.is_ascii_digit());
+    // "Minus 5", "minus five".
+    if matches!(chunk.as_str(), "minus" | "negative") && language.may_be_number(next) && builder.last_number().is_none()
+    {
+        builder.is_negative = true;
+        return Some(1);
+    }
+    // "EUR 20" and "v 2.0".
+    if next_is_amount {
+        let is_after_number = builder.last_number().is_some();
+        if let Some(currency) = language.unit(written, chunk).filter(|unit| language.is_currency(unit))
+            && !is_after_number
+        {
+            builder.currency = Some(currency);
+            return Some(1);
+        }
+        if chunk == "v" || chunk == "ver" {
+            builder.version_word();
+            return Some(1);
+        }
+    }
+    // "At least 5".
+    if let Some((length, bound)) = language.bound(segments[at..].iter().map_while(lower))
+        && segments.get(at + length).is_some_and(|next| match next {
+            Segment::Currency { .. } => true,
+            next => lower(next).is_some_and(|word| language.may_be_number(word)),
+        })
+    {
+        builder.bound(bound);
+        return Some(length);
+    }
+    // "un-cancel" and "re-open" are one word each.
+    if let (Some(Segment::Mark('-')), Some(Segment::Chunk { lower: base, .. })) =
+        (segments.get(at + 1), segments.get(at + 2))
+        && language.is_prefix(chunk)
+    {
+        builder.chunk(&format!("{chunk}{base}"), None, false, false);
+        return Some(3);
+    }
+    // "Can't I return it?" and "…, isn't it?" ask the same without the negation.
+    let is_tag = || {
+        let ends = match segments.get(at + 2) {
+            None | Some(Segment::Mark('?' | '.' | '!')) => true,
+            Some(_) => false,
+        };
+        ends && at.checked_sub(1).is_some_and(|before| matches!(segments[before], Segment::Mark(',')))
+    };
+    if language.neutralises_negation_before(next)
+        && (starts_sentence || is_tag())
+        && let Some(verb) = language.verb_of_negated(chunk)
+    {
+        builder.word(verb, verb, false, false);
+        return Some(1);
+    }
+    None
+}
+
+/// The word directly after the segment at `at`, or an empty text.
+fn next_word(segments: &[Segment], at: usize) -> &str {
+    segments.get(at + 1).and_then(lower).unwrap_or("")
+}
+
+/// The chunk directly after the segment at `at`, in lower case and as written.
+fn next_chunk(segments: &[Segment], at: usize) -> Option<(&str, &str)> {
+    match segments.get(at + 1)? {
+        Segment::Chunk { lower, written, .. } => Some((lower, written.as_deref().unwrap_or(lower))),
+        _ => None,
+    }
+}
+
+/// A text is in a language if at least one in so many of its words is in that language's class lists.
+const MAX_WORDS_PER_LISTED_WORD: usize = 5;
+
+/// How a text writes numbers and dates. A text in another language with Latin or Cyrillic letters, whose numbers do not
+/// show the decimal mark, has a comma.
+fn notation(segments: &[Segment], language: &Language) -> Notation {
+    let with_digits =
+        || segments.iter().filter_map(lower).filter(|chunk| chunk.starts_with(|c: char| c.is_ascii_digit()));
+    if with_digits().next().is_none() {
+        return Notation::default();
+    }
+    let words = || {
+        let is_latin_or_cyrillic = |c: char| c.is_alphabetic() && (c as u32) < 0x530;
+        segments.iter().filter_map(lower).filter(move |chunk| chunk.starts_with(is_latin_or_cyrillic))
+    };
+    let listed = words().filter(|word| language.is_listed(word)).count();
+    let count = words().count();
+    let default =
+        if count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count { DecimalMark::Comma } else { DecimalMark::Point };
+    Notation {
+        decimal_mark: DecimalMark::shown_by(with_digits()).unwrap_or(default),
+        date_order: DateOrder::shown_by(with_digits()),
+    }
+}
+
 fn lower(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Chunk { lower, .. } => Some(lower),
-        Segment::Character(_) | Segment::Mark(_) => None,
+        _ => None,
     }
 }
 

@@ -1,0 +1,172 @@
+//! Exchanged roles: "Did Acme acquire Globex?" and "Did Globex acquire Acme?".
+
+use super::alignment::Alignment;
+use crate::language::any_relations;
+use crate::token::{Token, TokenKind};
+
+/// A question with more topic tokens is not examined: two parts of a long text can be exchanged for many reasons.
+const MAX_TOPIC_TOKENS: usize = 24;
+
+/// True if the questions have the same tokens, but two parts have exchanged their places and are not joined as equals.
+///
+/// The words between the parts must be the same, apart from articles and pronouns, so that a rewording with another
+/// preposition does not count ("the history of the town", "the town's history"). A passive exchanges the parts back
+/// ("Was Globex acquired by Acme?").
+pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
+    let differs = |token: &Token| !may_differ(token);
+    if alignment.only_a().chain(alignment.only_b()).any(differs) {
+        return false;
+    }
+    if !(is_legible(alignment.a) && is_legible(alignment.b)) {
+        return false;
+    }
+    let (topic_a, topic_b) = (topic(alignment.a), topic(alignment.b));
+    if topic_a.len() != topic_b.len() || topic_a.len() > MAX_TOPIC_TOKENS {
+        return false;
+    }
+    // By the index in the first topic: the index in the second.
+    let order: Option<Vec<usize>> =
+        topic_a.iter().map(|&i| alignment.of_a[i].and_then(|(j, _)| topic_b.binary_search(&j).ok())).collect();
+    let Some(order) = order else { return false };
+    let is_passive_only_once = is_passive(alignment.a) != is_passive(alignment.b);
+    let is_agent = |token: &&Token| any_relations(|relations| relations.agents.contains(&token.hash));
+    let agents = |tokens: &[Token]| tokens.iter().filter(is_agent).count();
+    let is_symmetric = alignment.a.iter().any(|token| any_relations(|words| words.symmetric.contains(&token.hash)));
+    if is_symmetric {
+        return false;
+    }
+    let Some(swap) = Swap::of(&order) else {
+        // The same order in the active and the passive voice.
+        let is_same_order = order.iter().enumerate().all(|(at, partner)| at == *partner);
+        if is_same_order && persons_are_exchanged(alignment) {
+            return true;
+        }
+        let has_agent_only_once = agents(alignment.a).abs_diff(agents(alignment.b)) == 1;
+        return is_same_order && order.len() == 3 && is_passive_only_once && has_agent_only_once;
+    };
+    if is_passive_only_once || agents(alignment.a) != agents(alignment.b) {
+        return false;
+    }
+    if swap.first.1 == swap.second.0 && pronoun_takes_the_other_side(alignment, &topic_a, &topic_b, &swap) {
+        return true;
+    }
+    let between_a = between(alignment.a, topic_a[swap.first.1 - 1], topic_a[swap.second.0]);
+    let (start_b, end_b) = swap.bounds_on_other_side();
+    let between_b = between(alignment.b, topic_b[start_b], topic_b[end_b]);
+    let joins_equals = |tokens: &[&Token]| {
+        tokens.iter().any(|token| any_relations(|relations| relations.connectives.contains(&token.hash)))
+    };
+    let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
+    !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// A text is in a language with word lists if at least one in so many of its tokens is in the class lists.
+const MAX_TOKENS_PER_LISTED_WORD: usize = 5;
+
+/// True if the words that join parts as equals are known: the text is in a language with word lists, or in a script without
+/// spaces, whose characters are tokens without a sketch.
+fn is_legible(tokens: &[Token]) -> bool {
+    let is_word = |token: &&Token| token.kind == TokenKind::Word;
+    let listed = tokens.iter().filter(|token| !is_word(token) && !token.kind.is_exact()).count();
+    listed * MAX_TOKENS_PER_LISTED_WORD >= tokens.len()
+        || tokens.iter().filter(is_word).all(|token| token.detail == 0 || token.is_name)
+}
+
+/// True if each question has two pronouns, of different persons, and the other has them in the other order: "Can I call
+/// you?" and "Can you call me?".
+fn persons_are_exchanged(alignment: &Alignment<'_>) -> bool {
+    let person = |token: &Token| (0..3).find(|&at| any_relations(|words| words.persons[at].contains(&token.hash)));
+    let persons = |tokens: &[Token]| tokens.iter().filter_map(person).collect::<Vec<_>>();
+    match (&persons(alignment.a)[..], &persons(alignment.b)[..]) {
+        ([a, b], [c, d]) => a != b && a == d && b == c,
+        _ => false,
+    }
+}
+
+/// True if a verb and a noun have changed places, and a pronoun is the object of one question and the subject of the other:
+/// "Can my landlord sue me?" and "Can I sue my landlord?".
+fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usize], swap: &Swap) -> bool {
+    let object_after = |tokens: &[Token], at: usize| {
+        tokens.get(at + 1).is_some_and(|token| any_relations(|words| words.objects.contains(&token.hash)))
+    };
+    let subject_before = |tokens: &[Token], at: usize| {
+        at.checked_sub(1).is_some_and(|at| any_relations(|words| words.subjects.contains(&tokens[at].hash)))
+    };
+    let (first_a, last_a) = (a[swap.first.0], a[swap.second.1 - 1]);
+    let (first_b, last_b) = (b[swap.first.0], b[swap.second.1 - 1]);
+    object_after(alignment.a, last_a) && subject_before(alignment.b, first_b)
+        || object_after(alignment.b, last_b) && subject_before(alignment.a, first_a)
+}
+
+/// True for tokens that may be on one side only: they do not decide the roles.
+fn may_differ(token: &Token) -> bool {
+    matches!(token.kind, TokenKind::Pronoun | TokenKind::Auxiliary)
+        || any_relations(|words| words.articles.contains(&token.hash) || words.agents.contains(&token.hash))
+}
+
+/// The indexes of the tokens of the topic.
+fn topic(tokens: &[Token]) -> Vec<usize> {
+    (0..tokens.len()).filter(|&at| tokens[at].kind.is_content() && !may_differ(&tokens[at])).collect()
+}
+
+/// True if the question has an agent after a passive verb: "was acquired by Acme".
+fn is_passive(tokens: &[Token]) -> bool {
+    let is_verb = |token: &Token| any_relations(|relations| relations.passives.contains(&token.hash));
+    let is_agent = |token: &Token| any_relations(|relations| relations.agents.contains(&token.hash));
+    let Some(agent) = tokens.iter().position(is_agent) else { return false };
+    tokens[..agent].iter().any(is_verb) && tokens[..agent].last().is_some_and(|verb| verb.kind == TokenKind::Word)
+}
+
+/// The tokens between two places, without articles, pronouns and auxiliaries.
+fn between(tokens: &[Token], start: usize, end: usize) -> Vec<&Token> {
+    tokens[start + 1..end].iter().filter(|token| !may_differ(token)).collect()
+}
+
+/// Two parts of a topic that have exchanged their places. Each is a range of indexes in the first topic, end excluded.
+struct Swap {
+    first: (usize, usize),
+    second: (usize, usize),
+}
+
+impl Swap {
+    /// The exchange of two parts that makes `order` of the identity. `None` if `order` is another permutation.
+    fn of(order: &[usize]) -> Option<Self> {
+        let start = order.iter().enumerate().position(|(at, partner)| at != *partner)?;
+        let end = order.iter().enumerate().rposition(|(at, partner)| at != *partner)? + 1;
+        // The second part begins where the token is that has the place `start`, and ends at `end`. The first part begins
+        // at `start` and ends with the token that has the last place.
+        let second = order.iter().position(|partner| *partner == start)?;
+        let first_end = order.iter().position(|partner| *partner == end - 1)? + 1;
+        if first_end > second {
+            return None;
+        }
+        let exchanged = (second..end).chain(first_end..second).chain(start..first_end);
+        exchanged
+            .enumerate()
+            .all(|(at, index)| order[index] == start + at)
+            .then_some(Self { first: (start, first_end), second: (second, end) })
+    }
+
+    /// On the other side: the index of the last token of the part that is first there, and of the first token of the
+    /// part that is second there.
+    fn bounds_on_other_side(&self) -> (usize, usize) {
+        let start = self.first.0;
+        let end = self.second.1;
+        (start + (self.second.1 - self.second.0) - 1, end - (self.first.1 - self.first.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swap_of_permutation_is_exchange_of_two_parts_or_none() {
+        let parts = |order: &[usize]| Swap::of(order).map(|swap| (swap.first, swap.second));
+        assert_eq!(parts(&[2, 1, 0]), Some(((0, 1), (2, 3))));
+        assert_eq!(parts(&[0, 3, 4, 2, 1]), Some(((1, 3), (4, 5))));
+        assert_eq!(parts(&[0, 3, 4, 1, 2]), Some(((1, 3), (3, 5))));
+        assert_eq!(parts(&[0, 1, 2]), None);
+        assert_eq!(parts(&[1, 2, 0, 4, 3]), None);
+    }
+}

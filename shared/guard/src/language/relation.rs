@@ -1,0 +1,45 @@
+//! Words by which an exchange of two parts of a question is judged (`symmetric.tsv`).
+
+use fnv::FnvHashSet as HashSet;
+
+use super::inflection::Inflection;
+use super::lexicon::hash32;
+use super::lists::words_of;
+
+/// The words of one language, by the hashes that signatures hold.
+pub(crate) struct Relations {
+    /// Between two parts, they join them as equals.
+    pub(crate) connectives: HashSet<u32>,
+    /// Anywhere in a question, they relate two parts as equals.
+    pub(crate) symmetric: HashSet<u32>,
+    /// They do not decide the role of what follows.
+    pub(crate) articles: HashSet<u32>,
+    /// They precede the one who does something, after a passive verb.
+    pub(crate) agents: HashSet<u32>,
+    /// Pronouns of the first, second and third person.
+    pub(crate) persons: [HashSet<u32>; 3],
+    /// Pronouns of the one who does something.
+    pub(crate) subjects: HashSet<u32>,
+    /// Pronouns of the one to whom something is done.
+    pub(crate) objects: HashSet<u32>,
+    /// The auxiliaries of the passive.
+    pub(crate) passives: HashSet<u32>,
+}
+
+impl Relations {
+    pub(super) fn parse(list: &'static str, inflection: &Inflection) -> Self {
+        let of = |name| -> HashSet<u32> {
+            words_of(list, name).flat_map(|word| [hash32(word), hash32(&inflection.base(word))]).collect()
+        };
+        Self {
+            connectives: of("connective"),
+            symmetric: of("relation"),
+            articles: of("article"),
+            agents: of("agent"),
+            persons: ["first", "second", "third"].map(of),
+            subjects: of("subject"),
+            objects: of("object"),
+            passives: of("passive"),
+        }
+    }
+}

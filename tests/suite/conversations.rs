@@ -128,10 +128,10 @@ async fn what_is_no_conversation_is_refused_by_name() {
     for (request, name, text) in [
         (conversation(&[]), "InvalidRequest", "the list is empty"),
         (conversation(&[("robot", "hi"), QUESTION]), "InvalidRequest", "messages[0].role"),
-        (conversation(&[QUESTION, ("assistant", "At six.")]), "InvalidRequest", "only the user's"),
+        (conversation(&[QUESTION, ("assistant", "At six.")]), "InvalidRequest", "it must be the user's"),
         (conversation(&[("user", " \n")]), "InvalidRequest", "is empty"),
         (conversation(&many), "EntryTooLarge", "513 messages"),
-        (conversation(&[("assistant", &long), QUESTION]), "EntryTooLarge", "messages and context: 3"),
+        (conversation(&[("assistant", &long), QUESTION]), "EntryTooLarge", "messages and context: they have 3"),
         (conversation(&[("user", &"x".repeat(40_000))]), "EntryTooLarge", "MNEME_MAX_QUERY_BYTES"),
         (with(conversation(&[QUESTION]), "query", json!("q")), "InvalidRequest", "both `query` and `messages`"),
         (with(conversation(&[QUESTION]), "context", large), "InvalidRequest", "a number has more digits"),

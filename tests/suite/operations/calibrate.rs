@@ -309,7 +309,7 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
     };
     for (request, name, status, says) in [
         (json!({}), "InvalidRequest", 400, "missing field `pairs`"),
-        (json!({"pairs": {}}), "InvalidRequest", 400, "pairs: invalid type"),
+        (json!({"pairs": {}}), "InvalidRequest", 400, "pairs: a list is expected"),
         (json!({"pairs": []}), "InvalidRequest", 400, "0 pairs are too few"),
         (json!({"pairs": good[..19]}), "InvalidRequest", 400, "19 pairs are too few"),
         (labelled(1), "InvalidRequest", 400, "1 are labelled the same and 59 different"),
@@ -322,10 +322,15 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
         (with("guard", json!("maybe")), "InvalidRequest", 400, "guard"),
         (with("guard", json!(true)), "InvalidRequest", 400, "guard"),
         (with("cutoff", json!(1.5)), "InvalidRequest", 400, "cutoff: 1.5"),
-        (with("cutoff", json!("high")), "InvalidRequest", 400, "cutoff: invalid type"),
+        (with("cutoff", json!("high")), "InvalidRequest", 400, "cutoff: a number is expected"),
         (pair(json!({"a": text, "b": text})), "InvalidRequest", 400, "pairs[3]: missing field `same`"),
         (pair(json!({"a": text, "same": same})), "InvalidRequest", 400, "pairs[3]: missing field `b`"),
-        (pair(json!({"a": text, "b": text, "same": 1})), "InvalidRequest", 400, "pairs[3].same: invalid type"),
+        (
+            pair(json!({"a": text, "b": text, "same": 1})),
+            "InvalidRequest",
+            400,
+            "pairs[3].same: true or false is expected",
+        ),
         (pair(json!({"a": text, "b": text, "same": same, "c": 1})), "InvalidRequest", 400, "unknown field `c`"),
         (
             pair(json!({"a": text, "b": "Other?", "same": same})),
@@ -346,7 +351,7 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
             "pairs[3]: it has both a similarity and an embedding",
         ),
         (side(json!("Which?")), "InvalidRequest", 400, "pairs[3]: one side has an embedding"),
-        (side(json!(7)), "InvalidRequest", 400, "pairs[3].a: invalid type"),
+        (side(json!(7)), "InvalidRequest", 400, "pairs[3].a: a text, or an object"),
         (side(json!({"querry": "q"})), "InvalidRequest", 400, "unknown field `querry`"),
         (side(json!({"context": {}})), "InvalidRequest", 400, "pairs[3].a: missing field `query`"),
         (side(json!({"query": "q", "messages": []})), "InvalidRequest", 400, "pairs[3].a: both"),

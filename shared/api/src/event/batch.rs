@@ -12,7 +12,7 @@ use mneme_model::error::Error;
 pub struct BatchShape {
     /// The field that holds the list.
     pub list: &'static str,
-    /// The fields that may be sent once, beside the list, for all items.
+    /// The fields that may be sent once, next to the list, for all items.
     pub shared: &'static [&'static str],
     /// The largest number of items.
     pub max_items: usize,

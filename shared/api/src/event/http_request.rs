@@ -88,7 +88,7 @@ impl HttpRequest {
         if let Some(template) = &self.template
             && let Some(route) = own().find(|route| route.method == self.method && route.path == *template)
         {
-            // Whoever decoded the parameters has put U+FFFD in place of bytes that are not UTF-8.
+            // The decoder of the parameters puts U+FFFD in place of bytes that are not UTF-8.
             let has_replacement = self.path_parameters.iter().any(|(_, value)| value.contains('\u{fffd}'));
             if has_replacement && decode(&self.path).is_none() {
                 return Err(not_utf8());

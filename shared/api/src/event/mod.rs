@@ -101,7 +101,7 @@ pub struct Event {
 /// Finds out who called, and collects the request's fields.
 ///
 /// - `function`: the operation's name. Only its routes are accepted.
-/// - `on_schedule`: the request that a scheduled event stands for. `None`: scheduled events are refused.
+/// - `on_schedule`: the request that a scheduled event is read as. `None`: scheduled events are refused.
 /// - `claim`: the claim of an HTTP caller's token that lists the caller's namespaces. `None`: every caller may use all.
 pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>, claim: Option<&str>) -> Event {
     let event = match object(payload) {

@@ -98,12 +98,11 @@ impl History {
     /// message replied to is compared as part of the assistant's messages.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         let is_self_contained = (self.replies_to_nothing(), other.replies_to_nothing());
+        let longest = self.user.total.max(other.user.total);
         let user_limits = match is_self_contained {
-            (false, false) => match self.user.total.max(other.user.total) {
-                0..=MAX_SHORT_TOKENS => &SHORT_USER,
-                ..=MAX_MEDIUM_TOKENS => &MEDIUM_USER,
-                _ => &LONG_USER,
-            },
+            (false, false) if longest <= MAX_SHORT_TOKENS => &SHORT_USER,
+            (false, false) if longest <= MAX_MEDIUM_TOKENS => &MEDIUM_USER,
+            (false, false) => &LONG_USER,
             _ => &FACTS,
         };
         agree(&self.user, &other.user, user_limits)

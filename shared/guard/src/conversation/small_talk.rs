@@ -56,9 +56,11 @@ struct Cues {
     follow_up: HashSet<(FollowUpCue, &'static str)>,
 }
 
+#[derive(Default)]
 struct SmallTalk {
-    /// By each first word of the pattern.
-    patterns: HashMap<&'static str, Vec<Pattern>>,
+    patterns: Vec<Pattern>,
+    /// By a pattern's first word: the indexes of the patterns.
+    by_first_word: HashMap<&'static str, Vec<usize>>,
     /// The words for yes and no.
     answers: HashSet<&'static str>,
     /// By language, English first. The follow-up words of English are those of [`Language`].
@@ -70,7 +72,7 @@ impl SmallTalk {
     fn get() -> &'static Self {
         static LISTED: OnceLock<SmallTalk> = OnceLock::new();
         LISTED.get_or_init(|| {
-            let mut this = Self { patterns: HashMap::new(), answers: HashSet::new(), cues: Vec::new() };
+            let mut this = Self::default();
             LISTS.iter().for_each(|list| this.parse(list));
             this
         })
@@ -111,19 +113,15 @@ impl SmallTalk {
     }
 
     fn add(&mut self, kind: PatternKind, pattern: &'static str) {
-        // A pattern that begins with an optional word is entered once without it, for each such word.
-        let slots: Vec<&'static str> = pattern.split(' ').collect();
-        for start in 0..slots.len() {
-            let parsed: Vec<Slot> = slots[start..].iter().map(|slot| Slot::parse(slot)).collect();
-            let first: HashSet<&'static str> = parsed[0].choices.iter().map(|choice| choice[0]).collect();
-            for word in first {
-                let slots = slots[start..].iter().map(|slot| Slot::parse(slot)).collect();
-                self.patterns.entry(word).or_default().push(Pattern { kind, slots });
-            }
-            if !parsed[0].is_optional {
-                break;
-            }
+        let slots: Vec<Slot> = pattern.split(' ').map(Slot::parse).collect();
+        // A pattern may begin with optional words, so it can begin with a word of any slot up to the first needed one.
+        let needed = slots.iter().position(|slot| !slot.is_optional).unwrap_or(0);
+        let first_words: HashSet<&'static str> =
+            slots[..=needed].iter().flat_map(|slot| slot.choices.iter().map(|choice| choice[0])).collect();
+        for word in first_words {
+            self.by_first_word.entry(word).or_default().push(self.patterns.len());
         }
+        self.patterns.push(Pattern { kind, slots });
     }
 
     /// True if `words` are a sequence of phrases of the given kinds.
@@ -138,7 +136,8 @@ impl SmallTalk {
                 reached[start + 1] = true;
                 continue;
             }
-            for pattern in self.patterns.get(words[start].as_str()).into_iter().flatten() {
+            for &pattern in self.by_first_word.get(words[start].as_str()).into_iter().flatten() {
+                let pattern = &self.patterns[pattern];
                 if is_included(pattern.kind) {
                     pattern.mark_ends(words, start, &mut reached);
                 }
@@ -191,8 +190,8 @@ impl Pattern {
     }
 }
 
-/// The words of a text in lower case, with [`SENTENCE_END`] at the end of each sentence. `None` if it holds a character that may have a meaning of its own, or more than
-/// [`MAX_WORDS`] words.
+/// The words of a text in lower case, with [`SENTENCE_END`] at the end of each sentence. `None` if it holds a character
+/// that may have a meaning of its own, or more than [`MAX_WORDS`] words.
 fn plain_words(text: &str) -> Option<Vec<String>> {
     let mut words = vec![String::new()];
     for character in text.chars() {

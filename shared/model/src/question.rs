@@ -114,7 +114,10 @@ impl Question {
         };
         let Conversation { context_key, message, exact_text, signature, .. } = conversation;
         if is_blank(&message) {
-            return Err(Error::invalid("the question is empty or blank", "send a text with at least one visible character"));
+            return Err(Error::invalid(
+                "the question is empty or blank",
+                "send a text with at least one visible character",
+            ));
         }
         let hash = match &context_key {
             None => QueryHash::of(&exact_text, config.normalize),
@@ -126,9 +129,8 @@ impl Question {
 
 /// Whether a text has no visible character. All such texts mean the same, so none of them can have an answer.
 fn is_blank(text: &str) -> bool {
-    let is_invisible = |c: char| {
-        c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-    };
+    let is_invisible =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     text.chars().all(is_invisible)
 }
 

@@ -1,6 +1,6 @@
 //! Measures the time of a signature and of a comparison, in nanoseconds, for two short questions and for two texts of
-//! 32 KB, which have signatures of almost the maximum size. The code at their ends is their material, so that the rest is
-//! read as an instruction.
+//! 32 KB, which have signatures of almost the maximum size. The code at their ends is their material, so that the rest
+//! is read as an instruction.
 
 use std::hint::black_box;
 use std::time::Instant;

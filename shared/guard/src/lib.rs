@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | `token` | the units that are compared | |
 //! | `language` | the word lists under `languages/`, one folder per language; word tables | `token` |
-//! | `text` | a text as tokens: segments, numbers, spelling, question type | `language`, `token` |
+//! | `text` | a text as tokens: numbers, spelling, question type; time, form, material | `language`, `token` |
 //! | `signature` | the signature of a question, its stored format, its number fingerprint | `text`, `token` |
 //! | `compare` | two signatures: alignment, features, vetoes, model | `signature`, `text`, `language`, `token` |
 //! | `conversation` | messages: context key, history, signature of a conversation | all of the above |

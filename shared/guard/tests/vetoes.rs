@@ -104,8 +104,8 @@ fn negation_on_one_side_is_vetoed() {
             ("Can connect to the printer", "Can't connect to the printer"),
         ],
     );
-    // Two negations cancel each other. "Or not" and "why not" negate nothing, and so does a negation contracted with the
-    // verb that begins a question.
+    // Two negations cancel each other. "Or not" and "why not" negate nothing, and so does a negation contracted with
+    // the verb that begins a question.
     allows(&[
         ("Will you phone me?", "Won't you phone me?"),
         ("Can't I return the shoes?", "Can I return the shoes?"),
@@ -396,8 +396,9 @@ fn probability_without_common_words_is_at_most_that_of_similarity() {
 
 /// A document of some length.
 const DOCUMENT: &str = "The garden society was founded in 1921 by three teachers who wanted a place for roses. In its first \
-    years it had forty members. After the war the land was sold and the society moved to a field near the river. A flood \
-    in 1953 destroyed the greenhouse, and the members rebuilt it by hand. The board meets each month and publishes a report.";
+    years it had forty members. After the war the land was sold and the society moved to a field near \
+    the river. A flood in 1953 destroyed the greenhouse, and the members rebuilt it by hand. The board \
+    meets each month and publishes a report.";
 
 #[test]
 fn other_material_or_another_question_about_it_is_vetoed() {

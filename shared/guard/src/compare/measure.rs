@@ -226,8 +226,8 @@ fn opposites(alignment: &Alignment<'_>) -> f64 {
 
 /// The share of pairs of matched topic tokens whose order differs.
 fn reordered(alignment: &Alignment<'_>) -> f64 {
-    // A topic token can correspond to a quantifier. Such a pair does not count, or the result would depend on the order of
-    // the two questions.
+    // A topic token can correspond to a quantifier. Such a pair does not count, or the result would depend on the order
+    // of the two questions.
     let partners: Vec<usize> = content(alignment.a)
         .filter_map(|i| alignment.of_a[i].map(|(j, _)| j))
         .filter(|&j| alignment.b[j].kind.is_content())

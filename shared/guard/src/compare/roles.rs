@@ -63,8 +63,8 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
 /// A text is in a language with word lists if at least one in so many of its tokens is in the class lists.
 const MAX_TOKENS_PER_LISTED_WORD: usize = 5;
 
-/// True if the words that join parts as equals are known: the text is in a language with word lists, or in a script without
-/// spaces, whose characters are tokens without a sketch.
+/// True if the words that join parts as equals are known: the text is in a language with word lists, or in a script
+/// without spaces, whose characters are tokens without a sketch.
 fn is_legible(tokens: &[Token]) -> bool {
     let is_word = |token: &&Token| token.kind == TokenKind::Word;
     let listed = tokens.iter().filter(|token| !is_word(token) && !token.kind.is_exact()).count();
@@ -83,8 +83,8 @@ fn persons_are_exchanged(alignment: &Alignment<'_>) -> bool {
     }
 }
 
-/// True if a verb and a noun have changed places, and a pronoun is the object of one question and the subject of the other:
-/// "Can my landlord sue me?" and "Can I sue my landlord?".
+/// True if a verb and a noun have changed places, and a pronoun is the object of one question and the subject of the
+/// other: "Can my landlord sue me?" and "Can I sue my landlord?".
 fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usize], swap: &Swap) -> bool {
     let object_after = |tokens: &[Token], at: usize| {
         tokens.get(at + 1).is_some_and(|token| any_relations(|words| words.objects.contains(&token.hash)))
@@ -133,8 +133,8 @@ impl Swap {
     fn of(order: &[usize]) -> Option<Self> {
         let start = order.iter().enumerate().position(|(at, partner)| at != *partner)?;
         let end = order.iter().enumerate().rposition(|(at, partner)| at != *partner)? + 1;
-        // The second part begins where the token is that has the place `start`, and ends at `end`. The first part begins
-        // at `start` and ends with the token that has the last place.
+        // The second part begins where the token is that has the place `start`, and ends at `end`. The first part
+        // begins at `start` and ends with the token that has the last place.
         let second = order.iter().position(|partner| *partner == start)?;
         let first_end = order.iter().position(|partner| *partner == end - 1)? + 1;
         if first_end > second {

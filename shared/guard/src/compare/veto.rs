@@ -41,8 +41,8 @@ pub enum VetoKind {
     Context,
 }
 
-/// The contradiction of two texts that were said before the question, if there is one. The span of time and the form are
-/// those of an answer that was given, so they do not decide.
+/// The contradiction of two texts that were said before the question, if there is one. The span of time and the form
+/// are those of an answer that was given, so they do not decide.
 pub(super) fn contradiction_of_histories(
     a: &Signature,
     b: &Signature,
@@ -135,8 +135,8 @@ fn slots(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
     FormSlot::ALL.into_iter().any(differs).then_some(VetoKind::Form)
 }
 
-/// The least share of common topic words (`overlap_loose`) of two instructions about the same material. The similarity of
-/// the embeddings shows the material, and so it is no evidence for the instructions.
+/// The least share of common topic words (`overlap_loose`) of two instructions about the same material. The similarity
+/// of the embeddings shows the material, and so it is no evidence for the instructions.
 const MIN_INSTRUCTION_OVERLAP: f64 = 0.5;
 
 /// Two instructions about the same material that share too few words.
@@ -146,8 +146,8 @@ fn material(a: &Signature, b: &Signature, features: &Features) -> Option<VetoKin
     (has_material(a) && has_material(b) && differs).then_some(VetoKind::Material)
 }
 
-/// True if the value of a form is unmarked, or if a word among `tokens` names it: "sort a list in Python", "sort a Python
-/// list".
+/// True if the value of a form is unmarked, or if a word among `tokens` names it: "sort a list in Python", "sort a
+/// Python list".
 fn is_mentioned(value: u16, tokens: &[Token]) -> bool {
     UNMARKED_FORMS.iter().any(|form| hash16(form) == u32::from(value))
         || tokens.iter().any(|token| (token.hash >> 16).max(1) == u32::from(value))
@@ -169,8 +169,8 @@ fn polarity(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &
     }
 }
 
-/// Two tokens that both questions contain have exchanged roles, or one comes from where the other goes to, and the topics
-/// do not differ otherwise.
+/// Two tokens that both questions contain have exchanged roles, or one comes from where the other goes to, and the
+/// topics do not differ otherwise.
 fn direction(alignment: &Alignment<'_>) -> Option<VetoKind> {
     let changed: Vec<(SemanticRole, SemanticRole)> = alignment
         .matches()

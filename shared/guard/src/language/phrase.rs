@@ -1,5 +1,5 @@
-//! Phrases: rows of words in a text, each with a meaning. Frames are the introductory phrases of a question, such as "can
-//! you tell me" and "what is the best way to" (`frames.tsv`).
+//! Phrases: rows of words in a text, each with a meaning. Frames are the introductory phrases of a question, such as
+//! "can you tell me" and "what is the best way to" (`frames.tsv`).
 
 use fnv::FnvHashMap as HashMap;
 

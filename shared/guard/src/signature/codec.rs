@@ -10,7 +10,7 @@
 //! | 1 | the number of tokens stored |
 //! | 2 | the number of tokens in the text |
 //! | 4 | the hash of the exact tokens that were dropped |
-//! | 1 | which slots have a value: bit 0 for the span of time, bits 1 to 5 for the form of the answer, bit 6 for the material |
+//! | 1 | which slots have a value: bit 0: the span of time; 1 to 5: the form; 6: the material |
 //! | 4, if bit 0 is set | the span of time |
 //! | 2 for each of bits 1 to 5 | the form |
 //! | 4, if bit 6 is set | the material |

@@ -32,8 +32,8 @@ pub struct Signature {
     pub(crate) total: u16,
     /// The hash of the exact tokens that were dropped: a sum, so that their order does not matter. 0: none.
     pub(crate) dropped: u32,
-    /// `None` in a signature of version 1, which had no slots. The tokens of version 1 differ, too: it did not read signs,
-    /// versions, dates in digits, numbers of several words, or the case of units.
+    /// `None` in a signature of version 1, which had no slots. The tokens of version 1 differ, too: it did not read
+    /// signs, versions, dates in digits, numbers of several words, or the case of units.
     pub(crate) slots: Option<Slots>,
 }
 
@@ -41,9 +41,9 @@ impl Signature {
     /// The most tokens that a signature keeps.
     pub const MAX_TOKENS: usize = 112;
 
-    /// The signature of `query`, which may be any text. Of material that the query contains, such as a document or code, it
-    /// holds one hash, and the tokens are those of the instruction. The time is linear in the text's length, except that
-    /// the tokens of a long text are sorted.
+    /// The signature of `query`, which may be any text. Of material that the query contains, such as a document or
+    /// code, it holds one hash, and the tokens are those of the instruction. The time is linear in the text's length,
+    /// except that the tokens of a long text are sorted.
     pub fn of(query: &str) -> Self {
         let parts = Parts::of(query);
         let mut this = Self::of_statement(&parts.instruction);
@@ -53,8 +53,8 @@ impl Signature {
         this
     }
 
-    /// The signature of a text that is no question: what was said before one. All of its tokens count, and none of it is
-    /// material.
+    /// The signature of a text that is no question: what was said before one. All of its tokens count, and none of it
+    /// is material.
     pub(crate) fn of_statement(text: &str) -> Self {
         let Reading { mut tokens, question_type, slots } = Reading::of(text);
         let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);

@@ -96,8 +96,8 @@ pub(super) fn is_currency(c: char) -> bool {
     matches!(c, '$' | '¢' | '£' | '¥' | '\u{20a0}'..='\u{20cf}')
 }
 
-/// True if the minus at `at` is the sign of a number: an amount follows it directly, and white space, an opening bracket
-/// or the start of the text precedes it. A dash between numbers is a range, and one after a letter joins words.
+/// True if the minus at `at` is the sign of a number: an amount follows it directly, and white space, an opening
+/// bracket or the start of the text precedes it. A dash between numbers is a range, and one after a letter joins words.
 fn starts_number(text: &[char], at: usize) -> bool {
     let follows = |at: usize| text.get(at).copied().unwrap_or(' ');
     let is_amount =

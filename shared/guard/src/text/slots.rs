@@ -1,5 +1,5 @@
-//! Slots: the properties of a question that have one value each, and that are compared exactly. They are the span of time,
-//! the form of the answer, and the material.
+//! Slots: the properties of a question that have one value each, and that are compared exactly. They are the span of
+//! time, the form of the answer, and the material.
 
 use super::segment::Segment;
 use crate::language::lexicon::{hash16, hash32};

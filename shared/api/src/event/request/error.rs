@@ -37,7 +37,6 @@ impl FieldError {
                     "send a vector of finite numbers that are not all 0, as a list or as base64 of little-endian float32"
                 }
                 Some("query_hash") => "send the SHA-256 of the normalised question as 64 hexadecimal digits",
-                Some("content") => "send a text, or a list of parts such as {\"type\": \"text\", \"text\": \"…\"}",
                 _ => "send a value as openapi.yaml describes this field",
             }
             .to_owned(),

@@ -115,8 +115,6 @@ fn parse_with_a_wrong_type_says_so_in_words() {
         ("target", json!({}), "target: one of `f1`, `max_wrong` is expected, and an object was sent", "send one of"),
         ("metadata", json!("m"), "metadata: an object is expected, and the text \"m\" was sent", "send an object"),
         ("messages", json!({}), "messages: a list is expected, and an object was sent", "send a list"),
-        ("messages", json!([1]), "messages[0]: an object is expected, and 1 was sent", "send an object"),
-        ("messages", json!([{}]), "messages[0]: missing field `role`", "send the field `role`"),
         ("embedding", json!([1, null]), "embedding[1]: a number is expected, and null was sent", "send a number"),
         ("extra", json!(1), "unknown field `extra`", "the known fields are `name`, `id`,"),
     ] {
@@ -133,12 +131,6 @@ fn parse_with_a_wrong_value_gives_a_remedy_of_its_own() {
         ("namespace", json!("x".repeat(2049)), "has 2049 bytes", "1 to 2,048 bytes"),
         ("embedding", json!([0, 0]), "zero vector", "finite numbers that are not all 0"),
         ("embedding", json!("%"), "not base64", "base64 of little-endian float32"),
-        (
-            "messages",
-            json!([{"role": "user", "content": 7}]),
-            "messages[0].content: ",
-            "send a text, or a list of parts",
-        ),
     ] {
         let error = read(json!({field: value})).unwrap_err();
         assert!(error.detail.contains(detail), "{field}: {}", error.detail);

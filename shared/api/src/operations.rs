@@ -129,6 +129,7 @@ pub const COMMON_VARIABLES: &[&str] = &[
     "MNEME_MAX_ENTRIES",
     "MNEME_NAMESPACE_CLAIM",
     "MNEME_METRIC_NAMESPACES",
+    "MNEME_TLS_ROOTS",
 ];
 
 const HASH_INDEX: &str = "gsi_hash";

@@ -1,7 +1,6 @@
 //! The place of each vector in an entry's row.
 
 use mneme_model::config::{Config, IndexProjection};
-use mneme_model::embedder::EmbedderGeneration;
 use mneme_model::entry::Entry;
 use mneme_model::error::Error;
 use mneme_model::row_vectors::RowVectors;
@@ -74,15 +73,16 @@ impl EntryVectors {
     /// The vectors as a row holds them. The vector of the base generation comes first. After a move, and while it is
     /// ending, only the active embedder's vector is stored.
     ///
-    /// `generation`: of the first vector, in a row that is written in place.
+    /// `in_place`: the row that is overwritten under its id, where there is one. Its first vector keeps its generation.
     /// Errors: as [`absent_vector`].
     pub(crate) fn to_row_vectors(
         &self,
-        generation: Option<EmbedderGeneration>,
+        in_place: Option<&Entry>,
         counter: &Counter,
         config: &Config,
     ) -> Result<RowVectors, Error> {
         let Self { active, second } = self.clone();
+        let generation = in_place.and_then(|row| row.vectors.generation);
         let row = match counter.second.as_ref().filter(|second| !second.ending) {
             None => {
                 let is_base = counter.generation == counter.base_generation;
@@ -132,7 +132,7 @@ pub(crate) fn needs_revisit(row: &Entry, new_query: Option<&str>, counter: &Coun
         return false;
     };
     let both = EntryVectors { second: Some(vec![1; second.dim as usize * size_of::<f32>()]), ..held };
-    let whole = both.to_row_vectors(row.vectors.generation, counter, config);
+    let whole = both.to_row_vectors(Some(row), counter, config);
     let had_room = whole.is_ok_and(|vectors| entry_to_item(&Entry { vectors, ..row.clone() }).is_ok());
     new_query.is_some() && (new_query != row.query.as_deref() || !had_room)
 }

@@ -136,8 +136,7 @@ async fn keep_active_vector(
         (None, Some(_), Some(_)) if was_made => VisitedCounts { too_large: 1, ..VisitedCounts::default() },
         (None, Some(_), Some(_)) => VisitedCounts { refused: 1, ..VisitedCounts::default() },
     };
-    let kept =
-        EntryVectors { second: None, ..held }.to_row_vectors(entry.vectors.generation, counter, &cache.config)?;
+    let kept = EntryVectors { second: None, ..held }.to_row_vectors(Some(entry), counter, &cache.config)?;
     // A row without a vector names no generation. The same applies if the item has no room for the zeros that a table
     // shared with the Python library stores in place of a vector.
     let fits = || entry_to_item(&Entry { vectors: kept.clone(), ..entry.clone() }).is_ok();

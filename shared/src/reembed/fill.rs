@@ -154,7 +154,7 @@ async fn add_vector(
         MissingVector::Second => EntryVectors { active: None, second: Some(vector) },
     };
     let all = added.clone().or(EntryVectors::of_row(entry, counter));
-    let vectors = all.to_row_vectors(entry.vectors.generation, counter, &cache.config)?;
+    let vectors = all.to_row_vectors(Some(entry), counter, &cache.config)?;
     let row = Entry { vectors, ..entry.clone() };
     if entry_to_item(&row).is_err() {
         return Ok(Some(match missing {

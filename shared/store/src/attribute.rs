@@ -37,6 +37,8 @@ pub const EMBEDDING_GENERATION: &str = "embedder_era";
 pub const NEXT_EMBEDDING: &str = "embedding_next";
 /// The generation of the second vector.
 pub const NEXT_GENERATION: &str = "next_era";
+/// The attributes that hold the vectors of an entry.
+pub const VECTOR_ATTRIBUTES: [&str; 4] = [EMBEDDING, EMBEDDING_GENERATION, NEXT_EMBEDDING, NEXT_GENERATION];
 
 // Item 0, the counter.
 

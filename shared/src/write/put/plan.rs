@@ -173,7 +173,7 @@ impl Planner<'_> {
             query_hash: new.query_hash.clone(),
             query: new.query.clone(),
             response: new.response.clone(),
-            vectors: vectors.to_row_vectors(in_place.and_then(|row| row.vectors.generation), counter, config)?,
+            vectors: vectors.to_row_vectors(in_place, counter, config)?,
             metadata: new.metadata.clone(),
             confidence_score: new.confidence_score,
             created_at: now,

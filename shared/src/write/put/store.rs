@@ -26,14 +26,7 @@ const BATCH_MARGIN: Duration = Duration::from_secs(1);
 const SETTLE_RESERVE: Duration = Duration::from_millis(400);
 
 /// The attributes of a stored row that an access or a move to another embedder may change.
-const CHANGED_LATER: [&str; 6] = [
-    name::LAST_ACCESSED_AT,
-    name::ACCESS_COUNT,
-    name::EMBEDDING,
-    name::EMBEDDING_GENERATION,
-    name::NEXT_EMBEDDING,
-    name::NEXT_GENERATION,
-];
+const CHANGED_LATER: [&[&str]; 2] = [&[name::LAST_ACCESSED_AT, name::ACCESS_COUNT], &name::VECTOR_ATTRIBUTES];
 
 /// Stores each of `entries`. An entry replaces the live entry for the same query in the same namespace, if there is
 /// one. Returns a result for each, in their order.
@@ -183,7 +176,7 @@ async fn any_stored(cache: &Cache, rows: &[(RowKey, Item)]) -> Result<bool, Erro
     let found = cache.table.batch_get(rows.iter().map(|(key, _)| *key), Projection::All).await?;
     let as_put = |item: &Item| {
         let mut item = item.clone();
-        item.retain(|name, _| !CHANGED_LATER.contains(&name.as_str()));
+        item.retain(|name, _| !CHANGED_LATER.concat().contains(&name.as_str()));
         item
     };
     Ok(rows.iter().any(|(key, row)| found.get(*key).is_some_and(|item| as_put(item) == as_put(row))))

@@ -20,7 +20,7 @@ pub(super) struct CandidateStream<I: Iterator<Item = Candidate>> {
     rest: Peekable<I>,
     /// Candidates that the filter refused.
     skipped: VecDeque<EntryId>,
-    /// Whether candidates were skipped only because of the guard.
+    /// Whether the filter is the guard's, so that another setting of the guard needs other candidates.
     is_guarded: bool,
 }
 
@@ -45,7 +45,7 @@ impl<I: Iterator<Item = Candidate>> CandidateStream<I> {
         std::mem::take(&mut self.first)
     }
 
-    /// Whether the guard has skipped candidates.
+    /// Whether the filter is the guard's.
     pub(super) fn is_guarded(&self) -> bool {
         self.is_guarded
     }

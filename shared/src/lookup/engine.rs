@@ -159,7 +159,8 @@ impl LookupEngine {
         let mut missing_rows = false;
         for id in rows.missing_entries() {
             missing_rows = true;
-            // The namespace of a missing row is not known, so each namespace of the request forgets the id.
+            // Neither the namespace nor the hash of a missing row is known. So each namespace of the request forgets the
+            // id as a candidate, and as an exact answer to this query.
             for query in queries {
                 self.replica.forget(&query.namespace, id, Some(&query.question.hash));
             }
@@ -304,7 +305,7 @@ impl LookupEngine {
         for one in pending.iter().filter(|one| one.is_comparable(context.embedder)) {
             catch_up.add(self.catch_up(context, one.query).await?);
         }
-        // A query without a vector had no candidates before.
+        // A query that came without a vector has one only now, and had no candidates before.
         let are_stale = are_stale || catch_up.changed;
         for one in pending.iter_mut().filter(|one| are_stale || !one.query.vector.was_sent()) {
             one.candidates = self.candidates(one.query);

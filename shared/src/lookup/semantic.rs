@@ -19,8 +19,8 @@ const MAX_CANDIDATES_PER_ROUND: usize = 96;
 /// At most this many entries are compared per question. If more qualify, the best of those read is served. The bound
 /// limits the cost of one lookup.
 const MAX_COMPARED: usize = 300;
-/// At most this many candidates are read per question, deleted and expired ones included. Deleted ones are forgotten,
-/// so no later question to this instance reads them.
+/// At most this many candidates are read per question, deleted and expired ones included. The round forgets the deleted
+/// ones as candidates, so no later question to this instance reads them for their vectors.
 const MAX_REQUESTED: usize = 1000;
 
 /// What was read and compared for one question.

@@ -110,7 +110,7 @@ impl NamespaceIndex {
         context.load(codes, ids)
     }
 
-    /// Forgets the entry `id`, which is deleted. `hash`: the hash of its query, if it is known.
+    /// Forgets the entry `id`, which is deleted, as a candidate. `hash`: the query hash that it is forgotten for, too.
     pub(super) fn forget(&mut self, id: EntryId, hash: Option<&QueryHash>) {
         let id = id.get();
         self.contexts.retain(|_, context| {

@@ -104,7 +104,8 @@ impl Replica {
     }
 
     /// Forgets the namespace's entry `id`, which was found to be deleted. Ids are never reused, so it stays deleted.
-    /// `hash`: the hash of its query, if it is known.
+    /// `hash`: the query hash that it is forgotten for. Under any other hash, [`by_hash`](Self::by_hash) may still
+    /// return the id.
     pub fn forget(&mut self, namespace: &Namespace, id: EntryId, hash: Option<&QueryHash>) {
         if let Some(index) = self.namespaces.get_mut(namespace) {
             index.forget(id, hash);

@@ -62,7 +62,7 @@ pub(super) async fn fill(cache: &Cache, mut budget: StepBudget, other: &SecondEm
         if counter.second.as_ref() != Some(other) {
             return Err(Error::new(
                 ErrorKind::EmbedderMismatchError,
-                "the embedders of the cache were switched, or the move was ended, during the step",
+                "the embedders of the cache were switched, or the move was ended, during this call",
                 "look at `status`, and go on from there",
             ));
         }

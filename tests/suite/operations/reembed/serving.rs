@@ -358,7 +358,7 @@ async fn act_among_movers(stack: &Stack, action: &str) {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.name, "EmbedderMismatchError", "{error:?}");
-                assert!(error.message.contains("meanwhile"), "{error:?}");
+                assert!(error.message.contains("during this call"), "{error:?}");
             }
         }
     }

@@ -391,9 +391,9 @@ def shown_metrics(template: dict) -> list[list]:
 
 
 def written_metrics() -> set[str]:
-    """The words in quotes in the code of the functions, which contain the names of the metrics that they write."""
+    """The names in the code of the functions that may be metrics: words in quotes, and values of the type Metric."""
     sources = (path for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.rs"))
-    return {word for path in sources for word in re.findall(r'"([A-Z]\w+)"', path.read_text())}
+    return {word for path in sources for word in re.findall(r'(?:"|\bMetric::)([A-Z]\w+)', path.read_text())}
 
 
 def check_monitoring(template: dict) -> None:

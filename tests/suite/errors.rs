@@ -69,6 +69,7 @@ async fn invalid_puts_are_refused_and_store_nothing() {
         (with("metadata", json!({"m": "x".repeat(70_000)})), "EntryTooLarge", 413, "metadata"),
         (json!({"entries": [], "query": "q"}), "InvalidRequest", 400, "`query` cannot be shared"),
         (json!({"entries": {}}), "InvalidRequest", 400, "entries"),
+        (json!({"entries": [], "ttl_seconds": "long"}), "InvalidRequest", 400, "ttl_seconds"),
         (json!([1]), "InvalidRequest", 400, "an array"),
     ] {
         refuses(&stack, "put", "/v1/entries", request, name, status, says).await;
@@ -87,6 +88,7 @@ async fn invalid_lookups_are_refused_and_the_instance_continues() {
         (json!({"query": 1}), "InvalidRequest", 400, "query: a text is expected"),
         (json!({"query": "q", "treshold": 0.9}), "InvalidRequest", 400, "unknown field `treshold`"),
         (json!({"query": "q", "bypass": "yes"}), "InvalidRequest", 400, "bypass"),
+        (json!({"queries": [], "bypass": ["yes"]}), "InvalidRequest", 400, "bypass"),
         (json!({"query": "q", "threshold": 2}), "InvalidRequest", 400, "threshold"),
         (json!({"query": "q", "threshold": 1.000_000_01}), "InvalidRequest", 400, "threshold"),
         (json!({"query": "q", "embedding": [0, 0, 0]}), "InvalidRequest", 400, "zero vector"),

@@ -164,6 +164,10 @@ impl Operation for Lookup {
             let answer = answer.ok_or_else(|| Error::internal("the engine returned no outcome"))??;
             return Ok(Reply::ok(Response::One(answer)));
         };
+        if questions.is_empty() {
+            // Without an item, nothing else parses the shared fields.
+            event::parse::<Request>(request)?;
+        }
         let checked = |question| parse_item(question).and_then(|question| check(cache, invocation, question));
         let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
         let mut bytes = 0;

@@ -114,6 +114,11 @@ impl Operation for Put {
             let response = Response::One(stored);
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
+        if entries.is_empty() {
+            // Without an item, nothing else parses the shared fields. An item also needs a response.
+            request.insert("response".to_owned(), "".into());
+            event::parse::<EntryRequest>(request)?;
+        }
         cache.open().await?;
         let checked = |entry| parse_item(entry).and_then(|entry| check(cache, invocation, entry));
         let mut entries: Vec<_> = entries.into_iter().map(checked).collect();

@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import sys
+import unicodedata
 import urllib.request
 
 import boto3
@@ -125,12 +126,15 @@ def exchange_writes():
 
 
 def compare_hashes():
-    """Compares the query hashes of 1,000 random strings of many scripts with Python's."""
+    """Compares the query hashes of about 1,000 random strings of many scripts with Python's."""
     chance = random.Random(7)
     ranges = [(0x20, 0x7F), (0xA0, 0x250), (0x370, 0x530), (0x10A0, 0x1100), (0x1E00, 0x2070), (0xA640, 0xA7C0), (0xFB00, 0xFB20)]
     texts = ["".join(chr(chance.randrange(*chance.choice(ranges))) for _ in range(chance.randint(1, 30))) for _ in range(1000)]
+    # A put refuses a blank question: one of spaces, control characters and format characters alone.
+    blank = {"Zs", "Zl", "Zp", "Cc", "Cf"}
+    texts = [text for text in texts if not all(unicodedata.category(character) in blank for character in text)]
     entries = [{"query": text, "response": text, "namespace": "hashes"} for text in texts]
-    for start in range(0, 1000, 250):
+    for start in range(0, len(entries), 250):
         status, reply = call("POST", "/v1/entries", {"entries": entries[start : start + 250]})
         assert status == 200 and all("id" in result for result in reply["results"]), reply
     store = boto3.resource("dynamodb", region_name="us-east-1", endpoint_url=DYNAMODB).Table(TABLE)
@@ -140,7 +144,7 @@ def compare_hashes():
         if "LastEvaluatedKey" not in page:
             break
         page = store.scan(ExclusiveStartKey=page["LastEvaluatedKey"])
-    check("hashes agree on 1,000 strings",
+    check(f"hashes agree on {len(texts)} strings",
           {row["query_hash"] for row in rows} == {hash_query(normalize(text)) for text in texts})
 
 

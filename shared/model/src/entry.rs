@@ -57,6 +57,28 @@ fn serialize_first_vector<S: Serializer>(vectors: &RowVectors, serializer: S) ->
 }
 
 impl Entry {
+    /// A plain entry of the query `q` in the default namespace with the answer `A`, for tests. It stores no query and no
+    /// vector. Panics if `id` is not an entry's id.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn example(id: u64) -> Self {
+        Self {
+            id: EntryId::new(id).expect("an id from 1"),
+            namespace: Namespace::default(),
+            query_hash: QueryHash::of("q", true),
+            query: None,
+            response: "A".to_owned(),
+            vectors: RowVectors::default(),
+            metadata: Map::new(),
+            confidence_score: 1.0,
+            created_at: 1,
+            last_accessed_at: 1,
+            expires_at: None,
+            access_count: 0,
+            context_key: None,
+            signature: None,
+        }
+    }
+
     /// The vector of the embedder `served`. `None` if the row has none, or one that is not a vector.
     pub fn vector(&self, served: &ServedEmbedder) -> Option<Embedding> {
         Embedding::from_row(self.vectors.of(served.generation, served.base_generation)?)

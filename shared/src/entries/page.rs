@@ -166,9 +166,6 @@ async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limi
 
 #[cfg(test)]
 mod tests {
-    use mneme_model::namespace::Namespace;
-    use mneme_model::normalize::QueryHash;
-    use mneme_model::row_vectors::RowVectors;
 
     use super::*;
 
@@ -193,22 +190,8 @@ mod tests {
 
     #[test]
     fn wire_bytes_with_text_that_needs_escapes_counts_them_twice() {
-        let entry = |response: &str| Entry {
-            id: EntryId::new(1).unwrap(),
-            namespace: Namespace::default(),
-            query_hash: QueryHash::of("q", true),
-            query: Some("q".to_owned()),
-            response: response.to_owned(),
-            vectors: RowVectors::default(),
-            metadata: serde_json::Map::new(),
-            confidence_score: 1.0,
-            created_at: 1,
-            last_accessed_at: 1,
-            expires_at: None,
-            access_count: 0,
-            context_key: None,
-            signature: None,
-        };
+        let entry =
+            |response: &str| Entry { query: Some("q".to_owned()), response: response.to_owned(), ..Entry::example(1) };
         let bytes = |response: &str| wire_bytes(&entry(response)) - wire_bytes(&entry(""));
         let on_the_wire = |text: &str| {
             let json = serde_json::to_string(text).unwrap();

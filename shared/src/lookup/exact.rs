@@ -54,8 +54,6 @@ mod tests {
     use mneme_model::config::Config;
     use mneme_model::namespace::Namespace;
     use mneme_model::question::Question;
-    use mneme_model::row_vectors::RowVectors;
-    use serde_json::Map;
 
     use super::*;
 
@@ -66,20 +64,11 @@ mod tests {
 
     fn entry(response: &str) -> Entry {
         Entry {
-            id: EntryId::new(1).unwrap(),
-            namespace: Namespace::default(),
-            query_hash: query(0).question.hash,
-            query: None,
             response: response.to_owned(),
-            vectors: RowVectors::default(),
-            metadata: Map::new(),
             confidence_score: 0.8,
             created_at: 1000,
             last_accessed_at: 1000,
-            expires_at: None,
-            access_count: 0,
-            context_key: None,
-            signature: None,
+            ..Entry::example(1)
         }
     }
 

@@ -97,31 +97,11 @@ pub(super) fn outcome_of(
 
 #[cfg(test)]
 mod tests {
-    use mneme_model::entry_id::EntryId;
-    use mneme_model::namespace::Namespace;
-    use mneme_model::normalize::QueryHash;
-    use mneme_model::row_vectors::RowVectors;
-    use serde_json::Map;
 
     use super::*;
 
     fn scored(id: u64, similarity: f32, objection: Option<MissReason>) -> ScoredEntry {
-        let entry = Entry {
-            id: EntryId::new(id).unwrap(),
-            namespace: Namespace::default(),
-            query_hash: QueryHash::of("q", true),
-            query: None,
-            response: "R".to_owned(),
-            vectors: RowVectors::default(),
-            metadata: Map::new(),
-            confidence_score: 1.0,
-            created_at: 1,
-            last_accessed_at: 1,
-            expires_at: None,
-            access_count: 0,
-            context_key: None,
-            signature: None,
-        };
+        let entry = Entry { response: "R".to_owned(), ..Entry::example(id) };
         let veto = objection.filter(|reason| *reason == MissReason::Vetoed).map(|_| VetoKind::Number);
         ScoredEntry { entry, similarity, confidence: 0.9, objection, veto }
     }

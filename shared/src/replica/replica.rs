@@ -166,29 +166,22 @@ mod tests {
     use mneme_model::row_vectors::RowVectors;
     use mneme_store::entry_row::{entry_to_item, vector_attributes};
     use proptest::prelude::*;
-    use serde_json::Map;
 
     use super::*;
 
     fn item(id: u64, namespace: &str, vector: &[f32], expires_at: Option<i64>) -> Item {
         let entry = Entry {
-            id: EntryId::new(id).unwrap(),
             namespace: Namespace::try_from(namespace.to_owned()).unwrap(),
             query_hash: QueryHash::of(&format!("{id}"), true),
-            query: None,
             response: String::new(),
             vectors: RowVectors {
                 embedding: Some(Embedding::normalized(vector.to_vec()).unwrap().to_bytes()),
                 ..RowVectors::default()
             },
-            metadata: Map::new(),
-            confidence_score: 1.0,
             created_at: 1000,
             last_accessed_at: 1000,
             expires_at,
-            access_count: 0,
-            context_key: None,
-            signature: None,
+            ..Entry::example(id)
         };
         entry_to_item(&entry).unwrap()
     }

@@ -86,7 +86,6 @@ mod tests {
     use mneme_model::row_vectors::RowVectors;
     use mneme_search::segment::CodeSegment;
     use mneme_store::entry_row::entry_to_item;
-    use serde_json::Map;
 
     use super::*;
 
@@ -98,20 +97,11 @@ mod tests {
 
     fn item(id: u64, namespace: &str, context_key: Option<ContextKey>, vector: Option<&Embedding>) -> Item {
         let entry = Entry {
-            id: EntryId::new(id).unwrap(),
             namespace: Namespace::try_from(namespace.to_owned()).unwrap(),
             query_hash: QueryHash::of(&id.to_string(), true),
-            query: None,
-            response: "A".to_owned(),
             vectors: RowVectors { embedding: vector.map(Embedding::to_bytes), ..RowVectors::default() },
-            metadata: Map::new(),
-            confidence_score: 1.0,
-            created_at: 1,
-            last_accessed_at: 1,
-            expires_at: None,
-            access_count: 0,
             context_key,
-            signature: None,
+            ..Entry::example(id)
         };
         entry_to_item(&entry).unwrap()
     }

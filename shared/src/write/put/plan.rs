@@ -293,10 +293,8 @@ mod tests {
 
     fn existing(entry: &NewEntry, id: u64, rows: u64) -> ExistingEntry {
         let row = |at: u64| Entry {
-            id: EntryId::new(id + at).unwrap(),
             namespace: entry.namespace.clone(),
             query_hash: entry.query_hash.clone(),
-            query: None,
             response: String::new(),
             vectors: RowVectors {
                 embedding: if at == 0 {
@@ -306,14 +304,7 @@ mod tests {
                 },
                 ..RowVectors::default()
             },
-            metadata: Map::new(),
-            confidence_score: 1.0,
-            created_at: 1,
-            last_accessed_at: 1,
-            expires_at: None,
-            access_count: 0,
-            context_key: None,
-            signature: None,
+            ..Entry::example(id + at)
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
         ExistingEntry { pointer: rows.first().map(|row| row.id), rows, replayed: None }

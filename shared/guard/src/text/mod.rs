@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `segment` | words, characters and marks, in the order of the text |
 //! | `number`, `date`, `phone` | numbers, times, identifiers, dates and phone numbers as people write them |
+//! | `notation` | how a text writes numbers and dates |
 //! | `spelling` | a sketch of a word's letters, to recognise misspellings |
 //! | `token_builder`, `quantity`, `open_number` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
@@ -13,6 +14,7 @@
 
 mod date;
 pub(crate) mod material;
+mod notation;
 mod number;
 mod open_number;
 mod phone;

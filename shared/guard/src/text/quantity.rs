@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::date::{self, DateOrder, MONTHS};
+use super::date::{self, MONTHS};
 use super::number::{self, DecimalMark, Written, ends_in_zero_after_point, rounded, with_point_for_thousands};
 use super::open_number::{MAX_SPELT_DIGITS, MIN_SPELT_DIGITS, OpenNumber};
 use super::token_builder::TokenBuilder;
@@ -25,13 +25,6 @@ const MINUTE: &str = "minute";
 const MINUTES_PER_HOUR: f64 = 60.0;
 /// The unit that a scale of temperature replaces: "degrees Celsius".
 const DEGREE: &str = "degree";
-
-/// How a text writes numbers and dates.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Notation {
-    pub(super) decimal_mark: DecimalMark,
-    pub(super) date_order: Option<DateOrder>,
-}
 
 fn number_hash(value: f64) -> u32 {
     hash32(&format!("number {value}"))

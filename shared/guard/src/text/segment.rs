@@ -25,6 +25,16 @@ pub(super) enum Segment {
     Mark(char),
 }
 
+impl Segment {
+    /// The chunk in lower case. `None` for any other segment.
+    pub(super) fn lower(&self) -> Option<&str> {
+        match self {
+            Self::Chunk { lower, .. } => Some(lower),
+            _ => None,
+        }
+    }
+}
+
 /// An amount with its unit has at most this many characters.
 const MAX_WRITTEN_CHARS: usize = 20;
 

@@ -1,7 +1,7 @@
 //! The token builder: turns the segments of one text into tokens.
 
+use super::notation::Notation;
 use super::open_number::OpenNumber;
-use super::quantity::Notation;
 use super::spelling::sketch;
 use crate::language::Language;
 use crate::language::lexicon::{self, hash16, hash32};

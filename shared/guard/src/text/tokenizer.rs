@@ -1,8 +1,6 @@
 //! The tokenizer: reads a text, segment by segment, as tokens.
 
-use super::date::DateOrder;
-use super::number::DecimalMark;
-use super::quantity::Notation;
+use super::notation::Notation;
 use super::question_type::QuestionType;
 use super::segment::{Segment, is_title, segments};
 use super::slots::Slots;
@@ -22,7 +20,7 @@ impl Reading {
     /// Reads `text`. Linear in the text's length.
     pub(crate) fn of(text: &str) -> Self {
         let segments = segments(text);
-        let language = Language::of(segments.iter().filter_map(lower));
+        let language = Language::of(segments.iter().filter_map(Segment::lower));
         let (mut tokens, _) = read(&segments, language, Frames::Replaced);
         let question_type = QuestionType::of(&tokens);
         tokens.retain(|token| token.kind != TokenKind::Filler);
@@ -34,7 +32,7 @@ impl Reading {
 /// no word has an empty text.
 pub(crate) fn words_with_tokens(text: &str) -> Vec<(String, Token)> {
     let segments = segments(text);
-    let language = Language::of(segments.iter().filter_map(lower));
+    let language = Language::of(segments.iter().filter_map(Segment::lower));
     let (tokens, words) = read(&segments, language, Frames::Kept);
     words.into_iter().zip(tokens).collect()
 }
@@ -50,7 +48,7 @@ enum Frames {
 
 /// Returns the tokens of a text and, at the same places, their words.
 fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (Vec<Token>, Vec<String>) {
-    let mut builder = TokenBuilder::new(language, notation(segments, language));
+    let mut builder = TokenBuilder::new(language, Notation::of(segments, language));
     let is_title = is_title(segments);
     let mut starts_sentence = true;
     let mut skipped = 0;
@@ -81,7 +79,8 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (V
             Segment::Chunk { lower: chunk, written, is_capitalised } => {
                 if frames == Frames::Replaced
                     && starts_sentence
-                    && let Some((length, question_word)) = language.frame(segments[at..].iter().map_while(lower))
+                    && let Some((length, question_word)) =
+                        language.frame(segments[at..].iter().map_while(Segment::lower))
                 {
                     if !question_word.is_empty() {
                         builder.word(question_word, question_word, false, false);
@@ -142,10 +141,10 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
         }
     }
     // "At least 5".
-    if let Some((length, bound)) = language.bound(segments[at..].iter().map_while(lower))
+    if let Some((length, bound)) = language.bound(segments[at..].iter().map_while(Segment::lower))
         && segments.get(at + length).is_some_and(|next| match next {
             Segment::Currency { .. } => true,
-            next => lower(next).is_some_and(|word| language.may_be_number(word)),
+            next => next.lower().is_some_and(|word| language.may_be_number(word)),
         })
     {
         builder.bound(bound);
@@ -179,45 +178,13 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
 
 /// The word directly after the segment at `at`, or an empty text.
 fn next_word(segments: &[Segment], at: usize) -> &str {
-    segments.get(at + 1).and_then(lower).unwrap_or("")
+    segments.get(at + 1).and_then(Segment::lower).unwrap_or("")
 }
 
 /// The chunk directly after the segment at `at`, in lower case and as written.
 fn next_chunk(segments: &[Segment], at: usize) -> Option<(&str, &str)> {
     match segments.get(at + 1)? {
         Segment::Chunk { lower, written, .. } => Some((lower, written.as_deref().unwrap_or(lower))),
-        _ => None,
-    }
-}
-
-/// A text is in a language if at least one in so many of its words is in that language's class lists.
-const MAX_WORDS_PER_LISTED_WORD: usize = 5;
-
-/// How a text writes numbers and dates. A text in another language with Latin or Cyrillic letters, whose numbers do not
-/// show the decimal mark, has a comma.
-fn notation(segments: &[Segment], language: &Language) -> Notation {
-    let with_digits =
-        || segments.iter().filter_map(lower).filter(|chunk| chunk.starts_with(|c: char| c.is_ascii_digit()));
-    if with_digits().next().is_none() {
-        return Notation::default();
-    }
-    let words = || {
-        let is_latin_or_cyrillic = |c: char| c.is_alphabetic() && (c as u32) < 0x530;
-        segments.iter().filter_map(lower).filter(move |chunk| chunk.starts_with(is_latin_or_cyrillic))
-    };
-    let listed = words().filter(|word| language.is_listed(word)).count();
-    let count = words().count();
-    let default =
-        if count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count { DecimalMark::Comma } else { DecimalMark::Point };
-    Notation {
-        decimal_mark: DecimalMark::shown_by(with_digits()).unwrap_or(default),
-        date_order: DateOrder::shown_by(with_digits()),
-    }
-}
-
-fn lower(segment: &Segment) -> Option<&str> {
-    match segment {
-        Segment::Chunk { lower, .. } => Some(lower),
         _ => None,
     }
 }

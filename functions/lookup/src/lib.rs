@@ -26,7 +26,7 @@ use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
-use mneme_model::limits::{MAX_REPLY_BYTES, escaped_bytes};
+use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
 use mneme_store::namespace_stats::EventCounts;
@@ -124,9 +124,7 @@ impl Answer {
     /// The approximate number of bytes of the answer in a reply.
     fn wire_bytes(&self) -> usize {
         match self {
-            Self::Hit { response, metadata, .. } => {
-                escaped_bytes(response) + escaped_bytes(&Value::Object(metadata.clone()).to_string())
-            }
+            Self::Hit { response, metadata, .. } => escaped_answer_bytes(response, metadata),
             Self::Miss { .. } => 0,
         }
     }

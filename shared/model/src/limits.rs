@@ -1,5 +1,7 @@
 //! Limits on requests and replies: byte caps, and the longest time to live.
 
+use serde_json::{Map, Value};
+
 use crate::error::{Error, ErrorKind};
 
 /// Checks that the query has at most `MNEME_MAX_QUERY_BYTES` bytes. Errors: `EntryTooLarge`.
@@ -35,6 +37,11 @@ pub fn escaped_bytes(text: &str) -> usize {
         _ => 1,
     };
     text.bytes().map(bytes).sum()
+}
+
+/// The number of bytes of an answer and its metadata, each as JSON inside a JSON string.
+pub fn escaped_answer_bytes(response: &str, metadata: &Map<String, Value>) -> usize {
+    escaped_bytes(response) + serde_json::to_string(metadata).map_or(0, |json| escaped_bytes(&json))
 }
 
 #[cfg(test)]

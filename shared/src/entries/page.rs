@@ -4,7 +4,7 @@ use mneme_api::access::Access;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
-use mneme_model::limits::{MAX_REPLY_BYTES, escaped_bytes};
+use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes, escaped_bytes};
 use mneme_store::index::LruKey;
 use mneme_store::key::RowKey;
 use mneme_store::read::Projection;
@@ -87,9 +87,8 @@ fn bad_cursor() -> Error {
 /// The approximate bytes of an entry in an HTTP reply. The entry's JSON is inside a JSON string there, so escapes are
 /// escaped again.
 fn wire_bytes(entry: &Entry) -> usize {
-    escaped_bytes(&entry.response)
+    escaped_answer_bytes(&entry.response, &entry.metadata)
         + entry.query.as_deref().map_or(0, escaped_bytes)
-        + escaped_bytes(&serde_json::Value::Object(entry.metadata.clone()).to_string())
         + entry.vectors.embedding.as_ref().map_or(0, |bytes| bytes.len() * 4 / 3)
         + 1024
 }

@@ -4,9 +4,6 @@
 //! reaches the threshold, has no veto of the guard, and reaches the confidence cutoff. The engine of both layers is
 //! [`mneme_core::lookup`].
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
@@ -14,29 +11,22 @@ use mneme_core::cache::Cache;
 use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use mneme_core::lookup::query::Query;
+use mneme_core::lookup::record::{access_is_due, record_accesses, record_outcome};
 use mneme_core::maintain::stats_buffer::StatsBuffer;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
-use mneme_core::runtime::metrics::Metric;
-use mneme_core::write::touch::touch;
 use mneme_guard::VetoKind;
 use mneme_model::confidence::Guard;
 use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
-use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
-use mneme_store::namespace_stats::EventCounts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
-
-/// How long a reply that is ready waits for the writes of its accesses.
-const MAX_ACCESS_WRITE_TIME: Duration = Duration::from_millis(500);
 
 /// A batch of questions.
 const BATCH: BatchShape =
@@ -223,8 +213,7 @@ impl Lookup {
             if let Some(error) = query.embedding_error() {
                 invocation.record_failure("embedding the query", error);
             }
-            self.stats.record(&query.namespace, event_counts(&found));
-            record_metrics(invocation, &found);
+            record_outcome(invocation, &self.stats, &query.namespace, &found);
             if let LookupOutcome::Hit { entry, .. } = &found
                 && access_is_due(cache, entry)
             {
@@ -264,61 +253,6 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
     Ok(CheckedQuestion { query, bypass })
-}
-
-fn event_counts(found: &LookupOutcome) -> EventCounts {
-    match found {
-        LookupOutcome::Hit { layer: Layer::Exact, .. } => EventCounts { hits_exact: 1, ..EventCounts::default() },
-        LookupOutcome::Hit { layer: Layer::Semantic, .. } => EventCounts { hits_semantic: 1, ..EventCounts::default() },
-        LookupOutcome::Miss(_) => EventCounts { misses: 1, ..EventCounts::default() },
-    }
-}
-
-fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
-    let (metrics, similarity): (&[Metric], _) = match found {
-        LookupOutcome::Hit { layer: Layer::Exact, .. } => (&[Metric::HitsExact], None),
-        LookupOutcome::Hit { layer: Layer::Semantic, similarity, .. } => (&[Metric::HitsSemantic], Some(*similarity)),
-        LookupOutcome::Miss(Miss { reason, best_similarity, .. }) => (
-            match reason {
-                MissReason::NoEntry => &[Metric::Misses, Metric::MissesNoEntry],
-                MissReason::BelowThreshold => &[Metric::Misses, Metric::MissesBelowThreshold],
-                MissReason::LowConfidence => &[Metric::Misses, Metric::MissesLowConfidence],
-                MissReason::Rejected => &[Metric::Misses, Metric::MissesRejected],
-                MissReason::Vetoed => &[Metric::Misses, Metric::MissesVetoed],
-                MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],
-                MissReason::EmbedderFailure => &[Metric::Misses, Metric::MissesEmbedderFailure],
-                MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
-            },
-            *best_similarity,
-        ),
-    };
-    metrics.iter().for_each(|metric| invocation.record(*metric, 1.0));
-    if let Some(similarity) = similarity {
-        invocation.record(Metric::Similarity, similarity.into());
-    }
-}
-
-/// Whether the entry's last recorded access is older than `MNEME_ACCESS_RESOLUTION_SECS`.
-fn access_is_due(cache: &Cache, entry: &Entry) -> bool {
-    let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
-    u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
-}
-
-/// Records accesses until [`MAX_ACCESS_WRITE_TIME`] has passed. A failure is logged and changes no answer.
-///
-/// The writes run one after the other, because each is a transaction with the counter.
-async fn record_accesses(cache: &Cache, invocation: &Invocation, used: Vec<EntryId>) {
-    let used: BTreeSet<EntryId> = used.into_iter().collect();
-    let deadline = Instant::now() + MAX_ACCESS_WRITE_TIME;
-    for id in used {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        if let Err(error) = touch(&cache.within(left), id).await {
-            invocation.record_failure("recording the access", &error);
-        }
-    }
 }
 
 fn answer(found: LookupOutcome, now_secs: i64) -> Answer {

@@ -1,28 +1,21 @@
 //! `put`: stores one answer, or a batch of answers.
 
-use std::collections::BTreeMap;
-
 use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::embedders::entry_vectors::MadeVectors;
-use mneme_core::maintain::eviction::enforce_caps;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
-use mneme_core::segments::write::write_range;
-use mneme_core::write::put::{self, NewEntry};
+use mneme_core::write::put::{NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
-use mneme_model::error::{Error, ErrorKind};
+use mneme_model::error::Error;
 use mneme_model::limits::{MAX_TTL_SECS, check_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
-use mneme_store::segments::RANGE_IDS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::timeout_at;
 
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
@@ -89,6 +82,12 @@ pub struct Stored {
     pub created: bool,
 }
 
+impl From<StoredEntry> for Stored {
+    fn from(StoredEntry { id, created, .. }: StoredEntry) -> Self {
+        Self { id, created }
+    }
+}
+
 /// Stores entries.
 #[derive(Debug)]
 pub struct Put;
@@ -106,11 +105,10 @@ impl Operation for Put {
         mut request: RequestFields,
     ) -> Result<Reply<Response>, Error> {
         let Some(entries) = BATCH.items(&mut request)? else {
-            let mut entries = vec![check(cache, invocation, event::parse(request)?)];
-            embed(cache, invocation, &mut entries).await;
-            let stored = store_checked(cache, invocation, entries).await.pop();
+            let entry = check(cache, invocation, event::parse(request)?);
+            let stored = embed_and_store(cache, invocation, vec![entry]).await.pop();
             let stored = stored.ok_or_else(|| Error::internal("the store returned no result"))??;
-            let response = Response::One(stored);
+            let response = Response::One(stored.into());
             return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
         };
         if entries.is_empty() {
@@ -120,138 +118,21 @@ impl Operation for Put {
         }
         cache.open().await?;
         let checked = |entry| parse_item(entry).and_then(|entry| check(cache, invocation, entry));
-        let mut entries: Vec<_> = entries.into_iter().map(checked).collect();
-        embed(cache, invocation, &mut entries).await;
-        let result = |result: Result<Stored, Error>| match result {
-            Ok(stored) => BatchResult::Done(stored),
+        let entries: Vec<_> = entries.into_iter().map(checked).collect();
+        let result = |result: Result<StoredEntry, Error>| match result {
+            Ok(stored) => BatchResult::Done(stored.into()),
             Err(error) => {
                 invocation.record(Metric::EntriesFailed, 1.0);
                 invocation.record_failure("an entry of the batch", &error);
                 BatchResult::Failed { error }
             }
         };
-        let results = store_checked(cache, invocation, entries).await.into_iter().map(result).collect();
+        let results = embed_and_store(cache, invocation, entries).await.into_iter().map(result).collect();
         Ok(Reply::ok(Response::Batch { results }))
     }
 }
 
-/// An entry that passed all checks and may still need its vector.
-struct CheckedEntry {
-    entry: NewEntry,
-    /// The text to embed. `None`: the request has a vector, or no embedder is configured.
-    text: Option<String>,
-}
-
-/// Embeds the texts of all entries that need a vector, in one call.
-///
-/// An entry that cannot be embedded gets its own error.
-///
-/// If the second embedder of a move fails, the entry is stored without that vector. The move adds it later.
-async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<CheckedEntry, Error>]) {
-    let mut waiting = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        waiting.extend(entry.as_ref().ok().and_then(|checked| checked.text.clone()).map(|text| (at, text)));
-    }
-    if waiting.is_empty() {
-        return;
-    }
-    let texts: Vec<&str> = waiting.iter().map(|(_, text)| text.as_str()).collect();
-    let made = match embed_texts(cache, &texts).await {
-        Ok(made) => made,
-        Err(error) => return waiting.iter().for_each(|(at, _)| entries[*at] = Err(error.for_caller())),
-    };
-    for ((at, _), made) in waiting.iter().zip(made) {
-        match (made, &mut entries[*at]) {
-            (Err(error), entry) => *entry = Err(error),
-            (Ok(MadeVectors { vectors, second_error }), Ok(checked)) => {
-                checked.entry.vectors.extend(vectors);
-                if let Some(error) = second_error {
-                    invocation.record_failure("embedding by the second embedder of the move", &error);
-                }
-            }
-            (Ok(_), Err(_)) => {}
-        }
-    }
-}
-
-/// Reads: the counter, if a second embedder is configured.
-async fn embed_texts(cache: &Cache, texts: &[&str]) -> Result<Vec<Result<MadeVectors, Error>>, Error> {
-    let embedders = cache.embedders();
-    let counter = if embedders.need_counter() { Some(cache.counter().await?) } else { None };
-    embedders.embed_entries(counter.as_ref(), texts).await
-}
-
-/// Stores the entries that passed the checks. The result of any other entry is its error.
-async fn store_checked(
-    cache: &Cache,
-    invocation: &Invocation,
-    entries: Vec<Result<CheckedEntry, Error>>,
-) -> Vec<Result<Stored, Error>> {
-    let mut accepted = Vec::new();
-    let mut checked: Vec<Result<Option<String>, Error>> = Vec::new();
-    for entry in entries {
-        checked.push(entry.map(|CheckedEntry { entry, text }| {
-            accepted.push(entry);
-            text
-        }));
-    }
-    let mut stored = store(cache, invocation, &accepted).await.into_iter();
-    let result = |checked: Result<Option<String>, Error>| {
-        let embedded = match checked {
-            Ok(embedded) => embedded,
-            Err(error) => return Some(Err(error)),
-        };
-        let stored = stored.next();
-        let has_wrong_dimension = |stored: &Result<Stored, Error>| {
-            stored.as_ref().is_err_and(|error| error.kind == ErrorKind::EmbedderDimensionError)
-        };
-        if let Some(text) = embedded.filter(|_| stored.as_ref().is_some_and(has_wrong_dimension)) {
-            cache.embedders().forget(&text);
-        }
-        stored
-    };
-    checked.into_iter().filter_map(result).collect()
-}
-
-/// The ranges whose last id was given to one of the entries.
-fn filled_ranges(results: &[Result<put::StoredEntry, Error>]) -> impl Iterator<Item = u64> {
-    let ids = results.iter().flatten().filter(|stored| !stored.replayed).map(|stored| stored.id.get());
-    ids.filter(|id| id.is_multiple_of(RANGE_IDS)).map(|id| id / RANGE_IDS - 1)
-}
-
-/// Stores `entries`. Then enforces the quotas of their namespaces or the cap of the table, and writes the segment of each
-/// range that they filled.
-async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<Stored, Error>> {
-    let results = put::put_all(cache, entries).await;
-    let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
-    for (entry, stored) in
-        entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
-    {
-        if !stored.replayed {
-            invocation.record(Metric::EntriesStored, 1.0);
-        }
-        let quota = quotas.entry(&entry.namespace).or_default();
-        *quota = quota.or(stored.quota);
-    }
-    for (namespace, quota) in quotas {
-        // The entries are stored already. If this fails, the next put or `vacuum` enforces the cap.
-        if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota)).await {
-            invocation.record_failure("enforcing the cap", &error);
-        }
-    }
-    // If this fails, `vacuum` writes the segment.
-    for range in filled_ranges(&results) {
-        if let Ok(Err(error)) = timeout_at(cache.reply_by(), write_range(cache, range)).await {
-            invocation.record_failure("writing a segment", &error);
-        }
-    }
-    let to_stored = |result: Result<put::StoredEntry, Error>| {
-        result.map(|put::StoredEntry { id, created, .. }| Stored { id, created })
-    };
-    results.into_iter().map(to_stored).collect()
-}
-
-fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<CheckedEntry, Error> {
+fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<UnembeddedEntry, Error> {
     invocation.authorize(&entry.namespace)?;
     let config = &cache.config;
     let EntryRequest { query, messages, context, .. } = &entry;
@@ -295,5 +176,5 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
         idempotency_key: entry.idempotency_key,
     };
-    Ok(CheckedEntry { entry, text })
+    Ok(UnembeddedEntry { entry, text })
 }

@@ -10,11 +10,13 @@
 //! 5. `semantic`: reads candidates until no further one can be better.
 //! 6. `score`: the score of one entry, and why it is not served.
 //! 7. [`outcome`]: the answer, or the reason for a miss.
+//! 8. [`record`]: counts, metrics and accesses.
 
 mod candidates;
 pub mod engine;
 mod exact;
 pub mod outcome;
 pub mod query;
+pub mod record;
 mod score;
 mod semantic;

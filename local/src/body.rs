@@ -1,9 +1,13 @@
 //! Request bodies, read up to a limit.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
+use tokio::time::timeout;
+
+/// How long a body may take to arrive, so that clients that stop sending do not hold connections for ever.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// How many bytes of a body that is too large are read and thrown away. A client that is still sending when the
 /// connection closes often sees a broken connection instead of the answer.
@@ -16,10 +20,20 @@ pub(crate) enum BodyError {
     TooLarge,
     /// The connection broke.
     Broken,
+    /// It did not arrive in time.
+    TooSlow,
 }
 
-/// Returns the whole body, if it has at most `limit` bytes.
-pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+/// Returns the whole body, if it has at most `limit` bytes and arrives within 30 seconds.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    read_within(body, limit, READ_LIMIT).await
+}
+
+async fn read_within(body: Body, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
+    timeout(time, read_all(body, limit)).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn read_all(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     let mut read = Vec::new();
     let mut size = 0_usize;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -45,5 +59,11 @@ mod tests {
         assert_eq!(read(Body::from("12345"), 5).await, Ok(Bytes::from("12345")));
         assert_eq!(read(Body::from("123456"), 5).await, Err(BodyError::TooLarge));
         assert_eq!(read(Body::empty(), 0).await, Ok(Bytes::new()));
+    }
+
+    #[tokio::test]
+    async fn read_gives_up_on_a_body_that_does_not_arrive() {
+        let body = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(read_within(body, 5, Duration::ZERO).await, Err(BodyError::TooSlow));
     }
 }

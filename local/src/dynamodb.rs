@@ -1,6 +1,12 @@
 //! The embedded DynamoDB: dynoxide, on its own Tokio runtime.
 
-use std::{net::TcpListener, path::Path, thread, time::Duration};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    net::TcpListener,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use dynoxide::Database;
 use tokio::sync::oneshot;
@@ -21,7 +27,8 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens the tables in the file `data`, or in memory without one, and serves them on 127.0.0.1.
     ///
-    /// Errors: the port is in use, the file cannot be opened as a database, or no thread can be started.
+    /// Errors: the port is in use, another process uses the file, the file cannot be opened as a database, or no thread
+    /// can be started.
     pub(crate) fn start(port: u16, data: Option<&Path>) -> Result<Self, StartError> {
         let bound = TcpListener::bind(("127.0.0.1", port)).and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -30,6 +37,7 @@ impl Embedded {
         });
         let (listener, address) =
             bound.map_err(|source| StartError::bind("DynamoDB", "--dynamodb-port", port, source))?;
+        let lock = data.map(lock).transpose()?;
         let database = open(data)?;
 
         // dynoxide answers each request without yielding. On its own runtime, a long scan delays other DynamoDB
@@ -55,6 +63,7 @@ impl Embedded {
             }
             // The last handle of the database closes with the runtime, and only then is a data file complete.
             runtime.shutdown_timeout(STOP_LIMIT);
+            drop(lock);
             let _ = ended.send(());
         };
         thread::Builder::new().name("dynamodb".to_owned()).spawn(serve).map_err(StartError::Thread)?;
@@ -70,6 +79,19 @@ impl Embedded {
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         let _ = tokio::time::timeout(STOP_LIMIT, self.stopped).await;
+    }
+}
+
+/// Locks the data file for this process, since a second server on the same file would lose races against this one. The
+/// lock ends with the returned handle. The file is created if it is missing; an empty file is an empty database.
+fn lock(path: &Path) -> Result<File, StartError> {
+    let failed = |detail: String| StartError::Data { path: path.to_path_buf(), detail };
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let file = options.map_err(|error| failed(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::DataInUse { path: path.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(failed(error.to_string())),
     }
 }
 

@@ -38,6 +38,12 @@ pub enum StartError {
         /// The reason.
         detail: String,
     },
+    /// Another process has the file of the embedded DynamoDB open.
+    #[error("{} is in use by another `serve`; stop that one, or choose another file with `--data`", path.display())]
+    DataInUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The URL of the other DynamoDB is not an HTTP URL.
     #[error("`{url}` is not the URL of a DynamoDB ({detail}); give one such as http://127.0.0.1:8000")]
     Endpoint {

@@ -126,25 +126,58 @@ impl Cache {
         self.config.max_entries.map(|_| RowKey::TABLE_STATS)
     }
 
-    /// Whether the table is known to exist and to belong to the configured embedder.
+    /// Whether the table is known to exist.
     pub fn is_open(&self) -> bool {
         self.opened.load(Ordering::Acquire)
     }
 
-    /// Checks, once per instance, that the table exists and belongs to the configured embedder.
+    /// Checks, once per instance, that the table exists, whatever embedder it is stamped with.
     ///
-    /// Reads: item 0, on the first call. Writes and errors: as [`Cache::counter`].
+    /// Reads: as [`Cache::read_counter`], on the first call. Writes: the table, stamped, if it is missing and
+    /// `MNEME_CREATE_TABLE` allows it. Errors: `StoreBackendError`.
     pub async fn open(&self) -> Result<(), Error> {
         if !self.is_open() {
-            self.counter().await?;
+            self.read_counter().await?;
         }
         Ok(())
     }
 
-    /// Item 0, strongly consistent. It is created and stamped if necessary.
+    /// Item 0, strongly consistent, for operations that only read and that use no vector. It may have the stamp of any
+    /// embedder. If the table has no item 0, this is the counter of an empty table.
+    ///
+    /// Reads: item 0; DescribeTable, if there is none. Writes and errors: as [`Cache::open`].
+    pub async fn read_counter(&self) -> Result<Counter, Error> {
+        match self.table.read_counter().await? {
+            Some(counter) => {
+                self.opened.store(true, Ordering::Release);
+                Ok(counter)
+            }
+            None if self.table.exists().await? => {
+                self.opened.store(true, Ordering::Release);
+                Ok(Counter::empty())
+            }
+            None => self.provision().await.map(|provisioned| provisioned.counter),
+        }
+    }
+
+    /// Item 0, strongly consistent, for operations that write and that use no vector. It may have the stamp of any
+    /// embedder. It is created if it is missing.
+    ///
+    /// Writes: the table and item 0, as [`Cache::counter`]. Errors: `StoreBackendError`.
+    pub async fn counter_of_any_embedder(&self) -> Result<Counter, Error> {
+        match self.table.read_counter().await? {
+            Some(counter) => {
+                self.opened.store(true, Ordering::Release);
+                Ok(counter)
+            }
+            None => self.provision().await.map(|provisioned| provisioned.counter),
+        }
+    }
+
+    /// Item 0, strongly consistent, for operations that use vectors. It is created and stamped if necessary.
     ///
     /// Writes: the table, if it is missing and `MNEME_CREATE_TABLE` allows it; item 0, if it is missing; the configured
-    /// fingerprint and dimension, if item 0 has none.
+    /// fingerprint and dimension, if item 0 has none and does not contradict them.
     /// Errors: `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn counter(&self) -> Result<Counter, Error> {
         let item = self.table.try_get(RowKey::COUNTER).await?;
@@ -156,8 +189,9 @@ impl Cache {
     pub async fn counter_from(&self, item: Option<&Item>) -> Result<Counter, Error> {
         if let Some(item) = item {
             let counter = Counter::from_item(item)?;
+            // A configuration that does not fit the cache must not stamp anything into it.
+            counter.served_embedder(&self.config)?;
             if !counter.lacks_stamp(&self.config) {
-                counter.served_embedder(&self.config)?;
                 self.opened.store(true, Ordering::Release);
                 return Ok(counter);
             }

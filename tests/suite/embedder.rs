@@ -230,6 +230,18 @@ async fn minilm_without_weights_returns_embedder_error() {
 }
 
 #[tokio::test]
+async fn vector_of_a_caller_does_not_set_the_dimension_of_an_embedder() {
+    let (_service, stack) = started().await;
+    let careless = json!({"query": "careless", "response": "A", "embedding": [1, 2, 3]});
+    let error = stack.invoke("put", careless.clone()).await.unwrap_err();
+    assert!(error.name == "EmbedderDimensionError" && error.message.contains("without `embedding`"), "{error:?}");
+    let id = stack.put(entry(&at(QUESTION, 0.1))).await;
+    assert_eq!(stack.lookup(ask(&at(REWORDED, 0.1))).await["id"], id);
+    let error = stack.invoke("put", careless).await.unwrap_err();
+    assert!(error.message.contains("has 3 numbers, and the cache's have 8"), "{error:?}");
+}
+
+#[tokio::test]
 async fn other_embedder_on_the_same_table_returns_mismatch_error() {
     let (service, stack) = started().await;
     stack.put(entry(&at(QUESTION, 0.1))).await;

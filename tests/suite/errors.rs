@@ -1,6 +1,9 @@
 //! Invalid requests and invalid tables: each returns a named error with a remedy, and the instance continues.
 
+use std::collections::BTreeMap;
+
 use mneme_model::embedding::encode_base64;
+use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack};
 use serde_json::{Value, json};
 
@@ -151,32 +154,59 @@ async fn missing_table_returns_remediation_until_the_table_exists() {
     assert_eq!(stack.put(json!({"query": "s", "response": "r"})).await, 2);
 }
 
+/// Stores an entry as id 1 in an empty table, and returns the table's rows.
+async fn restored(stack: &Stack) -> BTreeMap<i128, Item> {
+    let keys: Vec<i128> = stack.rows().await.into_keys().collect();
+    stack.delete_items(keys).await;
+    stack.put(json!({"query": "q", "response": "r", "embedding": [1, 0]})).await;
+    stack.rows().await
+}
+
 #[tokio::test]
-async fn other_embedder_is_refused_by_every_operation() {
+async fn other_embedder_is_refused_by_operations_that_use_vectors_and_by_no_other() {
     let stack = Stack::builder()
         .variables(&[("MNEME_EMBEDDER_FINGERPRINT", "mine"), ("MNEME_EMBEDDER_DIM", "2")])
         .start()
         .await;
-    stack.put(json!({"query": "q", "response": "r", "embedding": [1, 0]})).await;
-    let before = stack.rows().await;
+    stack.invoke("provision", json!({})).await.unwrap();
+    let mut before = restored(&stack).await;
     for variables in [[("MNEME_EMBEDDER_FINGERPRINT", "other")], [("MNEME_EMBEDDER_DIM", "3")]] {
         let other = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
         for (function, request) in [
             ("lookup", json!({"query": "q"})),
             ("put", json!({"query": "s", "response": "r", "embedding": [1, 0]})),
-            ("get", json!({"id": 1})),
-            ("list", json!({})),
-            ("delete", json!({"id": 1})),
-            ("touch", json!({"id": 1})),
-            ("clear", json!({"confirm": "all"})),
             ("provision", json!({})),
+            ("provision", json!({"restamp": true})),
         ] {
             let error = other.invoke(function, request).await.unwrap_err();
             assert_eq!(error.name, "EmbedderMismatchError", "{function}");
         }
         assert_eq!(other.post("/v1/lookup", json!({"query": "q"})).await.0, 409);
+        // The mismatch is a failure of the deployment: it raises the alarm and rolls the deployment back.
+        let lines = other.log_until(|line| line.contains("\"caller\":\"http_api\"")).await;
+        let reports: Vec<&String> = lines.iter().filter(|line| line.contains("\"_aws\"")).collect();
+        assert!(reports.iter().all(|line| line.contains("\"Failures\":1.0")), "{reports:#?}");
+        assert_eq!(stack.rows().await, before);
+        let hash = mneme_model::normalize::QueryHash::of("q", true).to_string();
+        for (function, request) in [
+            ("get", json!({"id": 1})),
+            ("find", json!({"query_hash": hash})),
+            ("list", json!({})),
+            ("namespaces", json!({})),
+            ("stats", json!({})),
+            ("quota", json!({"action": "set", "namespace": "a", "max_entries": 1})),
+            ("quota", json!({"action": "get", "namespace": "a"})),
+            ("meta", json!({"action": "set", "key": "owner", "value": "v"})),
+            ("meta", json!({"action": "get", "key": "owner"})),
+            ("touch", json!({"id": 1})),
+            ("vacuum", json!({})),
+        ] {
+            other.invoke(function, request).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));
+        }
+        other.invoke("delete", json!({"id": 1})).await.unwrap();
+        assert_eq!(other.invoke("clear", json!({"confirm": "all"})).await.unwrap(), json!({"deleted": 0}));
+        before = restored(&stack).await;
     }
-    assert_eq!(stack.rows().await, before);
 }
 
 #[tokio::test]

@@ -179,7 +179,7 @@ def check_settings(template: dict) -> None:
         pattern = re.compile(template["Parameters"][name]["AllowedPattern"])
         bad = [v for v in fits if not pattern.fullmatch(v)] + [v for v in not_fits if pattern.fullmatch(v)]
         check(f"{name}: values that its pattern judges wrongly", bad, [])
-    used = parameters_in([template["Globals"], template["Resources"], template["Conditions"]], template)
+    used = parameters_in([template["Globals"], template["Resources"], template["Conditions"], template["Rules"]], template)
     check("unused parameters", set(template["Parameters"]) - used, set())
 
 
@@ -202,6 +202,8 @@ def holds(condition: object, values: dict) -> object:
             return arguments[0] == arguments[1]
         case "Fn::Contains":
             return arguments[1] in arguments[0]
+        case "Fn::EachMemberEquals":
+            return all(member == arguments[1] for member in arguments[0].split(","))
     raise ValueError(f"{name} is not a function of rules")
 
 
@@ -218,15 +220,17 @@ def broken_rules(template: dict, changed: dict) -> set[str]:
 
 def check_rules(template: dict) -> None:
     openai = "openai:m@https://api.openai.com/v1"
+    bedrock = {"Embedder": "bedrock:amazon.titan-embed-text-v2:0", "EmbedderModelArns": "arn"}
     layer, key, jwt = {"MinilmLayerArn": "arn"}, {"EmbedderApiKeyArn": "arn"}, {"JwtIssuer": "i", "JwtAudience": "a"}
     accepted = [
         {},
         {"Embedder": "minilm", **layer},
         {"EmbedderNext": "minilm", **layer},
-        {"Embedder": "bedrock:amazon.titan-embed-text-v2:0", "EmbedderModelArns": "arn"},
-        {"Embedder": openai},
+        bedrock,
+        {"Embedder": openai, "EmbedderWithoutCredentials": "true"},
         {"Embedder": openai, **key, "EmbedderApiKeyKeyArn": "arn"},
         {"EmbedderNext": openai, "EmbedderNextApiKeyArn": "arn", "EmbedderApiKeyKeyArn": "arn"},
+        {"EmbedderNext": openai, "EmbedderWithoutCredentials": "true"},
         {**jwt, "NamespaceClaim": "c"},
     ]
     for parameters in accepted:
@@ -234,10 +238,13 @@ def check_rules(template: dict) -> None:
     refused = [
         ({"Embedder": "minilm"}, "MinilmNeedsItsLayer"),
         ({"EmbedderNext": "minilm"}, "MinilmNeedsItsLayer"),
+        ({"Embedder": openai}, "EmbedderNeedsPermission"),
+        ({"Embedder": "bedrock:amazon.titan-embed-text-v2:0"}, "EmbedderNeedsPermission"),
+        ({"EmbedderNext": openai}, "NextEmbedderNeedsPermission"),
         (key, "ApiKeyNeedsAnEmbedder"),
         ({"Embedder": "minilm", **layer, **key}, "ApiKeyNeedsAnEmbedder"),
-        ({"Embedder": openai, "EmbedderNextApiKeyArn": "arn"}, "NextApiKeyNeedsAnEmbedder"),
-        ({"Embedder": openai, "EmbedderApiKeyKeyArn": "arn"}, "KeyOfApiKeysNeedsAnApiKey"),
+        ({"Embedder": openai, **key, "EmbedderNextApiKeyArn": "arn"}, "NextApiKeyNeedsAnEmbedder"),
+        ({**bedrock, "EmbedderApiKeyKeyArn": "arn"}, "KeyOfApiKeysNeedsAnApiKey"),
         ({"JwtIssuer": "i"}, "JwtNeedsIssuerAndAudience"),
         ({"JwtAudience": "a"}, "JwtNeedsIssuerAndAudience"),
         ({"NamespaceClaim": "c"}, "NamespaceClaimNeedsJwt"),
@@ -290,7 +297,7 @@ def check_schedule(template: dict) -> None:
 
 def check_permissions(template: dict, stack: dict) -> None:
     table = {"Fn::GetAtt": "Table.Arn"}, {"Fn::GetAtt": ["Table", "Arn"]}
-    stamped = set(CONTRACT["table"]["opening_attributes"])
+    stamped = set(CONTRACT["table"]["provision_attributes"])
     for function in OPERATIONS:
         policies = template["Resources"][logical(function)]["Properties"].get("Policies", [])
         actions, indexes, key, embedder = set(), set(), set(), {}

@@ -7,7 +7,7 @@ use mneme_core::runtime;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match runtime::start().await {
-        Some(cache) => runtime::serve(cache, mneme_health::Health).await,
+        Some(cache) => runtime::serve(cache, mneme_health::Health::default()).await,
         None => ExitCode::FAILURE,
     }
 }

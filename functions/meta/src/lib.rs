@@ -57,7 +57,7 @@ impl Operation for Meta {
         let Request { action, key, value } = request;
         let value = match (action, value) {
             (Action::Get, None) => {
-                cache.counter().await?.meta.remove(&key).ok_or_else(|| {
+                cache.read_counter().await?.meta.remove(&key).ok_or_else(|| {
                     Error::not_found("there is no such meta key", "set it first, or check its spelling")
                 })?
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use mneme_api::routes::find_route;
+use mneme_api::routes::{find_route, methods_of};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ pub(super) fn service(functions: Arc<Functions>) -> Router {
 async fn serve(State(functions): State<Arc<Functions>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some(matched) = find_route(parts.method.as_str(), parts.uri.path()) else {
-        return message(StatusCode::NOT_FOUND, "Not Found");
+        return not_routed(parts.uri.path());
     };
     let Some(function) = functions.get(matched.route.function) else {
         return message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
@@ -38,6 +38,7 @@ async fn serve(State(functions): State<Arc<Functions>>, request: Request) -> Res
         Ok(body) => body,
         Err(BodyError::TooLarge) => return too_long(),
         Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+        Err(BodyError::TooSlow) => return message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     };
     let event = event::from_request(&parts, &matched, &body);
     if event.len() > REQUEST_LIMIT {
@@ -54,10 +55,21 @@ async fn serve(State(functions): State<Arc<Functions>>, request: Request) -> Res
     })
 }
 
+/// The answer to a request without a route. API Gateway's HTTP API answers 404 also for a wrong method.
+fn not_routed(path: &str) -> Response {
+    match methods_of(path) {
+        methods if methods.is_empty() => message(StatusCode::NOT_FOUND, "Not Found"),
+        methods => {
+            let allow = [(header::ALLOW, methods.join(", "))];
+            (allow, message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")).into_response()
+        }
+    }
+}
+
 fn too_long() -> Response {
     message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long")
 }
 
-fn message(status: StatusCode, message: &str) -> Response {
+pub(super) fn message(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
 }

@@ -58,17 +58,19 @@ async fn answer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, InvokeError> {
-    let function = find(functions, name, qualifier)?;
+    let (function, version) = find(functions, name, qualifier)?;
     let payload = match body::read(body, REQUEST_LIMIT).await {
         Ok(payload) if payload.is_empty() => Bytes::from_static(b"{}"),
         Ok(payload) => payload,
         Err(BodyError::TooLarge) => return Err(InvokeError::TooLarge),
-        Err(BodyError::Broken) => return Err(InvokeError::NotJson("the body is incomplete".to_owned())),
+        Err(BodyError::Broken | BodyError::TooSlow) => {
+            return Err(InvokeError::NotJson("the body is incomplete".to_owned()));
+        }
     };
     check_json(&payload)?;
 
     match invocation_type(headers)? {
-        InvocationType::RequestResponse => Ok(respond(function.invoke(id, payload).await)),
+        InvocationType::RequestResponse => Ok(respond(function.invoke(id, payload).await, version)),
         InvocationType::Event => {
             let function = Arc::clone(function);
             tokio::spawn(async move {
@@ -100,14 +102,14 @@ fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, InvokeError> {
     value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(InvokeError::InvocationType)
 }
 
-fn respond(outcome: Outcome) -> Response {
+fn respond(outcome: Outcome, version: &'static str) -> Response {
     let (payload, failed) = match outcome {
         Outcome::Success(payload) => (payload, false),
         Outcome::Error(payload) => (payload, true),
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (EXECUTED_VERSION, HeaderValue::from_static("$LATEST")),
+        (EXECUTED_VERSION, HeaderValue::from_static(version)),
     ];
     let mut response = (headers, payload).into_response();
     if failed {
@@ -116,8 +118,15 @@ fn respond(outcome: Outcome) -> Response {
     response
 }
 
-/// Finds the function that a name, a partial ARN or a whole ARN names, each with or without a version.
-fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Result<&'a Arc<Function>, InvokeError> {
+/// Finds the function that a name, a partial ARN or a whole ARN names, each with or without a version. The name is the
+/// operation's, or the one that the template gives the function: `<stack>-<operation>`.
+///
+/// Returns also the version that runs. The template's alias `live` is version 1 here.
+fn find<'a>(
+    functions: &'a Functions,
+    name: &str,
+    qualifier: Option<&str>,
+) -> Result<(&'a Arc<Function>, &'static str), InvokeError> {
     let unqualified = name.rsplit_once("function:").map_or(name, |(_, name)| name);
     let (name, version) = match unqualified.split_once(':') {
         Some((name, version)) => (name, Some(version)),
@@ -127,10 +136,13 @@ fn find<'a>(functions: &'a Functions, name: &str, qualifier: Option<&str>) -> Re
         let version = version.map(|version| format!(":{version}")).unwrap_or_default();
         InvokeError::UnknownFunction(format!("arn:aws:lambda:us-east-1:123456789012:function:{name}{version}"))
     };
-    if version.is_some_and(|version| version != "$LATEST") {
-        return Err(unknown());
-    }
-    functions.get(name).ok_or_else(unknown)
+    let executed = match version {
+        None | Some("$LATEST") => "$LATEST",
+        Some("live" | "1") => "1",
+        Some(_) => return Err(unknown()),
+    };
+    let operation = name.rsplit_once('-').map_or(name, |(_, operation)| operation);
+    Ok((functions.get(operation).ok_or_else(unknown)?, executed))
 }
 
 fn check_json(payload: &[u8]) -> Result<(), InvokeError> {

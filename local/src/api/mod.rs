@@ -3,15 +3,17 @@
 //! - [`invoke`]: Lambda's own Invoke API, for the AWS CLI and SDKs.
 //! - [`http`]: the HTTP API of `template.yaml`. [`event`] turns a request into an event, and [`reply`] turns the
 //!   function's answer into an HTTP response.
+//! - [`origin`]: which requests of browsers are refused.
 
 mod event;
 mod http;
 mod invoke;
+mod origin;
 mod reply;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::{Router, middleware, routing::post};
 
 use crate::lambda::Functions;
 
@@ -21,4 +23,5 @@ pub(crate) fn router(functions: Arc<Functions>) -> Router {
         .route("/2015-03-31/functions/{function}/invocations", post(invoke::invoke))
         .with_state(Arc::clone(&functions))
         .fallback_service(http::service(functions))
+        .layer(middleware::from_fn(origin::check))
 }

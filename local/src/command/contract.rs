@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use mneme_api::operations::{COMMON_ERRORS, COMMON_VARIABLES, EmbedderRole, OPERATIONS, OperationSpec, TableAction};
 use mneme_model::config::{Config, Variable};
 use mneme_model::error::ErrorKind;
-use mneme_store::counter::OPENING_ATTRIBUTES;
+use mneme_store::counter::PROVISION_ATTRIBUTES;
 use mneme_store::schema::{INDEXES, IndexSchema, KEY_ATTRIBUTES, TABLE_KEY, TTL_ATTRIBUTE};
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ struct OperationJson {
     /// The names of all errors that it can answer with.
     errors: Vec<&'static str>,
     /// Names of IAM actions without the prefix `dynamodb:`. `Stamp` means `UpdateItem` limited to
-    /// `table.opening_attributes`.
+    /// `table.provision_attributes`.
     table_actions: &'static [TableAction],
     index_queries: &'static [&'static str],
     embedders: &'static [EmbedderRole],
@@ -80,7 +80,7 @@ struct TableJson {
     key_attributes: Vec<AttributeJson>,
     indexes: [IndexSchema; 2],
     ttl_attribute: &'static str,
-    opening_attributes: [&'static str; 9],
+    provision_attributes: [&'static str; PROVISION_ATTRIBUTES.len()],
 }
 
 #[derive(Serialize)]
@@ -102,7 +102,7 @@ impl Document {
                 key_attributes: KEY_ATTRIBUTES.into_iter().map(attribute).collect(),
                 indexes: INDEXES,
                 ttl_attribute: TTL_ATTRIBUTE,
-                opening_attributes: OPENING_ATTRIBUTES,
+                provision_attributes: PROVISION_ATTRIBUTES,
             },
         }
     }

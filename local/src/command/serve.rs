@@ -36,10 +36,10 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Builds the functions and returns the server's options.
+    /// Checks the variables of the functions, builds the functions and returns the server's options.
     fn options(self) -> Result<Options, Box<dyn Error>> {
+        let mut env = environment::inherited()?;
         let binaries = self.binaries.map_or_else(build_functions, Ok)?;
-        let mut env = environment::inherited();
         environment::provide_weights(&mut env)?;
         Ok(Options {
             port: self.port,
@@ -59,7 +59,7 @@ impl Serve {
 /// grace period short.
 ///
 /// # Errors
-/// The functions cannot be built, a port is in use, or the DynamoDB cannot be used; see
+/// A variable is not valid, the functions cannot be built, a port is in use, or the DynamoDB cannot be used; see
 /// [`BuildError`](crate::BuildError) and [`StartError`](crate::StartError).
 pub async fn serve(arguments: Serve) -> Result<(), Box<dyn Error>> {
     // Signals are caught only after the build, so that Ctrl-C during the build ends cargo and this process.

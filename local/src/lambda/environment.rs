@@ -11,6 +11,9 @@ use crate::start_error::StartError;
 /// The variables that a child inherits: it needs them to find a profile, a certificate store and a scratch directory.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
 
+/// The name of the table if the user gives none.
+pub(crate) const DEFAULT_TABLE: &str = "mneme";
+
 /// Whether the directory has the executable of at least one function.
 pub(crate) fn has_binaries(directory: &Path) -> bool {
     FUNCTIONS.iter().any(|function| directory.join(format!("mneme-{function}")).is_file())
@@ -33,7 +36,7 @@ pub(crate) fn with_defaults(
     let mut default = |name: &str, value: &str| {
         env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     };
-    default("MNEME_TABLE_NAME", "mneme");
+    default("MNEME_TABLE_NAME", DEFAULT_TABLE);
     default("MNEME_CREATE_TABLE", "true");
     default("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url);
     // Without this, the SDK waits seconds for EC2's metadata service when credentials are missing.

@@ -81,7 +81,7 @@ async fn response(
 ) -> Response {
     let (outcome, reply) = match body::read(body, RESPONSE_LIMIT).await {
         Ok(payload) => (Outcome::Success(payload), accepted()),
-        Err(BodyError::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(BodyError::Broken | BodyError::TooSlow) => return StatusCode::BAD_REQUEST.into_response(),
         Err(BodyError::TooLarge) => {
             let limit = format!("maximum allowed payload size ({RESPONSE_LIMIT} bytes).");
             let outcome =

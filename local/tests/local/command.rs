@@ -31,9 +31,18 @@ fn command(binaries: &TempDir) -> Command {
 impl Program {
     /// Starts `serve` on free ports and waits for the `ready` line.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts `serve` with further arguments.
+    fn start_with(arguments: &[&str]) -> Self {
         let binaries = binaries();
         let mut command = command(&binaries);
-        command.args(["--port", "0", "--dynamodb-port", "0"]).env("MNEME_PASSED", "on").env("OTHER", "not");
+        command
+            .args(["--port", "0", "--dynamodb-port", "0"])
+            .args(arguments)
+            .env("MNEME_PASSED", "on")
+            .env("OTHER", "not");
         command.env("AWS_ENDPOINT_URL_DYNAMODB", "http://elsewhere");
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -104,6 +113,29 @@ fn serve_on_a_port_in_use_prints_one_line_and_exits_with_1() {
         assert!(stderr.contains(&format!("port {port}")) && stderr.contains(flag), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
+}
+
+#[test]
+fn serve_with_a_bad_variable_names_it_and_exits_with_1() {
+    let bad = [("MNEME_NORMALIZE", "perhaps"), ("MNEME_MAX_ENTRIES", "0")];
+    let output = command(&binaries()).args(["--port", "0", "--dynamodb-port", "0"]).envs(bad).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(bad.iter().all(|(name, _)| stderr.contains(name)), "{stderr}");
+}
+
+#[test]
+fn serve_on_a_data_file_in_use_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("cache.db");
+    let data = ["--data", data.to_str().unwrap()];
+    let first = Program::start_with(&data);
+    let output = command(&binaries()).args(["--port", "0", "--dynamodb-port", "0"]).args(data).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("in use by another `serve`"), "{stderr}");
+    drop(first);
+    Program::start_with(&data);
 }
 
 #[test]

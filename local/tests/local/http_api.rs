@@ -1,5 +1,6 @@
 //! Tests of the HTTP API, as its clients see it.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fake::Fakes;
@@ -60,14 +61,36 @@ async fn failing_function_or_invalid_answer_gives_500() {
 }
 
 #[tokio::test]
-async fn unknown_route_or_method_gives_404() {
+async fn unknown_route_gives_404_and_unknown_method_405_with_allow() {
     let fakes = Fakes::start().await;
     for path in ["/", "/v1", "/v1/nonsense", "/v1/lookup/", "/2015-03-31/functions"] {
         let response = fakes.post(path, "{}").await;
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.json::<Value>().await.unwrap(), json!({ "message": "Not Found" }));
     }
-    assert_eq!(fakes.client.get(fakes.url("/v1/lookup")).send().await.unwrap().status(), 404);
+    for (method, path, allow) in [
+        (Method::GET, "/v1/lookup", "POST"),
+        (Method::HEAD, "/v1/entries/7", "DELETE, GET"),
+        (Method::OPTIONS, "/v1/namespaces/a/quota", "DELETE, GET, PUT"),
+    ] {
+        let response = fakes.client.request(method.clone(), fakes.url(path)).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["allow"].to_str().unwrap()),
+            (405, allow),
+            "{method}"
+        );
+    }
+    assert_eq!(fakes.server.instances("get"), 0);
+}
+
+#[tokio::test]
+async fn request_of_a_foreign_page_is_refused() {
+    let fakes = Fakes::start().await;
+    for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example")] {
+        let request = fakes.client.post(fakes.url("/v1/entries")).header(name, value).body("{}");
+        assert_eq!(request.send().await.unwrap().status(), 403, "{name}");
+    }
+    assert_eq!(fakes.server.instances("put"), 0);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ async fn invoke_by_any_form_of_a_name_finds_the_function() {
         "lookup:$LATEST",
         "lookup%3A%24LATEST",
         "123456789012:function:lookup",
+        "mneme-dev-lookup",
         "arn:aws:lambda:eu-west-1:123456789012:function:lookup",
         "arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Alookup%3A%24LATEST",
     ] {
@@ -28,9 +29,21 @@ async fn invoke_by_any_form_of_a_name_finds_the_function() {
 }
 
 #[tokio::test]
+async fn invoke_of_the_alias_live_runs_the_function() {
+    let fakes = Fakes::start().await;
+    for path in ["lookup/invocations?Qualifier=live", "mneme-dev-lookup:live/invocations"] {
+        let response = fakes.post(&format!("/2015-03-31/functions/{path}"), "{}").await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-amz-executed-version"]),
+            (200, &"1".parse().unwrap())
+        );
+    }
+}
+
+#[tokio::test]
 async fn invoke_of_an_unknown_function_or_version_gives_404() {
     let fakes = Fakes::start().await;
-    for path in ["nonsense", "lookup:7", "lookup/invocations?Qualifier=live&x="] {
+    for path in ["nonsense", "lookup:7", "lookup-dev", "lookup/invocations?Qualifier=other&x="] {
         let path = path.replace("/invocations", "");
         let (name, query) = path.split_once('?').unwrap_or((&path, ""));
         let response = fakes.post(&format!("/2015-03-31/functions/{name}/invocations?{query}"), "{}").await;

@@ -93,7 +93,7 @@ pub enum TableAction {
     PutItem,
     /// `dynamodb:Scan`.
     Scan,
-    /// `dynamodb:UpdateItem`, limited by `dynamodb:Attributes` to the attributes that opening a table writes.
+    /// `dynamodb:UpdateItem`, limited by `dynamodb:Attributes` to the attributes that `provision` writes.
     Stamp,
     /// `dynamodb:UpdateItem` without that limit.
     UpdateItem,
@@ -146,7 +146,7 @@ pub const PROVISION: OperationSpec = OperationSpec {
     name: "provision",
     summary: "Create the table if that is allowed, and stamp it with the embedder.",
     errors: &[EmbedderMismatchError, StoreBackendError],
-    table_actions: &[DescribeTable, DescribeTimeToLive, Stamp],
+    table_actions: &[GetItem, DescribeTable, DescribeTimeToLive, Scan, Stamp],
     ..OperationSpec::NOTHING
 };
 
@@ -215,8 +215,8 @@ pub const GET: OperationSpec = OperationSpec {
     name: "get",
     summary: "Read one entry by its id.",
     endpoints: &[Endpoint::new("GET", "/v1/entries/{id}")],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Stamp],
+    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable],
     ..OperationSpec::NOTHING
 };
 
@@ -225,8 +225,8 @@ pub const FIND: OperationSpec = OperationSpec {
     name: "find",
     summary: "Read one entry by its namespace and its question's hash.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces/{namespace}/entries/{query_hash}")],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, BatchGetItem, Stamp],
+    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem],
     index_queries: &[HASH_INDEX],
     ..OperationSpec::NOTHING
 };
@@ -236,8 +236,8 @@ pub const LIST: OperationSpec = OperationSpec {
     name: "list",
     summary: "List entries page by page, by id or least recently used first.",
     endpoints: &[Endpoint::new("GET", "/v1/entries")],
-    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, Stamp],
+    errors: &[NamespaceForbidden, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan],
     index_queries: &[LRU_INDEX],
     ..OperationSpec::NOTHING
 };
@@ -247,7 +247,7 @@ pub const TOUCH: OperationSpec = OperationSpec {
     name: "touch",
     summary: "Record an access to an entry.",
     endpoints: &[Endpoint::new("POST", "/v1/entries/{id}/touch")],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, StoreBackendError],
+    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -258,8 +258,8 @@ pub const NAMESPACES: OperationSpec = OperationSpec {
     name: "namespaces",
     summary: "List the namespaces with their numbers of live entries.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces")],
-    errors: &[EmbedderMismatchError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Scan, Stamp],
+    errors: &[StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Scan],
     ..OperationSpec::NOTHING
 };
 
@@ -272,7 +272,7 @@ pub const QUOTA: OperationSpec = OperationSpec {
         Endpoint::new("PUT", "/v1/namespaces/{namespace}/quota").with_action("set"),
         Endpoint::new("DELETE", "/v1/namespaces/{namespace}/quota").with_action("delete"),
     ],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -286,7 +286,7 @@ pub const META: OperationSpec = OperationSpec {
         Endpoint::new("GET", "/v1/meta/{key}").with_action("get"),
         Endpoint::new("PUT", "/v1/meta/{key}").with_action("set"),
     ],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -297,18 +297,20 @@ pub const STATS: OperationSpec = OperationSpec {
     name: "stats",
     summary: "Count entries, hits, misses, evictions and expirations.",
     endpoints: &[Endpoint::new("GET", "/v1/stats")],
-    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Scan, Stamp],
+    errors: &[NamespaceForbidden, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, Scan],
     ..OperationSpec::NOTHING
 };
 
 /// The operation `health`.
 pub const HEALTH: OperationSpec = OperationSpec {
     name: "health",
-    summary: "Tell whether the table is reachable and agrees with the schema and the embedder.",
+    summary: "Tell whether the table is reachable and agrees with the schema and the embedder, and whether the embedder works.",
     endpoints: &[Endpoint::new("GET", "/v1/health")],
     errors: &[StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Stamp],
+    table_actions: &[GetItem, DescribeTable],
+    embedders: &[Active, Next],
+    variables: &["MNEME_EMBEDDER_API_KEY", "MNEME_EMBEDDER_NEXT_API_KEY", "MNEME_MINILM_PATH"],
     ..OperationSpec::NOTHING
 };
 
@@ -318,7 +320,7 @@ pub const VACUUM: OperationSpec = OperationSpec {
     summary: "Remove expired entries, enforce the limits on entries, and repair and pack derived items.",
     endpoints: &[Endpoint::new("POST", "/v1/vacuum")],
     scheduled: true,
-    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    errors: &[NamespaceForbidden, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, PutItem, UpdateItem, DeleteItem],
     index_queries: &[LRU_INDEX],
     variables: &["MNEME_TXN_RETRIES"],
@@ -376,7 +378,7 @@ pub const DELETE: OperationSpec = OperationSpec {
     name: "delete",
     summary: "Delete an entry by its id, or by its namespace and question.",
     endpoints: &[Endpoint::new("DELETE", "/v1/entries/{id}"), Endpoint::new("POST", "/v1/entries/delete")],
-    errors: &[NamespaceForbidden, NotFound, EmbedderMismatchError, EntryTooLarge, StoreBackendError],
+    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem, DeleteItem],
     index_queries: &[HASH_INDEX],
     variables: &["MNEME_NORMALIZE", "MNEME_MAX_QUERY_BYTES", "MNEME_TXN_RETRIES"],
@@ -388,7 +390,7 @@ pub const CLEAR: OperationSpec = OperationSpec {
     name: "clear",
     summary: "Delete every entry of one namespace, or of all.",
     endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],
-    errors: &[NamespaceForbidden, EmbedderMismatchError, StoreBackendError],
+    errors: &[NamespaceForbidden, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, Scan, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING

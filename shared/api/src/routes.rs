@@ -69,7 +69,7 @@ pub struct RouteMatch<'path> {
 /// /v1/entries/delete` reads the entry with the id `delete`, although `POST /v1/entries/delete` is a route.
 ///
 /// The routers are built on first use: a function behind API Gateway gets the route in its event and never needs them.
-static ROUTERS: LazyLock<BTreeMap<&str, matchit::Router<&Route>>> = LazyLock::new(|| {
+static ROUTERS: LazyLock<BTreeMap<&'static str, matchit::Router<&'static Route>>> = LazyLock::new(|| {
     let mut routers: BTreeMap<_, matchit::Router<_>> = BTreeMap::new();
     for route in ROUTES {
         let inserted = routers.entry(route.method).or_default().insert(route.path, route);
@@ -87,6 +87,11 @@ pub fn find_route<'path>(method: &str, path: &'path str) -> Option<RouteMatch<'p
     let parameters: Vec<_> = found.params.iter().collect();
     let is_complete = parameters.iter().all(|(_, value)| !value.is_empty());
     is_complete.then_some(RouteMatch { route: found.value, parameters })
+}
+
+/// The methods that have a route for `path`, in alphabetical order. `path`: as in [`find_route`].
+pub fn methods_of(path: &str) -> Vec<&'static str> {
+    ROUTERS.keys().copied().filter(|method| find_route(method, path).is_some()).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +125,13 @@ mod tests {
         let parameters = vec![("namespace", "a%2Fb%20%C3%9F+"), ("query_hash", "ff")];
         let expected = ("find", "/v1/namespaces/{namespace}/entries/{query_hash}", parameters);
         assert_eq!(find("GET", "/v1/namespaces/a%2Fb%20%C3%9F+/entries/ff"), Some(expected));
+    }
+
+    #[test]
+    fn methods_of_a_path_are_those_of_its_routes() {
+        assert_eq!(methods_of("/v1/namespaces/a/quota"), ["DELETE", "GET", "PUT"]);
+        assert_eq!(methods_of("/v1/lookup"), ["POST"]);
+        assert!(methods_of("/v1/lookup/").is_empty() && methods_of("/").is_empty());
     }
 
     #[test]

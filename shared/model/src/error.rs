@@ -59,13 +59,13 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the cache, the embedder or the table caused the error, so that no caller could have prevented it.
+    /// Whether the cache, its configuration, the embedder or the table caused the error, so that no caller could have
+    /// prevented it.
     pub fn is_ours(self) -> bool {
         match self {
-            Self::EmbedderError | Self::StoreBackendError | Self::Internal => true,
+            Self::EmbedderError | Self::EmbedderMismatchError | Self::StoreBackendError | Self::Internal => true,
             Self::InvalidRequest
             | Self::EmbedderDimensionError
-            | Self::EmbedderMismatchError
             | Self::NamespaceForbidden
             | Self::NotFound
             | Self::EntryTooLarge

@@ -24,6 +24,9 @@ pub fn check_bytes(field: &str, bytes: usize, max_bytes: usize, variable: &str) 
 /// The longest time to live that a caller may ask for: a hundred years.
 pub const MAX_TTL_SECS: u64 = 3_153_600_000;
 
+/// The most numbers of the first vector of a cache without a configured dimension.
+pub const MAX_FIRST_DIM: usize = 4096;
+
 /// A reply with several entries gets no further entry once it has this many bytes on the wire. A Lambda function
 /// answers with at most 6 MB. One entry of 400 KB takes up to 2.8 MB as JSON inside a JSON string.
 pub const MAX_REPLY_BYTES: usize = 3 * 1024 * 1024;

@@ -1,8 +1,11 @@
 //! The place of each vector in an entry's row.
 
+use mneme_embed::spec::Spec;
 use mneme_model::config::{Config, IndexProjection};
+use mneme_model::embedder::ServedEmbedder;
 use mneme_model::entry::Entry;
-use mneme_model::error::Error;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::limits::MAX_FIRST_DIM;
 use mneme_model::row_vectors::RowVectors;
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
@@ -37,7 +40,11 @@ impl EntryVectors {
         let mut misfit = None;
         for NewVector { made_by, embedding } in new {
             let maker = counter.vector_maker(made_by.as_deref(), config);
-            match maker.and_then(|maker| maker.check_dim(embedding.dim()).map(|()| maker)) {
+            let fits = |maker: &ServedEmbedder| match (maker.dim, made_by) {
+                (None, None) => check_first_dim(embedding.dim(), config),
+                _ => maker.check_dim(embedding.dim()),
+            };
+            match maker.and_then(|maker| fits(&maker).map(|()| maker)) {
                 Ok(maker) if maker.generation == counter.generation => vectors.active = Some(embedding.to_bytes()),
                 Ok(_) => vectors.second = Some(embedding.to_bytes()),
                 Err(error) => misfit = Some(error),
@@ -101,6 +108,28 @@ impl EntryVectors {
             None => Ok(RowVectors { embedding: absent_vector(counter, config)?, ..row }),
         }
     }
+}
+
+/// Checks that a caller's vector of `dim` components may set the dimension of a cache that has none.
+///
+/// A wrong one would make the cache useless for the embedder, and a long one would make every entry expensive. Errors:
+/// `EmbedderDimensionError`.
+fn check_first_dim(dim: usize, config: &Config) -> Result<(), Error> {
+    if config.embedder.spec != Spec::None {
+        return Err(Error::new(
+            ErrorKind::EmbedderDimensionError,
+            "the length of the embedder's vectors is not known yet, and an embedding of a caller does not decide it",
+            "put one entry without `embedding` first, or set MNEME_EMBEDDER_DIM",
+        ));
+    }
+    if dim > MAX_FIRST_DIM {
+        return Err(Error::new(
+            ErrorKind::EmbedderDimensionError,
+            format!("the embedding has {dim} numbers, and the first one of a cache may have {MAX_FIRST_DIM}"),
+            "send a shorter embedding, or set MNEME_EMBEDDER_DIM",
+        ));
+    }
+    Ok(())
 }
 
 /// What is stored in place of a first vector that is missing: nothing, or, in a table shared with the Python library,

@@ -11,6 +11,7 @@
 //! - `providers`: calling the embedders.
 //! - `query_vector`: the vector of a question.
 //! - `entry_vectors`: the vectors of entries that are about to be stored.
+//! - `trial`: trying the embedders.
 
 #[cfg(feature = "embed")]
 pub mod entry_vectors;
@@ -20,3 +21,5 @@ pub mod new_vector;
 pub mod providers;
 #[cfg(feature = "embed")]
 pub mod query_vector;
+#[cfg(feature = "embed")]
+pub mod trial;

@@ -106,7 +106,7 @@ pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize)
 }
 
 async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
-    let end = cache.counter().await?.next_id;
+    let end = cache.read_counter().await?.next_id;
     let now = cache.now_secs();
     let mut entries: Vec<Entry> = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! The four changes of item 0 that a move to another embedder consists of.
+//! The changes of item 0 that give the cache another embedder: the four of a move, and the one of a new stamp.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use mneme_model::embedder::{EmbedderGeneration, SecondEmbedder};
@@ -25,6 +25,9 @@ pub(crate) enum Change {
     /// Ends the move. The second embedder has no vectors left. This fails if an id was given out since the counter was
     /// read.
     Ended,
+    /// Gives a cache without any vector another embedder, or none. This fails if an id was given out since the counter
+    /// was read.
+    Restamp { fingerprint: Option<String>, dim: Option<u32> },
 }
 
 impl Change {
@@ -33,8 +36,7 @@ impl Change {
         let mut counter = seen.clone();
         match (self, counter.second.take()) {
             (Self::Start { fingerprint, dim }, None) => {
-                let highest = seen.last_generation.max(seen.generation).max(seen.base_generation).get();
-                counter.last_generation = EmbedderGeneration::new(highest + 1);
+                counter.last_generation = next_generation(seen);
                 let (generation, fingerprint) = (counter.last_generation, fingerprint.clone());
                 counter.second = Some(SecondEmbedder { generation, fingerprint, dim: *dim, ending: false });
             }
@@ -53,6 +55,14 @@ impl Change {
                 counter.second = Some(SecondEmbedder { ending: true, ..second });
             }
             (Self::Ended, Some(second)) if second.ending => counter.base_generation = counter.generation,
+            (Self::Restamp { fingerprint, dim }, None) => {
+                // A new generation has a manifest of its own, and instances read their vectors again after a switch.
+                counter.last_generation = next_generation(seen);
+                counter.generation = counter.last_generation;
+                counter.base_generation = counter.last_generation;
+                counter.switches += 1;
+                (counter.fingerprint, counter.dim) = (fingerprint.clone(), *dim);
+            }
             _ => return None,
         }
         Some(counter)
@@ -62,10 +72,15 @@ impl Change {
     fn forbids_new_ids(&self) -> bool {
         match self {
             Self::Switch { leave_behind } => !leave_behind,
-            Self::Ended => true,
+            Self::Ended | Self::Restamp { .. } => true,
             Self::Start { .. } | Self::End => false,
         }
     }
+}
+
+/// A generation that was never given out.
+fn next_generation(seen: &Counter) -> EmbedderGeneration {
+    EmbedderGeneration::new(seen.last_generation.max(seen.generation).max(seen.base_generation).get() + 1)
 }
 
 /// The attributes of item 0 that describe the cache's embedders. An attribute whose number is 0 is absent, as in a new
@@ -167,7 +182,7 @@ mod tests {
         let ending = Change::End.applied_to(&moving).unwrap();
         for (seen, changes) in [
             (&counter(), &[Change::Switch { leave_behind: false }, Change::End, Change::Ended][..]),
-            (&moving, &[start("c"), Change::Ended][..]),
+            (&moving, &[start("c"), Change::Ended, Change::Restamp { fingerprint: None, dim: None }][..]),
             (&ending, &[start("c"), Change::Switch { leave_behind: false }, Change::End][..]),
         ] {
             for change in changes {

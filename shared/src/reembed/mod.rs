@@ -16,6 +16,7 @@
 //! - [`fill`]: adding vectors.
 //! - [`switch`](mod@switch): exchanging the two embedders.
 //! - [`end`](mod@end): removing vectors.
+//! - [`restamp`](mod@restamp): another embedder for a cache without vectors.
 //! - [`missing_vectors`]: making the vectors that entries lack.
 //! - [`step_budget`]: the limits of one call.
 //! - `visit`: visiting the entries of a range of ids.
@@ -27,6 +28,7 @@ pub mod end;
 pub mod fill;
 pub mod missing_vectors;
 mod relocate;
+pub mod restamp;
 pub mod start;
 pub mod state;
 pub mod step_budget;

@@ -69,7 +69,7 @@ pub(super) async fn train_basis(
 /// The ranges that are known to hold no entry. They are the same for each embedder, so the active embedder's manifest
 /// is read if `served` has none. Reads: the counter and up to two manifests.
 async fn known_empty_ranges(cache: &Cache, served: &ServedEmbedder) -> Result<EmptyRanges, Error> {
-    for generation in [served.generation, cache.counter().await?.active_embedder().generation] {
+    for generation in [served.generation, cache.counter_of_any_embedder().await?.active_embedder().generation] {
         if let Some(manifest) = cache.table.manifest(generation).await? {
             return Ok(manifest.empty_ranges);
         }

@@ -43,7 +43,7 @@ pub struct SegmentsWritten {
 /// Writes: a segment for each range, the manifest, a new basis. Errors: `StoreBackendError`. Segments that were written
 /// before the error stay.
 pub async fn write_active_segments(cache: &Cache, until: Instant) -> Result<SegmentsWritten, Error> {
-    let counter = cache.counter().await?;
+    let counter = cache.counter_of_any_embedder().await?;
     write_segments(cache, &counter.active_embedder(), counter.next_id, until).await
 }
 
@@ -98,7 +98,7 @@ async fn usable_basis(cache: &Cache, served: &ServedEmbedder) -> Result<Option<(
 /// Reads: the counter, the manifest, the basis, the rows of the ranges. Writes: up to two segments, the manifest.
 /// Errors: `StoreBackendError`.
 pub async fn write_range(cache: &Cache, range: u64) -> Result<(), Error> {
-    let served = cache.counter().await?.active_embedder();
+    let served = cache.counter_of_any_embedder().await?.active_embedder();
     if let Some(mut manifest) =
         cache.table.manifest(served.generation).await?.filter(|manifest| manifest.ranges <= range)
         && let Some(basis) = load_basis(&cache.table, &manifest).await?

@@ -48,7 +48,7 @@ impl<'a> Settings<'a> {
     }
 
     async fn set(&self, map: &'static str, key: &str, value: AttributeValue) -> Result<(), Error> {
-        let counter = self.cache.counter().await?;
+        let counter = self.cache.counter_of_any_embedder().await?;
         let size = |value: Option<usize>| value.map_or(0, |bytes| key.len() + bytes);
         let replaced = match map {
             name::META => size(counter.meta.get(key).map(String::len)),

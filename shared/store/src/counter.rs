@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_model::config::{Config, EmbedderConfig};
 use mneme_model::embedder::{EmbedderGeneration, MoveEnd, SecondEmbedder, ServedEmbedder};
 use mneme_model::error::{Error, ErrorKind};
@@ -10,7 +10,7 @@ use mneme_model::namespace::Namespace;
 
 use crate::attribute as name;
 use crate::entry_row::generation;
-use crate::expression::Expression;
+use crate::expression::{Condition, Expression};
 use crate::item::{Item, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
@@ -22,9 +22,9 @@ pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
 /// The prefix of the meta keys that switch the guard `on` or `off` in one namespace. The name of the namespace follows.
 pub const GUARD_KEY: &str = "guard:";
 
-/// The attributes that opening a table writes: those of item 0 that [`Table::stamp`] sets, and those of the stats of a
-/// new table ([`Table::recount`]).
-pub const OPENING_ATTRIBUTES: [&str; 9] = [
+/// The attributes that `provision` writes: those of item 0 that [`Table::stamp`] and a new stamp set, and those of the
+/// stats of a new table ([`Table::recount`]).
+pub const PROVISION_ATTRIBUTES: [&str; 17] = [
     name::ID,
     name::NEXT_ID,
     name::VERSION,
@@ -32,12 +32,20 @@ pub const OPENING_ATTRIBUTES: [&str; 9] = [
     name::QUOTAS,
     name::FINGERPRINT,
     name::DIM,
+    name::ACTIVE_GENERATION,
+    name::BASE_GENERATION,
+    name::LAST_GENERATION,
+    name::SWITCHES,
+    name::SECOND_FINGERPRINT,
+    name::SECOND_DIM,
+    name::SECOND_GENERATION,
+    name::SECOND_ENDING,
     name::ENTRIES,
     name::COUNTED,
 ];
 
 /// The counter as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counter {
     /// The id that the next insert takes, at least 1.
     pub next_id: u64,
@@ -67,6 +75,11 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// The counter of a table in which nothing was stored: no mutation, no embedder, no quota.
+    pub fn empty() -> Self {
+        Self { next_id: 1, ..Self::default() }
+    }
+
     /// Reads the counter from item 0.
     ///
     /// Errors: `Internal` if `next_id`, `version_counter` or a stamp of the second embedder is missing or malformed.
@@ -109,12 +122,7 @@ impl Counter {
             (name::META.to_owned(), AttributeValue::M(Default::default())),
             (name::QUOTAS.to_owned(), AttributeValue::M(Default::default())),
         ]);
-        if let Some(fingerprint) = &config.embedder.fingerprint {
-            item.insert(name::FINGERPRINT.to_owned(), s(fingerprint));
-        }
-        if let Some(dim) = config.embedder.dim {
-            item.insert(name::DIM.to_owned(), n(dim));
-        }
+        item.extend(stamps(config).map(|(attribute, value)| (attribute.to_owned(), value)));
         item
     }
 
@@ -205,8 +213,16 @@ fn mismatch(detail: String) -> Error {
     Error::new(
         ErrorKind::EmbedderMismatchError,
         detail,
-        "configure the embedder that the cache was built with, move the cache to this one, or use another table",
+        "configure the embedder that the cache was built with, or move the cache to this one (`reembed`); while no entry \
+         has an embedding, invoke `provision` with `restamp`",
     )
+}
+
+/// The attributes of item 0 that name the configured embedder, and their values.
+fn stamps(config: &Config) -> impl Iterator<Item = (&'static str, AttributeValue)> {
+    let EmbedderConfig { fingerprint, dim, .. } = &config.embedder;
+    let fingerprint = fingerprint.as_ref().map(|fingerprint| (name::FINGERPRINT, s(fingerprint)));
+    fingerprint.into_iter().chain(dim.map(|dim| (name::DIM, n(dim))))
 }
 
 fn configuration_mismatch(active: &ServedEmbedder, config: &Config) -> Error {
@@ -233,13 +249,20 @@ impl Table {
     }
 
     /// Creates item 0 if it is missing, adds the configured fingerprint and dimension if it has none, and returns it.
+    /// Nothing is added to an item whose fingerprint or dimension is another one.
     ///
-    /// Writes: one UpdateItem, which never changes a value that exists. Errors: `StoreBackendError`, and those of
-    /// [`Counter::from_item`].
+    /// Reads: item 0, after the write. Writes: one UpdateItem, which never changes a value that exists. Errors:
+    /// `StoreBackendError`, and those of [`Counter::from_item`].
     pub async fn stamp(&self, config: &Config) -> Result<Counter, Error> {
         let first = Counter::first_item(config).into_iter().filter(|(attribute, _)| attribute != name::ID);
         let expression = first.fold(Expression::new(), |all, (attribute, value)| all.set_if_absent(&attribute, value));
-        Counter::from_item(&self.update_returning(RowKey::COUNTER, expression, ReturnValue::AllNew).await?)
+        let is_same = |(attribute, value)| {
+            Condition::Any(vec![Condition::Absent(attribute), Condition::equals(attribute, value)])
+        };
+        let expression = stamps(config).map(is_same).fold(expression, Expression::and);
+        self.update_if(RowKey::COUNTER, expression).await?;
+        let counter = self.read_counter().await?;
+        counter.ok_or_else(|| Error::internal("item 0 is missing right after it was written"))
     }
 }
 
@@ -259,14 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn opening_attributes_are_those_of_first_item_and_of_recount() {
+    fn provision_attributes_include_those_of_first_item() {
         let config = Config::with(&[("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_EMBEDDER_DIM", "3")]);
-        let mut written: Vec<String> = Counter::first_item(&config).into_keys().collect();
-        written.extend([name::ENTRIES.to_owned(), name::COUNTED.to_owned()]);
-        written.sort_unstable();
-        let mut declared = OPENING_ATTRIBUTES;
-        declared.sort_unstable();
-        assert_eq!(written, declared);
+        let written: Vec<String> = Counter::first_item(&config).into_keys().collect();
+        assert_eq!(written.len(), 7);
+        assert!(written.iter().all(|attribute| PROVISION_ATTRIBUTES.contains(&attribute.as_str())), "{written:?}");
     }
 
     #[test]

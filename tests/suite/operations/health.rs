@@ -2,6 +2,7 @@
 
 use insta::assert_json_snapshot;
 use mneme_tests::Stack;
+use mneme_tests::embedder::{Behavior, EmbeddingService};
 use serde_json::json;
 
 #[tokio::test]
@@ -15,6 +16,7 @@ async fn health_of_a_valid_table_returns_healthy() {
       "embedder_dim": 4,
       "embedder_fingerprint": "f",
       "embedder_match": true,
+      "embedder_works": null,
       "healthy": true,
       "problems": [],
       "schema_ok": true,
@@ -42,6 +44,29 @@ async fn health_with_other_embedder_returns_503() {
     assert_eq!(status, 503);
     assert_eq!((&health["table_reachable"], &health["embedder_match"]), (&json!(true), &json!(false)));
     assert_eq!(health["embedder_fingerprint"], "f");
+}
+
+#[tokio::test]
+async fn health_with_an_embedder_tries_it_once_a_minute() {
+    let service = EmbeddingService::start().await;
+    let stack = Stack::builder().variables(&[("MNEME_EMBEDDER", &service.embedder())]).start().await;
+    for _ in 0..2 {
+        let (status, health) = stack.get("/v1/health").await;
+        assert_eq!((status, &health["embedder_works"]), (200, &json!(true)), "{health}");
+    }
+    assert_eq!(service.take_texts().len(), 1);
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    service.set(Behavior::Reply(401, "{}".to_owned()));
+    stack.server.recycle("health").await;
+    let (status, health) = stack.get("/v1/health").await;
+    assert_eq!((status, &health["embedder_works"], &health["embedder_match"]), (503, &json!(false), &json!(true)));
+    assert!(health["problems"][0].as_str().is_some_and(|problem| problem.contains("Remediation")), "{health}");
+    // The embedder answers, but with vectors of another length than those of the cache.
+    service.set(Behavior::Embed(9));
+    stack.server.recycle("health").await;
+    let (status, health) = stack.get("/v1/health").await;
+    assert_eq!((status, &health["embedder_works"]), (503, &json!(false)));
+    assert!(health["problems"][0].as_str().is_some_and(|problem| problem.contains("have 9 numbers")), "{health}");
 }
 
 #[tokio::test]

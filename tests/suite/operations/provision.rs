@@ -59,6 +59,104 @@ async fn provision_with_capacity_creates_a_provisioned_table() {
 }
 
 #[tokio::test]
+async fn refused_configuration_stamps_nothing() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r", "embedding": [1, 2, 3]})).await;
+    let before = stack.rows().await;
+    // The dimension differs and the fingerprint is missing.
+    let variables = [("MNEME_EMBEDDER_FINGERPRINT", "new"), ("MNEME_EMBEDDER_DIM", "384")];
+    let refused = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
+    for (function, request) in
+        [("provision", json!({})), ("lookup", json!({"query": "q"})), ("put", json!({"query": "s", "response": "r"}))]
+    {
+        let error = refused.invoke(function, request).await.unwrap_err();
+        assert_eq!(error.name, "EmbedderMismatchError", "{function}");
+    }
+    refused.get("/v1/stats").await;
+    assert_eq!(stack.rows().await, before);
+    let variables = [("MNEME_EMBEDDER_FINGERPRINT", "mine"), ("MNEME_EMBEDDER_DIM", "3")];
+    let right = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
+    assert_eq!(right.invoke("provision", json!({})).await.unwrap()["embedder_fingerprint"], "mine");
+}
+
+#[tokio::test]
+async fn reading_operations_write_nothing_into_a_new_table() {
+    let stack = Stack::start().await;
+    stack.invoke("provision", json!({})).await.unwrap();
+    stack.delete_items([0]).await;
+    let variables = [("MNEME_EMBEDDER_FINGERPRINT", "f"), ("MNEME_CREATE_TABLE", "false")];
+    let reader = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
+    assert_eq!(reader.get("/v1/entries/1").await.0, 404);
+    assert_eq!(reader.get("/v1/entries").await.1["entries"], json!([]));
+    assert_eq!(reader.get("/v1/namespaces").await.1["namespaces"], json!([]));
+    assert_eq!(reader.get("/v1/stats").await.1["version_counter"], 0);
+    assert_eq!(reader.get("/v1/health").await.1["healthy"], true);
+    assert_eq!(reader.get("/v1/namespaces/a/quota").await.0, 404);
+    assert!(stack.rows().await.is_empty());
+}
+
+#[tokio::test]
+async fn restamp_gives_a_cache_without_embeddings_the_configured_embedder() {
+    let stack = Stack::start().await;
+    let careless = stack.put(json!({"query": "careless", "response": "r", "embedding": [1, 2, 3]})).await;
+    stack.put(json!({"query": "exact", "response": "r"})).await;
+    stack.lookup(json!({"query": "x", "embedding": [1, 2, 3]})).await;
+    let variables = [("MNEME_EMBEDDER_FINGERPRINT", "new"), ("MNEME_EMBEDDER_DIM", "2")];
+    let new = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
+    let (status, health) = new.get("/v1/health").await;
+    assert!(
+        status == 503 && health["problems"][0].as_str().is_some_and(|problem| problem.contains("restamp")),
+        "{health}"
+    );
+    let error = new.invoke("provision", json!({"restamp": true})).await.unwrap_err();
+    assert!(error.message.contains(&format!("entry {careless} has an embedding")), "{error:?}");
+    new.invoke("delete", json!({"id": careless})).await.unwrap();
+    let before = stack.counter().await;
+    let stamped = new.invoke("provision", json!({"restamp": true})).await.unwrap();
+    assert_eq!((&stamped["embedder_fingerprint"], &stamped["embedder_dim"]), (&json!("new"), &json!(2)));
+    assert_eq!(stack.counter().await, (before.0, before.1 + 1));
+    new.invoke("provision", json!({"restamp": true})).await.unwrap();
+    assert_eq!(stack.counter().await.1, before.1 + 1, "a second restamp changes nothing");
+    assert_eq!(new.lookup(json!({"query": "exact"})).await["outcome"], "hit");
+    new.put(json!({"query": "How do I pay?", "response": "By card.", "embedding": [1, 0]})).await;
+    let hit = new.lookup(json!({"query": "How do I pay, please?", "embedding": [1, 0]})).await;
+    assert_eq!(hit["layer"], "semantic", "{hit}");
+    // An instance that was warm before sees the new embedder, too.
+    let warm = stack.lookup(json!({"query": "How do I pay, please?", "embedding": [1, 0]})).await;
+    assert_eq!(warm["layer"], "semantic", "{warm}");
+    assert_eq!(new.get("/v1/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn restamp_during_a_put_is_refused_and_loses_nothing() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    let variables = [("MNEME_EMBEDDER_FINGERPRINT", "new"), ("MNEME_EMBEDDER_DIM", "2")];
+    let new = Stack::builder().over_table_of(&stack).variables(&variables).start().await;
+    let held = new.proxy.hold_nth("TransactWriteItems", 0);
+    let restamp = new.invoke("provision", json!({"restamp": true}));
+    let put = async {
+        let release = held.arrived().await;
+        stack.put(json!({"query": "s", "response": "r", "embedding": [1, 2, 3]})).await;
+        release();
+    };
+    let (error, ()) = tokio::join!(restamp, put);
+    let error = error.unwrap_err();
+    assert!(error.name == "StoreBackendError" && error.message.contains("was stored while"), "{error:?}");
+    assert_eq!(stack.lookup(json!({"query": "s"})).await["outcome"], "hit");
+}
+
+#[tokio::test]
+async fn first_vector_above_the_limit_does_not_set_the_dimension() {
+    let stack = Stack::start().await;
+    let long = json!({"query": "q", "response": "r", "embedding": vec![1; 4097]});
+    let error = stack.invoke("put", long.clone()).await.unwrap_err();
+    assert!(error.name == "EmbedderDimensionError" && error.message.contains("MNEME_EMBEDDER_DIM"), "{error:?}");
+    let configured = Stack::builder().over_table_of(&stack).variables(&[("MNEME_EMBEDDER_DIM", "4097")]).start().await;
+    configured.put(long).await;
+}
+
+#[tokio::test]
 async fn first_vector_sets_the_dimension_of_an_unstamped_table() {
     let stack = Stack::start().await;
     assert_eq!(stack.invoke("provision", json!({})).await.unwrap()["embedder_dim"], json!(null));

@@ -64,7 +64,7 @@ pub async fn calibrate(arguments: Calibrate) -> Result<(), Box<dyn Error>> {
     let pairs = Pairs::read(&arguments.file)?;
     let binaries = arguments.binaries.map_or_else(|| build_some_functions(&[FUNCTION]), Ok)?;
     let mut signals = Signals::catch()?;
-    let mut env = environment::inherited();
+    let mut env = environment::inherited()?;
     environment::provide_weights(&mut env)?;
     // The line that the function logs for each request is of no interest here.
     env.entry("AWS_LAMBDA_LOG_LEVEL".to_owned()).or_insert_with(|| "WARN".to_owned());

@@ -84,7 +84,7 @@ pub async fn demo(arguments: Demo) -> Result<(), Box<dyn Error>> {
 }
 
 fn environment(embedder: &Embedder) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
-    let mut env = environment::inherited();
+    let mut env = environment::inherited()?;
     // The line that the functions log for each request would disturb the progress bars.
     env.entry("AWS_LAMBDA_LOG_LEVEL".to_owned()).or_insert_with(|| "WARN".to_owned());
     // The table is new, so the environment's settings for another table and its embedder do not apply.

@@ -1,6 +1,7 @@
 //! `openai:<model>[:<dimension>]@<base URL>`: the model, and the URL of its service.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -28,6 +29,16 @@ pub struct OpenAiSpec {
 }
 
 impl OpenAiSpec {
+    /// Whether nobody between this machine and the service can read the requests: the URL is `https://`, or its host is
+    /// this machine.
+    pub fn is_confidential(&self) -> bool {
+        let host = self.endpoint.host().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        self.endpoint.scheme_str() == Some("https")
+            || host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.is_loopback())
+    }
+
     pub(crate) fn fingerprint(&self) -> String {
         match self.dim {
             Some(dim) => format!("openai:{}:{dim}/{VERSION}", self.model),
@@ -120,6 +131,16 @@ mod tests {
         ] {
             let spec = parse(text);
             assert_eq!((spec.model.as_str(), spec.dim, spec.endpoint.to_string().as_str()), (model, dim, endpoint));
+        }
+    }
+
+    #[test]
+    fn is_confidential_is_true_for_https_and_for_this_machine_only() {
+        for text in ["m@https://h/v1", "m@http://localhost:1/v1", "m@http://127.9.9.9/v1", "m@http://[::1]:8/v1"] {
+            assert!(parse(text).is_confidential(), "{text}");
+        }
+        for text in ["m@http://h/v1", "m@http://10.0.0.7:8080", "m@http://localhost.example/v1"] {
+            assert!(!parse(text).is_confidential(), "{text}");
         }
     }
 

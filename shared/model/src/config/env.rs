@@ -161,6 +161,15 @@ impl RawEnv {
             ));
         }
         let spec = spec.unwrap_or_default();
+        if let Spec::OpenAi(service) = &spec
+            && key != KeySource::None
+            && !service.is_confidential()
+        {
+            self.complaints.push(format!(
+                "{}: {} is sent in clear text over http://: use https://, or a service on this machine",
+                names.spec, names.key
+            ));
+        }
         let fingerprint =
             self.take(names.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
         let dim = self.dim(names, &spec);

@@ -323,6 +323,21 @@ mod tests {
     }
 
     #[test]
+    fn key_for_a_service_over_plain_http_is_refused_except_on_this_machine() {
+        let over = |url: &str| {
+            let spec = format!("openai:m@{url}");
+            let all =
+                [("MNEME_TABLE_NAME", "cache"), ("MNEME_EMBEDDER", &spec), ("MNEME_EMBEDDER_API_KEY", "sk-secret")];
+            read(&all)
+        };
+        let ConfigError(complaints) = over("http://10.0.0.7/v1").unwrap_err();
+        assert!(complaints[0].contains("in clear text") && !complaints[0].contains("sk-secret"), "{complaints:?}");
+        over("http://127.0.0.1:11434/v1").unwrap();
+        over("https://10.0.0.7/v1").unwrap();
+        read(&[("MNEME_TABLE_NAME", "cache"), ("MNEME_EMBEDDER", "openai:m@http://10.0.0.7/v1")]).unwrap();
+    }
+
+    #[test]
     fn provisioned_capacity_without_provisioned_billing_is_refused() {
         let table = ("MNEME_TABLE_NAME", "cache");
         let mode = ("MNEME_BILLING_MODE", "PROVISIONED");

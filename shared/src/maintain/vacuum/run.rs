@@ -37,7 +37,7 @@ pub async fn run_pass(
     start: VacuumCursor,
 ) -> Result<Option<VacuumCursor>, Error> {
     let mut cursor = start;
-    let counter = cache.counter().await?;
+    let counter = cache.counter_of_any_embedder().await?;
     let versions = LiveVersions::read(cache, &counter).await?;
     pass.ranges = (cursor == VacuumCursor::Start && pass.only.is_none()).then(RangeCounts::default);
     while !matches!(cursor, VacuumCursor::Caps | VacuumCursor::Segments) {
@@ -62,7 +62,7 @@ pub async fn run_pass(
         return Ok(None);
     }
     let until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
-    let active = cache.counter().await?.active_embedder();
+    let active = cache.counter_of_any_embedder().await?.active_embedder();
     let ranges_thinned = match (pass.ranges.take(), versions.manifest(active.generation)) {
         (Some(ranges), Some(manifest)) => compact(cache, &active, manifest, &ranges, until).await?,
         _ => 0,
@@ -74,7 +74,12 @@ pub async fn run_pass(
 /// Enforces the quota of each namespace that has one, and the cap on the table. `only`: the quota of this namespace
 /// alone.
 async fn enforce_caps_of(cache: &Cache, only: Option<&Namespace>) -> Result<Evictions, Error> {
-    let quotas = cache.counter().await?.quotas.into_iter().map(|(name, quota)| (Namespace::from_row(name), quota));
+    let quotas = cache
+        .counter_of_any_embedder()
+        .await?
+        .quotas
+        .into_iter()
+        .map(|(name, quota)| (Namespace::from_row(name), quota));
     let quotas: Vec<_> = quotas.filter(|(namespace, _)| only.is_none_or(|only| namespace == only)).collect();
     enforce_all_caps(cache, &quotas, cache.config.max_entries.filter(|_| only.is_none())).await
 }

@@ -212,3 +212,71 @@ async fn signature_without_stored_query_contains_only_hashes() {
     put(&off, "Track order 48213", 0.0).await;
     assert!(!off.rows().await[&1].contains_key("signature"));
 }
+
+/// The two fields of a miss that say why.
+fn reason(miss: &Value) -> (&Value, &Value) {
+    (&miss["reason"], &miss["veto"])
+}
+
+#[tokio::test]
+async fn exact_entry_that_differs_in_what_normalisation_drops_is_vetoed_and_a_put_replaces_it() {
+    for store_query in ["true", "false"] {
+        let stack = Stack::builder().variables(&[("MNEME_STORE_QUERY", store_query)]).start().await;
+        for (stored, asked, detail) in [
+            ("What does grep -v do?", "What does grep -V do?", "case"),
+            ("What is 10 MB/s in GB?", "What is 10 Mb/s in GB?", "case"),
+            ("Why?\nif a:\n    b()\n    c()", "Why?\nif a:\n    b()\nc()", "space"),
+        ] {
+            let first = stack.put(json!({"query": stored, "response": stored})).await;
+            let miss = stack.lookup(json!({"query": asked})).await;
+            assert_eq!(reason(&miss), (&json!("vetoed"), &json!(detail)), "{asked}: {miss}");
+            assert_eq!(stack.lookup(json!({"query": stored})).await["id"], first);
+            // Both have one entry key, so the later answer takes the place of the earlier one.
+            let (_, put) = stack.post("/v1/entries", json!({"query": asked, "response": asked})).await;
+            assert_eq!(put["created"], false, "{put}");
+            assert_eq!(stack.lookup(json!({"query": asked})).await["response"], asked);
+            let miss = stack.lookup(json!({"query": stored})).await;
+            assert_eq!(reason(&miss), (&json!("vetoed"), &json!(detail)), "{stored}: {miss}");
+        }
+        // Neither with a vector nor by the semantic layer.
+        put(&stack, "Rename myVar", 0.0).await;
+        assert_eq!(stack.lookup(question("Rename MyVar", 0.0)).await["veto"], "case");
+        put(&stack, "Select users with age > 30", 0.0).await;
+        assert_eq!(stack.lookup(question("Select users with age < 30", 0.0)).await["veto"], "mark");
+        // The case and the white space of prose do not decide.
+        put(&stack, "How do I reset my password?", 0.0).await;
+        for asked in ["HOW DO I RESET MY PASSWORD?", "  how do I  reset\n my password?"] {
+            assert_eq!(stack.lookup(json!({"query": asked})).await["layer"], "exact", "{asked}");
+        }
+    }
+    let off = Stack::builder().without_guard("the guard off is tested").start().await;
+    off.put(json!({"query": "What does grep -v do?", "response": "A"})).await;
+    assert_eq!(off.lookup(json!({"query": "What does grep -V do?"})).await["outcome"], "hit");
+}
+
+#[tokio::test]
+async fn exact_entry_below_the_confidence_cutoff_is_a_miss() {
+    let stack = Stack::start().await;
+    let mut entry = json!({"query": QUESTION, "response": "A", "confidence_score": 0.6});
+    stack.put(entry.clone()).await;
+    let miss = stack.lookup(json!({"query": QUESTION})).await;
+    assert_eq!(miss["reason"], "low_confidence", "{miss}");
+    entry["confidence_score"] = json!(0.8);
+    stack.put(entry).await;
+    assert_near(&stack.lookup(json!({"query": QUESTION})).await["confidence"], 0.8);
+}
+
+#[tokio::test]
+async fn numbers_with_one_hash_of_32_bits_are_different_numbers() {
+    for store_query in ["true", "false"] {
+        let stack = Stack::builder().variables(&[("MNEME_STORE_QUERY", store_query)]).start().await;
+        for (at, (stored, asked)) in
+            [(241_796, 791_977), (457_141, 966_123), (168_667, 867_380)].into_iter().enumerate()
+        {
+            let angle = at as f64;
+            put(&stack, &format!("Track order {stored}"), angle).await;
+            let miss = stack.lookup(question(&format!("Track order {asked}"), angle)).await;
+            assert_eq!(miss["outcome"], "miss", "{asked}: {miss}");
+        }
+    }
+}

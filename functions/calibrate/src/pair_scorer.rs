@@ -160,5 +160,8 @@ fn name(kind: VetoKind) -> &'static str {
         VetoKind::Material => "material",
         VetoKind::Form => "form",
         VetoKind::Context => "context",
+        VetoKind::Case => "case",
+        VetoKind::Mark => "mark",
+        VetoKind::Space => "space",
     }
 }

@@ -34,10 +34,10 @@ pub use compare::{Verdict, compare, features};
 pub use conversation::Conversation;
 pub use conversation::messages::ConversationError;
 pub use conversation::self_contained::is_self_contained;
-pub use conversation::signature::{ConversationSignature, compare_conversations};
+pub use conversation::signature::{ConversationSignature, compare_conversations, compare_equal_texts};
 pub use conversation::speaker::Speaker;
 #[doc(hidden)]
 pub use language::{rarity_key, relation_key};
-pub use signature::Signature;
 pub use signature::codec::SignatureError;
 pub use signature::fingerprint::NumberFingerprint;
+pub use signature::{Signature, exact_values_agree};

@@ -1,5 +1,7 @@
 //! Tokens: the units by which questions are compared. A signature stores them without their text.
 
+use crate::language::lexicon::hash64;
+
 /// The function of a token in its question. Signatures store the discriminants, so they must never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -96,6 +98,8 @@ impl SemanticRole {
 pub(crate) struct Token {
     /// The hash of the word's base form, the number's value, the identifier, the quotation or the date.
     pub(crate) hash: u32,
+    /// Of an exact token, 32 further bits of the hash, never 0. 0: a word, or an exact token of an earlier version.
+    pub(crate) low: u32,
     /// Of a word, its letters ([`crate::text::spelling::sketch`]); of a number, its unit; of a date, its group.
     /// 0: none. 24 bits.
     pub(crate) detail: u32,
@@ -115,6 +119,11 @@ impl Token {
     /// A token without a role, a detail, a rarity or a flag.
     pub(crate) fn new(hash: u32, kind: TokenKind) -> Self {
         let role = SemanticRole::None;
-        Self { hash, detail: 0, kind, role, rarity: 0, is_name: false, is_quoted: false, is_unknown: false }
+        Self { hash, low: 0, detail: 0, kind, role, rarity: 0, is_name: false, is_quoted: false, is_unknown: false }
+    }
+    /// Gives an exact token the hash of `text`, which is its value in one form.
+    pub(crate) fn set_exact(&mut self, text: &str) {
+        let hash = hash64(text);
+        (self.hash, self.low) = ((hash >> 32) as u32, (hash as u32).max(1));
     }
 }

@@ -116,17 +116,25 @@ fn framed_bytes() -> impl Strategy<Value = Vec<u8>> {
     let role = prop_oneof![30 => 0u8..6, 1 => 6u8..16];
     let token = (prop::array::uniform7(any::<u8>()), kind, role, any::<u8>());
     let length_error = prop_oneof![10 => Just(0i16), 1 => Just(-1), 1 => Just(1)];
-    let part = (1..=2u8, any::<[u8; 8]>(), prop::collection::vec(token, 0..16), length_error).prop_map(
+    let part = (1..=3u8, any::<[u8; 12]>(), prop::collection::vec(token, 0..16), length_error).prop_map(
         |(version, header, tokens, error)| {
             let mut part = vec![version, header[0], header[1], tokens.len() as u8];
-            part.extend_from_slice(&header[2..]);
-            if version == 2 {
+            // The number of tokens of the text, and the hash of the dropped ones.
+            part.extend_from_slice(&header[2..if version == 3 { 12 } else { 8 }]);
+            if version > 1 {
                 // The slots that a header byte says: one of time, and one of the form.
                 part.extend([0b11, header[2], header[3], header[4], header[5], header[6], header[7]]);
+            }
+            if version == 3 {
+                // One written form.
+                part.extend([1, 8, 7, 6, 5, 4, 3, 2, 1]);
             }
             for (hash_and_detail, kind, role, rarity_and_flags) in tokens {
                 part.extend(hash_and_detail);
                 part.extend([kind | role << 4, rarity_and_flags]);
+                if version == 3 && (1..=4).contains(&kind) {
+                    part.extend([9, 9, 9, 9]);
+                }
             }
             let length = part.len() as i16 + error;
             [length.to_le_bytes().to_vec(), part].concat()
@@ -288,17 +296,19 @@ fn from_bytes_with_unknown_token_kind_returns_bad_token() {
 #[test]
 fn long_texts_with_different_numbers_are_vetoed() {
     let filler = "the weather was fine and we talked about the garden for a long while. ".repeat(100);
-    // With a value in each slot, the signature has the maximum size.
     let form = "Act as a pirate. Explain today to a child, in French, in JSON format and in one sentence. ```x```";
     let texts = [format!("{form} {filler} Order 48213. {filler}"), format!("{form} {filler} Order 48231. {filler}")];
     let [a, b] = texts.map(|text| Signature::of(&text));
-    assert_eq!(a.to_bytes().len(), Signature::MAX_BYTES);
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     // The texts have more numbers than a signature holds. The hash of the dropped ones differs.
     let numbers = |last: u32| (0..400).chain([last]).map(|n| format!("{n} ")).collect::<String>() + "```x```";
     let (a, b) = (Signature::of(&numbers(1000)), Signature::of(&numbers(1001)));
     assert!(matches!(compare(&a, &b, 0.99), Verdict::Vetoed(_)));
     assert!(matches!(compare(&a, &Signature::of(&numbers(1000)), 0.99), Verdict::Probability(_)));
+    // With a value in each slot, numbers alone and many flags, the signature has the maximum size.
+    let flags = (b'a'..=b'z').map(|letter| format!("-{} ", char::from(letter))).collect::<String>();
+    let largest = Signature::of(&format!("{form} {flags} {}", numbers(1000)));
+    assert_eq!(largest.to_bytes().len(), Signature::MAX_BYTES);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The stored format: tables hold signatures, context keys and hashes that earlier versions wrote, so they must not
 //! change.
 
-use mneme_guard::{Conversation, ConversationSignature, Verdict, compare_conversations};
+use mneme_guard::{Conversation, ConversationSignature, Verdict, VetoKind, compare_conversations};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -18,10 +18,14 @@ struct Stored {
     signature: String,
 }
 
-const VERSION_1: &str = include_str!("stored/version_1.jsonl");
-/// Parts of the texts that version 1 reads otherwise: a version, a negation that negates nothing, and documents.
-const NEWLY_READ: [&str; 4] = ["v1.2.3", "Isn't it", "the weather was fine", "0 1 2 3"];
-const VERSION_2: &str = include_str!("stored/version_2.jsonl");
+/// Every version, the oldest first. The last is the current one.
+const VERSIONS: [&str; 3] = [
+    include_str!("stored/version_1.jsonl"),
+    include_str!("stored/version_2.jsonl"),
+    include_str!("stored/version_3.jsonl"),
+];
+/// Parts of texts that an earlier version reads otherwise, or whose exact tokens have fewer bits there.
+const NEWLY_READ: [&str; 6] = ["Isn't it", "the weather was fine", "“idle”", "five-year-old", "```", "C++"];
 
 fn stored(list: &str) -> Vec<Stored> {
     list.lines().map(|line| serde_json::from_str(line).expect("a stored conversation")).collect()
@@ -42,7 +46,7 @@ fn conversation(case: &Stored) -> Conversation {
 
 #[test]
 fn conversation_of_stored_messages_equals_stored_form() {
-    for case in stored(VERSION_2) {
+    for case in stored(VERSIONS[2]) {
         let found = conversation(&case);
         assert_eq!(hex(&found.signature.to_bytes()), case.signature, "{:?}", case.messages);
         let fingerprint = found.signature.number_fingerprint();
@@ -52,7 +56,7 @@ fn conversation_of_stored_messages_equals_stored_form() {
 
 #[test]
 fn context_key_and_exact_text_of_stored_messages_equal_those_of_every_version() {
-    for case in [stored(VERSION_1), stored(VERSION_2)].concat() {
+    for case in VERSIONS.into_iter().flat_map(stored) {
         let found = conversation(&case);
         assert_eq!(found.context_key.map(|key| hex(&key)), case.context_key, "{:?}", case.messages);
         assert_eq!(found.exact_text, case.exact_text, "{:?}", case.messages);
@@ -61,19 +65,38 @@ fn context_key_and_exact_text_of_stored_messages_equal_those_of_every_version() 
 
 #[test]
 fn from_bytes_of_stored_signature_returns_signature_with_same_bytes() {
-    for case in [stored(VERSION_1), stored(VERSION_2)].concat() {
+    for case in VERSIONS.into_iter().flat_map(stored) {
         let signature = ConversationSignature::from_bytes(&bytes(&case.signature)).expect("a stored signature");
         assert_eq!(hex(&signature.to_bytes()), case.signature);
     }
 }
 
 #[test]
-fn stored_signature_of_version_1_has_no_fingerprint_and_matches_its_own_question() {
-    for case in stored(VERSION_1) {
+fn stored_signature_of_earlier_version_has_no_fingerprint_and_matches_its_own_question_unless_bits_lack() {
+    for case in VERSIONS[..2].iter().flat_map(|list| stored(list)) {
         let signature = ConversationSignature::from_bytes(&bytes(&case.signature)).expect("a stored signature");
         assert_eq!(signature.number_fingerprint(), None);
-        let verdict = compare_conversations(&conversation(&case).signature, &signature, 1.0);
-        let needs_new_numbers = case.messages.iter().any(|(_, text)| NEWLY_READ.iter().any(|new| text.contains(new)));
-        assert!(needs_new_numbers || matches!(verdict, Verdict::Probability(_)), "{:?}: {verdict:?}", case.messages);
+        let own = conversation(&case).signature;
+        let verdict = compare_conversations(&own, &signature, 1.0);
+        let lacks_bits =
+            |text: &str| text.contains(char::is_numeric) || NEWLY_READ.iter().any(|new| text.contains(new));
+        let lacks_bits = case.messages.iter().any(|(_, text)| lacks_bits(text));
+        assert!(lacks_bits || matches!(verdict, Verdict::Probability(_)), "{:?}: {verdict:?}", case.messages);
+        if let [(_, text)] = &case.messages[..] {
+            let renewed = signature.renewed(text);
+            assert_eq!(renewed, own, "the stored query makes the signature of this version");
+        }
+    }
+}
+
+#[test]
+fn stored_signature_of_earlier_version_never_agrees_in_a_number_of_which_it_has_fewer_bits() {
+    for case in VERSIONS[..2].iter().flat_map(|list| stored(list)) {
+        let [(_, text)] = &case.messages[..] else { continue };
+        if text.contains("order AB-1234") || text.contains("注文48213") {
+            let signature = ConversationSignature::from_bytes(&bytes(&case.signature)).expect("a stored signature");
+            let verdict = compare_conversations(&conversation(&case).signature, &signature, 1.0);
+            assert!(matches!(verdict, Verdict::Vetoed(VetoKind::Number | VetoKind::Identifier)), "{verdict:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Examples of each kind of veto.
 
-use mneme_guard::{Signature, Verdict, VetoKind, compare, probability_of_similarity};
+use mneme_guard::{Signature, Verdict, VetoKind, compare, exact_values_agree, probability_of_similarity};
 
 fn verdict(a: &str, b: &str) -> Verdict {
     compare(&Signature::of(a), &Signature::of(b), 0.95)
@@ -44,6 +44,15 @@ fn different_numbers_or_units_are_vetoed() {
         ("Parcel ٤٨٢١٣", "Parcel 48213"),
         ("Learn to swim in 10 days", "Learn to swim"),
     ]);
+}
+
+#[test]
+fn numbers_with_one_hash_of_32_bits_are_vetoed() {
+    vetoes(
+        VetoKind::Number,
+        &[("Track order 241796", "Track order 791977"), ("Track order 457141", "Track order 966123")],
+    );
+    assert!(exact_values_agree("Track order 241796", "Where is order 241,796?"));
 }
 
 #[test]
@@ -257,6 +266,36 @@ fn dates_in_every_common_form_are_one_date() {
         ("An appointment on December 24th, 2026", "An appointment on 2026-12-24"),
         ("An appointment on 24/12/2026", "An appointment on the 24th of December 2026"),
         ("An appointment on 12/24/2026", "An appointment on Dec 24, 2026"),
+    ]);
+}
+
+#[test]
+fn question_words_for_the_one_who_acts_and_the_one_acted_on_are_vetoed() {
+    vetoes(
+        VetoKind::Role,
+        &[
+            ("Who beat Brazil in the final?", "Who did Brazil beat in the final?"),
+            ("Which team beat Brazil?", "Which team did Brazil beat?"),
+            ("What causes cancer?", "What does cancer cause?"),
+            ("Who loves you?", "Who do you love?"),
+            ("Who can beat Brazil?", "Who can Brazil beat?"),
+            ("Who has beaten Brazil?", "Who has Brazil beaten?"),
+            ("Who has beaten Brazil?", "Who did Brazil beat?"),
+            ("Who was beaten by Brazil?", "Who beat Brazil?"),
+            ("Who was Brazil beaten by?", "Who did Brazil beat?"),
+            ("By whom was Brazil beaten?", "Whom did Brazil beat?"),
+            ("How many teams beat Brazil?", "How many teams did Brazil beat?"),
+            ("Which company acquired Globex in May?", "Which company did Globex acquire in May?"),
+            ("Who sold the car to John?", "Who did John sell the car to?"),
+        ],
+    );
+    allows(&[
+        ("Who beat Brazil in the final?", "Who has beaten Brazil in the final?"),
+        ("Who did Brazil beat?", "Who was beaten by Brazil?"),
+        ("Who beat Brazil?", "Who was Brazil beaten by?"),
+        ("Who did Brazil beat?", "Whom has Brazil beaten?"),
+        ("What happens to my data?", "What does happen to my data?"),
+        ("What did you buy in Rome?", "What have you bought in Rome?"),
     ]);
 }
 

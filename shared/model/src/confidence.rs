@@ -1,6 +1,8 @@
 //! Decides whether a stored answer may be served: the guard's verdict, the confidence and the check of the response.
 
-use mneme_guard::{ConversationSignature, Verdict, VetoKind, compare_conversations, probability_of_similarity};
+use mneme_guard::{
+    ConversationSignature, Verdict, VetoKind, compare_conversations, compare_equal_texts, probability_of_similarity,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether the guard compares two questions.
@@ -46,6 +48,27 @@ pub fn verdict(
         None if guard == Guard::On => Verdict::Probability(probability_of_similarity(similarity)),
         _ => Verdict::Probability(similarity.into()),
     }
+}
+
+/// How the stored question of the exact layer contradicts the new question, although their normalised texts are equal:
+/// in the case, the marks or the white space that normalisation drops. `None` with the guard off.
+///
+/// A stored question without a signature agrees with a question that can be written in one way only.
+pub fn contradiction_of_equal_texts(
+    question: &ConversationSignature,
+    stored: Option<&ConversationSignature>,
+    guard: Guard,
+) -> Option<VetoKind> {
+    match guard {
+        Guard::On => compare_equal_texts(question, stored),
+        Guard::Off => None,
+    }
+}
+
+/// Whether two questions that are similar enough have the same numbers, identifiers and dates, by their texts. True if
+/// the stored text is not known.
+pub fn exact_values_agree(question: &str, stored: Option<&str>) -> bool {
+    stored.is_none_or(|stored| mneme_guard::exact_values_agree(question, stored))
 }
 
 /// Whether a stored response may be served: it is not empty, not only white space, and not a stored failure.

@@ -87,11 +87,15 @@ impl Entry {
     /// The signature that the guard compares.
     ///
     /// Falls back to a signature computed from the query if no signature is stored or this version cannot read it. For
-    /// a follow-up message that fallback lacks the history, so the guard vetoes it. `None` if neither a signature nor a
+    /// a follow-up message that fallback lacks the history, so the guard vetoes it. The part of the last message is
+    /// computed again if an earlier version of the guard made it. `None` if neither a signature nor a
     /// query is stored, as in rows of the Python library.
     pub fn signature(&self) -> Option<ConversationSignature> {
         let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());
-        stored.or_else(|| Some(Signature::of(self.query.as_ref()?).into()))
+        match (stored, &self.query) {
+            (Some(stored), Some(query)) => Some(stored.renewed(query)),
+            (stored, query) => stored.or_else(|| Some(Signature::of(query.as_ref()?).into())),
+        }
     }
 
     /// Whether the entry has expired at `now_secs` and counts as absent.

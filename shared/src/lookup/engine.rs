@@ -14,8 +14,8 @@ use mneme_store::read::{Projection, Rows, pointed_entry};
 use tokio::time::Instant;
 
 use super::candidates::CandidateStream;
-use super::exact::{ExactMatch, exact_hit};
-use super::outcome::{LookupOutcome, Miss, MissReason};
+use super::exact::{ExactMatch, ExactRules, exact_hit};
+use super::outcome::{LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
 use super::score::{Scoring, outcome_of};
 use super::semantic::{Comparison, compare, may_answer};
@@ -51,6 +51,17 @@ struct RoundContext<'a> {
     cache: &'a Cache,
     counter: &'a Counter,
     embedder: &'a ReadEmbedder,
+}
+
+impl RoundContext<'_> {
+    /// Whether the guard judges the answers to `query`.
+    fn guard(&self, query: &Query) -> Guard {
+        query.guard.unwrap_or_else(|| self.counter.guard(&query.namespace, &self.cache.config).into())
+    }
+
+    fn exact_rules<'q>(&'q self, query: &'q Query) -> ExactRules<'q> {
+        ExactRules { query, guard: self.guard(query), config: &self.cache.config }
+    }
 }
 
 /// The result of the first read of a round.
@@ -274,7 +285,8 @@ impl LookupEngine {
         known: &[EntryId],
         rows: &mut Rows,
     ) -> Result<(ExactMatch, CatchUp), Error> {
-        let exact = ExactMatch::among(query, known, rows);
+        let rules = context.exact_rules(query);
+        let exact = rules.among(known, rows);
         if !matches!(exact, ExactMatch::Nothing) {
             return Ok((exact, CatchUp::default()));
         }
@@ -284,11 +296,11 @@ impl LookupEngine {
             let catch_up = self.catch_up(context, query).await?;
             let known = self.known(query);
             context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await?;
-            return Ok((ExactMatch::among(query, &known, rows), catch_up));
+            return Ok((rules.among(&known, rows), catch_up));
         }
         let indexed = indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await?;
         let live = indexed.into_iter().rfind(|entry| !entry.is_expired(query.now_secs));
-        Ok((ExactMatch::from_live(live), CatchUp::default()))
+        Ok((rules.judge(live), CatchUp::default()))
     }
 
     /// The outcomes of the queries of one namespace, after the exact layer. Returns each with its position.
@@ -339,22 +351,21 @@ impl LookupEngine {
         rows: &mut Rows,
     ) -> Result<(LookupOutcome, bool), Error> {
         let PendingQuery { query, exact, mut candidates, .. } = pending;
-        let RoundContext { cache, counter, embedder } = context;
-        let rejected = match exact {
-            ExactMatch::Entry(entry) => {
-                return Ok((exact_hit(entry, query, cache.config.confidence_half_life_secs), false));
-            }
-            ExactMatch::NotServable => Some(MissReason::Rejected),
+        let RoundContext { cache, embedder, .. } = context;
+        let refused = match exact {
+            ExactMatch::Entry(entry, confidence) => return Ok((exact_hit(entry, confidence), false)),
+            ExactMatch::Refused(objection) => Some(objection),
             ExactMatch::Nothing => None,
         };
         let Some(embedding) = query.vector.get(Some(embedder)) else {
-            let reason = match query.embedding_error() {
-                Some(_) => MissReason::EmbedderFailure,
-                None => rejected.unwrap_or(MissReason::NoEmbedding),
+            let objection = match query.embedding_error() {
+                Some(_) => MissReason::EmbedderFailure.into(),
+                None => refused.unwrap_or(MissReason::NoEmbedding.into()),
             };
-            return Ok((LookupOutcome::Miss(Miss::without_comparison(reason)), false));
+            let Objection { reason, veto } = objection;
+            return Ok((LookupOutcome::Miss(Miss { veto, ..Miss::without_comparison(reason) }), false));
         };
-        let guard = query.guard.unwrap_or_else(|| counter.guard(&query.namespace, &cache.config).into());
+        let guard = context.guard(query);
         // The namespace's setting switches the guard off, so the candidates that it skipped are wanted.
         if guard == Guard::Off && candidates.is_guarded() && query.fingerprint.is_some() {
             candidates = self.candidates_with(query, guard);
@@ -367,7 +378,7 @@ impl LookupEngine {
             let context_key = query.question.context_key;
             self.replica.nearest(&query.namespace, context_key, embedding, query.now_secs, is_unread)
         };
-        Ok((outcome_of(scored, rejected, nearest), saw_other_embedder))
+        Ok((outcome_of(scored, refused, nearest), saw_other_embedder))
     }
 
     /// Brings the replica up to the counter, if it is behind.

@@ -1,69 +1,101 @@
 //! The exact layer: the live entry with the same namespace and query hash.
 
-use mneme_model::confidence::{confidence, is_servable};
+use mneme_model::confidence::{Guard, confidence, contradiction_of_equal_texts, is_servable};
+use mneme_model::config::Config;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_store::read::Rows;
 
-use super::outcome::{Layer, LookupOutcome};
+use super::outcome::{Layer, LookupOutcome, MissReason, Objection};
 use super::query::Query;
 
 /// The result of the exact layer.
 #[derive(Debug)]
 pub(super) enum ExactMatch {
-    /// The entry answers the question.
-    Entry(Box<Entry>),
-    /// The entry exists and holds a stored failure.
-    NotServable,
+    /// The entry answers the question, with this confidence.
+    Entry(Box<Entry>, f64),
+    /// There is a live entry, and it is not served.
+    Refused(Objection),
     /// There is no live entry.
     Nothing,
 }
 
-impl ExactMatch {
+/// The question, and the rules by which its exact match is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExactRules<'a> {
+    pub(super) query: &'a Query,
+    pub(super) guard: Guard,
+    pub(super) config: &'a Config,
+}
+
+impl ExactRules<'_> {
     /// The match with a live `entry`, if there is one.
-    pub(super) fn from_live(entry: Option<Entry>) -> Self {
-        match entry {
-            Some(entry) if is_servable(&entry.response) => Self::Entry(Box::new(entry)),
-            Some(_) => Self::NotServable,
-            None => Self::Nothing,
+    pub(super) fn judge(&self, entry: Option<Entry>) -> ExactMatch {
+        let Some(entry) = entry else { return ExactMatch::Nothing };
+        if !is_servable(&entry.response) {
+            return ExactMatch::Refused(MissReason::Rejected.into());
         }
+        if let Some(objection) = self.objection(&entry) {
+            return ExactMatch::Refused(objection);
+        }
+        let confidence = self.confidence(&entry);
+        ExactMatch::Entry(Box::new(entry), confidence)
+    }
+
+    /// Why an entry of the same entry key does not answer the question: the guard sees a difference that normalisation
+    /// drops, or the confidence is below the cutoff.
+    pub(super) fn objection(&self, entry: &Entry) -> Option<Objection> {
+        let Self { query, guard, config } = *self;
+        let veto = contradiction_of_equal_texts(&query.question.signature, entry.signature().as_ref(), guard);
+        if let Some(veto) = veto {
+            return Some(Objection { reason: MissReason::Vetoed, veto: Some(veto) });
+        }
+        (self.confidence(entry) < config.confidence_cutoff).then(|| MissReason::LowConfidence.into())
+    }
+
+    /// The confidence of an exact match: the entry's score, halved with each half-life of its age.
+    fn confidence(&self, entry: &Entry) -> f64 {
+        let age_secs = self.query.now_secs - entry.created_at;
+        confidence(1.0, entry.confidence_score, age_secs, self.config.confidence_half_life_secs)
     }
 
     /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key.
-    pub(super) fn among(query: &Query, ids: &[EntryId], rows: &Rows) -> Self {
+    pub(super) fn among(&self, ids: &[EntryId], rows: &Rows) -> ExactMatch {
+        let query = self.query;
         let is_match =
             |entry: &Entry| entry.has_key(&query.namespace, &query.question.hash) && !entry.is_expired(query.now_secs);
-        Self::from_live(ids.iter().filter_map(|id| rows.entry(*id)).find(is_match))
-    }
-
-    /// Whether the question is answered.
-    pub(super) fn is_answer(&self) -> bool {
-        matches!(self, Self::Entry(_))
+        self.judge(ids.iter().filter_map(|id| rows.entry(*id)).find(is_match))
     }
 }
 
-/// The hit for an exact match. Its confidence is that of the entry, halved with each half-life of its age.
-pub(super) fn exact_hit(entry: Box<Entry>, query: &Query, half_life_secs: Option<f64>) -> LookupOutcome {
-    let age_secs = query.now_secs - entry.created_at;
-    let confidence = confidence(1.0, entry.confidence_score, age_secs, half_life_secs);
+impl ExactMatch {
+    /// Whether the question is answered.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Entry(..))
+    }
+}
+
+/// The hit for an exact match.
+pub(super) fn exact_hit(entry: Box<Entry>, confidence: f64) -> LookupOutcome {
     LookupOutcome::Hit { layer: Layer::Exact, entry, similarity: 1.0, confidence }
 }
 
 #[cfg(test)]
 mod tests {
-    use mneme_model::config::Config;
+    use mneme_guard::VetoKind;
     use mneme_model::namespace::Namespace;
     use mneme_model::question::Question;
 
     use super::*;
 
-    fn query(now_secs: i64) -> Query {
-        let question = Question::of(Some("q"), None, None, &Config::with(&[])).unwrap();
+    fn query(text: &str, now_secs: i64) -> Query {
+        let question = Question::of(Some(text), None, None, &Config::with(&[])).unwrap();
         Query::new(question, Namespace::default(), None, 0.9, None, now_secs)
     }
 
-    fn entry(response: &str) -> Entry {
+    fn entry(query: Option<&str>, response: &str) -> Entry {
         Entry {
+            query: query.map(str::to_owned),
             response: response.to_owned(),
             confidence_score: 0.8,
             created_at: 1000,
@@ -72,20 +104,47 @@ mod tests {
         }
     }
 
-    #[test]
-    fn match_with_a_stored_failure_is_not_servable() {
-        assert!(ExactMatch::from_live(Some(entry("R"))).is_answer());
-        assert!(matches!(ExactMatch::from_live(Some(entry("[ERROR] 500"))), ExactMatch::NotServable));
-        assert!(matches!(ExactMatch::from_live(None), ExactMatch::Nothing));
-        assert!(matches!(ExactMatch::among(&query(1000), &[], &Rows::default()), ExactMatch::Nothing));
+    fn judge(asked: &str, stored: Entry, guard: Guard, config: &[(&str, &str)]) -> ExactMatch {
+        let (query, config) = (query(asked, 1100), Config::with(config));
+        ExactRules { query: &query, guard, config: &config }.judge(Some(stored))
     }
 
     #[test]
-    fn exact_hit_has_the_confidence_of_the_entry_halved_with_each_half_life() {
-        for (half_life_secs, expected) in [(None, 0.8), (Some(100.0), 0.4)] {
-            let outcome = exact_hit(Box::new(entry("R")), &query(1100), half_life_secs);
-            let LookupOutcome::Hit { layer, similarity, confidence, .. } = outcome else { panic!("{outcome:?}") };
-            assert_eq!((layer, similarity, confidence), (Layer::Exact, 1.0, expected));
+    fn match_with_a_stored_failure_is_refused() {
+        let judged = |response| judge("q", entry(None, response), Guard::On, &[]);
+        assert!(judged("R").is_answer());
+        assert!(
+            matches!(judged("[ERROR] 500"), ExactMatch::Refused(objection) if objection == MissReason::Rejected.into())
+        );
+        let (query, config) = (query("q", 1000), Config::with(&[]));
+        let rules = ExactRules { query: &query, guard: Guard::On, config: &config };
+        assert!(matches!(rules.judge(None), ExactMatch::Nothing));
+        assert!(matches!(rules.among(&[], &Rows::default()), ExactMatch::Nothing));
+    }
+
+    #[test]
+    fn match_has_the_confidence_of_the_entry_halved_with_each_half_life_and_the_cutoff_holds() {
+        let off = ("MNEME_CONFIDENCE_CUTOFF", "0");
+        let half_life = ("MNEME_CONFIDENCE_HALF_LIFE_SECS", "100");
+        for (config, expected) in [(&[off][..], 0.8), (&[off, half_life], 0.4)] {
+            let judged = judge("q", entry(None, "R"), Guard::Off, config);
+            let ExactMatch::Entry(_, confidence) = judged else { panic!("{judged:?}") };
+            assert_eq!(confidence, expected);
         }
+        let judged = judge("q", entry(None, "R"), Guard::Off, &[half_life]);
+        let low = Objection::from(MissReason::LowConfidence);
+        assert!(matches!(judged, ExactMatch::Refused(objection) if objection == low), "{judged:?}");
+    }
+
+    #[test]
+    fn match_that_differs_in_a_dropped_form_is_refused_unless_the_guard_is_off() {
+        let (asked, stored) = ("What does grep -V do?", "What does grep -v do?");
+        let veto = Objection { reason: MissReason::Vetoed, veto: Some(VetoKind::Case) };
+        for known in [Some(stored), None] {
+            let judged = judge(asked, entry(known, "R"), Guard::On, &[]);
+            assert!(matches!(judged, ExactMatch::Refused(objection) if objection == veto), "{known:?}: {judged:?}");
+            assert!(judge(asked, entry(known, "R"), Guard::Off, &[]).is_answer());
+        }
+        assert!(judge(asked, entry(Some(asked), "R"), Guard::On, &[]).is_answer());
     }
 }

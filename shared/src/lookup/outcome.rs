@@ -36,6 +36,22 @@ pub enum MissReason {
     Bypass,
 }
 
+/// Why an entry is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Objection {
+    /// The reason of a miss.
+    pub(super) reason: MissReason,
+    /// How the entry contradicts the question, where that is the reason.
+    pub(super) veto: Option<VetoKind>,
+}
+
+impl From<MissReason> for Objection {
+    /// An objection that is no veto.
+    fn from(reason: MissReason) -> Self {
+        Self { reason, veto: None }
+    }
+}
+
 /// The result of a lookup.
 #[derive(Debug)]
 pub enum LookupOutcome {

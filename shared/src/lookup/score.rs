@@ -1,13 +1,14 @@
 //! The score of one entry as the answer to a question, and the outcome for all scored entries.
 
 use mneme_guard::{Verdict, VetoKind};
-use mneme_model::confidence::{Guard, confidence, is_servable, verdict};
+use mneme_model::confidence::{Guard, confidence, exact_values_agree, is_servable, verdict};
 use mneme_model::config::Config;
 use mneme_model::embedder::ServedEmbedder;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 
-use super::outcome::{Layer, LookupOutcome, Miss, MissReason};
+use super::exact::ExactRules;
+use super::outcome::{Layer, LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
 use crate::replica::{Nearest, similarity};
 
@@ -19,9 +20,7 @@ pub(super) struct ScoredEntry {
     /// In [0, 1]; 0 for an entry that contradicts the question.
     confidence: f64,
     /// Why the entry is not served.
-    objection: Option<MissReason>,
-    /// How the entry contradicts the question.
-    veto: Option<VetoKind>,
+    objection: Option<Objection>,
 }
 
 /// The question, and the rules by which entries are scored.
@@ -46,21 +45,34 @@ impl Scoring<'_> {
             return None;
         }
         let (p, veto) = match verdict(&query.question.signature, entry.signature().as_ref(), similarity, guard) {
+            Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
+                (0.0, Some(VetoKind::Identifier))
+            }
             Verdict::Probability(p) => (p, None),
             Verdict::Vetoed(kind) => (0.0, Some(kind)),
         };
         let age_secs = query.now_secs - entry.created_at;
         let confidence = confidence(p, entry.confidence_score, age_secs, config.confidence_half_life_secs);
         let objection = if !is_servable(&entry.response) {
-            Some(MissReason::Rejected)
+            Some(MissReason::Rejected.into())
         } else if veto.is_some() {
-            Some(MissReason::Vetoed)
+            Some(Objection { reason: MissReason::Vetoed, veto })
+        } else if entry.has_key(&query.namespace, &query.question.hash)
+            && let Some(objection) = (ExactRules { query, guard, config }).objection(&entry)
+        {
+            // The exact layer has refused the entry, and the vectors of equal texts are equal.
+            Some(objection)
         } else if confidence < config.confidence_cutoff {
-            Some(MissReason::LowConfidence)
+            Some(MissReason::LowConfidence.into())
         } else {
             None
         };
-        Some(ScoredEntry { entry, similarity, confidence, objection, veto })
+        Some(ScoredEntry { entry, similarity, confidence, objection })
+    }
+
+    /// Whether the numbers, identifiers and dates of both questions are equal as texts, and not only as hashes.
+    fn values_agree(&self, entry: &Entry) -> bool {
+        exact_values_agree(&self.query.question.message, entry.query.as_deref())
     }
 }
 
@@ -72,26 +84,26 @@ pub(super) fn best_servable(scored: &[ScoredEntry]) -> Option<f32> {
 /// The outcome of a comparison: the most similar entry without an objection, or a miss for the reason of the most
 /// similar entry. Ties go to the lower id.
 ///
-/// `rejected`: the reason that the exact layer has already found. `nearest`: returns what is known of the nearest
+/// `refused`: the objection that the exact layer has already found. `nearest`: returns what is known of the nearest
 /// entry. It is called if nothing was similar enough.
 pub(super) fn outcome_of(
     mut scored: Vec<ScoredEntry>,
-    rejected: Option<MissReason>,
+    refused: Option<Objection>,
     nearest: impl FnOnce() -> Nearest,
 ) -> LookupOutcome {
     scored.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
-    let closest = scored.first().map(|entry| (entry.similarity, entry.objection, entry.veto));
+    let closest = scored.first().map(|entry| (entry.similarity, entry.objection));
     if let Some(answer) = scored.into_iter().find(|entry| entry.objection.is_none()) {
         let ScoredEntry { entry, similarity, confidence, .. } = answer;
         return LookupOutcome::Hit { layer: Layer::Semantic, entry: Box::new(entry), similarity, confidence };
     }
-    let (otherwise, best_similarity) = match closest.map_or_else(nearest, |(best, ..)| Nearest::Similarity(best)) {
+    let (otherwise, best_similarity) = match closest.map_or_else(nearest, |(best, _)| Nearest::Similarity(best)) {
         Nearest::Similarity(similarity) => (MissReason::BelowThreshold, Some(similarity)),
         Nearest::Unknown => (MissReason::BelowThreshold, None),
         Nearest::Nothing => (MissReason::NoEntry, None),
     };
-    let reason = rejected.or(closest.and_then(|(_, objection, _)| objection)).unwrap_or(otherwise);
-    let veto = closest.and_then(|(.., veto)| veto).filter(|_| reason == MissReason::Vetoed);
+    let objection = refused.or(closest.and_then(|(_, objection)| objection));
+    let Objection { reason, veto } = objection.unwrap_or(otherwise.into());
     LookupOutcome::Miss(Miss { reason, best_similarity, veto })
 }
 
@@ -102,8 +114,11 @@ mod tests {
 
     fn scored(id: u64, similarity: f32, objection: Option<MissReason>) -> ScoredEntry {
         let entry = Entry { response: "R".to_owned(), ..Entry::example(id) };
-        let veto = objection.filter(|reason| *reason == MissReason::Vetoed).map(|_| VetoKind::Number);
-        ScoredEntry { entry, similarity, confidence: 0.9, objection, veto }
+        let objection = objection.map(|reason| {
+            let veto = (reason == MissReason::Vetoed).then_some(VetoKind::Number);
+            Objection { reason, veto }
+        });
+        ScoredEntry { entry, similarity, confidence: 0.9, objection }
     }
 
     fn not_called() -> Nearest {
@@ -134,7 +149,7 @@ mod tests {
         ];
         assert_eq!(best_servable(&entries), Some(0.9));
         assert_eq!(hit_id(outcome_of(entries, None, not_called)), 2);
-        assert_eq!(hit_id(outcome_of(vec![scored(1, 0.9, None)], Some(MissReason::Rejected), not_called)), 1);
+        assert_eq!(hit_id(outcome_of(vec![scored(1, 0.9, None)], Some(MissReason::Rejected.into()), not_called)), 1);
     }
 
     #[test]
@@ -144,7 +159,7 @@ mod tests {
         assert_eq!(best_servable(&entries()), None);
         let expected = Miss { reason: MissReason::Vetoed, best_similarity: Some(0.95), veto: Some(VetoKind::Number) };
         assert_eq!(miss(outcome_of(entries(), None, not_called)), expected);
-        let rejected = miss(outcome_of(entries(), Some(MissReason::Rejected), not_called));
+        let rejected = miss(outcome_of(entries(), Some(MissReason::Rejected.into()), not_called));
         let expected = Miss { reason: MissReason::Rejected, best_similarity: Some(0.95), veto: None };
         assert_eq!(rejected, expected, "the reason of the exact layer comes first");
     }
@@ -157,7 +172,7 @@ mod tests {
             (Nearest::Similarity(0.4), None, MissReason::BelowThreshold, Some(0.4)),
             (Nearest::Similarity(0.4), Some(MissReason::Rejected), MissReason::Rejected, Some(0.4)),
         ] {
-            let found = miss(outcome_of(Vec::new(), rejected, || nearest));
+            let found = miss(outcome_of(Vec::new(), rejected.map(Objection::from), || nearest));
             assert_eq!(found, Miss { reason, best_similarity, veto: None });
         }
     }

@@ -38,7 +38,8 @@ impl<'s> Alignment<'s> {
         let (a, b) = (a.tokens.as_slice(), b.tokens.as_slice());
         let mut this = Self { a, b, of_a: vec![None; a.len()], of_b: vec![None; b.len()] };
         for (i, x) in a.iter().enumerate() {
-            let partner = (0..b.len()).find(|&j| this.of_b[j].is_none() && b[j].hash == x.hash && b[j].kind == x.kind);
+            let partner = (0..b.len())
+                .find(|&j| this.of_b[j].is_none() && b[j].hash == x.hash && b[j].low == x.low && b[j].kind == x.kind);
             if let Some(j) = partner {
                 this.join(i, j, MatchKind::Same);
             }

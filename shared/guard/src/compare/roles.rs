@@ -1,7 +1,9 @@
 //! Exchanged roles: "Did Acme acquire Globex?" and "Did Globex acquire Acme?".
 
+use fnv::FnvHashSet;
+
 use super::alignment::Alignment;
-use crate::language::any_relations;
+use crate::language::{Relations, any_relations};
 use crate::token::{Token, TokenKind};
 
 /// A question with more topic tokens is not examined: two parts of a long text can be exchanged for many reasons.
@@ -28,6 +30,17 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     let order: Option<Vec<usize>> =
         topic_a.iter().map(|&i| alignment.of_a[i].and_then(|(j, _)| topic_b.binary_search(&j).ok())).collect();
     let Some(order) = order else { return false };
+    let gaps = (Gap::of(alignment.a), Gap::of(alignment.b));
+    if let (Some(a), Some(b)) = gaps
+        && a.differs_from(b, &order, || {
+            let swap = Swap::of(&order);
+            swap.is_some_and(|swap| {
+                swap.follows_verb(alignment.a, &topic_a) && swap.follows_verb(alignment.b, &topic_b)
+            })
+        })
+    {
+        return true;
+    }
     let is_passive_only_once = is_passive(alignment.a) != is_passive(alignment.b);
     let is_agent = |token: &&Token| any_relations(|relations| relations.agents.contains(&token.hash));
     let agents = |tokens: &[Token]| tokens.iter().filter(is_agent).count();
@@ -58,6 +71,95 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     };
     let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
     !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// What the question word for a person or thing stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gap {
+    participant: Participant,
+    /// A passive says it: "Who was Brazil beaten by?"
+    is_passive: bool,
+    /// The subject is a pronoun: "Who do you love?"
+    is_pronoun: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Participant {
+    /// The one who does something: "Who beat Brazil?"
+    Subject,
+    /// The one to whom it is done: "Who did Brazil beat?"
+    Object,
+    /// The order of the words says it: "Who can Brazil beat?", "Who can beat Brazil?"
+    Ordered,
+}
+
+/// At most this many words of the phrase of a question word precede the verb: "which national football team".
+const MAX_PHRASE_WORDS: usize = 4;
+
+impl Gap {
+    fn of_participant(participant: Participant) -> Self {
+        Self { participant, is_passive: false, is_pronoun: false }
+    }
+
+    /// The gap of a question. `None` for a text without a question word of a person or thing.
+    fn of(tokens: &[Token]) -> Option<Self> {
+        let at = tokens.iter().position(|token| token.kind == TokenKind::QuestionWord)?;
+        let is_in = |token: &Token, words: fn(&Relations) -> &FnvHashSet<u32>| {
+            any_relations(|relations| words(relations).contains(&token.hash))
+        };
+        let asks_for_participant = is_in(&tokens[at], |words| &words.participants)
+            || tokens.get(at + 1).is_some_and(|next| next.kind == TokenKind::Quantifier);
+        if !asks_for_participant {
+            return None;
+        }
+        // "By whom was Brazil beaten?"
+        if at.checked_sub(1).is_some_and(|before| is_in(&tokens[before], |words| &words.agents)) {
+            return Some(Self { is_passive: true, ..Self::of_participant(Participant::Subject) });
+        }
+        let rest = &tokens[at + 1..];
+        let is_verb = |token: &Token| matches!(token.kind, TokenKind::Auxiliary | TokenKind::Modal);
+        let may_be_in_phrase = |token: &Token| {
+            token.kind.is_content() || token.kind == TokenKind::Quantifier || is_in(token, |words| &words.articles)
+        };
+        let phrase = rest.iter().take(MAX_PHRASE_WORDS).take_while(|token| may_be_in_phrase(token)).count();
+        let is_of_person = is_in(&tokens[at], |words| &words.persons_asked);
+        let verb = rest.get(phrase).filter(|token| is_verb(token) && (phrase == 0 || !is_of_person));
+        let Some(verb) = verb else {
+            return Some(Self::of_participant(Participant::Subject));
+        };
+        let after = &rest[phrase + 1..];
+        if is_in(verb, |words| &words.supports) {
+            let is_pronoun = after.first().is_some_and(|token| token.kind == TokenKind::Pronoun);
+            return Some(Self { is_pronoun, ..Self::of_participant(Participant::Object) });
+        }
+        if is_in(verb, |words| &words.passives)
+            && let Some(agent) = after.iter().position(|token| is_in(token, |words| &words.agents))
+        {
+            let participle = after[..agent].iter().filter(|token| token.kind.is_content()).count();
+            let has_name = |token: &Token| token.kind.is_content() || is_in(token, |words| &words.articles);
+            let participant = match after.get(agent + 1).is_some_and(has_name) {
+                true if participle == 1 => Participant::Object,
+                false if participle > 1 => Participant::Subject,
+                _ => return None,
+            };
+            return Some(Self { is_passive: true, ..Self::of_participant(participant) });
+        }
+        Some(Self::of_participant(Participant::Ordered))
+    }
+
+    /// True if two questions with the same words ask for another participant. `order`: by the place in one topic, the
+    /// place in the other. `changes_places`: whether a verb and the words next to it have changed places.
+    fn differs_from(self, other: Self, order: &[usize], changes_places: impl Fn() -> bool) -> bool {
+        let is_same_order = || order.iter().enumerate().all(|(at, partner)| at == *partner);
+        let is_passive_once = self.is_passive != other.is_passive;
+        match (self.participant, other.participant) {
+            // The order of "Who has beaten Brazil?" is that of "Who beat Brazil?", and of the passive of the opposite.
+            (Participant::Ordered, _) | (_, Participant::Ordered) => changes_places() != is_passive_once,
+            (one, another) => {
+                one != another && (is_passive_once || self.is_pronoun || other.is_pronoun || !is_same_order())
+            }
+        }
+    }
 }
 
 /// A text is in a language with word lists if at least one in so many of its tokens is in the class lists.
@@ -101,7 +203,12 @@ fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usi
 /// True for tokens that may be on one side only: they do not decide the roles.
 fn may_differ(token: &Token) -> bool {
     matches!(token.kind, TokenKind::Pronoun | TokenKind::Auxiliary)
-        || any_relations(|words| words.articles.contains(&token.hash) || words.agents.contains(&token.hash))
+        || is_article(token)
+        || any_relations(|words| words.agents.contains(&token.hash))
+}
+
+fn is_article(token: &Token) -> bool {
+    any_relations(|words| words.articles.contains(&token.hash))
 }
 
 /// The indexes of the tokens of the topic.
@@ -145,6 +252,17 @@ impl Swap {
             .enumerate()
             .all(|(at, index)| order[index] == start + at)
             .then_some(Self { first: (start, first_end), second: (second, end) })
+    }
+
+    /// True if both parts stand together directly after the first verb of one side, or after the question word. `topic`:
+    /// the indexes of the topic tokens among `tokens`.
+    fn follows_verb(&self, tokens: &[Token], topic: &[usize]) -> bool {
+        let (start, end) = (topic[self.first.0], topic[self.second.1 - 1]);
+        let may_stand_between = |token: &Token| token.kind.is_content() || may_differ(token);
+        let before = tokens[..start].iter().rfind(|token| !is_article(token)).map(|token| token.kind);
+        self.first.1 == self.second.0
+            && tokens[start..=end].iter().all(may_stand_between)
+            && matches!(before, Some(TokenKind::Auxiliary | TokenKind::Modal | TokenKind::QuestionWord))
     }
 
     /// On the other side: the index of the last token of the part that is first there, and of the first token of the

@@ -9,6 +9,7 @@ use crate::language::lexicon::hash16;
 use crate::language::{FormSlot, units_agree};
 use crate::signature::Signature;
 use crate::text::slots::Slots;
+use crate::text::written::{WrittenForm, WrittenKind, difference};
 use crate::token::{SemanticRole, Token, TokenKind};
 
 /// The kind of a contradiction between two questions.
@@ -39,6 +40,22 @@ pub enum VetoKind {
     Form,
     /// What was said before the last messages differs.
     Context,
+    /// The case of a flag, an identifier, code or a unit differs.
+    Case,
+    /// An operator differs, or a mark of a name: "C++", "C#".
+    Mark,
+    /// The indentation of code or the blanks of a literal differ.
+    Space,
+}
+
+impl From<WrittenKind> for VetoKind {
+    fn from(kind: WrittenKind) -> Self {
+        match kind {
+            WrittenKind::Case => Self::Case,
+            WrittenKind::Mark => Self::Mark,
+            WrittenKind::Space => Self::Space,
+        }
+    }
 }
 
 /// The contradiction of two texts that were said before the question, if there is one. The span of time and the form
@@ -50,6 +67,7 @@ pub(super) fn contradiction_of_histories(
     features: &Features,
 ) -> Option<VetoKind> {
     exact(a, b, alignment)
+        .or_else(|| written(a, b))
         .or_else(|| polarity(a, b, alignment, features))
         .or_else(|| direction(alignment))
         .or_else(|| roles::exchanged(alignment).then_some(VetoKind::Role))
@@ -66,6 +84,48 @@ pub(super) fn contradiction(
         .or_else(|| slots(a, b, alignment))
         .or_else(|| material(a, b, features))
         .or_else(|| contradiction_of_histories(a, b, alignment, features))
+}
+
+/// The contradiction of two questions whose normalised texts are equal: in what normalisation drops.
+///
+/// Of a signature that an earlier version made it is not known how its text is written. It agrees only with a text that
+/// can be written in one way.
+pub(crate) fn contradiction_of_equal_texts(a: &Signature, b: &Signature) -> Option<VetoKind> {
+    let of_unit = |(x, y): (&Token, &Token)| {
+        x.kind == TokenKind::Number
+            && y.kind == TokenKind::Number
+            && (x.hash != y.hash || x.detail != y.detail && !units_agree(x.detail, y.detail))
+    };
+    let may_have_other_unit = || a.tokens.len() == b.tokens.len() && a.tokens.iter().zip(&b.tokens).any(of_unit);
+    match (&a.written, &b.written) {
+        (Some(x), Some(y)) => {
+            // Both have the same things, so a form on one side only is a difference as well.
+            let of_space = |forms: &[WrittenForm]| -> Vec<WrittenForm> {
+                forms.iter().copied().filter(|form| form.kind() == WrittenKind::Space).collect()
+            };
+            let space = || (of_space(x) != of_space(y)).then_some(VetoKind::Space);
+            difference(x, y)
+                .map(VetoKind::from)
+                .or_else(|| may_have_other_unit().then_some(VetoKind::Case))
+                .or_else(space)
+        }
+        (Some(_), None) => first_written_form(a),
+        (None, Some(_)) => first_written_form(b),
+        (None, None) => None,
+    }
+}
+
+/// The kind of the first thing in a text that can be written in two ways.
+pub(crate) fn first_written_form(signature: &Signature) -> Option<VetoKind> {
+    signature.written.iter().flatten().next().map(|form| form.kind().into())
+}
+
+/// A contradiction in the case, the marks or the white space of something that both questions contain.
+fn written(a: &Signature, b: &Signature) -> Option<VetoKind> {
+    match (&a.written, &b.written) {
+        (Some(x), Some(y)) => difference(x, y).map(VetoKind::from),
+        _ => contradiction_of_equal_texts(a, b),
+    }
 }
 
 /// A contradiction in numbers, identifiers, dates or quotations: each side has one that the other lacks.

@@ -1,7 +1,7 @@
 //! The signature of a conversation: its stored format and its comparison.
 
 use super::history::History;
-use crate::compare::veto::VetoKind;
+use crate::compare::veto::{VetoKind, contradiction_of_equal_texts, first_written_form};
 use crate::compare::{Verdict, compare};
 use crate::signature::Signature;
 use crate::signature::codec::SignatureError;
@@ -32,6 +32,22 @@ pub fn compare_conversations(
     if agree { compare(&query.last, &candidate.last, similarity) } else { Verdict::Vetoed(VetoKind::Context) }
 }
 
+/// The contradiction of two conversations whose texts the exact layer normalises to one: in what normalisation drops.
+/// [`VetoKind::Case`], [`VetoKind::Mark`] or [`VetoKind::Space`]. A candidate of an earlier version of the guard agrees
+/// only with a text that can be written in one way, and so does one without a signature.
+pub fn compare_equal_texts(
+    query: &ConversationSignature,
+    candidate: Option<&ConversationSignature>,
+) -> Option<VetoKind> {
+    match candidate {
+        Some(candidate) => {
+            let mut parts = query.parts().zip(candidate.parts());
+            parts.find_map(|(query, candidate)| contradiction_of_equal_texts(query, candidate))
+        }
+        None => query.parts().find_map(first_written_form),
+    }
+}
+
 impl From<Signature> for ConversationSignature {
     /// The signature of a self-contained message.
     fn from(last: Signature) -> Self {
@@ -48,6 +64,21 @@ impl ConversationSignature {
         self.history.is_some()
     }
 
+    /// The signatures that it consists of: that of the last message and, if there is a history, its three.
+    fn parts(&self) -> impl Iterator<Item = &Signature> {
+        let history = self.history.iter().flat_map(|history| [&history.user, &history.replied_to, &history.assistant]);
+        std::iter::once(&self.last).chain(history)
+    }
+
+    /// The signature with the part of the last message made again from `message`, if an earlier version of the guard
+    /// made it.
+    pub fn renewed(mut self, message: &str) -> Self {
+        if !self.last.is_current() {
+            self.last = Signature::of(message);
+        }
+        self
+    }
+
     /// The fingerprint of the last message; see [`Signature::number_fingerprint`]. If two fingerprints
     /// contradict each other, so do the conversations, whether or not their histories agree.
     pub fn number_fingerprint(&self) -> Option<NumberFingerprint> {
@@ -57,9 +88,7 @@ impl ConversationSignature {
     /// The stored form: the signature of the last message and, if there is a history, those of what the user said, of
     /// the messages replied to and of the assistant's messages. Each is preceded by its length, 2 bytes, little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let history = self.history.iter().flat_map(|history| [&history.user, &history.replied_to, &history.assistant]);
-        std::iter::once(&self.last)
-            .chain(history)
+        self.parts()
             .flat_map(|part| {
                 let bytes = part.to_bytes();
                 (bytes.len() as u16).to_le_bytes().into_iter().chain(bytes)
@@ -68,7 +97,7 @@ impl ConversationSignature {
     }
 
     /// Reads [`ConversationSignature::to_bytes`]. Errors: [`SignatureError`], for any bytes that are not one or four
-    /// stored signatures of this version.
+    /// stored signatures of this version or an earlier one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SignatureError> {
         let mut parts = Vec::new();
         let mut rest = bytes;

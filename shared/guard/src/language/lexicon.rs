@@ -15,12 +15,17 @@ static OPPOSITES: &[u8] = include_bytes!("../../languages/en/opposites.bin");
 /// The rarity of a word that the table does not contain.
 pub(crate) const UNKNOWN_RARITY: u8 = 20;
 
-/// 32 bits of `text`: FNV-1a of 64 bits (Fowler, Noll, Vo), mixed by the finaliser of SplitMix64 (Steele, Lea and
-/// Flood 2014), upper half. The function must never change: signatures are stored, and the tables are keyed by it.
-pub(crate) fn hash32(text: &str) -> u32 {
+/// 64 bits of `text`: FNV-1a (Fowler, Noll, Vo), mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014). The
+/// function must never change: signatures are stored, and the tables are keyed by it.
+pub(crate) fn hash64(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
     hasher.write(text.as_bytes());
-    (mix(hasher.finish()) >> 32) as u32
+    mix(hasher.finish())
+}
+
+/// The upper 32 bits of [`hash64`].
+pub(crate) fn hash32(text: &str) -> u32 {
+    (hash64(text) >> 32) as u32
 }
 
 /// The upper 16 bits of [`hash32`], and 1 in place of 0.

@@ -19,12 +19,12 @@ use inflection::Inflection;
 use lexicon::{hash32, pair24};
 use lists::{LANGUAGES, WordLists, phrases, rows, spellings, words_of};
 use phrase::Phrases;
-use relation::Relations;
 use unit::Units;
 
 use crate::token::TokenKind;
 pub(crate) use class::{FollowUpCue, WordClass};
 pub(crate) use form::{After, FormSlot, Forms};
+pub(crate) use relation::Relations;
 pub(crate) use time::Times;
 
 /// The word lists of one language, indexed by word. All words are in lower case.

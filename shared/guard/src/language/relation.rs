@@ -22,6 +22,12 @@ pub(crate) struct Relations {
     pub(crate) subjects: HashSet<u32>,
     /// Pronouns of the one to whom something is done.
     pub(crate) objects: HashSet<u32>,
+    /// Question words that ask for one who does something, or for one to whom it is done.
+    pub(crate) participants: HashSet<u32>,
+    /// Those among them that no noun follows.
+    pub(crate) persons_asked: HashSet<u32>,
+    /// Auxiliaries that support a verb whose subject follows them: "did".
+    pub(crate) supports: HashSet<u32>,
     /// The auxiliaries of the passive.
     pub(crate) passives: HashSet<u32>,
 }
@@ -39,6 +45,9 @@ impl Relations {
             persons: ["first", "second", "third"].map(of),
             subjects: of("subject"),
             objects: of("object"),
+            participants: of("participant"),
+            persons_asked: of("person-asked"),
+            supports: of("support"),
             passives: of("passive"),
         }
     }

@@ -44,11 +44,11 @@ impl NumberFingerprint {
 
 impl Signature {
     /// The fingerprint of the question's numbers and identifiers. `None` if it has none, more than 15, if the signature
-    /// dropped exact tokens, or if it has version 1, whose numbers and identifiers differ.
+    /// dropped exact tokens, or if an earlier version made it, whose numbers and identifiers differ.
     pub fn number_fingerprint(&self) -> Option<NumberFingerprint> {
         let is_counted = |token: &&Token| matches!(token.kind, TokenKind::Number | TokenKind::Identifier);
         let counted: Vec<&Token> = self.tokens.iter().filter(is_counted).collect();
-        if self.slots.is_none() || self.dropped != 0 || counted.len() > NumberFingerprint::MAX_COUNT {
+        if !self.is_current() || self.dropped != 0 || counted.len() > NumberFingerprint::MAX_COUNT {
             return None;
         }
         // A sum does not depend on the order.

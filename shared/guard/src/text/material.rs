@@ -41,7 +41,12 @@ impl<'t> Parts<'t> {
                 .or_else(|| quoted(text))
                 .or_else(|| document(text))
         };
-        may_have_material.then(split).flatten().unwrap_or(Self { instruction: Cow::Borrowed(text), material: 0 })
+        may_have_material.then(split).flatten().unwrap_or_else(|| Self::without_material(text))
+    }
+
+    /// All of `text` as the instruction.
+    pub(crate) fn without_material(text: &'t str) -> Self {
+        Self { instruction: Cow::Borrowed(text), material: 0 }
     }
 
     /// `pieces`: the pieces of the material, in order. White space and marks at their ends do not count.

@@ -10,6 +10,7 @@
 //! | `tokenizer` | the tokens of a text |
 //! | `material` | an instruction and the document, code or list that it is about |
 //! | `slots` | the span of time and the form of the answer that a question asks for |
+//! | `written` | what case folding, the collapse of white space and the tokens drop |
 //! | `question_type` | what kind of answer a question asks for |
 
 mod date;
@@ -25,3 +26,4 @@ pub(crate) mod slots;
 pub(crate) mod spelling;
 mod token_builder;
 pub(crate) mod tokenizer;
+pub(crate) mod written;

@@ -26,15 +26,11 @@ const MINUTES_PER_HOUR: f64 = 60.0;
 /// The unit that a scale of temperature replaces: "degrees Celsius".
 const DEGREE: &str = "degree";
 
-fn number_hash(value: f64) -> u32 {
-    hash32(&format!("number {value}"))
-}
-
 impl TokenBuilder {
     pub(super) fn identifier(&mut self, text: &str) {
-        let mut token = Token::new(hash32(text), TokenKind::Identifier);
+        let mut token = Token::new(0, TokenKind::Identifier);
         (token.rarity, token.is_unknown) = (lexicon::UNKNOWN_RARITY, true);
-        self.push(token, "");
+        self.push_exact(token, text.to_owned(), "");
     }
 
     /// Reads a chunk with a digit. `written`: the chunk as it was written.
@@ -132,7 +128,9 @@ impl TokenBuilder {
             Written::Time(minutes) => self.time(minutes),
             Written::Number(value, unit) => {
                 let digits: String = chunk.chars().take_while(|c| !c.is_alphabetic() && *c != '%').collect();
-                let written_unit = &written[written.len() - unit.len().min(written.len())..];
+                // Letters can have another length in lower case, so the end may be within a letter.
+                let unit_at = written.len() - unit.len().min(written.len());
+                let written_unit = written.get(unit_at..).unwrap_or(&unit);
                 self.number(value, &digits, &unit, written_unit);
             }
             Written::Identifier(text) => self.identifier(&text),
@@ -187,9 +185,9 @@ impl TokenBuilder {
 
     /// Adds a time of day, in minutes after midnight.
     fn time(&mut self, minutes: u32) {
-        let mut token = Token::new(hash32(&format!("time {minutes}")), TokenKind::Date);
+        let mut token = Token::new(0, TokenKind::Date);
         (token.rarity, token.detail) = (lexicon::UNKNOWN_RARITY, hash16("clock"));
-        self.push(token, "");
+        self.push_exact(token, format!("time {minutes}"), "");
         self.last_time = Some((self.tokens.len(), minutes));
     }
 
@@ -247,7 +245,7 @@ impl TokenBuilder {
         });
         self.refresh_number();
         if is_version {
-            self.tokens[at].hash = hash32(&format!("number {digits}"));
+            self.set_value(at, format!("number {digits}"));
         }
         if let Some(currency) = currency {
             self.set_unit(currency);
@@ -270,7 +268,7 @@ impl TokenBuilder {
     /// Writes the value of the open number into its token.
     fn refresh_number(&mut self) {
         if let Some(number) = &self.open_number {
-            self.tokens[number.at].hash = number_hash(number.value());
+            self.set_value(number.at, format!("number {}", number.value()));
         }
     }
 

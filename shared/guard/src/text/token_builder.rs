@@ -26,6 +26,8 @@ pub(super) struct TokenBuilder {
     pub(super) tokens: Vec<Token>,
     /// For each token its word in lower case, or an empty text.
     pub(super) words: Vec<String>,
+    /// For each number, identifier and date its value in one form; for any other token an empty text.
+    pub(super) values: Vec<String>,
     /// No mark but a hyphen follows the last token.
     pub(super) follows_directly: bool,
     /// The last number.
@@ -55,6 +57,7 @@ impl TokenBuilder {
             notation,
             tokens: Vec::new(),
             words: Vec::new(),
+            values: Vec::new(),
             follows_directly: false,
             open_number: None,
             last_time: None,
@@ -66,11 +69,6 @@ impl TokenBuilder {
             role_left: 0,
             quotation_start: None,
         }
-    }
-
-    /// The tokens and, at the same places, their words.
-    pub(super) fn finish(self) -> (Vec<Token>, Vec<String>) {
-        (self.tokens, self.words)
     }
 
     /// Adds a token; `word` is its text. A token of content, or a quantifier, has the current role.
@@ -88,6 +86,7 @@ impl TokenBuilder {
     fn push_without_role(&mut self, token: Token, word: &str) {
         self.tokens.push(token);
         self.words.push(word.to_owned());
+        self.values.push(String::new());
         self.follows_directly = true;
         self.currency = None;
         self.is_negative = false;
@@ -97,6 +96,19 @@ impl TokenBuilder {
     pub(super) fn pop(&mut self) {
         self.tokens.pop();
         self.words.pop();
+        self.values.pop();
+    }
+
+    /// Adds an exact token with this value.
+    pub(super) fn push_exact(&mut self, token: Token, value: String, word: &str) {
+        self.push(token, word);
+        self.set_value(self.tokens.len() - 1, value);
+    }
+
+    /// Gives the exact token at `at` a value.
+    pub(super) fn set_value(&mut self, at: usize, value: String) {
+        self.tokens[at].set_exact(&value);
+        self.values[at] = value;
     }
 
     /// Reads a mark. The end of a sentence or clause ends the current role.
@@ -128,12 +140,14 @@ impl TokenBuilder {
         let end = self.tokens.len();
         match self.quotation_start {
             Some(start) if end > start && end - start <= MAX_QUOTATION_TOKENS => {
-                let mut hash = 0u32;
+                let mut quote = Token::new(0, TokenKind::Quote);
                 for token in &mut self.tokens[start..end] {
                     token.is_quoted = true;
-                    hash = hash.rotate_left(5) ^ token.hash;
+                    quote.hash = quote.hash.rotate_left(5) ^ token.hash;
+                    quote.low = quote.low.rotate_left(9) ^ token.hash;
                 }
-                self.push(Token::new(hash, TokenKind::Quote), "");
+                quote.low = quote.low.max(1);
+                self.push(quote, "");
                 self.quotation_start = None;
             }
             // After an empty or a too long quotation, the mark that ends it may instead open one.
@@ -175,9 +189,9 @@ impl TokenBuilder {
 
     /// Adds a token of the calendar. `group`: words of one group contradict each other.
     pub(super) fn date(&mut self, canonical: &str, group: &str, word: &str) {
-        let mut token = Token::new(hash32(canonical), TokenKind::Date);
+        let mut token = Token::new(0, TokenKind::Date);
         (token.rarity, token.detail) = (CALENDAR_RARITY, hash16(group));
-        self.push(token, word);
+        self.push_exact(token, canonical.to_owned(), word);
     }
 
     /// Adds the bound of the number that is next: "at least".

@@ -21,7 +21,7 @@ impl Reading {
     pub(crate) fn of(text: &str) -> Self {
         let segments = segments(text);
         let language = Language::of(segments.iter().filter_map(Segment::lower));
-        let (mut tokens, _) = read(&segments, language, Frames::Replaced);
+        let mut tokens = read(&segments, language, Frames::Replaced).tokens;
         let question_type = QuestionType::of(&tokens);
         tokens.retain(|token| token.kind != TokenKind::Filler);
         Self { tokens, question_type, slots: Slots::of(&segments, language) }
@@ -33,8 +33,16 @@ impl Reading {
 pub(crate) fn words_with_tokens(text: &str) -> Vec<(String, Token)> {
     let segments = segments(text);
     let language = Language::of(segments.iter().filter_map(Segment::lower));
-    let (tokens, words) = read(&segments, language, Frames::Kept);
+    let TokenBuilder { tokens, words, .. } = read(&segments, language, Frames::Kept);
     words.into_iter().zip(tokens).collect()
+}
+
+/// The numbers, identifiers and dates of `text`, each with its value in one form.
+pub(crate) fn exact_values(text: &str) -> Vec<(Token, String)> {
+    let segments = segments(text);
+    let language = Language::of(segments.iter().filter_map(Segment::lower));
+    let TokenBuilder { tokens, values, .. } = read(&segments, language, Frames::Replaced);
+    tokens.into_iter().zip(values).filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// What the tokenizer does with an introductory phrase at the start of a sentence.
@@ -46,8 +54,8 @@ enum Frames {
     Kept,
 }
 
-/// Returns the tokens of a text and, at the same places, their words.
-fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (Vec<Token>, Vec<String>) {
+/// Reads all segments of a text.
+fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> TokenBuilder {
     let mut builder = TokenBuilder::new(language, Notation::of(segments, language));
     let is_title = is_title(segments);
     let mut starts_sentence = true;
@@ -103,7 +111,7 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> (V
             }
         }
     }
-    builder.finish()
+    builder
 }
 
 /// Reads the chunk at `at` and those after it, if they are more than a word. Returns the number of segments read.

@@ -241,10 +241,10 @@ async fn exact_entry_that_differs_in_what_normalisation_drops_is_vetoed_and_a_pu
         // Neither with a vector nor by the semantic layer.
         put(&stack, "Rename myVar", 0.0).await;
         assert_eq!(stack.lookup(question("Rename MyVar", 0.0)).await["veto"], "case");
-        put(&stack, "Select users with age > 30", 0.0).await;
-        assert_eq!(stack.lookup(question("Select users with age < 30", 0.0)).await["veto"], "mark");
+        put(&stack, "Select users with age > 30", 2.0).await;
+        assert_eq!(stack.lookup(question("Select users with age < 30", 2.0)).await["veto"], "mark");
         // The case and the white space of prose do not decide.
-        put(&stack, "How do I reset my password?", 0.0).await;
+        put(&stack, "How do I reset my password?", 1.0).await;
         for asked in ["HOW DO I RESET MY PASSWORD?", "  how do I  reset\n my password?"] {
             assert_eq!(stack.lookup(json!({"query": asked})).await["layer"], "exact", "{asked}");
         }

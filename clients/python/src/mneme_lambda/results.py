@@ -1,0 +1,290 @@
+"""What the operations return.
+
+The fields have the names of the HTTP API. Times are seconds since 1970, UTC. A reply with fields that this version
+does not know is read without them.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+from .errors import GatewayError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A stored answer. It is true in a condition."""
+
+    response: str
+    """The answer."""
+    similarity: float
+    """The cosine similarity of the questions; 1 for the exact layer."""
+    confidence: float
+    """From 0 to 1: how probably the answer is right, with its age and its `confidence_score`."""
+    age_seconds: int
+    """The seconds since the answer was put."""
+    layer: Literal["exact", "semantic"]
+    """`exact` if the questions are the same, `semantic` if their embeddings are similar."""
+    namespace: str
+    metadata: dict[str, Any]
+    """What the caller kept with the answer."""
+    id: int
+    """The id of the entry."""
+
+    def __bool__(self) -> Literal[True]:
+        return True
+
+
+@dataclass(frozen=True)
+class Miss:
+    """No stored answer. It is false in a condition."""
+
+    reason: str
+    """Why: `no_entry`, `below_threshold`, `low_confidence`, `vetoed`, `rejected`, `no_embedding`, `embedder_failure`
+    or `bypass`. A newer cache may have other reasons."""
+    best_similarity: float | None
+    """The similarity of the nearest entry, or None."""
+    veto: str | None = None
+    """What the nearest entry contradicts the question in, with the reason `vetoed`."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The result of a put."""
+
+    id: int
+    created: bool
+    """False if the entry replaced one for the same question."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stored entry."""
+
+    id: int
+    namespace: str
+    query_hash: str
+    """SHA-256 of the normalised question, in hexadecimal digits."""
+    query: str | None
+    """The question; None if the cache does not store its text."""
+    response: str
+    embedding: str | None = field(repr=False)
+    """Base64 of little-endian float32 of length 1; None if there is none."""
+    metadata: dict[str, Any]
+    confidence_score: float
+    created_at: int
+    last_accessed_at: int
+    expires_at: int | None
+    """When it expires; None for never."""
+    access_count: int
+
+    def vector(self) -> list[float] | None:
+        """The embedding as numbers, or None if there is none."""
+        if self.embedding is None:
+            return None
+        raw = base64.b64decode(self.embedding)
+        return list(struct.unpack(f"<{len(raw) // 4}f", raw))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of entries. A page before the last one may be short or empty."""
+
+    entries: list[Entry]
+    cursor: str | None
+    """The value that requests the next page; None after the last one."""
+
+
+@dataclass(frozen=True)
+class NamespaceCount:
+    """A namespace and its number of live entries."""
+
+    namespace: str
+    entries: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The counts of a namespace, or of all that the caller may use."""
+
+    namespace: str | None
+    entries: int
+    namespaces: int
+    hits: int
+    hits_exact: int
+    hits_semantic: int
+    misses: int
+    evictions: int
+    expirations: int
+    version_counter: int
+    embedder_fingerprint: str | None
+    embedder_dim: int | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether the cache can serve. It is true in a condition if the cache is healthy."""
+
+    healthy: bool
+    table_reachable: bool
+    schema_ok: bool
+    embedder_match: bool
+    embedder_fingerprint: str | None
+    embedder_dim: int | None
+    problems: list[str]
+    """What is wrong, and what to do about it."""
+
+    def __bool__(self) -> bool:
+        return self.healthy
+
+
+@dataclass(frozen=True)
+class VacuumResult:
+    """What a vacuum did."""
+
+    expired: int
+    evicted: int
+    examined: int
+    pointers_set: int
+    derived_removed: int
+    duplicates: int
+    counter_moved: bool
+    ranges_packed: int
+    ranges_thinned: int
+    basis_learned: bool
+    cursor: str | None
+    """Where to continue; None if everything was examined."""
+
+
+@dataclass(frozen=True)
+class Yield:
+    """What a threshold yields."""
+
+    precision: float
+    """The share of pairs with the same answer among the pairs served."""
+    recall: float
+    """The share of the pairs with the same answer that is served."""
+    wrong: float
+    """The share of the different pairs that is served."""
+    f1: float
+
+
+@dataclass(frozen=True)
+class CurvePoint(Yield):
+    """What one threshold of the curve yields."""
+
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Numbers of pairs by label."""
+
+    same: int
+    different: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The best threshold for labelled pairs, and what it yields."""
+
+    threshold: float | None
+    """None if no threshold meets the target with a hit."""
+    fitted: Yield
+    """On the half of the pairs that the threshold was chosen on."""
+    held_back: Yield
+    """On the other half: the figures to believe."""
+    curve: list[CurvePoint]
+    pairs: Labels
+    vetoed: dict[str, Labels]
+    """The pairs that are served at no threshold, by the kind of difference."""
+    guard: Literal["on", "off"]
+    cutoff: float
+
+
+@dataclass(frozen=True)
+class EmbedderStamp:
+    """An embedder of the cache."""
+
+    fingerprint: str | None
+    dim: int | None
+
+
+@dataclass(frozen=True)
+class VisitedEntries:
+    """The entries that a move to another embedder has visited, by result."""
+
+    ready: int
+    without_query: int
+    refused: int
+    too_large: int
+    without_vector: int
+
+
+@dataclass(frozen=True)
+class Reembedding:
+    """The progress of a move to another embedder."""
+
+    phase: Literal["none", "adding", "removing"]
+    active: EmbedderStamp
+    side: Literal["source", "target"] | None
+    other: EmbedderStamp | None
+    complete: bool
+    done: int | None
+    total: int | None
+    entries: VisitedEntries | None
+    ids_per_second: float | None
+    seconds_left: float | None
+    cursor: int | None
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """The state of the table after `provision`."""
+
+    created: bool
+    embedder_fingerprint: str | None
+    embedder_dim: int | None
+
+
+def read(kind: type[R], reply: Any) -> R:
+    """A `kind`, one of the dataclasses above without nested ones, from a JSON object.
+
+    Raises `GatewayError` if `reply` is not such an object.
+    """
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return kind(**{name: value for name, value in reply.items() if name in names})
+    except (AttributeError, TypeError):
+        raise unexpected_reply(f"a reply is no {kind.__name__}") from None
+
+
+def read_list(kind: type[R], replies: Any) -> list[R]:
+    """A list of `kind`. Raises `GatewayError`, as `read` does."""
+    if not isinstance(replies, list):
+        raise unexpected_reply(f"a reply has no list of {kind.__name__}")
+    return [read(kind, reply) for reply in replies]
+
+
+def read_outcome(reply: Any) -> Hit | Miss:
+    """The outcome of a lookup. Raises `GatewayError`, as `read` does."""
+    if isinstance(reply, Mapping):
+        if reply.get("outcome") == "hit":
+            return read(Hit, reply)
+        if reply.get("outcome") == "miss":
+            return read(Miss, reply)
+    raise unexpected_reply("a reply is neither a hit nor a miss")
+
+
+def unexpected_reply(fact: str) -> GatewayError:
+    """The error for a reply that no version of the cache sends."""
+    return GatewayError(fact, "check that the address is that of a cache, and that client and cache are of one version")

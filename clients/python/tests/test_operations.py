@@ -1,0 +1,241 @@
+"""Every operation, by both clients and over both ways."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import struct
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import invoke
+
+from mneme_lambda import CheckpointError, Hit, InvalidRequest, Lookup, Miss, Mneme, NotFound, Put, Stored
+
+PASSWORD = "How do I reset my password?"
+NEAR, FAR = [0.85, 0.15, 0.2], [-0.2, 0.9, 0.1]
+
+
+def test_lookup_after_put_returns_exact_and_semantic_hits(client: Any, namespace: str) -> None:
+    stored = client.put(PASSWORD, "Choose “Forgot password”.", embedding=[0.9, 0.1, 0.2], metadata={"source": "faq"})
+    exact = client.lookup("how do i  RESET my password?")
+    assert exact == Hit("Choose “Forgot password”.", 1.0, 1.0, exact.age_seconds, "exact", namespace, {"source": "faq"}, stored.id)
+    semantic = client.lookup("I forgot my password", embedding=NEAR)
+    assert isinstance(semantic, Hit)
+    assert (semantic.layer, semantic.id) == ("semantic", stored.id)
+    assert 0.99 < semantic.similarity < 1
+
+
+def test_lookup_without_a_match_says_why(client: Any) -> None:
+    assert client.lookup("What is the weather?", embedding=FAR) == Miss("no_entry", None)
+    client.put(PASSWORD, "answer", embedding=[0.9, 0.1, 0.2])
+    miss = client.lookup("What is the weather?", embedding=FAR)
+    assert (miss.reason, bool(miss)) == ("below_threshold", False)
+    assert miss.best_similarity < 0
+    assert client.lookup(PASSWORD, bypass=True).reason == "bypass"
+    assert client.lookup("I forgot my password", embedding=NEAR, threshold=1).reason == "below_threshold"
+
+
+def test_lookup_of_messages_matches_system_message_and_context_exactly(client: Any) -> None:
+    system = {"role": "system", "content": "Answer in one sentence."}
+    messages = [system, {"role": "user", "content": PASSWORD}]
+    client.put(messages, "answer", context={"model": "small"})
+    assert client.lookup(messages, context={"model": "small"}).response == "answer"
+    assert not client.lookup(messages, context={"model": "large"})
+    assert not client.lookup(messages[1:], context={"model": "small"})
+    assert client.delete(messages, context={"model": "small"}) is True
+    assert client.delete(messages, context={"model": "small"}) is False
+
+
+def test_get_returns_a_hit_or_none(client: Any) -> None:
+    assert client.get(PASSWORD) is None
+    client.put(PASSWORD, "answer")
+    assert client.get(PASSWORD).response == "answer"
+    assert client.get(PASSWORD, bypass=True) is None
+
+
+def test_put_of_a_known_question_replaces_its_entry(client: Any) -> None:
+    first = client.put(PASSWORD, "old")
+    assert first.created is True
+    assert client.put(PASSWORD, "new") == Stored(first.id, created=False)
+    assert client.get(PASSWORD).response == "new"
+
+
+def test_put_with_an_idempotency_key_answers_as_the_first_time(client: Any, namespace: str) -> None:
+    first = client.put(PASSWORD, "one", idempotency_key=namespace)
+    assert client.put(PASSWORD, "two", idempotency_key=namespace) == first
+    assert client.get(PASSWORD).response == "one"
+
+
+@pytest.mark.parametrize("ttl", [90, 90.7, timedelta(minutes=1.5)])
+def test_put_with_ttl_sets_when_the_entry_expires(client: Any, ttl: Any) -> None:
+    entry = client.entry(client.put(PASSWORD, "answer", ttl=ttl).id)
+    assert entry.expires_at - entry.created_at == 90
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), "60", timedelta(0)])
+def test_put_with_what_is_no_ttl_is_refused(mneme: Mneme, ttl: Any) -> None:
+    with pytest.raises(InvalidRequest, match="ttl"):
+        mneme.put(PASSWORD, "answer", ttl=ttl)
+
+
+VECTORS = [
+    [0.6, 0.8, 0.0],
+    (0.6, 0.8, 0),
+    np.array([0.6, 0.8, 0.0]),
+    np.array([0.6, 0.8, 0.0], dtype=np.float32),
+    np.array([0.6, 0.8, 0.0], dtype=np.float16),
+    np.array([9.0, 0.6, 9.0, 0.8, 9.0, 0.0])[1::2],
+    struct.pack("<3f", 0.6, 0.8, 0.0),
+    base64.b64encode(struct.pack("<3f", 0.6, 0.8, 0.0)).decode(),
+]
+
+
+@pytest.mark.parametrize("embedding", VECTORS, ids=lambda vector: type(vector).__name__)
+def test_embedding_in_each_form_is_stored(mneme: Mneme, embedding: Any) -> None:
+    vector = mneme.entry(mneme.put(PASSWORD, "answer", embedding=embedding).id).vector()
+    assert vector == pytest.approx([0.6, 0.8, 0.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("embedding", [["a"], np.zeros((2, 3)), 7, [1e39, 0, 0], [None]])
+def test_embedding_that_is_no_vector_is_refused(mneme: Mneme, embedding: Any) -> None:
+    with pytest.raises(InvalidRequest, match="embedding"):
+        mneme.lookup(PASSWORD, embedding=embedding)
+
+
+@pytest.mark.parametrize(
+    ("query", "context"),
+    [(PASSWORD, {"x": float("nan")}), (PASSWORD, {"x": object()}), ("\ud800", None), (None, None), (b"bytes", None)],
+)
+def test_request_that_json_cannot_express_is_refused(mneme: Mneme, query: Any, context: Any) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        mneme.lookup(query, context=context)
+    assert refused.value.remediation
+
+
+def test_entry_find_touch_and_delete_entry_use_ids_and_hashes(client: Any, namespace: str) -> None:
+    id = client.put(PASSWORD, "answer", confidence_score=0.5, metadata={"a": [1, None]}).id
+    entry = client.entry(id)
+    assert (entry.query, entry.response, entry.confidence_score) == (PASSWORD, "answer", 0.5)
+    assert (entry.metadata, entry.vector()) == ({"a": [1, None]}, None)
+    assert client.find(entry.query_hash) == entry
+    assert client.find(entry.query_hash, namespace=namespace) == entry
+    client.touch(id)
+    assert client.entry(id).access_count == entry.access_count + 1
+    assert client.delete_entry(id) is True
+    assert client.delete_entry(id) is False
+    with pytest.raises(NotFound):
+        client.touch(id)
+
+
+def test_entries_reads_all_pages(client: Any, namespace: str) -> None:
+    ids = [client.put(f"question number {n}", "answer").id for n in range(7)]
+    client.touch(ids[0])
+    assert [entry.id for entry in client.entries(namespace=namespace, page_size=3)] == ids
+    by_use = [entry.id for entry in client.entries(namespace=namespace, order="lru", page_size=2)]
+    assert sorted(by_use) == ids
+    page = client.page(namespace=namespace, after_id=ids[3], limit=2)
+    assert [entry.id for entry in page.entries] == ids[4:6]
+    assert client.page(namespace=namespace, cursor=page.cursor).entries[0].id == ids[6]
+
+
+def test_namespaces_and_clear_count_entries(client: Any, namespace: str) -> None:
+    client.put("one", "answer")
+    client.put("two", "answer")
+    client.put("three", "answer", namespace=f"{namespace}/other ß")
+    counts = {count.namespace: count.entries for count in client.namespaces()}
+    assert (counts[namespace], counts[f"{namespace}/other ß"]) == (2, 1)
+    assert client.stats(namespace=namespace).entries == 2
+    assert client.stats().entries >= 3
+    assert client.clear() == 2
+    assert client.clear(f"{namespace}/other ß") == 1
+    assert client.clear() == 0
+
+
+def test_quota_is_set_read_and_removed(client: Any) -> None:
+    with pytest.raises(NotFound):
+        client.quota()
+    client.set_quota(5)
+    assert client.quota() == 5
+    assert client.delete_quota() is True
+    assert client.delete_quota() is False
+
+
+def test_meta_is_set_and_read(client: Any, namespace: str) -> None:
+    key = f"{namespace}/ä b?&="
+    with pytest.raises(NotFound):
+        client.meta(key)
+    client.set_meta(key, "support team")
+    assert client.meta(key) == "support team"
+
+
+def test_health_of_a_cache_that_serves_is_true(client: Any) -> None:
+    health = client.health()
+    assert health
+    assert (health.healthy, health.embedder_dim, health.problems) == (True, 3, [])
+
+
+def test_vacuum_reports_what_it_did(client: Any) -> None:
+    client.put(PASSWORD, "answer")
+    assert client.vacuum().examined >= 1
+
+
+def test_calibrate_finds_a_threshold(client: Any) -> None:
+    vectors = [np.array([1.0, 0.01 * n, 0]) for n in range(20)]
+    pairs = [
+        {"a": {"embedding": vector}, "b": {"embedding": vector if n % 2 else -vector}, "same": bool(n % 2)}
+        for n, vector in enumerate(vectors)
+    ]
+    found = client.calibrate(pairs, guard="off", cutoff=0)
+    assert found.held_back.precision == 1
+    assert (found.pairs.same, found.pairs.different, found.guard) == (10, 10, "off")
+    assert found.curve[0].recall > 0
+    assert client.calibrate(pairs, max_wrong=0.1).threshold is not None
+
+
+def test_reembed_reports_that_there_is_no_move(client: Any) -> None:
+    assert client.reembed("status").phase == "none"
+
+
+def test_snapshot_and_restore_name_the_tools_of_aws(client: Any) -> None:
+    for operation in (client.snapshot, client.restore):
+        with pytest.raises(CheckpointError, match="AWS Backup"):
+            operation()
+
+
+def test_provision_needs_the_invoke_api(make_client: Callable[..., Any], api: str) -> None:
+    assert make_client(invoke(api)).provision().created is False
+    with pytest.raises(InvalidRequest, match="Invoke"):
+        make_client(api).provision()
+
+
+def test_clear_all_deletes_every_namespace(make_client: Callable[..., Any], own_api: str) -> None:
+    client = make_client(own_api)
+    client.put_many([Put("a", "1", namespace="x"), Put("b", "2", namespace="y")])
+    assert client.clear_all() == 2
+    assert client.namespaces() == []
+
+
+def test_lookup_many_keeps_the_order_and_the_errors(client: Any) -> None:
+    client.put_many([("one", "1"), Put("two", "2", context={"model": "small"})])
+    one, other, blank, two = client.lookup_many(["one", "three", " ", Lookup("two", context={"model": "small"})])
+    assert (one.response, two.response) == ("1", "2")
+    assert isinstance(other, Miss)
+    assert isinstance(blank, InvalidRequest)
+
+
+def test_with_options_changes_the_namespace_alone(client: Any, namespace: str) -> None:
+    other = client.with_options(namespace=f"{namespace} b")
+    other.put(PASSWORD, "b")
+    client.put(PASSWORD, "a")
+    assert (client.get(PASSWORD).response, other.get(PASSWORD).response) == ("a", "b")
+
+
+def test_method_shows_the_signature_of_its_operation() -> None:
+    signature = inspect.signature(Mneme.lookup)
+    assert list(signature.parameters)[:2] == ["self", "query"]
+    assert signature.return_annotation == "Hit | Miss"
+    assert Mneme.lookup.__doc__

@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { decodeEmbedding, Mneme, NotFound } from "mneme-lambda";
+import { client, namespace, url } from "./support.js";
+
+const QUESTION = "How do I reset my password?";
+const ANSWER = "Choose “Forgot password” on the sign-in page.";
+const VECTOR = [0.9, 0.1, 0.2, 0.1];
+
+test("lookup after put returns a hit of the exact layer", async () => {
+  const mneme = client();
+  const stored = await mneme.put({ query: QUESTION, response: ANSWER, metadata: { source: "faq" }, ttl_seconds: 600 });
+  assert.equal(stored.created, true);
+  const found = await mneme.lookup("how do I  RESET my password?");
+  assert.equal(found.outcome, "hit");
+  // The type of `found` is now `Hit`, by its `outcome`.
+  assert.deepEqual(
+    [found.layer, found.id, found.response, found.metadata],
+    ["exact", stored.id, ANSWER, { source: "faq" }],
+  );
+});
+
+test("lookup of an unknown question returns a miss with its reason", async () => {
+  const found = await client().lookup("What is the weather?");
+  assert.deepEqual(found, { outcome: "miss", reason: "no_embedding", best_similarity: null });
+});
+
+test("lookup with a Float32Array, with numbers and with base64 finds the same entry by similarity", async () => {
+  const mneme = client();
+  const { id } = await mneme.put({ query: QUESTION, response: ANSWER, embedding: new Float32Array(VECTOR) });
+  const near = [0.88, 0.12, 0.2, 0.1];
+  const base64 = Buffer.from(new Float32Array(near).buffer).toString("base64");
+  for (const embedding of [new Float32Array(near), near, base64]) {
+    const found = await mneme.lookup({ query: "How can I reset my password?", embedding });
+    assert.equal(found.outcome, "hit");
+    assert.deepEqual([found.layer, found.id], ["semantic", id]);
+  }
+});
+
+test("get returns the entry with its embedding, which has length 1", async () => {
+  const mneme = client();
+  const { id } = await mneme.put({ query: QUESTION, response: ANSWER, embedding: VECTOR });
+  const entry = await mneme.get(id);
+  assert.deepEqual([entry.id, entry.query, entry.response], [id, QUESTION, ANSWER]);
+  const numbers = decodeEmbedding(entry.embedding ?? "");
+  const length = Math.hypot(...VECTOR);
+  VECTOR.forEach((number, index) => {
+    assert.ok(Math.abs((numbers[index] ?? 0) - number / length) < 1e-6);
+  });
+});
+
+test("find returns the entry of a question's hash, in a namespace with slashes and blanks", async () => {
+  const mneme = client({ namespace: `${namespace()}/a b/ü?#%` });
+  const { id } = await mneme.put({ query: "hello there", response: ANSWER });
+  const hash = createHash("sha256").update("hello there").digest("hex");
+  assert.equal((await mneme.find(hash)).id, id);
+  await assert.rejects(mneme.find(hash, namespace()), NotFound);
+});
+
+test("a conversation with a context meets only the same context", async () => {
+  const mneme = client();
+  const messages = [
+    { role: "system", content: "Answer in one sentence." },
+    { role: "user", content: QUESTION },
+  ];
+  await mneme.put({ messages, context: { model: "small" }, response: ANSWER });
+  assert.equal((await mneme.lookup({ messages, context: { model: "small" } })).outcome, "hit");
+  assert.equal((await mneme.lookup({ messages, context: { model: "large" } })).outcome, "miss");
+});
+
+test("bypass, threshold and guard are passed on", async () => {
+  const mneme = client();
+  await mneme.put({ query: QUESTION, response: ANSWER, embedding: VECTOR });
+  const bypassed = await mneme.lookup({ query: QUESTION, bypass: true });
+  assert.deepEqual([bypassed.outcome, bypassed.outcome === "miss" && bypassed.reason], ["miss", "bypass"]);
+  const strict = { query: "How can I reset my password?", embedding: [0.8, 0.3, 0.2, 0.1], threshold: 0.999 };
+  const missed = await mneme.lookup({ ...strict, guard: "on" });
+  assert.deepEqual([missed.outcome, missed.outcome === "miss" && missed.reason], ["miss", "below_threshold"]);
+});
+
+test("entries iterates over all pages, and continues after an id", async () => {
+  const mneme = client();
+  const stored = await mneme.putMany(
+    Array.from({ length: 7 }, (_, n) => ({ query: `Question ${n}?`, response: `${n}` })),
+  );
+  const ids = stored.map(({ value }) => value?.id ?? 0);
+  const seen: number[] = [];
+  for await (const { id } of mneme.entries({ limit: 2 })) seen.push(id);
+  assert.deepEqual(seen, ids);
+  let page = await mneme.list({ limit: 1_000 });
+  while (page.entries.length === 0) page = await mneme.list({ cursor: page.cursor ?? "" });
+  assert.equal(page.entries[0]?.query, "Question 0?");
+  const later: number[] = [];
+  for await (const { id } of mneme.entries({ limit: 2, after_id: ids[2] })) later.push(id);
+  assert.deepEqual(later, ids.slice(3));
+  const used: number[] = [];
+  for await (const { id } of mneme.entries({ limit: 3, order: "lru" })) used.push(id);
+  assert.deepEqual(
+    used.sort((a, b) => a - b),
+    ids,
+  );
+});
+
+test("entries without a namespace are those of the client's, and null means all", async () => {
+  const one = client();
+  const other = client();
+  await one.put({ query: "a", response: "1" });
+  const { id } = await other.put({ query: "b", response: "2" });
+  const mine: string[] = [];
+  for await (const entry of one.entries()) mine.push(entry.response);
+  assert.deepEqual(mine, ["1"]);
+  const all: number[] = [];
+  for await (const entry of one.entries({ namespace: null, after_id: id - 1 })) all.push(entry.id);
+  assert.ok(all.includes(id));
+});
+
+test("touch records an access", async () => {
+  const mneme = client();
+  const { id } = await mneme.put({ query: "a", response: "1" });
+  assert.deepEqual(await mneme.touch(id), { touched: true, id });
+  assert.equal((await mneme.get(id)).access_count, 1);
+});
+
+test("delete removes an entry by its id, by its text and by its conversation", async () => {
+  const mneme = client();
+  const first = await mneme.put({ query: "a", response: "1" });
+  const second = await mneme.put({ query: "b", response: "2" });
+  const messages = [{ role: "user", content: "c" }];
+  const third = await mneme.put({ messages, context: { model: "m" }, response: "3" });
+  assert.deepEqual(await mneme.delete(first.id), { deleted: true, id: first.id });
+  assert.equal((await mneme.delete("B")).id, second.id);
+  assert.equal((await mneme.delete({ messages, context: { model: "m" }, embedding: VECTOR })).id, third.id);
+  await assert.rejects(mneme.get(first.id), NotFound);
+});
+
+test("namespaces, clear and stats concern the namespace", async () => {
+  const name = namespace();
+  const mneme = client({ namespace: name });
+  await mneme.put({ query: "a", response: "1" });
+  await mneme.put({ query: "b", response: "2" });
+  assert.deepEqual(
+    (await mneme.namespaces()).find((one) => one.namespace === name),
+    { namespace: name, entries: 2 },
+  );
+  assert.equal((await mneme.stats()).entries, 2);
+  assert.equal((await mneme.stats(null)).namespace, null);
+  assert.equal(await mneme.clear(name), 2);
+  assert.equal((await mneme.stats()).entries, 0);
+});
+
+test("a quota is set, read, removed, and then not found", async () => {
+  const mneme = client();
+  assert.equal((await mneme.setQuota(5)).max_entries, 5);
+  assert.equal((await mneme.quota()).max_entries, 5);
+  await mneme.deleteQuota();
+  await assert.rejects(mneme.quota(), NotFound);
+});
+
+test("a meta value is set and read, with a key that needs encoding", async () => {
+  const mneme = client();
+  const key = `${namespace()}/ä b+c`;
+  await mneme.setMeta(key, "team “ü”");
+  assert.equal(await mneme.meta(key), "team “ü”");
+});
+
+test("health, vacuum, calibrate and reembed answer", async () => {
+  const mneme = new Mneme({ url });
+  assert.equal((await mneme.health()).healthy, true);
+  assert.equal(typeof (await mneme.vacuum({ namespace: namespace() })).examined, "number");
+  const pairs = Array.from({ length: 20 }, (_, n) => ({
+    a: { query: `How do I reset password ${n}?`, embedding: new Float32Array(n % 2 ? [1, 0] : [1, 0.1]) },
+    b: {
+      query: n % 2 ? `How can I reset password ${n}?` : "Where is my invoice?",
+      embedding: n % 2 ? [1, 0.05] : [0.1, 1],
+    },
+    same: n % 2 === 1,
+  }));
+  assert.deepEqual((await mneme.calibrate({ pairs })).pairs, { same: 10, different: 10 });
+  assert.equal((await mneme.reembed({ action: "status" })).phase, "none");
+});

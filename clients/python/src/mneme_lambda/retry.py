@@ -23,8 +23,8 @@ from .errors import (
 
 _FIRST_PAUSE_SECS = 0.05
 _LONGEST_PAUSE_SECS = 1.0
-# The share of a retry that a successful request pays back.
-_REFUND = 0.1
+# A retry costs as much as this number of successful requests pay back.
+_COST = 10
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,11 @@ class Retry:
     """The limits of retries.
 
     `attempts`: how often one request is sent at most; 1 never sends it again.
-    `budget`: how many retries a client may make in a row. Each ten requests that succeed allow one more, up to this
-    number.
+    `budget`: how many retries a client may make in a row. Ten requests that succeed allow one more, up to this number.
     """
 
     attempts: int = 3
-    budget: float = 10.0
+    budget: int = 10
 
 
 class RetryBudget:
@@ -45,15 +44,16 @@ class RetryBudget:
 
     def __init__(self, limits: Retry) -> None:
         self._limits = limits
-        self._left = limits.budget
+        self._full = limits.budget * _COST
+        self._left = self._full
         self._lock = threading.Lock()
 
     def refund(self) -> None:
         """Records a request that succeeded."""
         # Reading without the lock is safe: a full budget stays as it is, and the next success refunds a missed one.
-        if self._left < self._limits.budget:
+        if self._left < self._full:
             with self._lock:
-                self._left = min(self._limits.budget, self._left + _REFUND)
+                self._left = min(self._full, self._left + 1)
 
     def pause(self, error: MnemeError, *, sent: int, repeatable: bool, time_left: float) -> float | None:
         """The seconds to wait before the request is sent again, or None if `error` is final.
@@ -70,9 +70,9 @@ class RetryBudget:
         if pause >= time_left:
             return None
         with self._lock:
-            if self._left < 1:
+            if self._left < _COST:
                 return None
-            self._left -= 1
+            self._left -= _COST
         return pause
 
 

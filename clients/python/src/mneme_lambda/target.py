@@ -212,7 +212,7 @@ def _refusal(reply: Reply, fact: str) -> MnemeError:
             fact, "renew the credentials, and allow their principal this operation: docs/deploy.md", status=status
         )
     if status == 429:
-        return Throttled(fact, "send fewer requests, or return the limits", status=status, retry_after=retry_after)
+        return Throttled(fact, "send fewer requests, or raise the limits", status=status, retry_after=retry_after)
     if status == 413:
         return EntryTooLarge(fact, "send less in one request", status=status)
     if status >= 500:

@@ -1,9 +1,8 @@
+import { toBase64 } from "./base64.js";
 import { InvalidRequest } from "./errors.js";
 import type { Embedding } from "./types.js";
 
 const BYTES = 4;
-/** `String.fromCharCode` takes its characters as arguments, whose number is limited. */
-const CHUNK = 8_192;
 
 /** Base64 of little-endian float32, as the cache reads it. A text is taken for such base64. */
 export function encodeEmbedding(embedding: Embedding): string {
@@ -19,10 +18,7 @@ export function encodeEmbedding(embedding: Embedding): string {
       });
     view.setFloat32(index * BYTES, number, true);
   }
-  let text = "";
-  for (let start = 0; start < bytes.length; start += CHUNK)
-    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK));
-  return btoa(text);
+  return toBase64(bytes);
 }
 
 /** The numbers of an embedding that the cache returned. */

@@ -290,7 +290,7 @@ test("a stream with an error, without an end, or that nobody reads to its end is
     await streamText({ model: model(mneme, { parts }).model, prompt: "a", onError: () => {} }).consumeStream({
       onError: () => {},
     });
-  assert.deepEqual([mneme.counts.stored, mneme.counts.not_stored], [0, 3]);
+  assert.equal(mneme.counts.stored, 0);
   const { model: wrapped } = model(mneme, {});
   const { stream } = await wrapped.doStream({ prompt: [{ role: "user", content: [{ type: "text", text: "a" }] }] });
   await stream.cancel();

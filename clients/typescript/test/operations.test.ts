@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { decodeEmbedding, Mneme, NotFound } from "mneme-lambda";
+import { decodeEmbedding, encodeEmbedding, Mneme, NotFound } from "mneme-lambda";
 import { client, namespace, url } from "./support.js";
 
 const QUESTION = "How do I reset my password?";
@@ -35,6 +35,15 @@ test("lookup with a Float32Array, with numbers and with base64 finds the same en
     const found = await mneme.lookup({ query: "How can I reset my password?", embedding });
     assert.equal(found.outcome, "hit");
     assert.deepEqual([found.layer, found.id], ["semantic", id]);
+  }
+});
+
+test("embeddings of every length are encoded as base64, and decoded again", () => {
+  for (const length of [0, 1, 2, 3, 4, 1_536]) {
+    const numbers = Float32Array.from({ length }, (_, index) => Math.sin(index + 1));
+    const base64 = encodeEmbedding(numbers);
+    assert.equal(base64, Buffer.from(numbers.buffer).toString("base64"));
+    assert.deepEqual(decodeEmbedding(base64), numbers);
   }
 });
 

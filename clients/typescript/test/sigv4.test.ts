@@ -99,7 +99,7 @@ test("the signatures of 50 requests are those of botocore", async () => {
     new Set(["execute-api eu-central-1", "lambda us-west-2"]),
   );
   const input = cases.map((one) => JSON.stringify(one)).join("\n");
-  const python = `${root}/target/typescript/venv/bin/python`;
+  const python = `${root}/target/clients-typescript/venv/bin/python`;
   const lines = execFileSync(python, ["-c", BOTOCORE], { input, encoding: "utf8" }).trim().split("\n");
   assert.equal(lines.length, cases.length);
   for (const [index, line] of lines.entries())

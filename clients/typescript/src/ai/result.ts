@@ -1,3 +1,4 @@
+import { toBase64 } from "../base64.js";
 import { isObject } from "../errors.js";
 import type { Reason } from "../report.js";
 import { refusedText } from "../storable.js";
@@ -12,7 +13,7 @@ export function writeResult(result: GenerateResult): string {
   const { request: _request, response, ...rest } = result;
   const { headers: _headers, body: _body, ...metadata } = response ?? {};
   return JSON.stringify({ format: FORMAT, result: { ...rest, response: metadata } }, (_key, value: unknown) =>
-    value instanceof Uint8Array ? base64(value) : value,
+    value instanceof Uint8Array ? toBase64(value) : value,
   );
 }
 
@@ -76,8 +77,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function base64(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }

@@ -10,11 +10,28 @@ import pytest
 from servers import Proxy, mneme_local
 
 from mneme_lambda import AsyncMneme, Iam, Invoke, Mneme
+from mneme_lambda.langchain import MnemeCache
 
-OPERATIONS = (
-    "lookup put get find list touch delete namespaces clear quota meta stats health vacuum calibrate reembed snapshot "
-    "provision"
-).split()
+OPERATIONS = [
+    "lookup",
+    "put",
+    "get",
+    "find",
+    "list",
+    "touch",
+    "delete",
+    "namespaces",
+    "clear",
+    "quota",
+    "meta",
+    "stats",
+    "health",
+    "vacuum",
+    "calibrate",
+    "reembed",
+    "snapshot",
+    "provision",
+]
 
 _numbers = itertools.count()
 
@@ -58,7 +75,7 @@ def mneme(api: str, namespace: str) -> Iterator[Mneme]:
 
 
 class Waiting:
-    """An `AsyncMneme` whose methods can be called as those of `Mneme`: each waits in an event loop of its own thread."""
+    """An `AsyncMneme` with the surface of `Mneme`: each method waits for an event loop in a thread of its own."""
 
     def __init__(self, client: AsyncMneme) -> None:
         self._client = client
@@ -136,3 +153,8 @@ def own_api() -> Iterator[str]:
     """A cache for one test alone."""
     with mneme_local(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local") as url:
         yield url
+
+
+@pytest.fixture
+def cache(mneme: Mneme) -> MnemeCache:
+    return MnemeCache(mneme)

@@ -22,7 +22,7 @@ BINARIES = ROOT / "target" / "debug"
 @contextmanager
 def mneme_local(*arguments: str, **env: str) -> Iterator[str]:
     """Runs `mneme-local serve` on free ports with the variables `env`. Yields the URL of the HTTP API."""
-    command = [BINARIES / "mneme-local", "serve", "--port", "0", "--binaries", BINARIES, *arguments]
+    command = [str(BINARIES / "mneme-local"), "serve", "--port", "0", "--binaries", str(BINARIES), *arguments]
     if "--dynamodb-endpoint" not in arguments:
         command += ["--dynamodb-port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MNEME_"))}

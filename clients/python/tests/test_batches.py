@@ -16,7 +16,7 @@ TEXTS = [
     "日本語の質問",
     "🙂👩‍👩‍👧‍👦",
     "e\u0301 and é",
-    "line\nbreak\ttab \"quote\" \\ back",
+    'line\nbreak\ttab "quote" \\ back',
     "\u2028\u2029",
     "שלום عليكم",
     "x" * 10_000,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from conftest import invoke
-from servers import Answer, Drop, Proxy, mneme_local
+from servers import BINARIES, Answer, Drop, Proxy, mneme_local
 
 import mneme_lambda
 from mneme_lambda import (
@@ -115,7 +117,7 @@ def test_store_backend_error(make_client: Callable[..., Any]) -> None:
     with mneme_local("--dynamodb-endpoint", "http://127.0.0.1:9", **LOCAL) as api:
         for target in (api, invoke(api)):
             client = make_client(target, retry=ONCE, timeout=20)
-            raised(StoreBackendError, lambda client=client: client.lookup("question"))
+            raised(StoreBackendError, partial(client.lookup, "question"))
         health = client.health()
         assert (health.healthy, health.table_reachable) == (False, False)
 
@@ -250,10 +252,6 @@ def test_no_credentials_and_no_region_are_credentials_missing(
 
 
 @pytest.fixture(scope="session")
-def contract() -> Iterator[dict[str, Any]]:
+def contract() -> dict[str, Any]:
     """What the product declares of itself."""
-    import subprocess
-
-    from servers import BINARIES
-
-    yield json.loads(subprocess.check_output([BINARIES / "mneme-local", "contract", "--json"]))
+    return cast(dict[str, Any], json.loads(subprocess.check_output([BINARIES / "mneme-local", "contract", "--json"])))

@@ -24,12 +24,25 @@ from mneme_lambda import (
 
 THROTTLED = Answer(429, b'{"message":"Too Many Requests"}')
 FAILED = Answer(503, b'{"message":"Service Unavailable"}')
-HIT_FIELDS = {"similarity": 1.0, "confidence": 1.0, "age_seconds": 0, "layer": "exact", "namespace": "n", "metadata": {}}
+HIT_FIELDS = {
+    "similarity": 1.0,
+    "confidence": 1.0,
+    "age_seconds": 0,
+    "layer": "exact",
+    "namespace": "n",
+    "metadata": {},
+}
 HIT = json.dumps({"outcome": "hit", "response": "a" * 60, "id": 1, **HIT_FIELDS}).encode()
 
 
 def lost_race(seconds: int | None) -> Answer:
-    problem = {"type": "urn:mneme:error:StoreBackendError", "title": "t", "status": 503, "detail": "d", "remediation": "r"}
+    problem = {
+        "type": "urn:mneme:error:StoreBackendError",
+        "title": "t",
+        "status": 503,
+        "detail": "d",
+        "remediation": "r",
+    }
     retry_after = {} if seconds is None else {"retry-after": str(seconds)}
     return Answer(503, json.dumps(problem).encode(), {"content-type": "application/problem+json", **retry_after})
 
@@ -179,7 +192,10 @@ def test_failure_after_a_success_is_a_warning_again(
     make_client: Callable[..., Any], proxy: Proxy, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make_client(proxy.url, namespace=namespace)
-    for fault in (FAILED, None, FAILED):
-        proxy.rule = lambda seen, fault=fault: fault
+    # The lookup fails, then the lookup and the put succeed, then the lookup fails again.
+    faults = iter([FAILED] * 3 + [None] * 2 + [FAILED] * 3)
+    proxy.rule = lambda seen: next(faults)
+    for _ in range(3):
         client.get_or_call("question", lambda: "answer")
+    assert next(faults, "none left") == "none left"
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]

@@ -19,7 +19,11 @@ QUESTION = "How do I reset my password?"
 
 def test_answer_says_what_happened(client: Any) -> None:
     first = client.get_or_call(QUESTION, lambda: "Choose “Forgot password”.")
-    assert (first.text, str(first), first.source, first.result) == (*["Choose “Forgot password”."] * 2, "model", first.text)
+    assert (first.text, str(first), first.source, first.result) == (
+        *["Choose “Forgot password”."] * 2,
+        "model",
+        first.text,
+    )
     assert isinstance(first.stored, Stored)
     assert (first.miss.reason, first.hit, first.not_stored, first.error) == ("no_embedding", None, None, None)
     again = client.get_or_call(QUESTION.upper(), lambda: pytest.fail("the model was called"))
@@ -226,7 +230,7 @@ def test_decorated_function_returns_texts(mneme: Mneme) -> None:
     assert ask("a question", "de") == "a question in de"
     assert called == [("a question", "en"), ("a question", "de")]
     assert ask.answer("a question").source == "cache"
-    assert (ask.__name__, ask.__doc__) == ("ask", "Asks.")
+    assert (vars(ask)["__name__"], ask.__doc__) == ("ask", "Asks.")
     with pytest.raises(TypeError, match="missing"):
         ask()  # type: ignore[call-arg]
 

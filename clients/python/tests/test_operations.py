@@ -22,7 +22,9 @@ NEAR, FAR = [0.85, 0.15, 0.2], [-0.2, 0.9, 0.1]
 def test_lookup_after_put_returns_exact_and_semantic_hits(client: Any, namespace: str) -> None:
     stored = client.put(PASSWORD, "Choose “Forgot password”.", embedding=[0.9, 0.1, 0.2], metadata={"source": "faq"})
     exact = client.lookup("how do i  RESET my password?")
-    assert exact == Hit("Choose “Forgot password”.", 1.0, 1.0, exact.age_seconds, "exact", namespace, {"source": "faq"}, stored.id)
+    assert exact == Hit(
+        "Choose “Forgot password”.", 1.0, 1.0, exact.age_seconds, "exact", namespace, {"source": "faq"}, stored.id
+    )
     semantic = client.lookup("I forgot my password", embedding=NEAR)
     assert isinstance(semantic, Hit)
     assert (semantic.layer, semantic.id) == ("semantic", stored.id)

@@ -11,8 +11,7 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from . import _operations
 from ._core import Core, Steps, logger
-from ._operations import Guard
-from ._request import Query, Ttl, Vector
+from ._request import Guard, Query, Ttl, Vector
 from .answer import Answer, Completion
 from .results import Hit, Miss
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from . import _request
 from ._core import Core, Steps, exchange
-from ._operations import SLOW_SECS, Guard, entry_fields, lookup_fields
-from ._request import Query, Request, Ttl, Vector
+from ._operations import SLOW_SECS, entry_fields, lookup_fields
+from ._request import Guard, Query, Request, Ttl, Vector
 from .errors import EntryTooLarge, InvalidRequest, MnemeError, TransportError
 from .results import Hit, Miss, Stored, read, read_outcome, unexpected_reply
 from .target import problem

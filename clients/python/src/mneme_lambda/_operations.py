@@ -1,42 +1,17 @@
-"""Every operation of the cache, written once for both clients.
+"""Every operation on entries, namespaces and values, written once for both clients.
 
 The first parameter becomes the client. What all of them raise: `MnemeError`, with the name, the fact and the remedy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from . import results
 from ._core import Core, Steps, exchange
-from ._request import Query, Request, Ttl, Vector, present, question, ttl_seconds, vector
+from ._request import Guard, Query, Request, Ttl, Vector, present, question, ttl_seconds, vector
 from .errors import NotFound
-from .results import (
-    Calibration,
-    CurvePoint,
-    EmbedderStamp,
-    Entry,
-    Health,
-    Hit,
-    Labels,
-    Miss,
-    NamespaceCount,
-    Page,
-    Provisioned,
-    Reembedding,
-    Stats,
-    Stored,
-    VacuumResult,
-    VisitedEntries,
-    Yield,
-    read,
-    read_list,
-)
-
-T = TypeVar("T")
-
-Guard = Literal["on", "off"]
+from .results import Entry, Hit, Miss, NamespaceCount, Page, Stored, read, read_list, read_nested, read_outcome
 
 # An operation that reads much of the table may take as long as API Gateway waits, which is 30 s.
 SLOW_SECS = 35.0
@@ -110,7 +85,7 @@ def lookup(
         bypass=bypass,
     )
     reply = yield from exchange(core, Request("lookup", "POST", "/v1/lookup", body=fields))
-    return results.read_outcome(reply)
+    return read_outcome(reply)
 
 
 def get(
@@ -224,7 +199,7 @@ def page(
     """
     fields = present(namespace=namespace, after_id=after_id, order=order, limit=limit, cursor=cursor)
     reply = yield from exchange(core, Request("list", "GET", "/v1/entries", query=fields, seconds=SLOW_SECS))
-    return _nested(lambda: Page(read_list(Entry, reply["entries"]), reply["cursor"]))
+    return read_nested(lambda: Page(read_list(Entry, reply["entries"]), reply["cursor"]))
 
 
 def touch(core: Core, id: int) -> Steps[None]:
@@ -235,7 +210,7 @@ def touch(core: Core, id: int) -> Steps[None]:
 def namespaces(core: Core) -> Steps[list[NamespaceCount]]:
     """The namespaces that have live entries and that the caller may use, sorted by name. Reads the whole table."""
     reply = yield from exchange(core, Request("namespaces", "GET", "/v1/namespaces", seconds=SLOW_SECS))
-    return _nested(lambda: read_list(NamespaceCount, reply["namespaces"]))
+    return read_nested(lambda: read_list(NamespaceCount, reply["namespaces"]))
 
 
 def clear(core: Core, namespace: str | None = None) -> Steps[int]:
@@ -243,14 +218,14 @@ def clear(core: Core, namespace: str | None = None) -> Steps[int]:
     path = {"namespace": namespace or core.namespace}
     request = Request("clear", "DELETE", "/v1/namespaces/{namespace}", path, seconds=SLOW_SECS)
     reply = yield from exchange(core, request)
-    return _nested(lambda: int(reply["deleted"]))
+    return read_nested(lambda: int(reply["deleted"]))
 
 
 def clear_all(core: Core) -> Steps[int]:
     """Deletes every entry of every namespace. Returns their number."""
     request = Request("clear", "DELETE", "/v1/namespaces", query={"confirm": "all"}, seconds=SLOW_SECS)
     reply = yield from exchange(core, request)
-    return _nested(lambda: int(reply["deleted"]))
+    return read_nested(lambda: int(reply["deleted"]))
 
 
 _QUOTA = "/v1/namespaces/{namespace}/quota"
@@ -260,7 +235,7 @@ def quota(core: Core, namespace: str | None = None) -> Steps[int]:
     """The largest number of entries of a namespace. Raises `NotFound` if it has no quota."""
     path = {"namespace": namespace or core.namespace}
     reply = yield from exchange(core, Request("quota", "GET", _QUOTA, path, action="get"))
-    return _nested(lambda: int(reply["max_entries"]))
+    return read_nested(lambda: int(reply["max_entries"]))
 
 
 def set_quota(core: Core, max_entries: int, *, namespace: str | None = None) -> Steps[None]:
@@ -278,128 +253,10 @@ def delete_quota(core: Core, namespace: str | None = None) -> Steps[bool]:
 def meta(core: Core, key: str) -> Steps[str]:
     """A value that the users of the cache keep. Raises `NotFound`."""
     reply = yield from exchange(core, Request("meta", "GET", "/v1/meta/{key}", {"key": key}, action="get"))
-    return _nested(lambda: str(reply["value"]))
+    return read_nested(lambda: str(reply["value"]))
 
 
 def set_meta(core: Core, key: str, value: str) -> Steps[None]:
     """Sets a value that the users of the cache keep."""
     request = Request("meta", "PUT", "/v1/meta/{key}", {"key": key}, body={"value": value}, action="set")
     yield from exchange(core, request)
-
-
-def stats(core: Core, *, namespace: str | None = None) -> Steps[Stats]:
-    """Counts of one namespace, or of all that the caller may use. Reads the whole table."""
-    query = present(namespace=namespace)
-    return read(
-        Stats, (yield from exchange(core, Request("stats", "GET", "/v1/stats", query=query, seconds=SLOW_SECS)))
-    )
-
-
-def health(core: Core) -> Steps[Health]:
-    """Whether the cache can serve. A cache that cannot serve is no error: `problems` says why."""
-    return read(Health, (yield from exchange(core, Request("health", "GET", "/v1/health"))))
-
-
-def vacuum(
-    core: Core, *, namespace: str | None = None, cursor: str | None = None, resume: bool = False
-) -> Steps[VacuumResult]:
-    """Removes expired entries, enforces quotas and repairs derived items, until its time is nearly over.
-
-    `cursor`: where to continue, from the result before. `resume`: continue where the last call with `resume` ended.
-    """
-    body = present(namespace=namespace, cursor=cursor, resume=resume or None)
-    request = Request("vacuum", "POST", "/v1/vacuum", body=body, seconds=SLOW_SECS)
-    return read(VacuumResult, (yield from exchange(core, request)))
-
-
-def calibrate(
-    core: Core,
-    pairs: Sequence[Mapping[str, Any]],
-    *,
-    max_wrong: float | None = None,
-    guard: Guard | None = None,
-    cutoff: float | None = None,
-) -> Steps[Calibration]:
-    """Finds the best similarity threshold for labelled pairs of questions.
-
-    `pairs`: 20 to 10,000 objects with `a`, `b`, `same` and, without embeddings, `similarity`; docs/calibration.md has
-    the form. `max_wrong`: the largest share of different pairs that may be served; without it the best F1 is chosen.
-    """
-    target = None if max_wrong is None else {"max_wrong": max_wrong}
-    body = present(pairs=[_pair(pair) for pair in pairs], target=target, guard=guard, cutoff=cutoff)
-    request = Request("calibrate", "POST", "/v1/calibrate", body=body, seconds=SLOW_SECS)
-    reply = yield from exchange(core, request)
-    return _nested(
-        lambda: Calibration(
-            threshold=reply["threshold"],
-            fitted=read(Yield, reply["fitted"]),
-            held_back=read(Yield, reply["held_back"]),
-            curve=read_list(CurvePoint, reply["curve"]),
-            pairs=read(Labels, reply["pairs"]),
-            vetoed={kind: read(Labels, labels) for kind, labels in reply["vetoed"].items()},
-            guard=reply["guard"],
-            cutoff=reply["cutoff"],
-        )
-    )
-
-
-def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
-    def side(value: Any) -> Any:
-        if isinstance(value, Mapping) and "embedding" in value:
-            return {**value, "embedding": vector(value["embedding"])}
-        return value
-
-    return {name: side(value) for name, value in pair.items()}
-
-
-def reembed(
-    core: Core,
-    action: Literal["status", "start", "step", "switch", "switch_back", "finish", "abort"],
-    *,
-    seconds: int | None = None,
-    ids: int | None = None,
-    leave_behind: bool = False,
-) -> Steps[Reembedding]:
-    """One step of a move to another embedder; docs/moving-embedders.md has the order of the actions.
-
-    `seconds`: after which nothing further is begun; 20 without it. `ids`: the largest number of ids to visit.
-    `leave_behind`: for `switch` and `switch_back`, whether entries without a vector may be left behind.
-    """
-    body = present(action=action, seconds=seconds, ids=ids, leave_behind=leave_behind or None)
-    # A call may take six seconds longer than `seconds`, to finish what it began.
-    request = Request("reembed", "POST", "/v1/reembed", body=body, seconds=max(SLOW_SECS, (seconds or 0) + 10))
-    reply = yield from exchange(core, request)
-    return _nested(
-        lambda: read(
-            Reembedding,
-            {
-                **reply,
-                "active": read(EmbedderStamp, reply["active"]),
-                "other": None if reply["other"] is None else read(EmbedderStamp, reply["other"]),
-                "entries": None if reply["entries"] is None else read(VisitedEntries, reply["entries"]),
-            },
-        )
-    )
-
-
-def snapshot(core: Core) -> Steps[None]:
-    """Always raises `CheckpointError`, which names AWS's own tools."""
-    yield from exchange(core, Request("snapshot", "POST", "/v1/snapshot", body={}))
-
-
-def restore(core: Core) -> Steps[None]:
-    """Always raises `CheckpointError`, which names AWS's own tools."""
-    yield from exchange(core, Request("snapshot", "POST", "/v1/restore", body={}))
-
-
-def provision(core: Core) -> Steps[Provisioned]:
-    """Creates the table if that is allowed, and stamps the embedder. It needs an `Invoke` target."""
-    return read(Provisioned, (yield from exchange(core, Request("provision", "", "", seconds=SLOW_SECS))))
-
-
-def _nested(make: Callable[[], T]) -> T:
-    """What `make` returns; a reply without what it reads is a `GatewayError`."""
-    try:
-        return make()
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise results.unexpected_reply("a reply lacks a field") from None

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from .errors import InvalidRequest
 
@@ -28,6 +28,7 @@ Query: TypeAlias = "str | Sequence[Message]"
 """A question, or a conversation whose last message of the user is the question."""
 Vector: TypeAlias = "Sequence[float] | ArrayLike | bytes | str"
 """An embedding: numbers, an array of one dimension, or little-endian float32 as bytes or as base64."""
+Guard: TypeAlias = Literal["on", "off"]
 Ttl: TypeAlias = "float | timedelta"
 """A time to live, as seconds or as a timedelta. A fraction of a second is cut off."""
 

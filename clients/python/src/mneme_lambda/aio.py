@@ -9,7 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from . import _asking, _batches, _http, _operations
+from . import _asking, _batches, _http, _maintenance, _operations
 from ._asking import Arguments, Options, Read
 from ._bind import documented
 from ._client import Client
@@ -65,14 +65,14 @@ class AsyncMneme(Client):
     delete_quota = _awaitable(_operations.delete_quota)
     meta = _awaitable(_operations.meta)
     set_meta = _awaitable(_operations.set_meta)
-    stats = _awaitable(_operations.stats)
-    health = _awaitable(_operations.health)
-    vacuum = _awaitable(_operations.vacuum)
-    calibrate = _awaitable(_operations.calibrate)
-    reembed = _awaitable(_operations.reembed)
-    snapshot = _awaitable(_operations.snapshot)
-    restore = _awaitable(_operations.restore)
-    provision = _awaitable(_operations.provision)
+    stats = _awaitable(_maintenance.stats)
+    health = _awaitable(_maintenance.health)
+    vacuum = _awaitable(_maintenance.vacuum)
+    calibrate = _awaitable(_maintenance.calibrate)
+    reembed = _awaitable(_maintenance.reembed)
+    snapshot = _awaitable(_maintenance.snapshot)
+    restore = _awaitable(_maintenance.restore)
+    provision = _awaitable(_maintenance.provision)
 
     async def entries(
         self, *, namespace: str | None = None, order: Literal["id", "lru"] = "id", page_size: int = 100

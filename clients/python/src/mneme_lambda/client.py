@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from . import _asking, _batches, _http, _operations
+from . import _asking, _batches, _http, _maintenance, _operations
 from ._asking import Arguments, Options, Read
 from ._bind import documented
 from ._client import Client
@@ -58,14 +58,14 @@ class Mneme(Client):
     delete_quota = _blocking(_operations.delete_quota)
     meta = _blocking(_operations.meta)
     set_meta = _blocking(_operations.set_meta)
-    stats = _blocking(_operations.stats)
-    health = _blocking(_operations.health)
-    vacuum = _blocking(_operations.vacuum)
-    calibrate = _blocking(_operations.calibrate)
-    reembed = _blocking(_operations.reembed)
-    snapshot = _blocking(_operations.snapshot)
-    restore = _blocking(_operations.restore)
-    provision = _blocking(_operations.provision)
+    stats = _blocking(_maintenance.stats)
+    health = _blocking(_maintenance.health)
+    vacuum = _blocking(_maintenance.vacuum)
+    calibrate = _blocking(_maintenance.calibrate)
+    reembed = _blocking(_maintenance.reembed)
+    snapshot = _blocking(_maintenance.snapshot)
+    restore = _blocking(_maintenance.restore)
+    provision = _blocking(_maintenance.provision)
 
     def entries(
         self, *, namespace: str | None = None, order: Literal["id", "lru"] = "id", page_size: int = 100

@@ -120,6 +120,14 @@ class MnemeCache(BaseCache):
         """Deletes every entry of the namespace. Raises `MnemeError`."""
         await self._async.clear(self._namespace)
 
+    def close(self) -> None:
+        """Closes the connections of synchronous models."""
+        self._sync.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections that asynchronous models opened in the running event loop."""
+        await self._async.close()
+
     def _embed(self, query: Query) -> Steps[list[float] | None]:
         embeddings = self._embeddings
         if embeddings is None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from .errors import GatewayError
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,14 @@ def read_outcome(reply: Any) -> Hit | Miss:
         if reply.get("outcome") == "miss":
             return read(Miss, reply)
     raise unexpected_reply("a reply is neither a hit nor a miss")
+
+
+def read_nested(make: Callable[[], T]) -> T:
+    """What `make` returns. Raises `GatewayError` if the reply lacks what `make` reads."""
+    try:
+        return make()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise unexpected_reply("a reply lacks a field") from None
 
 
 def unexpected_reply(fact: str) -> GatewayError:

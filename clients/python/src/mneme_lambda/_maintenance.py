@@ -131,6 +131,10 @@ def restore(core: Core) -> Steps[None]:
     yield from exchange(core, Request("snapshot", "POST", "/v1/restore", body={}))
 
 
-def provision(core: Core) -> Steps[Provisioned]:
-    """Creates the table if that is allowed, and stamps the embedder. It needs an `Invoke` target."""
-    return read(Provisioned, (yield from exchange(core, Request("provision", "", "", seconds=SLOW_SECS))))
+def provision(core: Core, *, restamp: bool = False) -> Steps[Provisioned]:
+    """Creates the table if that is allowed, and stamps the embedder. It needs an `Invoke` target.
+
+    `restamp`: whether the configured embedder replaces another stamp. No entry may have an embedding then.
+    """
+    request = Request("provision", "", "", body=present(restamp=restamp or None), seconds=SLOW_SECS)
+    return read(Provisioned, (yield from exchange(core, request)))

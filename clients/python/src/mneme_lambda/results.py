@@ -143,6 +143,8 @@ class Health:
     embedder_dim: int | None
     problems: list[str]
     """What is wrong, and what to do about it."""
+    embedder_works: bool | None = None
+    """Whether the configured embedder embedded a text at most a minute ago; None if none is configured."""
 
     def __bool__(self) -> bool:
         return self.healthy

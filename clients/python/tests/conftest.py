@@ -12,27 +12,6 @@ from servers import Proxy, mneme_local
 from mneme_lambda import AsyncMneme, Iam, Invoke, Mneme
 from mneme_lambda.langchain import MnemeCache
 
-OPERATIONS = [
-    "lookup",
-    "put",
-    "get",
-    "find",
-    "list",
-    "touch",
-    "delete",
-    "namespaces",
-    "clear",
-    "quota",
-    "meta",
-    "stats",
-    "health",
-    "vacuum",
-    "calibrate",
-    "reembed",
-    "snapshot",
-    "provision",
-]
-
 _numbers = itertools.count()
 
 
@@ -138,8 +117,7 @@ def make_client(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 
 def invoke(api: str) -> Invoke:
     """The functions of mneme-local through the Invoke API."""
-    names = {operation: operation for operation in OPERATIONS}
-    return Invoke.functions(names, endpoint_url=api, auth=Iam(region="us-east-1"))
+    return Invoke.stack("mneme-dev", endpoint_url=api, auth=Iam(region="us-east-1"))
 
 
 @pytest.fixture(params=["http", "invoke"])

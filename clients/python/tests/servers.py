@@ -79,8 +79,8 @@ class Hang:
     """The proxy accepts the request and answers only when the test is over."""
 
 
-Rule = Callable[[Seen], "Answer | Drop | Hang | str | None"]
-"""What happens to a request: an answer, a fault, another target to forward to, or None to forward it as it is."""
+Rule = Callable[[Seen], "Answer | Drop | Hang | None"]
+"""What happens to a request: an answer, a fault, or None to forward it."""
 
 
 class Proxy:
@@ -130,7 +130,7 @@ class Proxy:
                 elif isinstance(action, Answer):
                     self.answer(action)
                 else:
-                    self.forward(seen, action or self.path)
+                    self.forward(seen)
 
             def answer(self, answer: Answer) -> None:
                 self.send_response(answer.status)
@@ -149,10 +149,10 @@ class Proxy:
                         self.close_connection = True
                         return
 
-            def forward(self, seen: Seen, target: str) -> None:
+            def forward(self, seen: Seen) -> None:
                 upstream = http.client.HTTPConnection(proxy._upstream, timeout=60)
                 headers = {name: value for name, value in seen.headers.items() if name != "host"}
-                upstream.request(seen.method, target, seen.body, headers)
+                upstream.request(seen.method, seen.target, seen.body, headers)
                 reply = upstream.getresponse()
                 kept = {
                     name: value

@@ -99,7 +99,6 @@ def test_signatures_of_50_requests_are_botocore_s(make_client: Callable[..., Any
         client, service = make_client(proxy.url, auth=iam), "execute-api"
     else:
         client, service = make_client(Invoke.stack("mneme dev/ß", endpoint_url=proxy.url, auth=iam)), "lambda"
-        proxy.rule = lambda seen: seen.target.replace("mneme%20dev%2F%C3%9F-", "").removesuffix("?Qualifier=live")
     for call in requests(client):
         with suppress(NotFound):
             call()
@@ -111,10 +110,23 @@ def test_signatures_of_50_requests_are_botocore_s(make_client: Callable[..., Any
 
 
 def test_invoke_of_a_stack_calls_the_alias_live(make_client: Callable[..., Any], proxy: Proxy) -> None:
-    proxy.rule = lambda seen: "/2015-03-31/functions/lookup/invocations"
     client = make_client(Invoke.stack("mneme-dev", endpoint_url=proxy.url, auth=Iam(region="eu-west-1")))
-    assert not client.lookup("question")
+    assert not client.lookup("another question")
     assert proxy.seen[0].target == "/2015-03-31/functions/mneme-dev-lookup/invocations?Qualifier=live"
+
+
+def test_invoke_of_functions_calls_names_and_arns_as_they_are(
+    make_client: Callable[..., Any], proxy: Proxy, namespace: str
+) -> None:
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:other-put:live"
+    target = Invoke.functions({"lookup": "lookup", "put": arn}, endpoint_url=proxy.url, auth=Iam(region="eu-west-1"))
+    client = make_client(target, namespace=namespace)
+    client.put("question", "answer")
+    assert client.lookup("question")
+    assert [seen.target for seen in proxy.seen] == [
+        f"/2015-03-31/functions/{quote(arn, safe='')}/invocations",
+        "/2015-03-31/functions/lookup/invocations",
+    ]
 
 
 def test_invoke_finds_the_endpoint_of_the_region(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,8 +214,8 @@ def test_answer_of_lambda_itself(
 
 
 def test_function_that_does_not_exist_is_named(make_client: Callable[..., Any], api: str) -> None:
-    client = make_client(Invoke.stack("nowhere", endpoint_url=api, auth=Iam(region="us-east-1")))
-    assert "nowhere-lookup" in raised(GatewayError, lambda: client.lookup("question")).detail
+    client = make_client(Invoke.functions({"lookup": "nowhere"}, endpoint_url=api, auth=Iam(region="us-east-1")))
+    assert "nowhere" in raised(GatewayError, lambda: client.lookup("question")).detail
 
 
 def test_operation_without_a_function_is_refused(make_client: Callable[..., Any], api: str) -> None:

@@ -177,7 +177,7 @@ def test_meta_is_set_and_read(client: Any, namespace: str) -> None:
 def test_health_of_a_cache_that_serves_is_true(client: Any) -> None:
     health = client.health()
     assert health
-    assert (health.healthy, health.embedder_dim, health.problems) == (True, 3, [])
+    assert (health.healthy, health.embedder_dim, health.embedder_works, health.problems) == (True, 3, None, [])
 
 
 def test_vacuum_reports_what_it_did(client: Any) -> None:
@@ -209,7 +209,9 @@ def test_snapshot_and_restore_name_the_tools_of_aws(client: Any) -> None:
 
 
 def test_provision_needs_the_invoke_api(make_client: Callable[..., Any], api: str) -> None:
-    assert make_client(invoke(api)).provision().created is False
+    client = make_client(invoke(api))
+    assert client.provision().created is False
+    assert client.provision(restamp=True).created is False
     with pytest.raises(InvalidRequest, match="Invoke"):
         make_client(api).provision()
 

@@ -30,12 +30,13 @@ export function readCompletion(result: ModelResult): Completion {
   if (typeof result === "string") return { text: result };
   const fields = result as unknown;
   if (isObject(fields)) {
-    if (Array.isArray(fields.choices)) return chat(fields.choices);
-    if (fields.object === "response") return response(fields);
-    if (Array.isArray(fields.content)) return blocks(fields.content, fields.stop_reason);
-    if ("stopReason" in fields) return blocks(at(fields, "output", "message", "content"), fields.stopReason);
+    // A result of the AI SDK has the `content` of Anthropic as well.
     if (typeof fields.text === "string" && "finishReason" in fields)
       return read(fields.text, fields.finishReason, some(fields.toolCalls));
+    if (Array.isArray(fields.choices)) return chat(fields.choices);
+    if (fields.object === "response") return response(fields);
+    if ("stop_reason" in fields) return blocks(fields.content, fields.stop_reason);
+    if ("stopReason" in fields) return blocks(at(fields, "output", "message", "content"), fields.stopReason);
     if (typeof fields.text === "string") return fields as unknown as Completion;
   }
   throw new TypeError("the model's result has an unknown form. Remediation: give `read`, which returns its text");
@@ -72,7 +73,7 @@ function blocks(content: unknown, stopReason: unknown): Completion {
 
 function read(text: string, finishReason: unknown, called: boolean): Completion {
   if (called) return { text, refused: "tool_call" };
-  return isComplete(finishReason as string | null | undefined) ? { text } : { text, refused: "unfinished" };
+  return typeof finishReason === "string" && isComplete(finishReason) ? { text } : { text, refused: "unfinished" };
 }
 
 function texts(parts: unknown[], type: string): string {

@@ -6,9 +6,9 @@ const COMPLETE = new Set(["stop", "end_turn", "stop_sequence", "complete", "comp
 /** The cache does not serve a response that starts like these. */
 const FAILURES = ["[LLM Error]", "[ERROR]"];
 
-/** Whether a finish reason says that the model ended its answer by itself. Without one nothing is known against it. */
-export function isComplete(finishReason: string | null | undefined): boolean {
-  return finishReason == null || COMPLETE.has(finishReason.toLowerCase());
+/** Whether a finish reason says that the model ended its answer by itself. */
+export function isComplete(finishReason: string): boolean {
+  return COMPLETE.has(finishReason.toLowerCase());
 }
 
 /** Why the text of an answer must not be stored, or undefined. */

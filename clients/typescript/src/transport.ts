@@ -3,6 +3,7 @@ import {
   ConnectionLost,
   CredentialsRefused,
   GatewayError,
+  InvalidRequest,
   MnemeError,
   replyError,
   TimedOut,
@@ -45,6 +46,7 @@ export class Transport {
   readonly #budget = new RetryBudget();
 
   constructor(options: TransportOptions) {
+    checkTimeout(options.timeoutMs);
     this.#options = options;
     this.#base = options.url.href.replace(/\/+$/, "");
   }
@@ -54,6 +56,7 @@ export class Transport {
     options.signal?.throwIfAborted();
     const timeoutMs =
       options.timeoutMs ?? (call.slow ? Math.max(this.#options.timeoutMs, SLOW_TIMEOUT_MS) : this.#options.timeoutMs);
+    checkTimeout(timeoutMs);
     const deadline = Date.now() + timeoutMs;
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), timeoutMs);
@@ -127,6 +130,17 @@ export class Transport {
     if (result !== undefined) return result;
     throw replyError(status, body, retryAfter);
   }
+}
+
+/** A timer with a longer time, or with none, ends at once. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+
+function checkTimeout(timeoutMs: number): void {
+  if (timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS) return;
+  throw new InvalidRequest({
+    detail: `timeoutMs: ${timeoutMs} is not between 1 and ${LONGEST_TIMEOUT_MS}`,
+    remediation: "give milliseconds in that range",
+  });
 }
 
 /** Encodes a blank as `%20`: in a signature a `+` is a plus sign. */

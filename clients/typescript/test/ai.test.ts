@@ -278,6 +278,17 @@ test("a tool call is not stored, and the answer after the tool's result is", asy
   assert.equal(mneme.counts.stored, 1);
 });
 
+test("a tool call is not stored, whatever the finish reason says", async () => {
+  const mneme = client();
+  const call = { type: "tool-call", toolCallId: "1", toolName: "weather", input: "{}" };
+  const text = { type: "text", text: "Let me see." };
+  const tools = { weather: tool({ inputSchema: jsonSchema<object>({ type: "object" }), execute: async () => "rain" }) };
+  const { model: wrapped } = model(mneme, { content: [text, call], finish: "stop" });
+  await generateText({ model: wrapped, prompt: "a", tools });
+  await streamText({ model: wrapped, prompt: "a", tools }).consumeStream();
+  assert.deepEqual([mneme.counts.stored, mneme.counts.not_stored], [0, 2]);
+});
+
 test("a stream with an error, without an end, or that nobody reads to its end is not stored", async () => {
   const mneme = client();
   const text = [
@@ -380,6 +391,16 @@ test("a stored answer of another form is not served", async () => {
     assert.equal((await generateText({ model: other, prompt: "b" })).text, "Answer 1.");
   }
   assert.equal(spying.counts.unusable, 3);
+});
+
+test("getOrCall reads what generateText returns", async () => {
+  const plain = (script: Script) => model(client({ url: DEAD, retries: 0 }), script).model;
+  const mneme = client();
+  const half = await mneme.getOrCall("a", () => generateText({ model: plain({ finish: "length" }), prompt: "a" }));
+  assert.deepEqual([half.text, half.not_stored], ["Answer 1.", "unfinished"]);
+  const whole = await mneme.getOrCall("a", () => generateText({ model: plain({}), prompt: "a" }));
+  assert.deepEqual([whole.text, whole.not_stored, whole.stored?.created], ["Answer 1.", null, true]);
+  assert.equal((await mneme.getOrCall("a", () => assert.fail("a hit calls no model"))).text, "Answer 1.");
 });
 
 const FAILING = [

@@ -19,7 +19,7 @@ import {
   StoreBackendError,
   UnsupportedContentEncoding,
 } from "mneme-lambda";
-import { client, DEAD, dynamodb, namespace, root, serve, stub, url } from "./support.js";
+import { client, DEAD, dynamodb, root, serve, stub, url } from "./support.js";
 
 const VECTOR = [0.9, 0.1, 0.2, 0.1];
 
@@ -171,5 +171,8 @@ test("what a URL or JSON cannot express is InvalidRequest, before anything is se
       detail: /region/,
     },
   );
-  assert.equal((await mneme.stats(namespace())).entries, 0);
+  for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+    assert.throws(() => new Mneme({ url, timeoutMs }), InvalidRequest);
+    await rejects(mneme.lookup("a", { timeoutMs }), InvalidRequest, undefined);
+  }
 });

@@ -53,6 +53,11 @@ const REFUSED: [string, ModelResult, string][] = [
     "refused",
   ],
   ["Anthropic's max_tokens", { content: [{ type: "text", text: "I" }], stop_reason: "max_tokens" }, "unfinished"],
+  [
+    "a message of Anthropic that has not ended",
+    { content: [{ type: "text", text: "I" }], stop_reason: null },
+    "unfinished",
+  ],
   ["Anthropic's tool use", { content: [{ type: "tool_use" }], stop_reason: "tool_use" }, "tool_call"],
   ["Converse's guardrail", converse([{ text: "I" }], "guardrail_intervened"), "unfinished"],
   ["Converse's tool use", converse([{ text: "I" }, { toolUse: {} }], "tool_use"), "tool_call"],

@@ -194,6 +194,12 @@ test("a prompt with a tool's result is compared as a whole", async () => {
   await model.invoke(prompt("sun"));
   await model.invoke(prompt("rain", "The weather in Ghent?"));
   assert.equal(model.calls, 3);
+  const later = (result: string) => [...prompt(result), new AIMessage("It is so."), new HumanMessage("And tomorrow?")];
+  await model.invoke(later("rain"));
+  await model.invoke(later("rain"));
+  assert.equal(model.calls, 4);
+  await model.invoke(later("sun"));
+  assert.deepEqual([model.calls, mneme.counts.lookup_failed], [5, 0]);
 });
 
 test("two pictures are never taken for one", async () => {

@@ -84,6 +84,8 @@ export async function stub(
     const reply = await answer(request, body, requests.length);
     response.writeHead(reply.status, { "content-type": "application/json", ...reply.headers }).end(reply.body ?? "{}");
   });
+  // A test that fails before it stops the server must still end.
+  server.unref().on("connection", (socket) => socket.unref());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const stop = () => {
     server.close();

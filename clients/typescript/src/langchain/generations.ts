@@ -55,7 +55,9 @@ export function refusedGenerations(generations: readonly Generation[], toolCalls
     const calls = hasToolCalls([generation]);
     if (calls && !toolCalls) return "tool_call";
     if (calls) continue;
-    if (!isComplete(finishReason(generation))) return "unfinished";
+    const reason = finishReason(generation);
+    // Some models give no reason. Then nothing is known against the answer.
+    if (reason !== undefined && !isComplete(reason)) return "unfinished";
     const refused = refusedText(generation.text);
     if (refused !== undefined) return refused;
   }

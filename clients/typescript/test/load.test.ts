@@ -4,7 +4,7 @@ import { EntryTooLarge, type LookupRequest } from "mneme-lambda";
 import { client, forward, namespace, stub } from "./support.js";
 
 const UNICODE = [
-  "Wo ist mein Päckchen? 📦",
+  "Où est mon colis ? 📦",
   "我的包裹在哪里？",
   "أين طردي؟",
   'e\u0301 and é, \u202e, 𝒳, \u0000\u0007 and "\\/',

@@ -46,7 +46,7 @@ async function sent(): Promise<Sent[]> {
       await mneme.setMeta(name, name);
       await mneme.list({ namespace: name, cursor: `${name}+/= b`, limit: 7, order: "lru" });
     }
-    await mneme.lookup({ query: "Wo ist mein Päckchen? 📦", namespace: "ü" });
+    await mneme.lookup({ query: "Où est mon colis ? 📦", namespace: "ü" });
     await mneme.put({ query: "a", response: "x".repeat(10_000) });
     await mneme.clearAll();
     await mneme.health();

@@ -2,8 +2,8 @@
 
 Usage: python bench/overhead.py URL [ROUNDS]
 
-The calls take turns, so that each kind meets the same load. The figures are medians in milliseconds. Of the client's
-overhead the medians of the differences within a round are printed.
+The calls take turns, so that each kind meets the same load. Of each kind the median time and the median processor time
+of this process are printed, in milliseconds, and then the median of the differences to another kind within a round.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import httpx2
@@ -26,15 +26,30 @@ BODY = json.dumps({"query": QUESTION, "namespace": "default"}).encode()
 HEADERS = {"content-type": "application/json"}
 
 
-def timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return (time.perf_counter() - began) * 1000
+class Times:
+    """The times of one kind of call, in milliseconds: on the clock, and of the processor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.clock: list[float] = []
+        self.processor: list[float] = []
+
+    def add(self, began: tuple[float, float]) -> None:
+        self.clock.append((time.perf_counter() - began[0]) * 1000)
+        self.processor.append((time.process_time() - began[1]) * 1000)
+
+    def report(self, *others: Times) -> None:
+        line = f"{self.name:12} {statistics.median(self.clock):7.3f} ms, "
+        line += f"processor {statistics.median(self.processor):.3f} ms"
+        for other in others:
+            clock = statistics.median(a - b for a, b in zip(self.clock, other.clock, strict=True))
+            processor = statistics.median(a - b for a, b in zip(self.processor, other.processor, strict=True))
+            line += f"; more than {other.name}: {clock:+.3f} ms, processor {processor:+.3f} ms"
+        print(line)
 
 
-def report(name: str, times: list[float], bare: list[float]) -> None:
-    overhead = statistics.median(mine - other for mine, other in zip(times, bare, strict=True))
-    print(f"{name:24} {statistics.median(times):7.3f} ms   overhead {overhead:+.3f} ms")
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def blocking(url: str, rounds: int) -> None:
@@ -46,34 +61,37 @@ def blocking(url: str, rounds: int) -> None:
 
     with Mneme(url) as client, httpx2.Client() as plain:
         client.put(QUESTION, "answer")
-        lookup_url = f"{url}/v1/lookup"
-        calls: list[Callable[[], object]] = [
-            standard,
-            lambda: plain.post(lookup_url, content=BODY, headers=HEADERS).json(),
-            lambda: client.lookup(QUESTION),
-        ]
-        times: list[list[float]] = [[], [], []]
+        calls: dict[str, Callable[[], object]] = {
+            "http.client": standard,
+            "httpx2": lambda: plain.post(f"{url}/v1/lookup", content=BODY, headers=HEADERS).json(),
+            "Mneme": lambda: client.lookup(QUESTION),
+        }
+        times = [Times(name) for name in calls]
         for _ in range(rounds):
-            for call, taken in zip(calls, times, strict=True):
-                taken.append(timed(call))
-    report("http.client", times[0], times[0])
-    report("httpx2.Client", times[1], times[0])
-    report("Mneme, to http.client", times[2], times[0])
-    report("Mneme, to httpx2", times[2], times[1])
+            for call, taken in zip(calls.values(), times, strict=True):
+                began = now()
+                call()
+                taken.add(began)
+    standard_times, plain_times, client_times = times
+    standard_times.report()
+    plain_times.report(standard_times)
+    client_times.report(plain_times, standard_times)
 
 
 async def awaiting(url: str, rounds: int) -> None:
     async with AsyncMneme(url) as client, httpx2.AsyncClient() as plain:
-        times: list[list[float]] = [[], []]
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: plain.post(f"{url}/v1/lookup", content=BODY, headers=HEADERS),
+            lambda: client.lookup(QUESTION),
+        ]
+        plain_times, client_times = Times("httpx2 async"), Times("AsyncMneme")
         for _ in range(rounds):
-            began = time.perf_counter()
-            (await plain.post(f"{url}/v1/lookup", content=BODY, headers=HEADERS)).json()
-            between = time.perf_counter()
-            await client.lookup(QUESTION)
-            times[0].append((between - began) * 1000)
-            times[1].append((time.perf_counter() - between) * 1000)
-    report("httpx2.AsyncClient", times[0], times[0])
-    report("AsyncMneme, to httpx2", times[1], times[0])
+            for call, taken in zip(calls, (plain_times, client_times), strict=True):
+                began = now()
+                await call()
+                taken.add(began)
+    plain_times.report()
+    client_times.report(plain_times)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anthropic.types import ToolUseBlock
 from conftest import invoke
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from openai.types.chat import ChatCompletionMessage
 
 from mneme_lambda import CheckpointError, Hit, InvalidRequest, Lookup, Miss, Mneme, NotFound, Put, Stored
 
@@ -50,6 +53,28 @@ def test_lookup_of_messages_matches_system_message_and_context_exactly(client: A
     assert not client.lookup(messages[1:], context={"model": "small"})
     assert client.delete(messages, context={"model": "small"}) is True
     assert client.delete(messages, context={"model": "small"}) is False
+
+
+def test_messages_of_sdks_are_the_same_as_dicts(client: Any) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ghent"}'}}
+    block = {"type": "tool_use", "id": "1", "name": "weather", "input": {"city": "Ghent"}}
+    user, result = {"role": "user", "content": PASSWORD}, {"role": "tool", "tool_call_id": "1", "content": "sun"}
+    forms = [
+        [user, {"role": "assistant", "tool_calls": [call]}, result],
+        [
+            user,
+            ChatCompletionMessage.model_validate({"role": "assistant", "content": None, "tool_calls": [call]}),
+            result,
+        ],
+        [user, {"role": "assistant", "content": [ToolUseBlock.model_validate(block)]}, result],
+        [
+            HumanMessage(PASSWORD),
+            AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Ghent"}, "id": "1"}]),
+            ToolMessage("sun", tool_call_id="1"),
+        ],
+    ]
+    client.put(forms[0], "answer")
+    assert [client.get(form).response for form in forms] == ["answer"] * 4
 
 
 def test_get_returns_a_hit_or_none(client: Any) -> None:

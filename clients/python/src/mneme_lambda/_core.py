@@ -79,7 +79,7 @@ class Record:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = Counts()
-        self._logged: set[str] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     @property
     def counts(self) -> Counts:
@@ -97,10 +97,10 @@ class Record:
     def failed(self, what: str, error: Exception) -> None:
         """Records that `what`, such as "lookup", failed. The message has no question and no answer."""
         self.count("errors")
-        key = f"{what} {getattr(error, 'name', type(error).__name__)}"
-        level = logging.DEBUG if key in self._logged else logging.WARNING
-        self._logged.add(key)
-        logger.log(level, "the %s failed, and the application goes on without the cache: %s", key, error)
+        name = getattr(error, "name", type(error).__name__)
+        level = logging.DEBUG if (what, name) in self._logged else logging.WARNING
+        self._logged.add((what, name))
+        logger.log(level, "%s of the %s; the application goes on without the cache: %s", name, what, error)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,14 @@ class ArrayLike(Protocol):
     def astype(self, dtype: Any, /) -> Any: ...
 
 
-Message: TypeAlias = Mapping[str, Any]
-"""A message in the form of OpenAI, Anthropic, Bedrock Converse, Gemini or LangChain."""
+class Model(Protocol):
+    """A model of pydantic, such as a message that an SDK returned."""
+
+    def model_dump(self, *, mode: str = ..., exclude_none: bool = ...) -> dict[str, Any]: ...
+
+
+Message: TypeAlias = "Mapping[str, Any] | Model"
+"""A message in the form of OpenAI, Anthropic, Bedrock Converse, Gemini or LangChain: a dict, or an object of an SDK."""
 Query: TypeAlias = "str | Sequence[Message]"
 """A question, or a conversation whose last message of the user is the question."""
 Vector: TypeAlias = "Sequence[float] | ArrayLike | bytes | str"
@@ -106,10 +112,23 @@ def ttl_seconds(ttl: Ttl | None) -> int | None:
     return max(1, int(seconds))
 
 
+def _plain(value: Any) -> Any:
+    """The JSON value of an object that `json` does not know. Raises `TypeError` if there is none.
+
+    The SDKs of OpenAI and Anthropic and LangChain return models of pydantic, which programs put into the next request.
+    """
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", exclude_none=True)
+    raise TypeError(f"an object of the type {type(value).__name__} is no JSON value")
+
+
 def encode(fields: Mapping[str, Any]) -> bytes:
     """`fields` as JSON. Raises `InvalidRequest` for what JSON or UTF-8 cannot express."""
     try:
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        return text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(
             f"the request cannot be written as JSON: {error}",

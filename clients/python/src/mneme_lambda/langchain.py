@@ -22,7 +22,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 
 from ._core import Core, Either, Steps, logger
 from ._operations import lookup, put
-from ._request import Query, Ttl
+from ._request import Ttl
 from .aio import AsyncMneme
 from .answer import finished
 from .client import Mneme
@@ -128,7 +128,7 @@ class MnemeCache(BaseCache):
         """Closes the connections that asynchronous models opened in the running event loop."""
         await self._async.close()
 
-    def _embed(self, query: Query) -> Steps[list[float] | None]:
+    def _embed(self, query: str | list[dict[str, Any]]) -> Steps[list[float] | None]:
         embeddings = self._embeddings
         if embeddings is None:
             return None
@@ -191,7 +191,7 @@ def _context(llm_string: str) -> dict[str, str]:
     return {"langchain": hashlib.sha256(llm_string.encode("utf-8", "surrogatepass")).hexdigest()}
 
 
-def _query(prompt: str) -> Query:
+def _query(prompt: str) -> str | list[dict[str, Any]]:
     """The messages of a chat model's prompt, or the text of another model's prompt."""
     try:
         messages = json.loads(prompt)
@@ -228,7 +228,7 @@ def _message(fields: Mapping[str, Any], class_name: str) -> dict[str, Any]:
     return message
 
 
-def _embedded_text(query: Query) -> str:
+def _embedded_text(query: str | list[dict[str, Any]]) -> str:
     """The text that the cache compares by meaning: the last one of the user."""
     if isinstance(query, str):
         return query

@@ -255,6 +255,25 @@ async fn exact_entry_that_differs_in_what_normalisation_drops_is_vetoed_and_a_pu
 }
 
 #[tokio::test]
+async fn answer_in_another_language_is_vetoed_unless_the_setting_allows_it() {
+    let (stored, asked) = ("Wie kann ich mein Passwort zurücksetzen?", "How can I reset my password?");
+    let stack = Stack::start().await;
+    put(&stack, stored, 0.0).await;
+    assert_eq!(reason(&stack.lookup(question(asked, 0.0)).await), (&json!("vetoed"), &json!("language")));
+    let mixed = Stack::builder().over_table_of(&stack).variables(&[("MNEME_CROSS_LANGUAGE", "true")]).start().await;
+    assert_ne!(mixed.lookup(question(asked, 0.0)).await["veto"], "language");
+    for (stored, asked, veto) in [
+        ("¿Cómo activo el modo oscuro?", "¿Cómo desactivo el modo oscuro?", "negation"),
+        ("Как включить тёмную тему?", "Как выключить тёмную тему?", "opposite"),
+        ("如何打开蓝牙？", "如何关闭蓝牙？", "opposite"),
+    ] {
+        put(&stack, stored, 2.0).await;
+        assert_eq!(stack.lookup(question(asked, 2.0)).await["veto"], veto, "{asked}");
+        stack.invoke("clear", json!({"namespace": "default"})).await.expect("cleared");
+    }
+}
+
+#[tokio::test]
 async fn exact_entry_below_the_confidence_cutoff_is_a_miss() {
     let stack = Stack::start().await;
     let mut entry = json!({"query": QUESTION, "response": "A", "confidence_score": 0.6});

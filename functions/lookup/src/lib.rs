@@ -236,6 +236,7 @@ struct CheckedQuestion {
 fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
     let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
+    let question = question.for_comparison(&cache.config);
     let threshold = threshold.unwrap_or(-1.0);
     if !(-1.0..=1.0).contains(&threshold) {
         return Err(Error::invalid(

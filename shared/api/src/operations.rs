@@ -202,6 +202,7 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_CONFIDENCE_HALF_LIFE_SECS",
         "MNEME_GUARD",
         "MNEME_GUARD_PER_REQUEST",
+        "MNEME_CROSS_LANGUAGE",
         "MNEME_STALE_CHECK_INTERVAL_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
         "MNEME_TXN_RETRIES",
@@ -341,6 +342,7 @@ pub const CALIBRATE: OperationSpec = OperationSpec {
         "MNEME_MAX_QUERY_BYTES",
         "MNEME_CONFIDENCE_CUTOFF",
         "MNEME_GUARD",
+        "MNEME_CROSS_LANGUAGE",
     ],
     ..OperationSpec::NOTHING
 };

@@ -25,7 +25,7 @@ const VERSIONS: [&str; 3] = [
     include_str!("stored/version_3.jsonl"),
 ];
 /// Parts of texts that an earlier version reads otherwise, or whose exact tokens have fewer bits there.
-const NEWLY_READ: [&str; 6] = ["Isn't it", "the weather was fine", "“idle”", "five-year-old", "```", "C++"];
+const NEWLY_READ: [&str; 7] = ["Bonjour", "Isn't it", "the weather was fine", "“idle”", "five-year-old", "```", "C++"];
 
 fn stored(list: &str) -> Vec<Stored> {
     list.lines().map(|line| serde_json::from_str(line).expect("a stored conversation")).collect()

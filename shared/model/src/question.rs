@@ -88,6 +88,17 @@ impl Question {
     }
 }
 
+impl Question {
+    /// Makes the comparison with stored questions as `MNEME_CROSS_LANGUAGE` says. A question that is stored keeps its
+    /// language, so that the setting may change.
+    pub fn for_comparison(mut self, config: &Config) -> Self {
+        if config.cross_language {
+            self.signature.allow_any_language();
+        }
+        self
+    }
+}
+
 /// Whether a text has no visible character. All such texts mean the same, so none of them can have an answer.
 fn is_blank(text: &str) -> bool {
     let is_invisible =

@@ -1,6 +1,6 @@
 //! The alignment of two signatures: which token of one corresponds to which of the other.
 
-use crate::language::lexicon;
+use crate::language::{are_opposites, lexicon};
 use crate::signature::Signature;
 use crate::text::spelling::{have_same_letters, may_be_misspelling};
 use crate::token::{Token, TokenKind};
@@ -115,7 +115,7 @@ fn may_match_loosely(token: &Token) -> bool {
 }
 
 fn loose_match(x: &Token, y: &Token) -> Option<MatchKind> {
-    if lexicon::are_opposites(x.hash, y.hash) {
+    if are_opposites(x.hash, y.hash) {
         return None;
     }
     // Two words of the rarity table are two words. Two unknown words must have the same letters.

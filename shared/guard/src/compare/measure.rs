@@ -2,7 +2,7 @@
 
 use super::alignment::{Alignment, MatchKind};
 use super::features::Features;
-use crate::language::lexicon;
+use crate::language::are_opposites;
 use crate::signature::Signature;
 use crate::text::question_type::QuestionType;
 use crate::token::{Token, TokenKind};
@@ -209,8 +209,9 @@ fn neighbours(alignment: &Alignment<'_>) -> f64 {
 /// The number of unmatched words of one side with an opposite on the other, where the two have at least one equal
 /// neighbour; at most 2.
 fn opposites(alignment: &Alignment<'_>) -> f64 {
-    let may_be_opposite =
-        |token: &Token| matches!(token.kind, TokenKind::Word | TokenKind::Quantifier | TokenKind::FunctionWord);
+    let may_be_opposite = |token: &Token| {
+        matches!(token.kind, TokenKind::Word | TokenKind::Quantifier | TokenKind::FunctionWord | TokenKind::Modal)
+    };
     let unmatched = |tokens: &[Token], matched: &[Option<(usize, MatchKind)>]| -> Vec<usize> {
         (0..tokens.len()).filter(|&at| matched[at].is_none() && may_be_opposite(&tokens[at])).collect()
     };
@@ -219,7 +220,7 @@ fn opposites(alignment: &Alignment<'_>) -> f64 {
         return 0.0;
     }
     let are_opposites = |i: usize, j: usize| {
-        lexicon::are_opposites(alignment.a[i].hash, alignment.b[j].hash) && alignment.shared_neighbours(i, j) > 0
+        are_opposites(alignment.a[i].hash, alignment.b[j].hash) && alignment.shared_neighbours(i, j) > 0
     };
     (left.iter().filter(|&&i| right.iter().any(|&j| are_opposites(i, j))).count() as f64).min(2.0)
 }

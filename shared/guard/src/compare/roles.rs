@@ -3,7 +3,7 @@
 use fnv::FnvHashSet;
 
 use super::alignment::Alignment;
-use crate::language::{Relations, any_relations};
+use crate::language::{Relations, are_opposites};
 use crate::token::{Token, TokenKind};
 
 /// A question with more topic tokens is not examined: two parts of a long text can be exchanged for many reasons.
@@ -13,16 +13,19 @@ const MAX_TOPIC_TOKENS: usize = 24;
 ///
 /// The words between the parts must be the same, apart from articles and pronouns, so that a rewording with another
 /// preposition does not count ("the history of the town", "the town's history"). A passive exchanges the parts back
-/// ("Was Globex acquired by Acme?").
-pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
-    let differs = |token: &Token| !may_differ(token);
+/// ("Was Globex acquired by Acme?"). `words`: those of the questions' language.
+pub(super) fn exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
+    if asks_for_other_case(words, alignment) {
+        return true;
+    }
+    let differs = |token: &Token| !may_differ(words, token);
     if alignment.only_a().chain(alignment.only_b()).any(differs) {
         return false;
     }
     if !(is_legible(alignment.a) && is_legible(alignment.b)) {
         return false;
     }
-    let (topic_a, topic_b) = (topic(alignment.a), topic(alignment.b));
+    let (topic_a, topic_b) = (topic(words, alignment.a), topic(words, alignment.b));
     if topic_a.len() != topic_b.len() || topic_a.len() > MAX_TOPIC_TOKENS {
         return false;
     }
@@ -30,28 +33,28 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     let order: Option<Vec<usize>> =
         topic_a.iter().map(|&i| alignment.of_a[i].and_then(|(j, _)| topic_b.binary_search(&j).ok())).collect();
     let Some(order) = order else { return false };
-    let gaps = (Gap::of(alignment.a), Gap::of(alignment.b));
+    let gaps = (Gap::of(words, alignment.a), Gap::of(words, alignment.b));
     if let (Some(a), Some(b)) = gaps
         && a.differs_from(b, &order, || {
             let swap = Swap::of(&order);
             swap.is_some_and(|swap| {
-                swap.follows_verb(alignment.a, &topic_a) && swap.follows_verb(alignment.b, &topic_b)
+                swap.follows_verb(words, alignment.a, &topic_a) && swap.follows_verb(words, alignment.b, &topic_b)
             })
         })
     {
         return true;
     }
-    let is_passive_only_once = is_passive(alignment.a) != is_passive(alignment.b);
-    let is_agent = |token: &&Token| any_relations(|relations| relations.agents.contains(&token.hash));
+    let is_passive_only_once = is_passive(words, alignment.a) != is_passive(words, alignment.b);
+    let is_agent = |token: &&Token| words.agents.contains(&token.hash);
     let agents = |tokens: &[Token]| tokens.iter().filter(is_agent).count();
-    let is_symmetric = alignment.a.iter().any(|token| any_relations(|words| words.symmetric.contains(&token.hash)));
+    let is_symmetric = alignment.a.iter().any(|token| words.symmetric.contains(&token.hash));
     if is_symmetric {
         return false;
     }
     let Some(swap) = Swap::of(&order) else {
         // The same order in the active and the passive voice.
         let is_same_order = order.iter().enumerate().all(|(at, partner)| at == *partner);
-        if is_same_order && persons_are_exchanged(alignment) {
+        if is_same_order && persons_are_exchanged(words, alignment) {
             return true;
         }
         let has_agent_only_once = agents(alignment.a).abs_diff(agents(alignment.b)) == 1;
@@ -60,17 +63,34 @@ pub(super) fn exchanged(alignment: &Alignment<'_>) -> bool {
     if is_passive_only_once || agents(alignment.a) != agents(alignment.b) {
         return false;
     }
-    if swap.first.1 == swap.second.0 && pronoun_takes_the_other_side(alignment, &topic_a, &topic_b, &swap) {
+    if swap.first.1 == swap.second.0 && pronoun_takes_the_other_side(words, alignment, &topic_a, &topic_b, &swap) {
         return true;
     }
-    let between_a = between(alignment.a, topic_a[swap.first.1 - 1], topic_a[swap.second.0]);
+    let between_a = between(words, alignment.a, topic_a[swap.first.1 - 1], topic_a[swap.second.0]);
     let (start_b, end_b) = swap.bounds_on_other_side();
-    let between_b = between(alignment.b, topic_b[start_b], topic_b[end_b]);
-    let joins_equals = |tokens: &[&Token]| {
-        tokens.iter().any(|token| any_relations(|relations| relations.connectives.contains(&token.hash)))
-    };
+    let between_b = between(words, alignment.b, topic_b[start_b], topic_b[end_b]);
+    let joins_equals = |tokens: &[&Token]| tokens.iter().any(|token| words.connectives.contains(&token.hash));
     let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
     !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// True if the questions differ only in the case of the question word, or in whether a preposition of the object precedes
+/// it: "wer" and "wen", "quién" and "a quién".
+fn asks_for_other_case(words: &Relations, alignment: &Alignment<'_>) -> bool {
+    let decisive = |token: &&Token| !may_differ(words, token);
+    let (mut only_a, mut only_b) = (alignment.only_a().filter(decisive), alignment.only_b().filter(decisive));
+    let is_question = |token: &Token| token.kind == TokenKind::QuestionWord;
+    match (only_a.next(), only_b.next(), only_a.next(), only_b.next()) {
+        (Some(a), Some(b), None, None) => is_question(a) && is_question(b) && are_opposites(a.hash, b.hash),
+        (None, None, ..) => {
+            let is_marked = |tokens: &[Token]| {
+                let at = tokens.iter().position(is_question).and_then(|at| at.checked_sub(1));
+                at.is_some_and(|at| words.object_markers.contains(&tokens[at].hash))
+            };
+            alignment.a.iter().any(is_question) && is_marked(alignment.a) != is_marked(alignment.b)
+        }
+        _ => false,
+    }
 }
 
 /// What the question word for a person or thing stands for.
@@ -102,11 +122,9 @@ impl Gap {
     }
 
     /// The gap of a question. `None` for a text without a question word of a person or thing.
-    fn of(tokens: &[Token]) -> Option<Self> {
+    fn of(words: &Relations, tokens: &[Token]) -> Option<Self> {
         let at = tokens.iter().position(|token| token.kind == TokenKind::QuestionWord)?;
-        let is_in = |token: &Token, words: fn(&Relations) -> &FnvHashSet<u32>| {
-            any_relations(|relations| words(relations).contains(&token.hash))
-        };
+        let is_in = |token: &Token, select: fn(&Relations) -> &FnvHashSet<u32>| select(words).contains(&token.hash);
         let asks_for_participant = is_in(&tokens[at], |words| &words.participants)
             || tokens.get(at + 1).is_some_and(|next| next.kind == TokenKind::Quantifier);
         if !asks_for_participant {
@@ -118,9 +136,8 @@ impl Gap {
         }
         let rest = &tokens[at + 1..];
         let is_verb = |token: &Token| matches!(token.kind, TokenKind::Auxiliary | TokenKind::Modal);
-        let may_be_in_phrase = |token: &Token| {
-            token.kind.is_content() || token.kind == TokenKind::Quantifier || is_in(token, |words| &words.articles)
-        };
+        let may_be_in_phrase =
+            |token: &Token| token.kind.is_content() || token.kind == TokenKind::Quantifier || is_article(words, token);
         let phrase = rest.iter().take(MAX_PHRASE_WORDS).take_while(|token| may_be_in_phrase(token)).count();
         let is_of_person = is_in(&tokens[at], |words| &words.persons_asked);
         let verb = rest.get(phrase).filter(|token| is_verb(token) && (phrase == 0 || !is_of_person));
@@ -176,8 +193,8 @@ fn is_legible(tokens: &[Token]) -> bool {
 
 /// True if each question has two pronouns, of different persons, and the other has them in the other order: "Can I call
 /// you?" and "Can you call me?".
-fn persons_are_exchanged(alignment: &Alignment<'_>) -> bool {
-    let person = |token: &Token| (0..3).find(|&at| any_relations(|words| words.persons[at].contains(&token.hash)));
+fn persons_are_exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
+    let person = |token: &Token| (0..3).find(|&at| words.persons[at].contains(&token.hash));
     let persons = |tokens: &[Token]| tokens.iter().filter_map(person).collect::<Vec<_>>();
     match (&persons(alignment.a)[..], &persons(alignment.b)[..]) {
         ([a, b], [c, d]) => a != b && a == d && b == c,
@@ -187,13 +204,17 @@ fn persons_are_exchanged(alignment: &Alignment<'_>) -> bool {
 
 /// True if a verb and a noun have changed places, and a pronoun is the object of one question and the subject of the
 /// other: "Can my landlord sue me?" and "Can I sue my landlord?".
-fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usize], swap: &Swap) -> bool {
-    let object_after = |tokens: &[Token], at: usize| {
-        tokens.get(at + 1).is_some_and(|token| any_relations(|words| words.objects.contains(&token.hash)))
-    };
-    let subject_before = |tokens: &[Token], at: usize| {
-        at.checked_sub(1).is_some_and(|at| any_relations(|words| words.subjects.contains(&tokens[at].hash)))
-    };
+fn pronoun_takes_the_other_side(
+    words: &Relations,
+    alignment: &Alignment<'_>,
+    a: &[usize],
+    b: &[usize],
+    swap: &Swap,
+) -> bool {
+    let object_after =
+        |tokens: &[Token], at: usize| tokens.get(at + 1).is_some_and(|token| words.objects.contains(&token.hash));
+    let subject_before =
+        |tokens: &[Token], at: usize| at.checked_sub(1).is_some_and(|at| words.subjects.contains(&tokens[at].hash));
     let (first_a, last_a) = (a[swap.first.0], a[swap.second.1 - 1]);
     let (first_b, last_b) = (b[swap.first.0], b[swap.second.1 - 1]);
     object_after(alignment.a, last_a) && subject_before(alignment.b, first_b)
@@ -201,32 +222,33 @@ fn pronoun_takes_the_other_side(alignment: &Alignment<'_>, a: &[usize], b: &[usi
 }
 
 /// True for tokens that may be on one side only: they do not decide the roles.
-fn may_differ(token: &Token) -> bool {
+fn may_differ(words: &Relations, token: &Token) -> bool {
     matches!(token.kind, TokenKind::Pronoun | TokenKind::Auxiliary)
-        || is_article(token)
-        || any_relations(|words| words.agents.contains(&token.hash))
+        || is_article(words, token)
+        || words.agents.contains(&token.hash)
 }
 
-fn is_article(token: &Token) -> bool {
-    any_relations(|words| words.articles.contains(&token.hash))
+fn is_article(words: &Relations, token: &Token) -> bool {
+    // French "a" is a verb.
+    token.kind != TokenKind::Auxiliary && words.articles.contains(&token.hash)
 }
 
 /// The indexes of the tokens of the topic.
-fn topic(tokens: &[Token]) -> Vec<usize> {
-    (0..tokens.len()).filter(|&at| tokens[at].kind.is_content() && !may_differ(&tokens[at])).collect()
+fn topic(words: &Relations, tokens: &[Token]) -> Vec<usize> {
+    (0..tokens.len()).filter(|&at| tokens[at].kind.is_content() && !may_differ(words, &tokens[at])).collect()
 }
 
 /// True if the question has an agent after a passive verb: "was acquired by Acme".
-fn is_passive(tokens: &[Token]) -> bool {
-    let is_verb = |token: &Token| any_relations(|relations| relations.passives.contains(&token.hash));
-    let is_agent = |token: &Token| any_relations(|relations| relations.agents.contains(&token.hash));
+fn is_passive(words: &Relations, tokens: &[Token]) -> bool {
+    let is_verb = |token: &Token| words.passives.contains(&token.hash);
+    let is_agent = |token: &Token| words.agents.contains(&token.hash);
     let Some(agent) = tokens.iter().position(is_agent) else { return false };
     tokens[..agent].iter().any(is_verb) && tokens[..agent].last().is_some_and(|verb| verb.kind == TokenKind::Word)
 }
 
 /// The tokens between two places, without articles, pronouns and auxiliaries.
-fn between(tokens: &[Token], start: usize, end: usize) -> Vec<&Token> {
-    tokens[start + 1..end].iter().filter(|token| !may_differ(token)).collect()
+fn between<'t>(words: &Relations, tokens: &'t [Token], start: usize, end: usize) -> Vec<&'t Token> {
+    tokens[start + 1..end].iter().filter(|token| !may_differ(words, token)).collect()
 }
 
 /// Two parts of a topic that have exchanged their places. Each is a range of indexes in the first topic, end excluded.
@@ -256,13 +278,13 @@ impl Swap {
 
     /// True if both parts stand together directly after the first verb of one side, or after the question word. `topic`:
     /// the indexes of the topic tokens among `tokens`.
-    fn follows_verb(&self, tokens: &[Token], topic: &[usize]) -> bool {
+    fn follows_verb(&self, words: &Relations, tokens: &[Token], topic: &[usize]) -> bool {
         let (start, end) = (topic[self.first.0], topic[self.second.1 - 1]);
-        let may_stand_between = |token: &Token| token.kind.is_content() || may_differ(token);
-        let before = tokens[..start].iter().rfind(|token| !is_article(token)).map(|token| token.kind);
+        let may_stand_between = |token: &Token| token.kind.is_content() || may_differ(words, token);
+        let before = tokens[..start].iter().rfind(|token| !is_article(words, token)).map(|token| token.kind);
         self.first.1 == self.second.0
             && tokens[start..=end].iter().all(may_stand_between)
-            && matches!(before, Some(TokenKind::Auxiliary | TokenKind::Modal | TokenKind::QuestionWord))
+            && matches!(before, None | Some(TokenKind::Auxiliary | TokenKind::Modal | TokenKind::QuestionWord))
     }
 
     /// On the other side: the index of the last token of the part that is first there, and of the first token of the

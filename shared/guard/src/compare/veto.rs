@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::alignment::Alignment;
 use super::features::Features;
 use super::roles;
+use crate::language::detect::ToldLanguage;
 use crate::language::lexicon::hash16;
-use crate::language::{FormSlot, units_agree};
+use crate::language::{FormSlot, Relations, units_agree};
 use crate::signature::Signature;
 use crate::text::slots::Slots;
 use crate::text::written::{WrittenForm, WrittenKind, difference};
@@ -46,6 +47,8 @@ pub enum VetoKind {
     Mark,
     /// The indentation of code or the blanks of a literal differ.
     Space,
+    /// The languages of the questions differ, or the questions differ in a language that has no word lists.
+    Language,
 }
 
 impl From<WrittenKind> for VetoKind {
@@ -70,7 +73,7 @@ pub(super) fn contradiction_of_histories(
         .or_else(|| written(a, b))
         .or_else(|| polarity(a, b, alignment, features))
         .or_else(|| direction(alignment))
-        .or_else(|| roles::exchanged(alignment).then_some(VetoKind::Role))
+        .or_else(|| roles::exchanged(Relations::of(a.language, b.language), alignment).then_some(VetoKind::Role))
 }
 
 /// The contradiction of two questions, if there is one.
@@ -81,6 +84,7 @@ pub(super) fn contradiction(
     features: &Features,
 ) -> Option<VetoKind> {
     exact(a, b, alignment)
+        .or_else(|| language(a, b, alignment, features))
         .or_else(|| slots(a, b, alignment))
         .or_else(|| material(a, b, features))
         .or_else(|| contradiction_of_histories(a, b, alignment, features))
@@ -155,6 +159,26 @@ fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
     let is_quoted = |token: &Token| token.is_quoted && (token.kind == TokenKind::Word || token.kind.is_exact());
     (quotes.0 > 0 && quotes.1 > 0 && alignment.only_a().any(is_quoted) && alignment.only_b().any(is_quoted))
         .then_some(VetoKind::Quote)
+}
+
+/// In a language without word lists, a word of at most this many letters may be a negation or a preposition.
+const MAX_PARTICLE_LETTERS: u32 = 4;
+
+/// Different languages. In a language without word lists: a short word that only one question has, one word in
+/// another's place, another spelling, or another order.
+fn language(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &Features) -> Option<VetoKind> {
+    let differs = if a.language != b.language && a.language.is_told() && b.language.is_told() {
+        true
+    } else if a.language == ToldLanguage::UNCOVERED || b.language == ToldLanguage::UNCOVERED {
+        let is_short = |token: &Token| token.detail >> 20 <= MAX_PARTICLE_LETTERS && !token.kind.is_exact();
+        alignment.only_a().chain(alignment.only_b()).any(is_short)
+            || features.single_swap != 0.0
+            || features.spellings != 0.0
+            || features.reordered != 0.0
+    } else {
+        false
+    };
+    differs.then_some(VetoKind::Language)
 }
 
 /// Values of the form that an answer can have without being asked for them.

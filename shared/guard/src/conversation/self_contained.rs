@@ -1,8 +1,8 @@
 //! Whether a message is self-contained, or a follow-up that needs the messages before it.
 
-use crate::language::{FollowUpCue, Language};
-use crate::text::tokenizer::words_with_tokens;
-use crate::token::TokenKind;
+use crate::language::FollowUpCue;
+use crate::text::tokenizer::{language_of, words_with_tokens};
+use crate::token::{Token, TokenKind};
 
 /// A text is in a language if at least one in so many of its words is in that language's class lists.
 const MAX_WORDS_PER_LISTED_WORD: usize = 5;
@@ -23,7 +23,10 @@ const MIN_NAMED_TOPIC_TOKENS: usize = 2;
 /// after talk of one shop or another).
 pub fn is_self_contained(text: &str) -> bool {
     let words = words_with_tokens(text);
-    let language = Language::of(words.iter().map(|(word, _)| word.as_str()));
+    let language = language_of(text);
+    if !language.has_follow_up_cues() {
+        return false;
+    }
     let listed = words.iter().filter(|(word, _)| language.is_listed(word)).count();
     if listed * MAX_WORDS_PER_LISTED_WORD < words.len() {
         return false;
@@ -34,16 +37,18 @@ pub fn is_self_contained(text: &str) -> bool {
     {
         return false;
     }
+    let is_name = |token: &Token| token.is_name && !language.has_capital_nouns();
     // "The link" does not say which link. "The opening hours of the Leeds branch" does.
     let mentions_unspecified_thing = words.iter().enumerate().any(|(at, (word, _))| {
         language.is_cue(FollowUpCue::Definite, word)
             && !words[at + 1..].iter().any(|(later, token)| {
-                language.is_cue(FollowUpCue::Specifier, later) || token.is_name || token.kind.is_exact()
+                language.is_cue(FollowUpCue::Specifier, later) || is_name(token) || token.kind.is_exact()
             })
     });
     let topic_tokens = words.iter().filter(|(_, token)| token.kind.is_content()).count();
-    let is_named =
-        words.iter().any(|(_, token)| token.is_name || matches!(token.kind, TokenKind::Identifier | TokenKind::Number));
+    let is_named = words
+        .iter()
+        .any(|(_, token)| is_name(token) || matches!(token.kind, TokenKind::Identifier | TokenKind::Number));
     let min_topic_tokens = if is_named { MIN_NAMED_TOPIC_TOKENS } else { MIN_TOPIC_TOKENS };
     !mentions_unspecified_thing && topic_tokens >= min_topic_tokens
 }

@@ -70,6 +70,11 @@ impl ConversationSignature {
         std::iter::once(&self.last).chain(history)
     }
 
+    /// Makes the comparison take no account of the language of the last message, unless no word lists cover it.
+    pub fn allow_any_language(&mut self) {
+        self.last.allow_any_language();
+    }
+
     /// The signature with the part of the last message made again from `message`, if an earlier version of the guard
     /// made it.
     pub fn renewed(mut self, message: &str) -> Self {

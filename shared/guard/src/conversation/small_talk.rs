@@ -277,7 +277,7 @@ pub(super) fn is_english_question(text: &str) -> bool {
 
 fn begins_with_question_word(text: &str, cues: &[Cues]) -> bool {
     let words = lower_words(text);
-    let english = Language::of(std::iter::empty());
+    let english = Language::english();
     let is_question = |word: &String| cues.iter().any(|cues| cues.question.contains(word.as_str()));
     let is_opener = |word: &&String| english.is_cue(FollowUpCue::Opener, word);
     words.first().is_some_and(is_question) || words.iter().find(|word| !is_opener(word)).is_some_and(is_question)
@@ -295,7 +295,7 @@ pub(super) fn refers_to_unsaid(text: &str) -> bool {
         return false;
     }
     let words = lower_words(text);
-    let english = Language::of(std::iter::empty());
+    let english = Language::english();
     let is_cue = |language: usize, cue: FollowUpCue, word: &str| match language {
         0 => english.is_cue(cue, word),
         _ => SmallTalk::get().cues[language].follow_up.contains(&(cue, word)),

@@ -63,7 +63,7 @@ pub(crate) enum FollowUpCue {
     Specifier,
 }
 
-/// Parses `follow_up.tsv`.
+/// Parses `follow_up.tsv`, or the same rows of `small_talk.tsv`.
 pub(super) fn parse_follow_up_cues(list: &'static str) -> HashSet<(FollowUpCue, &'static str)> {
     let cue = |name| match name {
         "reference" => Some(FollowUpCue::Reference),

@@ -21,6 +21,9 @@ pub(super) struct WordLists {
     pub(super) times: &'static str,
     pub(super) form: &'static str,
     pub(super) material: &'static str,
+    pub(super) notation: &'static str,
+    /// Opposites that are not in the packed table.
+    pub(super) opposites: &'static str,
 }
 
 macro_rules! word_lists {
@@ -45,12 +48,83 @@ macro_rules! word_lists {
             times: include_str!(concat!("../../languages/", $folder, "/times.tsv")),
             form: include_str!(concat!("../../languages/", $folder, "/form.tsv")),
             material: include_str!(concat!("../../languages/", $folder, "/material.tsv")),
+            notation: "",
+            opposites: "",
         }
     };
 }
 
-/// The languages that the guard has word lists for. To add a language, add a folder and a line here.
-pub(super) const LANGUAGES: [WordLists; 1] = [word_lists!("en")];
+/// The lists of a language that has one file, `words.tsv`, and those rows of its small talk that show a follow-up. The
+/// codes of units and the currencies are those of English.
+macro_rules! one_file {
+    ($folder:literal) => {
+        WordLists::of(include_str!(concat!("../../languages/", $folder, "/words.tsv")), "")
+    };
+    ($folder:literal, with small talk) => {
+        WordLists::of(
+            include_str!(concat!("../../languages/", $folder, "/words.tsv")),
+            include_str!(concat!("../../languages/", $folder, "/small_talk.tsv")),
+        )
+    };
+}
+
+impl WordLists {
+    fn of(words: &'static str, follow_up: &'static str) -> Self {
+        let section = |name: &str| section(words, name);
+        Self {
+            classes: section("classes"),
+            contractions: section("contractions"),
+            numbers: section("numbers"),
+            units: section("units"),
+            calendar: section("calendar"),
+            negation: section("negation"),
+            inflection: section("inflection"),
+            irregular: "",
+            frames: "",
+            follow_up,
+            unit_codes: ENGLISH.unit_codes,
+            currencies: ENGLISH.currencies,
+            unit_meanings: ENGLISH.unit_meanings,
+            counts: section("counts"),
+            bounds: "",
+            symmetric: section("symmetric"),
+            times: section("times"),
+            form: "",
+            material: "",
+            notation: section("notation"),
+            opposites: section("opposites"),
+        }
+    }
+}
+
+/// The rows between the line `[name]` and the next line in brackets.
+fn section(words: &'static str, name: &str) -> &'static str {
+    let rest = words.split("\n[").find_map(|part| part.strip_prefix(name)?.strip_prefix("]\n"));
+    rest.unwrap_or("")
+}
+
+/// The lists of English. Their units are read in every language.
+pub(super) const ENGLISH: WordLists = word_lists!("en");
+
+/// The languages that the guard has word lists for, English first. A signature stores the index of its language, so the
+/// order must not change. To add a language, add a folder, and a line at the end.
+pub(super) fn languages() -> [WordLists; 13] {
+    [
+        ENGLISH,
+        one_file!("de", with small talk),
+        one_file!("fr", with small talk),
+        one_file!("es", with small talk),
+        one_file!("pt", with small talk),
+        one_file!("it", with small talk),
+        one_file!("nl", with small talk),
+        one_file!("ja"),
+        one_file!("zh"),
+        one_file!("ru"),
+        one_file!("hi"),
+        one_file!("ar"),
+        one_file!("ko"),
+    ]
+}
 
 /// The rows of a list, split at the first tab. Empty lines and comments are no rows.
 pub(super) fn rows(list: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> + Clone {

@@ -2,6 +2,7 @@
 
 mod class;
 mod count;
+pub(crate) mod detect;
 mod form;
 mod inflection;
 pub(crate) mod lexicon;
@@ -17,7 +18,7 @@ use std::sync::OnceLock;
 use count::Count;
 use inflection::Inflection;
 use lexicon::{hash32, pair24};
-use lists::{LANGUAGES, WordLists, phrases, rows, spellings, words_of};
+use lists::{WordLists, columns, phrases, rows, spellings, words_of};
 use phrase::Phrases;
 use unit::Units;
 
@@ -29,6 +30,14 @@ pub(crate) use time::Times;
 
 /// The word lists of one language, indexed by word. All words are in lower case.
 pub(crate) struct Language {
+    /// The index in [`lists::languages`].
+    index: usize,
+    /// The words of a script without spaces, by their first character, the longest first.
+    unspaced: HashMap<char, Vec<&'static str>>,
+    /// Numbers have a decimal comma.
+    pub(crate) has_decimal_comma: bool,
+    /// The opposites of this language, as [`pair24`] of the words' hashes.
+    opposites: HashSet<u32>,
     classes: HashMap<&'static str, WordClass>,
     contractions: HashMap<&'static str, &'static str>,
     numbers: HashMap<&'static str, f64>,
@@ -44,6 +53,8 @@ pub(crate) struct Language {
     neutralisers: Vec<&'static str>,
     /// Words before which a negation that begins a question negates nothing.
     neutralised_before: Vec<&'static str>,
+    /// The beginnings of words that no prefix negates.
+    prefix_exceptions: Vec<&'static str>,
     pub(crate) relations: Relations,
     /// The word whose hash signatures store for every negation.
     negation: &'static str,
@@ -68,32 +79,74 @@ enum PrefixCondition {
     Opposites,
     /// The rarity table does not contain the word with the prefix.
     UnknownWord,
+    /// The word without the prefix has at least [`MIN_ANY_LETTERS`] letters. For languages without a rarity table.
+    Any,
 }
 
 /// A word is read as prefix and base only if the base has at least this many letters.
 const MIN_NEGATED_LETTERS: usize = 4;
+const MIN_ANY_LETTERS: usize = 5;
 
 impl Language {
     /// The languages that have word lists, parsed at the first call.
     fn all() -> &'static [Language] {
         static ALL: OnceLock<Vec<Language>> = OnceLock::new();
-        ALL.get_or_init(|| LANGUAGES.iter().map(Language::parse).collect())
+        ALL.get_or_init(|| {
+            lists::languages().iter().enumerate().map(|(index, lists)| Language::parse(index, lists)).collect()
+        })
     }
 
-    /// The language whose class lists contain the most of `words`, or the first language if none contains any.
-    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> &'static Language {
-        let all = Self::all();
-        match all {
-            [only] => only,
-            _ => all
-                .iter()
-                .rev()
-                .max_by_key(|language| words.clone().filter(|word| language.is_listed(word)).count())
-                .unwrap_or(&all[0]),
-        }
+    pub(crate) fn english() -> &'static Language {
+        &Self::all()[0]
     }
 
-    fn parse(lists: &WordLists) -> Self {
+    /// The words of the class lists, each with a bit for each language that has it.
+    fn listed() -> &'static HashMap<&'static str, u16> {
+        static LISTED: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
+        LISTED.get_or_init(|| {
+            let mut listed = HashMap::default();
+            for language in Self::all() {
+                for word in language.classes.keys() {
+                    *listed.entry(*word).or_insert(0) |= 1 << language.index;
+                }
+            }
+            listed
+        })
+    }
+
+    /// True for English.
+    pub(crate) fn is_english(&self) -> bool {
+        self.index == 0
+    }
+
+    /// True if nouns have a capital, so that a capital shows no name.
+    pub(crate) fn has_capital_nouns(&self) -> bool {
+        self.index == detect::GERMAN
+    }
+
+    /// True if there is a list of words that show a follow-up.
+    pub(crate) fn has_follow_up_cues(&self) -> bool {
+        !self.follow_up_cues.is_empty()
+    }
+
+    /// The longest listed word of a script without spaces that `text` begins with.
+    pub(crate) fn unspaced_word(&self, text: &[char]) -> Option<&'static str> {
+        let words = self.unspaced.get(text.first()?)?;
+        words.iter().copied().find(|word| {
+            let mut at = 0;
+            word.chars().all(|c| {
+                at += 1;
+                text.get(at - 1) == Some(&c)
+            })
+        })
+    }
+
+    /// True if the language is written without spaces.
+    pub(crate) fn is_unspaced(&self) -> bool {
+        !self.unspaced.is_empty()
+    }
+
+    fn parse(index: usize, lists: &WordLists) -> Self {
         let classes = class::parse_classes(lists.classes);
         let inflection = Inflection::parse(lists.inflection, lists.irregular);
         let negation =
@@ -103,7 +156,15 @@ impl Language {
         let days = |(group, words): (&'static str, &'static str)| {
             spellings(words).map(move |(word, canonical)| (word, (group, canonical)))
         };
+        let hash = |word: &str| {
+            classes.get(word).map_or_else(|| hash32(&inflection.base(word)), |class| hash32(class.canonical))
+        };
+        let opposites = rows(lists.opposites).map(|(a, b)| pair24(hash(a), hash(b))).collect();
         Self {
+            index,
+            unspaced: unspaced_words(lists),
+            has_decimal_comma: words_of(lists.notation, "decimal").any(|mark| mark == "comma"),
+            opposites,
             classes,
             contractions: rows(lists.contractions).collect(),
             numbers: rows(lists.numbers).filter_map(|(word, value)| Some((word, value.parse().ok()?))).collect(),
@@ -114,10 +175,12 @@ impl Language {
             negating_prefixes: prefixes("prefix", PrefixCondition::Always)
                 .chain(prefixes("prefix-of-opposites", PrefixCondition::Opposites))
                 .chain(prefixes("productive-prefix", PrefixCondition::UnknownWord))
+                .chain(prefixes("prefix-any", PrefixCondition::Any))
                 .collect(),
             hyphenated_prefixes: words_of(lists.negation, "hyphenated-prefix").collect(),
             neutralisers: words_of(lists.negation, "no-negation-after").collect(),
             neutralised_before: words_of(lists.negation, "no-negation-before").collect(),
+            prefix_exceptions: words_of(lists.negation, "prefix-except").collect(),
             relations: Relations::parse(lists.symmetric, &inflection),
             negation,
             inflection,
@@ -201,13 +264,20 @@ impl Language {
     /// that word.
     pub(crate) fn negated<'w>(&self, word: &'w str) -> Option<&'w str> {
         let hash = |word: &str| hash32(&self.base(word));
+        if self.prefix_exceptions.iter().any(|start| word.starts_with(start)) {
+            return None;
+        }
         self.negating_prefixes.iter().find_map(|NegatingPrefix { prefix, condition }| {
             let base = word.strip_prefix(prefix)?.trim_start_matches('-');
+            if *condition == PrefixCondition::Any {
+                return (base.chars().count() >= MIN_ANY_LETTERS).then_some(base);
+            }
             let is_word = base.chars().count() >= MIN_NEGATED_LETTERS && lexicon::rarity(hash(base)).is_some();
             let negates = is_word
                 && match condition {
                     PrefixCondition::Always => true,
                     PrefixCondition::Opposites => lexicon::are_opposites(hash(word), hash(base)),
+                    PrefixCondition::Any => true,
                     PrefixCondition::UnknownWord => {
                         lexicon::rarity(hash(word)).is_none() && lexicon::rarity(hash32(word)).is_none()
                     }
@@ -289,14 +359,36 @@ impl Language {
     }
 }
 
+/// The listed words of a language that is written without spaces, by their first character, the longest first.
+fn unspaced_words(lists: &WordLists) -> HashMap<char, Vec<&'static str>> {
+    let is_unspaced = |word: &&'static str| word.chars().next().is_some_and(crate::text::is_unspaced);
+    let of_classes = rows(lists.classes).flat_map(|(_, words)| words.split(' '));
+    let of_counts =
+        rows(lists.counts).flat_map(|(word, rest)| std::iter::once(word).chain(columns(columns(rest).1).0.split(' ')));
+    let of_times = rows(lists.times).flat_map(|(_, rest)| phrases(columns(rest).1));
+    let of_opposites = rows(lists.opposites).flat_map(|(a, b)| [a, b]);
+    let all = of_classes.chain(of_counts).chain(of_times).chain(of_opposites);
+    let mut words: HashMap<char, Vec<&'static str>> = HashMap::default();
+    for word in all.filter(is_unspaced) {
+        words.entry(word.chars().next().unwrap_or_default()).or_default().push(word);
+    }
+    for words in words.values_mut() {
+        words.sort_unstable_by_key(|word| (std::cmp::Reverse(word.len()), *word));
+        words.dedup();
+    }
+    words
+}
+
+/// True if the two words, given by their hashes, are opposites in any language.
+pub(crate) fn are_opposites(a: u32, b: u32) -> bool {
+    static LISTED: OnceLock<HashSet<u32>> = OnceLock::new();
+    let listed = || Language::all().iter().flat_map(|language| language.opposites.iter().copied()).collect();
+    lexicon::are_opposites(a, b) || LISTED.get_or_init(listed).contains(&pair24(a, b))
+}
+
 /// True if two units, given by the hashes of their first spellings, can be the same in any language.
 pub(crate) fn units_agree(a: u32, b: u32) -> bool {
     a == b || Language::all().iter().any(|language| language.units.agree(a, b))
-}
-
-/// True if any language's relations contain a word.
-pub(crate) fn any_relations(contain: impl Fn(&Relations) -> bool) -> bool {
-    Language::all().iter().any(|language| contain(&language.relations))
 }
 
 /// The key of a word in `rarity.bin`, for the program that packs the tables (`examples/pack.rs`). It is the hash of
@@ -323,7 +415,7 @@ mod tests {
     use super::*;
 
     fn english() -> &'static Language {
-        Language::of(std::iter::empty())
+        Language::english()
     }
 
     #[test]
@@ -350,12 +442,16 @@ mod tests {
 
     #[test]
     fn every_cue_and_class_of_the_lists_is_known() {
-        for lists in &LANGUAGES {
+        for (at, lists) in lists::languages().iter().enumerate() {
             let words = |list| rows(list).map(|(_, words)| words.split(' ').count()).sum::<usize>();
             let classes = class::parse_classes(lists.classes);
             assert!(rows(lists.classes).all(|(_, words)| words.split(' ').all(|word| classes.contains_key(word))));
-            let cues = class::parse_follow_up_cues(lists.follow_up);
-            assert_eq!(cues.len(), words(lists.follow_up));
+            assert!(classes.values().any(|class| class.kind == TokenKind::Negation), "{at}");
+            assert!(rows(lists.opposites).all(|(_, word)| !word.is_empty()), "{at}");
+            if at == 0 {
+                let cues = class::parse_follow_up_cues(lists.follow_up);
+                assert_eq!(cues.len(), words(lists.follow_up));
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use fnv::FnvHashSet as HashSet;
 
+use super::Language;
+use super::detect::ToldLanguage;
 use super::inflection::Inflection;
 use super::lexicon::hash32;
-use super::lists::words_of;
+use super::lists::{ENGLISH, words_of};
 
 /// The words of one language, by the hashes that signatures hold.
 pub(crate) struct Relations {
@@ -26,6 +28,8 @@ pub(crate) struct Relations {
     pub(crate) participants: HashSet<u32>,
     /// Those among them that no noun follows.
     pub(crate) persons_asked: HashSet<u32>,
+    /// Prepositions that mark the one to whom something is done: Spanish "a".
+    pub(crate) object_markers: HashSet<u32>,
     /// Auxiliaries that support a verb whose subject follows them: "did".
     pub(crate) supports: HashSet<u32>,
     /// The auxiliaries of the passive.
@@ -40,15 +44,22 @@ impl Relations {
         Self {
             connectives: of("connective"),
             symmetric: of("relation"),
-            articles: of("article"),
+            articles: of("article").into_iter().chain(words_of(ENGLISH.symmetric, "article").map(hash32)).collect(),
             agents: of("agent"),
             persons: ["first", "second", "third"].map(of),
             subjects: of("subject"),
             objects: of("object"),
             participants: of("participant"),
             persons_asked: of("person-asked"),
+            object_markers: of("object-marker"),
             supports: of("support"),
             passives: of("passive"),
         }
+    }
+
+    /// The words of the language of two texts, or of English if it is not told.
+    pub(crate) fn of(a: ToldLanguage, b: ToldLanguage) -> &'static Self {
+        let index = [a, b].into_iter().find_map(ToldLanguage::index).unwrap_or(0);
+        &Language::all()[index].relations
     }
 }

@@ -3,7 +3,7 @@
 use fnv::{FnvHashMap as HashMap, FnvHashSet as HashSet};
 
 use super::lexicon::hash16;
-use super::lists::{WordLists, rows, spellings};
+use super::lists::{ENGLISH, WordLists, rows, spellings};
 
 /// The units of one language.
 pub(super) struct Units {
@@ -21,7 +21,8 @@ impl Units {
     pub(super) fn parse(lists: &WordLists) -> Self {
         let mut this = Self {
             codes: rows(lists.unit_codes).collect(),
-            spellings: rows(lists.units).flat_map(|(words, _)| spellings(words)).collect(),
+            // The spellings of the language come last and so replace the English ones.
+            spellings: rows(ENGLISH.units).chain(rows(lists.units)).flat_map(|(words, _)| spellings(words)).collect(),
             currencies: HashSet::default(),
             meanings: HashSet::default(),
         };

@@ -14,6 +14,7 @@
 //! | 4, if bit 0 is set | the span of time |
 //! | 2 for each of bits 1 to 5 | the form |
 //! | 4, if bit 6 is set | the material |
+//! | 1 | the language: its number, with bit 6 if the text may be in another one; 255 if it has no word lists |
 //! | 1 | the number of written forms |
 //! | 8 for each | how something is written |
 //! | 9 or 13 for each token | the token |
@@ -29,6 +30,7 @@ use thiserror::Error;
 
 use super::{OLDEST_VERSION, Signature, VERSION, VERSION_WITHOUT_FORMS};
 use crate::language::FormSlot;
+use crate::language::detect::ToldLanguage;
 use crate::text::question_type::QuestionType;
 use crate::text::slots::Slots;
 use crate::text::written::WrittenForm;
@@ -84,7 +86,7 @@ impl Signature {
     pub const MAX_BYTES: usize = HEADER_BYTES
         + DROPPED_BYTES
         + SLOTS_BYTES
-        + 1
+        + 2
         + WrittenForm::BYTES * WrittenForm::MAX
         + (TOKEN_BYTES + LOW_BYTES) * Self::MAX_TOKENS;
 
@@ -109,7 +111,7 @@ impl Signature {
             write_slots(slots, &mut bytes);
         }
         if let Some(forms) = &self.written {
-            bytes.push(forms.len() as u8);
+            bytes.extend([self.language.0, forms.len() as u8]);
             bytes.extend(forms.iter().flat_map(|form| form.to_bytes()));
         }
         for token in &self.tokens {
@@ -138,6 +140,10 @@ impl Signature {
             OLDEST_VERSION => None,
             _ => Some(read_slots(&mut rest).ok_or(wrong_length(HEADER_BYTES + DROPPED_BYTES + SLOTS_BYTES))?),
         };
+        let language = match version {
+            VERSION => ToldLanguage(u8::from_le_bytes(rest.take().ok_or(wrong_length(bytes.len() + 1))?)),
+            _ => ToldLanguage::default(),
+        };
         let written = match version {
             VERSION => Some(read_forms(&mut rest).ok_or(wrong_length(bytes.len() + WrittenForm::BYTES))?),
             _ => None,
@@ -164,6 +170,7 @@ impl Signature {
             total: u16::from_le_bytes([t0, t1]),
             dropped,
             slots,
+            language,
             written,
         })
     }

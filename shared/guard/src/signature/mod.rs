@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 pub(crate) mod fingerprint;
 
+use crate::language::detect::ToldLanguage;
 use crate::text::material::Parts;
 use crate::text::question_type::QuestionType;
 use crate::text::slots::Slots;
@@ -39,6 +40,8 @@ pub struct Signature {
     /// `None` in a signature of version 1, which had no slots. The tokens of version 1 differ, too: it did not read
     /// signs, versions, dates in digits, numbers of several words, or the case of units.
     pub(crate) slots: Option<Slots>,
+    /// The language of the text. Not decided in signatures of the versions 1 and 2.
+    pub(crate) language: ToldLanguage,
     /// How the text writes what can be written in two ways. `None` in signatures of the versions 1 and 2.
     pub(crate) written: Option<Vec<WrittenForm>>,
 }
@@ -63,7 +66,7 @@ impl Signature {
 
     /// The signature of `text`, which consists of these parts.
     fn of_parts(parts: &Parts<'_>, text: &str) -> Self {
-        let Reading { mut tokens, question_type, mut slots } = Reading::of(&parts.instruction);
+        let Reading { mut tokens, question_type, mut slots, language } = Reading::of(&parts.instruction);
         slots.material = parts.material;
         let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);
         let negations = tokens.iter().filter(|token| token.kind == TokenKind::Negation).count();
@@ -83,7 +86,12 @@ impl Signature {
         }
         let negations = u8::try_from(negations).unwrap_or(u8::MAX);
         let written = Some(written_forms(text));
-        Self { tokens, question_type, negations, total, dropped, slots: Some(slots), written }
+        Self { tokens, question_type, negations, total, dropped, slots: Some(slots), language, written }
+    }
+
+    /// Makes the comparison take no account of the language, unless no word lists cover it.
+    pub(crate) fn allow_any_language(&mut self) {
+        self.language = self.language.undecided();
     }
 
     /// True if this version of the guard made the signature.

@@ -114,13 +114,12 @@ fn after_colon(text: &str) -> Option<Parts<'_>> {
     if words(rest) < MIN_WORDS_AFTER_COLON || words(head) > MAX_INSTRUCTION_WORDS {
         return None;
     }
-    Language::of(std::iter::empty()).announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
+    Language::english().announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
 }
 
 /// The first long quotation in a question or an instruction. A report may quote in many ways.
 fn quoted(text: &str) -> Option<Parts<'_>> {
-    let is_request =
-        text.trim_end().ends_with(['?', '？']) || Language::of(std::iter::empty()).starts_instruction(text);
+    let is_request = text.trim_end().ends_with(['?', '？']) || Language::english().starts_instruction(text);
     if !is_request {
         return None;
     }
@@ -176,7 +175,7 @@ fn document(text: &str) -> Option<Parts<'_>> {
 /// True if a paragraph or sentence is a question or begins like an instruction.
 fn is_instruction(text: &str) -> bool {
     words(text) <= MAX_INSTRUCTION_WORDS
-        && (text.ends_with(['?', ':', '？', '：']) || Language::of(std::iter::empty()).starts_instruction(text))
+        && (text.ends_with(['?', ':', '？', '：']) || Language::english().starts_instruction(text))
 }
 
 #[cfg(test)]

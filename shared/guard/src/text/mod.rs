@@ -25,5 +25,6 @@ mod segment;
 pub(crate) mod slots;
 pub(crate) mod spelling;
 mod token_builder;
+pub(crate) use segment::is_unspaced;
 pub(crate) mod tokenizer;
 pub(crate) mod written;

@@ -31,7 +31,8 @@ impl Notation {
         };
         let listed = words().filter(|word| language.is_listed(word)).count();
         let count = words().count();
-        let default = if count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count {
+        let is_foreign = count > 0 && listed * MAX_WORDS_PER_LISTED_WORD < count;
+        let default = if language.has_decimal_comma || language.is_english() && is_foreign {
             DecimalMark::Comma
         } else {
             DecimalMark::Point

@@ -38,9 +38,8 @@ impl TokenBuilder {
         let is_letters = |part: &str| part.chars().all(char::is_alphabetic);
         let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
         if let Some(date) = date::date(chunk, self.notation.date_order) {
-            self.plain_number(f64::from(date.day));
-            self.month(MONTHS[date.month as usize - 1]);
-            return self.plain_number(f64::from(date.year));
+            self.calendar_date(date.day, date.month, Some(date.year));
+            return;
         }
         // "2026-12-24T18:30" is a date and a time.
         if let Some((day, time)) = chunk.split_once('t')
@@ -177,6 +176,15 @@ impl TokenBuilder {
             return true;
         }
         false
+    }
+
+    /// Adds a day of the calendar. False if there is no such month.
+    pub(super) fn calendar_date(&mut self, day: u32, month: u32, year: Option<u32>) -> bool {
+        let Some(name) = MONTHS.get(month.wrapping_sub(1) as usize) else { return false };
+        self.plain_number(f64::from(day));
+        self.month(name);
+        year.into_iter().for_each(|year| self.plain_number(f64::from(year)));
+        true
     }
 
     fn month(&mut self, canonical: &str) {

@@ -7,6 +7,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::number::{ascii_digit, spaced_number};
 use super::phone::phone_number;
+use crate::language::Language;
 
 /// One segment of a text. White space separates segments and is in none.
 pub(super) enum Segment {
@@ -76,6 +77,39 @@ pub(super) fn segments(text: &str) -> Vec<Segment> {
     segments
 }
 
+/// Joins the characters of each listed word of a language that is written without spaces. The longest word is taken.
+///
+/// A word that is not listed stays a row of characters. A dictionary of all words would find their ends, but those of
+/// ICU4X have two megabytes for Chinese and Japanese, and the comparison of characters needs no ends.
+pub(super) fn joined(segments: Vec<Segment>, language: &Language) -> Vec<Segment> {
+    if !language.is_unspaced() {
+        return segments;
+    }
+    let characters: Vec<char> = segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Character(c) => *c,
+            _ => ' ',
+        })
+        .collect();
+    let mut skipped = 0;
+    let mut joined = Vec::with_capacity(segments.len());
+    for (at, segment) in segments.into_iter().enumerate() {
+        if skipped > 0 {
+            skipped -= 1;
+            continue;
+        }
+        match language.unspaced_word(&characters[at..]) {
+            Some(word) => {
+                skipped = word.chars().count() - 1;
+                joined.push(Segment::Chunk { lower: word.to_owned(), written: None, is_capitalised: false });
+            }
+            None => joined.push(segment),
+        }
+    }
+    joined
+}
+
 /// `text` with the commonest fractions of one character as decimals. NFKC would turn "1½" into "11⁄2".
 fn with_decimal_fractions(text: &str) -> Cow<'_, str> {
     const FRACTIONS: [(char, &str); 3] = [('½', ".5"), ('¼', ".25"), ('¾', ".75")];
@@ -119,7 +153,7 @@ fn starts_number(text: &[char], at: usize) -> bool {
 
 /// True if `c` belongs to a script that is written without spaces (Unicode blocks of Han, Kana, Thai, Lao, Khmer and
 /// Burmese).
-pub(super) fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     let is_in_block = matches!(
         c as u32,
         0x0e00..=0x0eff

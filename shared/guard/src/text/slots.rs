@@ -33,6 +33,12 @@ impl Slots {
                 Segment::Chunk { lower, .. } => lower.split('-'),
                 _ => "".split('-'),
             })
+            .flat_map(|word| match word.split_once('\'') {
+                // "L'année" is an article and a noun.
+                Some((article, noun)) if !language.is_english() && language.is_listed(article) => [article, noun],
+                _ => [word, "-"],
+            })
+            .filter(|word| *word != "-")
             .collect();
         let mut reader =
             Reader { words: &words, language, slots: Self::default(), spans: Vec::new(), is_request: false };

@@ -2,10 +2,11 @@
 
 use super::notation::Notation;
 use super::question_type::QuestionType;
-use super::segment::{Segment, is_title, segments};
+use super::segment::{Segment, is_title, joined, segments};
 use super::slots::Slots;
 use super::token_builder::TokenBuilder;
 use crate::language::Language;
+use crate::language::detect::{Detector, ToldLanguage};
 use crate::token::{Token, TokenKind};
 
 /// What a signature stores of a text.
@@ -14,33 +15,52 @@ pub(crate) struct Reading {
     pub(crate) tokens: Vec<Token>,
     pub(crate) question_type: QuestionType,
     pub(crate) slots: Slots,
+    pub(crate) language: ToldLanguage,
+}
+
+/// The segments of a text, the language to read them in, and what is told of it.
+fn segments_in_language(text: &str) -> (Vec<Segment>, &'static Language, ToldLanguage) {
+    let segments = segments(text);
+    let mut character = [0; 4];
+    let mut detector = Detector::default();
+    for segment in &segments {
+        match segment {
+            Segment::Chunk { lower, .. } => detector.add(lower),
+            Segment::Character(c) => detector.add(c.encode_utf8(&mut character)),
+            _ => {}
+        }
+    }
+    let (language, told) = detector.decide();
+    (joined(segments, language), language, told)
 }
 
 impl Reading {
     /// Reads `text`. Linear in the text's length.
     pub(crate) fn of(text: &str) -> Self {
-        let segments = segments(text);
-        let language = Language::of(segments.iter().filter_map(Segment::lower));
+        let (segments, language, told) = segments_in_language(text);
         let mut tokens = read(&segments, language, Frames::Replaced).tokens;
         let question_type = QuestionType::of(&tokens);
         tokens.retain(|token| token.kind != TokenKind::Filler);
-        Self { tokens, question_type, slots: Slots::of(&segments, language) }
+        Self { tokens, question_type, slots: Slots::of(&segments, language), language: told }
     }
+}
+
+/// The language that `text` is read in.
+pub(crate) fn language_of(text: &str) -> &'static Language {
+    segments_in_language(text).1
 }
 
 /// The words of `text` in lower case, each with its token. Introductory phrases and fillers are kept. A token that is
 /// no word has an empty text.
 pub(crate) fn words_with_tokens(text: &str) -> Vec<(String, Token)> {
-    let segments = segments(text);
-    let language = Language::of(segments.iter().filter_map(Segment::lower));
+    let (segments, language, _) = segments_in_language(text);
     let TokenBuilder { tokens, words, .. } = read(&segments, language, Frames::Kept);
     words.into_iter().zip(tokens).collect()
 }
 
 /// The numbers, identifiers and dates of `text`, each with its value in one form.
 pub(crate) fn exact_values(text: &str) -> Vec<(Token, String)> {
-    let segments = segments(text);
-    let language = Language::of(segments.iter().filter_map(Segment::lower));
+    let (segments, language, _) = segments_in_language(text);
     let TokenBuilder { tokens, values, .. } = read(&segments, language, Frames::Replaced);
     tokens.into_iter().zip(values).filter(|(_, value)| !value.is_empty()).collect()
 }
@@ -127,6 +147,10 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
     if matches!(chunk.as_str(), "by" | "x") && builder.dimension_mark(next) {
         return Some(1);
     }
+    // "2026年12月24日", "12月24日".
+    if let Some(length) = date_in_characters(builder, segments, at) {
+        return Some(length);
+    }
     let next_is_amount = next.starts_with(|c: char| c.is_ascii_digit());
     // "Minus 5", "minus five".
     if matches!(chunk.as_str(), "minus" | "negative") && language.may_be_number(next) && builder.last_number().is_none()
@@ -182,6 +206,22 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
         return Some(1);
     }
     None
+}
+
+/// Reads a date whose parts are followed by the characters for year, month and day. Returns the number of segments read.
+fn date_in_characters(builder: &mut TokenBuilder, segments: &[Segment], at: usize) -> Option<usize> {
+    let number_before = |at: usize, unit: char| match (segments.get(at)?, segments.get(at + 1)?) {
+        (Segment::Chunk { lower, .. }, Segment::Character(c)) if *c == unit => lower.parse::<u32>().ok(),
+        (Segment::Chunk { lower, .. }, Segment::Chunk { lower: word, .. }) if word.chars().eq([unit]) => {
+            lower.parse::<u32>().ok()
+        }
+        _ => None,
+    };
+    let year = number_before(at, '年');
+    let start = if year.is_some() { at + 2 } else { at };
+    let (month, day) =
+        (number_before(start, '月')?, number_before(start + 2, '日').or(number_before(start + 2, '号'))?);
+    builder.calendar_date(day, month, year).then_some(start + 4 - at)
 }
 
 /// The word directly after the segment at `at`, or an empty text.

@@ -78,6 +78,8 @@ pub struct Config {
     pub guard: bool,
     /// `MNEME_GUARD_PER_REQUEST`: whether a lookup may switch the guard off for itself.
     pub guard_per_request: bool,
+    /// `MNEME_CROSS_LANGUAGE`: whether a question may get the answer to a question in another language.
+    pub cross_language: bool,
     /// `MNEME_DEFAULT_TTL_SECS`.
     pub default_ttl_secs: Option<u64>,
     /// `MNEME_MAX_ENTRIES`: the cap on the entries of the whole table.
@@ -179,6 +181,7 @@ impl Config {
             ),
             guard: env.one_of("MNEME_GUARD", true, &[("on", true), ("off", false)]),
             guard_per_request: env.switch("MNEME_GUARD_PER_REQUEST", false),
+            cross_language: env.switch("MNEME_CROSS_LANGUAGE", false),
             default_ttl_secs: env.optional(
                 "MNEME_DEFAULT_TTL_SECS",
                 "a whole number of seconds from 1 to 3153600000",
@@ -268,6 +271,7 @@ mod tests {
             ("MNEME_NORMALIZE", "maybe"),
             ("MNEME_GUARD", "true"),
             ("MNEME_GUARD_PER_REQUEST", "on"),
+            ("MNEME_CROSS_LANGUAGE", "fr"),
             ("MNEME_TXN_RETRIES", "1000"),
             ("MNEME_MAX_QUERY_BYTES", "1e3"),
             ("MNEME_TLS_ROOTS", "none"),

@@ -29,6 +29,7 @@ fn negation_is_vetoed_in_each_language() {
     vetoes(
         VetoKind::Negation,
         &[
+            ("Which plans include international calls?", "Which plans don't include international calls?"),
             ("Welche Hunde sind hier erlaubt?", "Welche Hunde sind hier nicht erlaubt?"),
             ("Rezepte mit Eiern, die ich essen kann", "Rezepte mit Eiern, die ich nicht essen kann"),
             ("Quels chiens sont admis ici ?", "Quels chiens ne sont pas admis ici ?"),
@@ -132,6 +133,8 @@ fn other_languages_are_vetoed_and_short_texts_are_undecided() {
     );
     allows(&[
         ("Netflix Preis", "netflix preis"),
+        ("Which plans include international calls?", "which plans include international calls"),
+        ("What's Mary's phone number?", "What number can I reach Mary on?"),
         ("Jak mogę zresetować swoje hasło?", "jak mogę zresetować swoje hasło"),
         ("Wie kündige ich mein Abo?", "Wie kann ich mein Abo kündigen?"),
         ("¿Cómo restablezco mi contraseña?", "¿Cómo puedo restablecer mi contraseña?"),

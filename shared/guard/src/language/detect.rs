@@ -30,6 +30,8 @@ const MIN_MARGIN: u32 = 2;
 /// A text of at least this many words is in no covered language if fewer than one in [`MAX_WORDS_PER_LISTED_WORD`] of
 /// its words are function words of one, and fewer than half are English words.
 const MIN_UNCOVERED_WORDS: u32 = 4;
+/// The ending of an English contraction has at most this many letters.
+const MAX_ENDING_LETTERS: usize = 2;
 const MAX_WORDS_PER_LISTED_WORD: u32 = 4;
 
 impl ToldLanguage {
@@ -70,7 +72,7 @@ pub(crate) struct Detector {
     other: u32,
     /// Function words by language.
     listed: [u32; 16],
-    /// Words of the English rarity table, counted while few function words were found.
+    /// Words of the English rarity table that are listed in no language.
     english: u32,
 }
 
@@ -91,14 +93,20 @@ impl Detector {
             _ => self.other += 1,
         }
         let listed = Language::listed();
-        for part in word.split('\'') {
+        let mut is_listed = false;
+        for (at, part) in word.split('\'').enumerate() {
+            // "What's" has an ending, and "l'année" has two words.
+            if at > 0 && part.len() <= MAX_ENDING_LETTERS {
+                continue;
+            }
             let mut languages = listed.get(part).copied().unwrap_or(0);
+            is_listed |= languages != 0;
             while languages != 0 {
                 self.listed[languages.trailing_zeros() as usize] += 1;
                 languages &= languages - 1;
             }
         }
-        if self.listed[0] * MAX_WORDS_PER_LISTED_WORD <= self.latin && lexicon::rarity(hash32(word)).is_some() {
+        if !is_listed && lexicon::rarity(hash32(word)).is_some() {
             self.english += 1;
         }
     }
@@ -140,7 +148,7 @@ impl Detector {
         let second = LATIN.filter(|index| *index != best).map(|index| of(&index)).max().unwrap_or(0);
         let is_uncovered = self.latin >= MIN_UNCOVERED_WORDS
             && of(&best) * MAX_WORDS_PER_LISTED_WORD < self.latin
-            && self.english * 2 < self.latin;
+            && (self.english + of(&best)) * 2 < self.latin;
         if is_uncovered {
             (best, ToldLanguage::UNCOVERED)
         } else if of(&best) >= second + MIN_MARGIN {

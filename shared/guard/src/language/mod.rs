@@ -45,6 +45,8 @@ pub(crate) struct Language {
     /// Phrases before a number, and the bound that they name.
     bounds: Phrases<&'static str>,
     units: Units,
+    /// The spellings of units that only this language has.
+    own_units: Vec<&'static str>,
     calendar: HashMap<&'static str, (&'static str, &'static str)>,
     negating_prefixes: Vec<NegatingPrefix>,
     /// Prefixes that are read together with the word after their hyphen.
@@ -100,13 +102,16 @@ impl Language {
         &Self::all()[0]
     }
 
-    /// The words of the class lists, each with a bit for each language that has it.
+    /// The words by which a language is told, each with a bit for each language that has it: those of the class lists,
+    /// numbers, units and the calendar.
     fn listed() -> &'static HashMap<&'static str, u16> {
         static LISTED: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
         LISTED.get_or_init(|| {
             let mut listed = HashMap::default();
             for language in Self::all() {
-                for word in language.classes.keys() {
+                let names = language.numbers.keys().chain(language.calendar.keys());
+                let units = language.own_units.iter();
+                for word in language.classes.keys().chain(names).chain(units) {
                     *listed.entry(*word).or_insert(0) |= 1 << language.index;
                 }
             }
@@ -171,6 +176,7 @@ impl Language {
             counts: count::parse_counts(lists.counts),
             bounds: rows(lists.bounds).flat_map(|(bound, row)| phrases(row).map(move |p| (p, bound))).collect(),
             units: Units::parse(lists),
+            own_units: rows(lists.units).flat_map(|(words, _)| words.split(' ').skip(1)).collect(),
             calendar: rows(lists.calendar).flat_map(days).collect(),
             negating_prefixes: prefixes("prefix", PrefixCondition::Always)
                 .chain(prefixes("prefix-of-opposites", PrefixCondition::Opposites))

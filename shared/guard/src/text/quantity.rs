@@ -15,6 +15,8 @@ const NUMBER_RARITY: u8 = lexicon::UNKNOWN_RARITY - 3;
 /// at most [`MAX_JOINED_DIGITS`] digits: "python3". A longer number is an order number.
 const MIN_JOINED_LETTERS: usize = 4;
 const MAX_JOINED_DIGITS: usize = 2;
+/// The number of words of "an hour and a half".
+pub(super) const ONE_AND_A_HALF_WORDS: usize = 5;
 /// Noon, in minutes after midnight.
 const NOON: u32 = 12 * 60;
 /// A larger number after a slash is no denominator of a fraction.
@@ -418,6 +420,24 @@ impl TokenBuilder {
             self.refresh_number();
         }
         follows
+    }
+
+    /// Reads "an hour and a half". False if `words` do not begin so.
+    pub(super) fn one_and_a_half<'w>(&mut self, mut words: impl Iterator<Item = &'w str>) -> bool {
+        let mut next = || words.next().unwrap_or("");
+        if !matches!(next(), "a" | "an" | "one") {
+            return false;
+        }
+        let noun = next();
+        let Some(unit) = self.language.unit(noun, noun) else { return false };
+        let Some(fraction) =
+            (next() == "and" && next() == "a").then(next).and_then(|word| self.language.fraction(word))
+        else {
+            return false;
+        };
+        self.plain_number(1.0 + fraction);
+        self.set_unit(unit);
+        true
     }
 
     /// True if the last two tokens are a fraction in words and an article or preposition: "half an".

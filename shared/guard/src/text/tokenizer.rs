@@ -1,6 +1,7 @@
 //! The tokenizer: reads a text, segment by segment, as tokens.
 
 use super::notation::Notation;
+use super::quantity::ONE_AND_A_HALF_WORDS;
 use super::question_type::QuestionType;
 use super::segment::{Segment, is_title, joined, segments};
 use super::slots::Slots;
@@ -171,6 +172,10 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
             builder.version_word();
             return Some(1);
         }
+    }
+    // "An hour and a half".
+    if builder.one_and_a_half(segments[at..].iter().map_while(Segment::lower)) {
+        return Some(ONE_AND_A_HALF_WORDS);
     }
     // "At least 5".
     if let Some((length, bound)) = language.bound(segments[at..].iter().map_while(Segment::lower))

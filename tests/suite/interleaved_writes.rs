@@ -80,8 +80,12 @@ async fn batch_interleaved_with_put_stores_every_entry() {
 async fn interleaved_puts_with_one_idempotency_key_store_once() {
     let stack = stack_with(&[]).await;
     let with_key = |query: &str| json!({"query": query, "response": query, "idempotency_key": "k"});
-    let (reply, after) = race(&stack, ("put", with_key("late")), ("put", with_key("early")), 1).await;
+    let (reply, after) = race(&stack, ("put", with_key("early")), ("put", with_key("early")), 1).await;
     assert_eq!(reply.unwrap(), json!({"id": 1, "created": true}));
+    assert_eq!((after.entries.len(), response(&after, 1)), (1, "early"));
+    let stack = stack_with(&[]).await;
+    let (reply, after) = race(&stack, ("put", with_key("late")), ("put", with_key("early")), 1).await;
+    assert_eq!(reply.unwrap_err().name, "IdempotentParameterMismatch");
     assert_eq!((after.entries.len(), response(&after, 1)), (1, "early"));
 }
 

@@ -5,7 +5,7 @@ use mneme_tests::stack::{Stack, vector};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const CLAIM: &[(&str, &str)] = &[("MNEME_NAMESPACE_CLAIM", "spaces")];
+const CLAIM: &[(&str, &str)] = &[("MNEME_NAMESPACE_CLAIM", "spaces"), ("MNEME_NAMESPACE_CLAIM_FORM", "list")];
 
 /// A stack with entry 1 in the namespace `ours` and entry 2 in `theirs`.
 async fn stack() -> Stack {
@@ -105,10 +105,92 @@ async fn claimed_namespace_is_allowed_for_every_operation() {
 async fn http_caller_without_claim_has_no_namespace_and_direct_caller_has_all() {
     let stack = stack().await;
     assert_eq!(stack.get("/v1/entries/1").await.0, 403);
-    assert_eq!(stack.get("/v1/entries").await.1["entries"], json!([]));
+    for claims in [json!({"sub": "me"}), json!({"spaces": []}), json!({"spaces": "%6furs"})] {
+        for (method, path, body) in [
+            (Method::GET, "/v1/entries", None),
+            (Method::GET, "/v1/namespaces", None),
+            (Method::GET, "/v1/stats", None),
+            (Method::GET, "/v1/health", None),
+            (Method::POST, "/v1/calibrate", Some(json!({"pairs": []}))),
+            (Method::POST, "/v1/snapshot", None),
+            (Method::POST, "/v1/entries", Some(json!({"entries": []}))),
+        ] {
+            let (status, problem) = stack.http_as(&claims, method, path, body).await;
+            assert_eq!(
+                (status, &problem["type"]),
+                (403, &json!("urn:mneme:error:NamespaceForbidden")),
+                "{path} {claims}"
+            );
+        }
+    }
     assert_eq!(stack.http_as(&json!({"sub": "me"}), Method::GET, "/v1/entries/1", None).await.0, 403);
     assert_eq!(stack.invoke("get", json!({"id": 2})).await.unwrap()["response"], "theirs");
 
     let open = Stack::builder().over_table_of(&stack).start().await;
     assert_eq!(open.get("/v1/entries/2").await.0, 200, "no claim is configured");
+}
+
+#[tokio::test]
+async fn claim_of_one_name_is_taken_exactly() {
+    let stack = Stack::builder().variables(&[("MNEME_NAMESPACE_CLAIM", "username")]).start().await;
+    stack.put(json!({"query": "q", "response": "bob's", "namespace": "bob"})).await;
+    let ask = async |username: Value| {
+        let question = json!({"query": "q", "namespace": "bob"});
+        stack.http_as(&json!({"username": username}), Method::POST, "/v1/lookup", Some(question)).await
+    };
+    assert_eq!(ask(json!("bob")).await.1["response"], "bob's");
+    for other in ["mallory,bob", "mallory bob", "%62ob", "b%6Fb", "[bob]", "[mallory bob", r#"["bob"]"#, " bob", "bob "]
+    {
+        assert_eq!(ask(json!(other)).await.0, 403, "{other}");
+    }
+    assert_eq!(ask(json!(["bob"])).await.0, 403, "a list is not one name");
+    // A name with separators is a namespace like any other.
+    let entry = json!({"query": "q", "response": "r", "namespace": "mallory,bob"});
+    assert_eq!(
+        stack.http_as(&json!({"username": "mallory,bob"}), Method::POST, "/v1/entries", Some(entry)).await.0,
+        201
+    );
+}
+
+#[tokio::test]
+async fn token_may_do_what_its_scopes_allow() {
+    let stack = Stack::builder().variables(&[("MNEME_SCOPE_CLAIM", "scope")]).start().await;
+    stack.put(json!({"query": "q", "response": "r"})).await;
+    let entry = json!({"query": "s", "response": "r"});
+    let hash = mneme_model::normalize::QueryHash::of("q", true);
+    let find = format!("/v1/namespaces/default/entries/{hash}");
+    let requests = [
+        ("read", Method::POST, "/v1/lookup", Some(json!({"query": "q"}))),
+        ("read", Method::GET, "/v1/entries/1", None),
+        ("read", Method::GET, find.as_str(), None),
+        ("read", Method::GET, "/v1/entries", None),
+        ("read", Method::GET, "/v1/namespaces", None),
+        ("read", Method::GET, "/v1/stats", None),
+        ("read", Method::GET, "/v1/health", None),
+        ("read", Method::GET, "/v1/namespaces/default/quota", None),
+        ("write", Method::POST, "/v1/entries", Some(entry)),
+        ("write", Method::POST, "/v1/entries/1/touch", None),
+        ("write", Method::POST, "/v1/entries/delete", Some(json!({"query": "s"}))),
+        ("admin", Method::PUT, "/v1/namespaces/default/quota", Some(json!({"max_entries": 9}))),
+        ("admin", Method::DELETE, "/v1/namespaces/default/quota", None),
+        ("admin", Method::PUT, "/v1/meta/owner", Some(json!({"value": "v"}))),
+        ("admin", Method::GET, "/v1/meta/owner", None),
+        ("admin", Method::POST, "/v1/vacuum", None),
+        ("admin", Method::POST, "/v1/calibrate", Some(json!({"pairs": []}))),
+        ("admin", Method::POST, "/v1/reembed", Some(json!({"action": "status"}))),
+        ("admin", Method::POST, "/v1/snapshot", None),
+        ("admin", Method::DELETE, "/v1/namespaces/other", None),
+    ];
+    let levels = ["none", "read", "write", "admin"];
+    for (level, granted) in levels.iter().enumerate() {
+        let claims = json!({"scope": format!("openid mneme:{granted}")});
+        for (needed, method, path, body) in &requests {
+            let allowed = levels.iter().position(|name| name == needed).is_some_and(|needed| needed <= level);
+            let (status, problem) = stack.http_as(&claims, method.clone(), path, body.clone()).await;
+            let refused = (status, &problem["type"]) == (403, &json!("urn:mneme:error:InsufficientScope"));
+            assert_eq!(refused, !allowed, "{granted}: {method} {path}: {problem}");
+        }
+    }
+    assert_eq!(stack.get("/v1/entries/1").await.0, 403, "no token");
+    assert_eq!(stack.invoke("get", json!({"id": 1})).await.unwrap()["response"], "r");
 }

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_entry;
 use mneme_core::maintain::eviction::enforce_caps;
-use mneme_core::write::put::{NewEntry, StoredEntry, put_all};
+use mneme_core::write::put::{IdempotencyKey, NewEntry, StoredEntry, put_all};
 use mneme_core::write::touch::touch;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
@@ -46,7 +46,7 @@ impl Timed {
     }
 
     async fn put(&self, query: &str, ttl_secs: Option<u64>, idempotency_key: Option<&str>) -> StoredEntry {
-        let new = NewEntry {
+        let mut new = NewEntry {
             context_key: None,
             signature: mneme_guard::Signature::of("").into(),
             namespace: Namespace::default(),
@@ -57,8 +57,11 @@ impl Timed {
             metadata: Map::new(),
             ttl_secs,
             confidence_score: 1.0,
-            idempotency_key: idempotency_key.map(str::to_owned),
+            if_absent: false,
+            stored_by: None,
+            idempotency: None,
         };
+        new.idempotency = idempotency_key.map(|key| IdempotencyKey::new(key.to_owned(), &new));
         put_all(&self.cache, &[new]).await.pop().unwrap().unwrap()
     }
 
@@ -96,7 +99,7 @@ async fn idempotency_key_is_remembered_for_24_hours() {
     let timed = Timed::start(&[]).await;
     let first = timed.put("one", None, Some("key")).await;
     timed.set(24 * 3600 - 1);
-    assert_eq!(timed.put("two", None, Some("key")).await.id, first.id);
+    assert_eq!(timed.put("one", None, Some("key")).await, StoredEntry { replayed: true, quota: None, ..first });
     timed.set(24 * 3600);
     let second = timed.put("two", None, Some("key")).await;
     assert_eq!((second.id.get(), second.created), (2, true));

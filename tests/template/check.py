@@ -231,7 +231,7 @@ def check_rules(template: dict) -> None:
         {"Embedder": openai, **key, "EmbedderApiKeyKeyArn": "arn"},
         {"EmbedderNext": openai, "EmbedderNextApiKeyArn": "arn", "EmbedderApiKeyKeyArn": "arn"},
         {"EmbedderNext": openai, "EmbedderWithoutCredentials": "true"},
-        {**jwt, "NamespaceClaim": "c"},
+        {**jwt, "NamespaceClaim": "c", "ScopeClaim": "scope"},
     ]
     for parameters in accepted:
         check(f"rules that refuse {parameters}", broken_rules(template, parameters), set())
@@ -248,6 +248,7 @@ def check_rules(template: dict) -> None:
         ({"JwtIssuer": "i"}, "JwtNeedsIssuerAndAudience"),
         ({"JwtAudience": "a"}, "JwtNeedsIssuerAndAudience"),
         ({"NamespaceClaim": "c"}, "NamespaceClaimNeedsJwt"),
+        ({"ScopeClaim": "scope"}, "ScopeClaimNeedsJwt"),
     ]
     for parameters, rule in refused:
         check(f"rules that refuse {parameters}", broken_rules(template, parameters), {rule})

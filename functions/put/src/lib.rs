@@ -7,7 +7,7 @@ use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
-use mneme_core::write::put::{NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
+use mneme_core::write::put::{IdempotencyKey, NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
     list: "entries",
-    shared: &["namespace", "context", "metadata", "ttl_seconds", "confidence_score"],
+    shared: &["namespace", "context", "metadata", "ttl_seconds", "confidence_score", "if_absent"],
     max_items: 1000,
 };
 /// The largest size of an idempotency key.
@@ -52,7 +52,10 @@ pub struct EntryRequest {
     /// How much the caller trusts the answer, in [0, 1]. Default: 1.
     #[serde(default = "full_confidence")]
     pub confidence_score: f64,
-    /// A repeated put with the same key gets the first reply, for 24 hours.
+    /// Whether a live entry for the same question is kept and nothing is stored. Default: false.
+    #[serde(default)]
+    pub if_absent: bool,
+    /// A repeated put with the same key gets the first reply, for 24 hours. The key belongs to this request.
     pub idempotency_key: Option<String>,
 }
 
@@ -78,13 +81,16 @@ pub enum Response {
 pub struct Stored {
     /// The entry's id.
     pub id: EntryId,
-    /// False if the put replaced an entry of the same entry key.
+    /// False if the put replaced or kept an entry of the same entry key.
     pub created: bool,
+    /// True if an entry of the same entry key was kept and nothing was stored; only with `if_absent`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 impl From<StoredEntry> for Stored {
-    fn from(StoredEntry { id, created, .. }: StoredEntry) -> Self {
-        Self { id, created }
+    fn from(StoredEntry { id, created, kept, .. }: StoredEntry) -> Self {
+        Self { id, created, kept }
     }
 }
 
@@ -162,7 +168,7 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         ));
     }
     let text = (entry.embedding.is_none() && cache.embedders().are_configured()).then(|| question.message.clone());
-    let entry = NewEntry {
+    let mut new = NewEntry {
         query_hash: question.hash,
         context_key: question.context_key,
         signature: question.signature,
@@ -174,7 +180,10 @@ fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<
         ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
         // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
         confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
-        idempotency_key: entry.idempotency_key,
+        if_absent: entry.if_absent,
+        stored_by: invocation.principal().map(str::to_owned),
+        idempotency: None,
     };
-    Ok(UnembeddedEntry { entry, text })
+    new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));
+    Ok(UnembeddedEntry { entry: new, text })
 }

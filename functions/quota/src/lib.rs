@@ -1,5 +1,6 @@
 //! `quota`: reads, sets or removes the maximum number of entries of a namespace.
 
+use mneme_api::access::Scope;
 use mneme_api::event::Reply;
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
@@ -58,6 +59,7 @@ impl Operation for Quota {
         if action != Action::Get {
             // A caller with a list of namespaces must not lift the limit that applies to it.
             invocation.authorize_all("changing a quota")?;
+            invocation.authorize_scope(Scope::Admin)?;
         }
         let max_entries = match (action, max_entries) {
             (Action::Set, Some(quota @ 1..)) => {

@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use mneme_api::event::{self, Event, Payload, Reply, RequestFields};
 use mneme_api::routes::FUNCTIONS;
 use mneme_fuzz::edited;
+use mneme_model::config::Claims;
 use mneme_model::error::ErrorKind;
 
 /// Valid events of each form. `events/` has more of them.
@@ -20,8 +21,9 @@ const VALID: [&str; 4] = [
 fn check(text: &[u8], choice: u8) {
     let Ok(payload) = serde_json::from_slice::<Payload>(text) else { return };
     let function = FUNCTIONS[usize::from(choice >> 1) % FUNCTIONS.len()];
-    let claim = (choice & 1 == 1).then_some("namespaces");
-    let Event { caller, fields, .. } = event::read(payload, function, None, claim);
+    let namespace = (choice & 1 == 1).then(|| "namespaces".to_owned());
+    let claims = Claims { namespace, ..Claims::default() };
+    let Event { caller, fields, .. } = event::read(payload, function, None, &claims);
     let outcome = match fields {
         Ok(fields) => event::parse::<RequestFields>(fields).map(Reply::ok),
         Err(error) => Err(error),

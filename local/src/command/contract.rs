@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use mneme_api::access::Scope;
 use mneme_api::operations::{COMMON_ERRORS, COMMON_VARIABLES, EmbedderRole, OPERATIONS, OperationSpec, TableAction};
 use mneme_model::config::{Config, Variable};
 use mneme_model::error::ErrorKind;
@@ -45,6 +46,8 @@ struct Document {
 struct OperationJson {
     name: &'static str,
     summary: &'static str,
+    /// The scope that it needs, if MNEME_SCOPE_CLAIM is set.
+    scope: Scope,
     /// Empty if and only if the operation is invoked directly only.
     routes: Vec<RouteJson>,
     direct_only: bool,
@@ -113,6 +116,7 @@ impl From<&OperationSpec> for OperationJson {
         let &OperationSpec {
             name,
             summary,
+            scope,
             endpoints,
             scheduled,
             errors,
@@ -125,6 +129,7 @@ impl From<&OperationSpec> for OperationJson {
         Self {
             name,
             summary,
+            scope,
             routes: routes.collect(),
             direct_only: endpoints.is_empty(),
             scheduled,

@@ -1,10 +1,12 @@
-//! Which namespaces a caller may use.
+//! What a caller may do: in which namespaces, and how much there.
 
 use std::collections::BTreeSet;
 
+use mneme_model::config::ClaimForm;
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::percent::decode;
+use crate::percent::{decode, encode};
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
 
@@ -18,21 +20,24 @@ pub enum Access {
 }
 
 impl Access {
-    /// The namespaces that a token's claim lists. Without the claim there are none.
+    /// The namespaces that a token's claim names. Without the claim, or with one of another form, there are none.
     ///
-    /// The claim is an array of names, or a text of names separated by spaces or commas, with or without brackets. API
-    /// Gateway's HTTP APIs write an array as `[a b]`. In that form one name with a space looks like two names, so each
-    /// word grants a namespace. A name that contains a space or a comma must be percent-encoded.
-    pub fn from_claim(claim: Option<&Value>) -> Self {
-        let names: Vec<String> = match claim {
-            Some(Value::Array(names)) => names.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
-            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| {
-                let inner = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-                inner.split([' ', ',']).filter_map(decode).collect()
-            }),
-            _ => Vec::new(),
+    /// - [`ClaimForm::One`]: a text that is one name, exactly as it stands. No character of it separates or encodes.
+    /// - [`ClaimForm::List`]: an array of words, or a text of words separated by spaces or commas, with or without
+    ///   brackets. API Gateway's HTTP APIs write an array as `[a b]`. A word is a name of which [`encode`] encoded the
+    ///   characters that a list uses. If one word has another spelling, the list names nothing: its issuer did not mean
+    ///   it as a list.
+    pub fn from_claim(claim: Option<&Value>, form: ClaimForm) -> Self {
+        let names = match (form, claim) {
+            (ClaimForm::One, Some(Value::String(name))) => Some(vec![name.clone()]),
+            (ClaimForm::List, Some(Value::String(text))) => words(text).into_iter().map(canonical_name).collect(),
+            (ClaimForm::List, Some(Value::Array(words))) => {
+                words.iter().map(|word| canonical_name(word.as_str()?)).collect()
+            }
+            _ => None,
         };
-        Self::Only(names.into_iter().filter_map(|name| Namespace::try_from(name).ok()).collect())
+        let names = names.unwrap_or_default().into_iter().map(Namespace::try_from).collect::<Result<_, _>>();
+        Self::Only(names.unwrap_or_default())
     }
 
     /// Whether the caller may use `namespace`.
@@ -57,6 +62,18 @@ impl Access {
         ))
     }
 
+    /// Errors: `NamespaceForbidden` if the caller may use no namespace at all.
+    pub fn check_any(&self) -> Result<(), Error> {
+        match self {
+            Self::Only(names) if names.is_empty() => Err(Error::new(
+                ErrorKind::NamespaceForbidden,
+                "the caller's token names no namespace",
+                "send a token whose claim MNEME_NAMESPACE_CLAIM has the form of MNEME_NAMESPACE_CLAIM_FORM",
+            )),
+            Self::All | Self::Only(_) => Ok(()),
+        }
+    }
+
     /// Errors: `NamespaceForbidden` if the caller may not use every namespace. `what`: the subject of the sentence.
     pub fn check_all(&self, what: &str) -> Result<(), Error> {
         match self {
@@ -76,6 +93,88 @@ impl From<&Namespace> for Access {
     }
 }
 
+/// The words of a list in a text.
+fn words(text: &str) -> Vec<&str> {
+    let text = text.trim();
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    inner.split([' ', ',']).filter(|word| !word.is_empty()).collect()
+}
+
+/// The name that `word` encodes. `None` if the name has another spelling.
+fn canonical_name(word: &str) -> Option<String> {
+    decode(word).filter(|name| encode(name) == word)
+}
+
+/// How much a caller may do. Each scope includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Look up and read entries.
+    Read,
+    /// Also store, touch and delete entries.
+    Write,
+    /// Also clear namespaces, configure and maintain the cache.
+    Admin,
+}
+
+impl Scope {
+    /// The widest scope that a token's claim grants. `None` if it grants none.
+    ///
+    /// The claim is a text of words separated by spaces (RFC 6749, section 3.3), with or without brackets, or an array of
+    /// words. `mneme:read`, `mneme:write` and `mneme:admin` count, and so does `mneme/read` and so on, which is the form
+    /// of Amazon Cognito.
+    pub fn from_claim(claim: Option<&Value>) -> Option<Self> {
+        let scope_of = |word: &str| match word.strip_prefix("mneme")? {
+            ":read" | "/read" => Some(Self::Read),
+            ":write" | "/write" => Some(Self::Write),
+            ":admin" | "/admin" => Some(Self::Admin),
+            _ => None,
+        };
+        match claim? {
+            Value::String(text) => words(text).into_iter().filter_map(scope_of).max(),
+            Value::Array(words) => words.iter().filter_map(|word| scope_of(word.as_str()?)).max(),
+            _ => None,
+        }
+    }
+
+    /// The word of the scope in a claim.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "mneme:read",
+            Self::Write => "mneme:write",
+            Self::Admin => "mneme:admin",
+        }
+    }
+}
+
+/// What is known of a caller from its token or its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The namespaces that it may use.
+    pub access: Access,
+    /// The widest scope that it has. `None`: it may do nothing.
+    pub scope: Option<Scope>,
+    /// Its name: the claim `sub` of its token, or the ARN of its IAM user or role. `None` if the event does not have it.
+    pub principal: Option<String>,
+}
+
+impl Identity {
+    /// A caller that IAM let through: direct invocations and schedules. It may do everything.
+    pub const TRUSTED: Self = Self { access: Access::All, scope: Some(Scope::Admin), principal: None };
+
+    /// Errors: `InsufficientScope` if the caller does not have `needed`.
+    pub fn check_scope(&self, needed: Scope) -> Result<(), Error> {
+        if self.scope.is_some_and(|scope| scope >= needed) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InsufficientScope,
+            format!("this request needs the scope {}, which the caller's token does not have", needed.word()),
+            "ask the token's issuer for that scope",
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -87,33 +186,97 @@ mod tests {
     }
 
     #[test]
-    fn from_claim_reads_arrays_and_texts() {
+    fn from_claim_as_list_reads_arrays_and_texts() {
         let two = only(&["a", "b-1"]);
-        for claim in [
-            json!(["a", "b-1"]),
-            json!("a b-1"),
-            json!("a,b-1"),
-            json!("a, b-1 "),
-            json!("[a b-1]"),
-            json!(" [a b-1]"),
-            json!(r#"["a","b-1"]"#),
-        ] {
-            assert_eq!(Access::from_claim(Some(&claim)), two, "{claim}");
+        for claim in
+            [json!(["a", "b-1"]), json!("a b-1"), json!("a,b-1"), json!("a, b-1 "), json!("[a b-1]"), json!(" [a b-1]")]
+        {
+            assert_eq!(Access::from_claim(Some(&claim), ClaimForm::List), two, "{claim}");
         }
-        assert_eq!(Access::from_claim(Some(&json!("a"))), only(&["a"]));
-        assert_eq!(Access::from_claim(Some(&json!("[acme%20corp b%2Cc]"))), only(&["acme corp", "b,c"]));
-        assert_eq!(Access::from_claim(Some(&json!("a%ff"))), only(&[]));
+        let encoded = only(&["acme corp", "b,c", "50%", "é/x"]);
+        for claim in [json!("[acme%20corp b%2Cc 50%25 é/x]"), json!(["acme%20corp", "b%2Cc", "50%25", "é/x"])] {
+            assert_eq!(Access::from_claim(Some(&claim), ClaimForm::List), encoded, "{claim}");
+        }
     }
 
     #[test]
-    fn from_claim_without_a_valid_list_grants_no_namespace() {
+    fn from_claim_as_list_with_a_word_of_another_spelling_grants_no_namespace() {
+        for claim in [
+            json!("%62ob"),
+            json!("b%6Fb"),
+            json!("a b%2cc"),
+            json!("a%ff"),
+            json!("100%"),
+            json!("[mallory bob"),
+            json!("[[bob]]"),
+            json!(r#"["bob"]"#),
+            json!(r#""x bob y"@evil.example"#),
+            json!(["a", "b c"]),
+            json!(["a", 7]),
+        ] {
+            assert_eq!(Access::from_claim(Some(&claim), ClaimForm::List), only(&[]), "{claim}");
+        }
+    }
+
+    #[test]
+    fn from_claim_as_one_name_takes_the_text_exactly() {
+        for name in [
+            "bob",
+            "mallory,bob",
+            "mallory bob",
+            "%62ob",
+            "[bob]",
+            "[mallory bob",
+            r#"["bob"]"#,
+            " bob",
+            r#""x bob y"@evil.example"#,
+        ] {
+            assert_eq!(Access::from_claim(Some(&json!(name)), ClaimForm::One), only(&[name]), "{name}");
+        }
+        for claim in [json!(["bob"]), json!(7), json!("")] {
+            assert_eq!(Access::from_claim(Some(&claim), ClaimForm::One), only(&[]), "{claim}");
+        }
+    }
+
+    #[test]
+    fn from_claim_without_names_grants_no_namespace() {
         for claim in [None, Some(json!("")), Some(json!("[]")), Some(json!(7)), Some(json!([7])), Some(json!({"a": 1}))]
         {
-            let access = Access::from_claim(claim.as_ref());
+            let access = Access::from_claim(claim.as_ref(), ClaimForm::List);
             assert_eq!(access, only(&[]), "{claim:?}");
             assert_eq!(access.check(&Namespace::default()).unwrap_err().kind, ErrorKind::NamespaceForbidden);
+            assert_eq!(access.check_any().unwrap_err().kind, ErrorKind::NamespaceForbidden);
         }
         Access::All.check_all("it").unwrap();
+        Access::All.check_any().unwrap();
+        only(&["a"]).check_any().unwrap();
         assert!(only(&["a"]).check_all("it").is_err());
+    }
+
+    #[test]
+    fn scope_from_claim_is_the_widest_of_its_words() {
+        for (claim, scope) in [
+            (json!("openid mneme:read"), Some(Scope::Read)),
+            (json!("mneme:write mneme:read"), Some(Scope::Write)),
+            (json!("[mneme/admin email]"), Some(Scope::Admin)),
+            (json!(["mneme:read", "x"]), Some(Scope::Read)),
+            (json!("openid"), None),
+            (json!("mneme:reader xmneme:admin MNEME:admin"), None),
+            (json!(7), None),
+        ] {
+            assert_eq!(Scope::from_claim(Some(&claim)), scope, "{claim}");
+        }
+        assert_eq!(Scope::from_claim(None), None);
+    }
+
+    #[test]
+    fn check_scope_below_the_needed_one_is_refused() {
+        let with = |scope| Identity { scope, ..Identity::TRUSTED };
+        with(Some(Scope::Write)).check_scope(Scope::Read).unwrap();
+        with(Some(Scope::Write)).check_scope(Scope::Write).unwrap();
+        for scope in [None, Some(Scope::Read), Some(Scope::Write)] {
+            let error = with(scope).check_scope(Scope::Admin).unwrap_err();
+            assert!(error.kind == ErrorKind::InsufficientScope && error.detail.contains("mneme:admin"), "{error}");
+        }
     }
 }

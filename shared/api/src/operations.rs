@@ -7,9 +7,11 @@
 
 use serde::Serialize;
 
+use crate::access::Scope;
 use mneme_model::error::ErrorKind::{
-    self, CheckpointError, EmbedderDimensionError, EmbedderError, EmbedderMismatchError, EntryTooLarge, Internal,
-    InvalidRequest, NamespaceForbidden, NotFound, StoreBackendError, UnsupportedContentEncoding,
+    self, CheckpointError, EmbedderDimensionError, EmbedderError, EmbedderMismatchError, EntryTooLarge,
+    IdempotentParameterMismatch, InsufficientScope, Internal, InvalidRequest, NamespaceForbidden, NotFound,
+    StoreBackendError, UnsupportedContentEncoding,
 };
 
 use self::EmbedderRole::{Active, Next};
@@ -24,6 +26,8 @@ pub struct OperationSpec {
     pub name: &'static str,
     /// What the operation does, in one sentence.
     pub summary: &'static str,
+    /// The scope that a caller needs. An action may need a wider one.
+    pub scope: Scope,
     /// Its HTTP methods and paths. Empty: the operation is invoked directly only.
     pub endpoints: &'static [Endpoint],
     /// Whether an EventBridge schedule may invoke it.
@@ -45,6 +49,7 @@ impl OperationSpec {
     const NOTHING: Self = Self {
         name: "",
         summary: "",
+        scope: Scope::Admin,
         endpoints: &[],
         scheduled: false,
         errors: &[],
@@ -109,8 +114,9 @@ pub enum EmbedderRole {
     Next,
 }
 
-/// The errors that every operation can answer with. `UnsupportedContentEncoding` occurs over HTTP only.
-pub const COMMON_ERRORS: &[ErrorKind] = &[InvalidRequest, UnsupportedContentEncoding, Internal];
+/// The errors that every operation can answer with. All but `InvalidRequest` and `Internal` occur over HTTP only.
+pub const COMMON_ERRORS: &[ErrorKind] =
+    &[InvalidRequest, NamespaceForbidden, InsufficientScope, UnsupportedContentEncoding, Internal];
 
 /// The variables that every operation reads: to find, create and open the table, to bind callers to namespaces, and to
 /// write metrics.
@@ -128,6 +134,8 @@ pub const COMMON_VARIABLES: &[&str] = &[
     "MNEME_EMBEDDER_NEXT_DIM",
     "MNEME_MAX_ENTRIES",
     "MNEME_NAMESPACE_CLAIM",
+    "MNEME_NAMESPACE_CLAIM_FORM",
+    "MNEME_SCOPE_CLAIM",
     "MNEME_METRIC_NAMESPACES",
     "MNEME_TLS_ROOTS",
 ];
@@ -153,10 +161,11 @@ pub const PROVISION: OperationSpec = OperationSpec {
 /// The operation `put`.
 pub const PUT: OperationSpec = OperationSpec {
     name: "put",
+    scope: Scope::Write,
     summary: "Store one answer, or a batch of answers.",
     endpoints: &[Endpoint::new("POST", "/v1/entries")],
     errors: &[
-        NamespaceForbidden,
+        IdempotentParameterMismatch,
         EmbedderMismatchError,
         EntryTooLarge,
         EmbedderDimensionError,
@@ -185,9 +194,10 @@ pub const PUT: OperationSpec = OperationSpec {
 /// The operation `lookup`.
 pub const LOOKUP: OperationSpec = OperationSpec {
     name: "lookup",
+    scope: Scope::Read,
     summary: "Find the answer to one question, or to each of several.",
     endpoints: &[Endpoint::new("POST", "/v1/lookup")],
-    errors: &[NamespaceForbidden, EmbedderMismatchError, EntryTooLarge, EmbedderDimensionError, StoreBackendError],
+    errors: &[EmbedderMismatchError, EntryTooLarge, EmbedderDimensionError, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, UpdateItem],
     index_queries: &[HASH_INDEX],
     embedders: &[Active, Next],
@@ -214,9 +224,10 @@ pub const LOOKUP: OperationSpec = OperationSpec {
 /// The operation `get`.
 pub const GET: OperationSpec = OperationSpec {
     name: "get",
+    scope: Scope::Read,
     summary: "Read one entry by its id.",
     endpoints: &[Endpoint::new("GET", "/v1/entries/{id}")],
-    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
+    errors: &[NotFound, StoreBackendError],
     table_actions: &[GetItem, DescribeTable],
     ..OperationSpec::NOTHING
 };
@@ -224,9 +235,10 @@ pub const GET: OperationSpec = OperationSpec {
 /// The operation `find`.
 pub const FIND: OperationSpec = OperationSpec {
     name: "find",
+    scope: Scope::Read,
     summary: "Read one entry by its namespace and its question's hash.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces/{namespace}/entries/{query_hash}")],
-    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
+    errors: &[NotFound, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem],
     index_queries: &[HASH_INDEX],
     ..OperationSpec::NOTHING
@@ -235,9 +247,10 @@ pub const FIND: OperationSpec = OperationSpec {
 /// The operation `list`.
 pub const LIST: OperationSpec = OperationSpec {
     name: "list",
+    scope: Scope::Read,
     summary: "List entries page by page, by id or least recently used first.",
     endpoints: &[Endpoint::new("GET", "/v1/entries")],
-    errors: &[NamespaceForbidden, StoreBackendError],
+    errors: &[StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan],
     index_queries: &[LRU_INDEX],
     ..OperationSpec::NOTHING
@@ -246,9 +259,10 @@ pub const LIST: OperationSpec = OperationSpec {
 /// The operation `touch`.
 pub const TOUCH: OperationSpec = OperationSpec {
     name: "touch",
+    scope: Scope::Write,
     summary: "Record an access to an entry.",
     endpoints: &[Endpoint::new("POST", "/v1/entries/{id}/touch")],
-    errors: &[NamespaceForbidden, NotFound, StoreBackendError],
+    errors: &[NotFound, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -257,6 +271,7 @@ pub const TOUCH: OperationSpec = OperationSpec {
 /// The operation `namespaces`.
 pub const NAMESPACES: OperationSpec = OperationSpec {
     name: "namespaces",
+    scope: Scope::Read,
     summary: "List the namespaces with their numbers of live entries.",
     endpoints: &[Endpoint::new("GET", "/v1/namespaces")],
     errors: &[StoreBackendError],
@@ -267,13 +282,14 @@ pub const NAMESPACES: OperationSpec = OperationSpec {
 /// The operation `quota`.
 pub const QUOTA: OperationSpec = OperationSpec {
     name: "quota",
+    scope: Scope::Read,
     summary: "Read, set or remove the maximum number of entries of a namespace.",
     endpoints: &[
         Endpoint::new("GET", "/v1/namespaces/{namespace}/quota").with_action("get"),
         Endpoint::new("PUT", "/v1/namespaces/{namespace}/quota").with_action("set"),
         Endpoint::new("DELETE", "/v1/namespaces/{namespace}/quota").with_action("delete"),
     ],
-    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -287,7 +303,7 @@ pub const META: OperationSpec = OperationSpec {
         Endpoint::new("GET", "/v1/meta/{key}").with_action("get"),
         Endpoint::new("PUT", "/v1/meta/{key}").with_action("set"),
     ],
-    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
@@ -296,9 +312,10 @@ pub const META: OperationSpec = OperationSpec {
 /// The operation `stats`.
 pub const STATS: OperationSpec = OperationSpec {
     name: "stats",
+    scope: Scope::Read,
     summary: "Count entries, hits, misses, evictions and expirations.",
     endpoints: &[Endpoint::new("GET", "/v1/stats")],
-    errors: &[NamespaceForbidden, StoreBackendError],
+    errors: &[StoreBackendError],
     table_actions: &[GetItem, DescribeTable, Scan],
     ..OperationSpec::NOTHING
 };
@@ -306,6 +323,7 @@ pub const STATS: OperationSpec = OperationSpec {
 /// The operation `health`.
 pub const HEALTH: OperationSpec = OperationSpec {
     name: "health",
+    scope: Scope::Read,
     summary: "Tell whether the table is reachable and agrees with the schema and the embedder, and whether the embedder works.",
     endpoints: &[Endpoint::new("GET", "/v1/health")],
     errors: &[StoreBackendError],
@@ -321,7 +339,7 @@ pub const VACUUM: OperationSpec = OperationSpec {
     summary: "Remove expired entries, enforce the limits on entries, and repair and pack derived items.",
     endpoints: &[Endpoint::new("POST", "/v1/vacuum")],
     scheduled: true,
-    errors: &[NamespaceForbidden, StoreBackendError],
+    errors: &[StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, PutItem, UpdateItem, DeleteItem],
     index_queries: &[LRU_INDEX],
     variables: &["MNEME_TXN_RETRIES"],
@@ -352,14 +370,7 @@ pub const REEMBED: OperationSpec = OperationSpec {
     name: "reembed",
     summary: "Move the cache to another embedder while it is served.",
     endpoints: &[Endpoint::new("POST", "/v1/reembed")],
-    errors: &[
-        NamespaceForbidden,
-        NotFound,
-        EmbedderMismatchError,
-        EmbedderDimensionError,
-        EmbedderError,
-        StoreBackendError,
-    ],
+    errors: &[NotFound, EmbedderMismatchError, EmbedderDimensionError, EmbedderError, StoreBackendError],
     table_actions: &[GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem],
     embedders: &[Active, Next],
     variables: &["MNEME_EMBEDDER_API_KEY", "MNEME_EMBEDDER_NEXT_API_KEY", "MNEME_MINILM_PATH", "MNEME_TXN_RETRIES"],
@@ -378,9 +389,10 @@ pub const SNAPSHOT: OperationSpec = OperationSpec {
 /// The operation `delete`.
 pub const DELETE: OperationSpec = OperationSpec {
     name: "delete",
+    scope: Scope::Write,
     summary: "Delete an entry by its id, or by its namespace and question.",
     endpoints: &[Endpoint::new("DELETE", "/v1/entries/{id}"), Endpoint::new("POST", "/v1/entries/delete")],
-    errors: &[NamespaceForbidden, NotFound, EntryTooLarge, StoreBackendError],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem, DeleteItem],
     index_queries: &[HASH_INDEX],
     variables: &["MNEME_NORMALIZE", "MNEME_MAX_QUERY_BYTES", "MNEME_TXN_RETRIES"],
@@ -392,7 +404,7 @@ pub const CLEAR: OperationSpec = OperationSpec {
     name: "clear",
     summary: "Delete every entry of one namespace, or of all.",
     endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],
-    errors: &[NamespaceForbidden, StoreBackendError],
+    errors: &[StoreBackendError],
     table_actions: &[GetItem, DescribeTable, Scan, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING

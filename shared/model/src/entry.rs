@@ -41,6 +41,9 @@ pub struct Entry {
     pub expires_at: Option<i64>,
     /// The number of recorded accesses.
     pub access_count: u64,
+    /// Who put the entry: the subject of a token, or the ARN of an IAM user or role. `None` if it is not known, as of
+    /// direct invocations.
+    pub stored_by: Option<String>,
     /// The context key of the question. `None` for a plain query. The JSON form leaves it out.
     #[serde(skip)]
     pub context_key: Option<ContextKey>,
@@ -74,6 +77,7 @@ impl Entry {
             last_accessed_at: 1,
             expires_at: None,
             access_count: 0,
+            stored_by: None,
             context_key: None,
             signature: None,
         }

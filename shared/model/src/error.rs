@@ -18,8 +18,12 @@ pub enum ErrorKind {
     EmbedderMismatchError,
     /// The caller may not use this namespace. The caller uses another one, or asks for the permission.
     NamespaceForbidden,
+    /// The caller's token does not have the scope that the request needs.
+    InsufficientScope,
     /// There is no such entry, quota or meta key.
     NotFound,
+    /// The idempotency key was used before with another request.
+    IdempotentParameterMismatch,
     /// The entry exceeds a byte cap or DynamoDB's item size.
     EntryTooLarge,
     /// The body of an HTTP request is compressed or otherwise encoded.
@@ -47,8 +51,8 @@ impl ErrorKind {
         match self {
             Self::InvalidRequest => 400,
             Self::EmbedderDimensionError => 422,
-            Self::EmbedderMismatchError => 409,
-            Self::NamespaceForbidden => 403,
+            Self::EmbedderMismatchError | Self::IdempotentParameterMismatch => 409,
+            Self::NamespaceForbidden | Self::InsufficientScope => 403,
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
             Self::UnsupportedContentEncoding => 415,
@@ -67,6 +71,8 @@ impl ErrorKind {
             Self::InvalidRequest
             | Self::EmbedderDimensionError
             | Self::NamespaceForbidden
+            | Self::InsufficientScope
+            | Self::IdempotentParameterMismatch
             | Self::NotFound
             | Self::EntryTooLarge
             | Self::UnsupportedContentEncoding
@@ -82,6 +88,8 @@ impl ErrorKind {
             Self::EmbedderError => "The query could not be embedded",
             Self::EmbedderMismatchError => "The cache belongs to another embedder",
             Self::NamespaceForbidden => "The namespace is not the caller's",
+            Self::InsufficientScope => "The token does not have the scope",
+            Self::IdempotentParameterMismatch => "The idempotency key was used with another request",
             Self::NotFound => "Nothing is stored there",
             Self::EntryTooLarge => "A size limit is exceeded",
             Self::UnsupportedContentEncoding => "The content encoding is not supported",

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mneme_api::access::Access;
+use mneme_api::access::{Access, Identity, Scope};
+use mneme_api::operations::OperationSpec;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 
@@ -11,17 +12,38 @@ use super::metrics::{Failure, InvocationRecord, Metric};
 /// How many failures of one invocation its log line describes. Further ones are only counted.
 const MAX_FAILURES: usize = 10;
 
-/// The caller's access, and what the operation records about the invocation.
+/// The caller's identity, and what the operation records about the invocation.
 #[derive(Debug)]
 pub struct Invocation {
-    access: Access,
+    identity: Identity,
     record: Mutex<InvocationRecord>,
 }
 
 impl Invocation {
-    /// An invocation of a caller with `access`.
-    pub fn new(access: Access) -> Self {
-        Self { access, record: Mutex::default() }
+    /// An invocation of a caller with `identity`.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, record: Mutex::default() }
+    }
+
+    /// Checks that the caller may use the operation at all: it has the operation's scope, and a namespace.
+    ///
+    /// Errors: `InsufficientScope`, `NamespaceForbidden`.
+    pub(super) fn authorize_operation(&self, operation: &OperationSpec) -> Result<(), Error> {
+        self.authorize_scope(operation.scope)?;
+        self.identity.access.check_any()
+    }
+
+    /// Checks that the caller has the scope `needed`. An operation calls this for an action that needs more than the
+    /// operation itself.
+    ///
+    /// Errors: `InsufficientScope`.
+    pub fn authorize_scope(&self, needed: Scope) -> Result<(), Error> {
+        self.identity.check_scope(needed)
+    }
+
+    /// The caller's name: the subject of its token, or the ARN of its IAM user or role. `None` if it is not known.
+    pub fn principal(&self) -> Option<&str> {
+        self.identity.principal.as_deref()
     }
 
     /// Checks that the caller may use `namespace`, and records the namespace. An operation calls this before it reads
@@ -29,7 +51,7 @@ impl Invocation {
     ///
     /// Errors: `NamespaceForbidden`.
     pub fn authorize(&self, namespace: &Namespace) -> Result<(), Error> {
-        self.access.check(namespace)?;
+        self.identity.access.check(namespace)?;
         self.lock().namespaces.insert(namespace.clone());
         Ok(())
     }
@@ -40,7 +62,7 @@ impl Invocation {
     pub fn visible_namespaces(&self, namespace: Option<&Namespace>) -> Result<Access, Error> {
         match namespace {
             Some(namespace) => self.authorize(namespace).map(|()| Access::from(namespace)),
-            None => Ok(self.access.clone()),
+            None => Ok(self.identity.access.clone()),
         }
     }
 
@@ -49,7 +71,7 @@ impl Invocation {
     ///
     /// Errors: `NamespaceForbidden`.
     pub fn authorize_all(&self, what: &str) -> Result<(), Error> {
-        self.access.check_all(what)
+        self.identity.access.check_all(what)
     }
 
     /// Adds `value` to the sum of `metric`.

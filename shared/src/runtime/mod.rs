@@ -120,9 +120,8 @@ async fn invoke<O: Operation>(
     request_id: &str,
 ) -> Result<Box<RawValue>, Diagnostic> {
     let begun = Instant::now();
-    let Event { caller, access, fields } =
-        event::read(payload, O::SPEC.name, O::on_schedule(), cache.config.namespace_claim.as_deref());
-    let invocation = Invocation::new(access);
+    let Event { caller, identity, fields } = event::read(payload, O::SPEC.name, O::on_schedule(), &cache.config.claims);
+    let invocation = Invocation::new(identity);
     let result = match fields {
         Ok(fields) => answer(operation, cache, &invocation, fields).await,
         Err(error) => Err(error),
@@ -146,6 +145,7 @@ async fn answer<O: Operation>(
     invocation: &Invocation,
     fields: RequestFields,
 ) -> Result<Reply<O::Response>, Error> {
+    invocation.authorize_operation(O::SPEC)?;
     // The future is boxed, because the SDK's futures nest so deeply that the compiler cannot compute the layout.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
     timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {

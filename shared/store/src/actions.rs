@@ -14,6 +14,7 @@ use crate::attribute as name;
 use crate::counter::Counter;
 use crate::entry_row::generation_value;
 use crate::expression::{Apply as _, Condition, Expression};
+use crate::idempotency_record::IdempotencyRecord;
 use crate::item::{Item, b, n, s};
 use crate::key::RowKey;
 use crate::namespace_stats::EventCounts;
@@ -152,24 +153,18 @@ impl Table {
         self.delete_action(pointer, Expression::when(condition))
     }
 
-    /// Stores the reply to a put under its idempotency key until the epoch second `until`, if there is no record or the
-    /// record has expired at `now_secs`.
+    /// Stores an idempotency record at `key`, if there is none, or the one there has expired at `now_secs` or names the
+    /// entry `replaced`.
     pub fn put_idempotency_record(
         &self,
-        record: RowKey,
-        id: EntryId,
-        created: bool,
+        key: RowKey,
+        record: &IdempotencyRecord,
+        replaced: Option<EntryId>,
         now_secs: i64,
-        until: i64,
     ) -> Result<TransactWriteItem, Error> {
-        let item = Item::from([
-            (name::ID.to_owned(), record.attribute()),
-            (name::ENTRY_ID.to_owned(), n(id)),
-            (name::CREATED.to_owned(), AttributeValue::Bool(created)),
-            (name::TTL.to_owned(), n(until)),
-        ]);
-        let is_free = Condition::Any(vec![Condition::Absent(name::ID), Condition::at_most(name::TTL, n(now_secs))]);
-        self.put_action(item, Expression::when(is_free))
+        let mut is_free = vec![Condition::Absent(name::ID), Condition::at_most(name::TTL, n(now_secs))];
+        is_free.extend(replaced.map(|id| Condition::equals(name::ENTRY_ID, n(id))));
+        self.put_action(record.to_item(key), Expression::when(Condition::Any(is_free)))
     }
 
     /// Adds each change to the stats of its namespace. If `whole_table` is given, adds the changes of rows of all
@@ -296,11 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn put_idempotency_record_requires_absent_or_expired_record() {
-        let record = RowKey::idempotency_record(&Namespace::default(), "k");
-        let put = table().put_idempotency_record(record, id(7), true, 100, 200).unwrap().put.unwrap();
+    fn put_idempotency_record_requires_absent_expired_or_replaced_record() {
+        let key = RowKey::idempotency_record(&Namespace::default(), "k");
+        let record = IdempotencyRecord { id: id(7), created: true, request: None, until: 200 };
+        let put = |replaced| table().put_idempotency_record(key, &record, replaced, 100).unwrap();
         let condition = "(attribute_not_exists(#id) OR #ttl <= :ttl)";
-        assert_eq!(put.condition_expression.as_deref(), Some(condition));
+        assert_eq!(put_condition(put(None)), condition);
+        let condition = "(attribute_not_exists(#id) OR #ttl <= :ttl OR #entry_id = :entry_id)";
+        assert_eq!(put_condition(put(Some(id(6)))), condition);
+        let put = put(None).put.unwrap();
         assert_eq!((&put.item[name::TTL], &put.expression_attribute_values.unwrap()[":ttl"]), (&n(200), &n(100)));
     }
 

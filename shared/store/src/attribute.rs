@@ -27,6 +27,8 @@ pub const LAST_ACCESSED_AT: &str = "last_accessed_at";
 pub const ACCESS_COUNT: &str = "access_count";
 /// The epoch second of expiry. DynamoDB's own TTL deletes by it.
 pub const TTL: &str = "ttl";
+/// The name of the caller who put the entry.
+pub const STORED_BY: &str = "stored_by";
 /// The context key, 32 bytes.
 pub const CONTEXT_KEY: &str = "partition";
 /// The signature for the guard, encoded by `mneme_guard::ConversationSignature`.
@@ -77,6 +79,8 @@ pub const SECOND_ENDING: &str = "reembed_ending";
 pub const ENTRY_ID: &str = "entry_id";
 /// Whether the put created an entry, in idempotency records.
 pub const CREATED: &str = "created";
+/// A digest of the request, in idempotency records.
+pub const REQUEST_DIGEST: &str = "request";
 /// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
 /// The name of the namespace, in namespace stats.

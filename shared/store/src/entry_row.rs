@@ -50,6 +50,7 @@ pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
         last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
         expires_at: expires_at(item),
         access_count: number(item, name::ACCESS_COUNT).unwrap_or(0),
+        stored_by: text(item, name::STORED_BY),
         context_key: context_key(item),
         signature: bytes(item, name::SIGNATURE).map(<[u8]>::to_vec),
     })
@@ -89,6 +90,7 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
     ]);
     let optional = [
         (name::QUERY, entry.query.as_ref().map(s)),
+        (name::STORED_BY, entry.stored_by.as_ref().map(s)),
         (name::CONTEXT_KEY, entry.context_key.map(|key| b(*key.as_bytes()))),
         (name::SIGNATURE, entry.signature.clone().map(b)),
         (name::TTL, entry.expires_at.map(n)),
@@ -210,6 +212,7 @@ mod tests {
             last_accessed_at: 1_700_000_001,
             expires_at: Some(1_700_000_100),
             access_count: 3,
+            stored_by: None,
             context_key: None,
             signature: None,
         }
@@ -311,6 +314,7 @@ mod tests {
                 last_accessed_at: created_at,
                 expires_at: ttl_secs.map(|secs| created_at + secs),
                 access_count: u64::from(access_count),
+                stored_by: access_count.is_multiple_of(2).then(|| "ann".to_owned()),
                 context_key: context_key.map(ContextKey::from),
                 signature,
             }

@@ -13,7 +13,7 @@
 //! | reads from the indexes | [`index`] |
 //! | transactions and their actions | [`transaction`], [`actions`] |
 //! | values, items and expressions in the types of the SDK | [`item`], [`expression`] |
-//! | pointers and idempotency records | [`pointers`] |
+//! | pointers and idempotency records | [`pointers`], [`idempotency_record`] |
 //! | the number of rows of a namespace, its events, and the directory of namespaces | [`namespace_stats`] |
 //! | the writer queue | [`queue_state`] |
 //! | segments, their manifest and their basis | [`segments`] |
@@ -29,6 +29,7 @@ pub mod capacity;
 pub mod counter;
 pub mod entry_row;
 pub mod expression;
+pub mod idempotency_record;
 pub mod index;
 pub mod item;
 pub mod key;

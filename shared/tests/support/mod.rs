@@ -104,7 +104,9 @@ impl TestCache {
             metadata: Map::new(),
             ttl_secs: stored.ttl_secs,
             confidence_score: 1.0,
-            idempotency_key: None,
+            if_absent: false,
+            stored_by: None,
+            idempotency: None,
         };
         put_all(&self.cache, &[new]).await.pop().unwrap().unwrap().id
     }

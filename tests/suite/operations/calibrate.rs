@@ -253,7 +253,7 @@ async fn calibrate_uses_configured_defaults_for_any_caller() {
         .await;
     let pairs = overlapping(6, 40);
     let request = json!({"pairs": by_similarity(&pairs)});
-    let reply = calibrate_as(&stack, &json!({"spaces": []}), request.clone()).await;
+    let reply = calibrate_as(&stack, &json!({"spaces": "a"}), request.clone()).await;
     assert_eq!((&reply["guard"], &reply["cutoff"]), (&json!("off"), &json!(0.55)));
     check(&reply, &pairs, 0.55, None);
     assert_eq!(stack.invoke("calibrate", request).await.unwrap(), reply);

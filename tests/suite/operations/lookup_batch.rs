@@ -122,7 +122,7 @@ async fn lookup_batch_with_foreign_namespace_refuses_that_query_alone() {
     stack.put(entry(1)).await;
     stack.put(entry(2)).await;
     let queries = json!({"queries": [{"query": order(1)}, {"query": order(2), "namespace": "even"}]});
-    let claims = json!({"spaces": ["even"]});
+    let claims = json!({"spaces": "even"});
     let (status, reply) = stack.http_as(&claims, reqwest::Method::POST, "/v1/lookup", Some(queries)).await;
     assert_eq!(status, 200);
     assert_eq!(reply["results"][0]["error"]["status"], 403);

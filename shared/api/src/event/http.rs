@@ -77,6 +77,16 @@ pub(super) fn claim<'a>(context: &'a RequestFields, name: &str) -> Option<&'a Va
     places.into_iter().flatten().find_map(|place| place.get(name))
 }
 
+/// The caller's name: the claim `sub` of its token, or the ARN of its IAM user or role. `None` without either.
+///
+/// - HTTP API and Function URL: `authorizer.iam.userArn`.
+/// - REST API: `identity.userArn`.
+pub(super) fn principal(context: &RequestFields) -> Option<String> {
+    let iam = |place: &str| context.get(place).and_then(|place| place.get("iam").unwrap_or(place).get("userArn"));
+    let name = claim(context, "sub").or_else(|| iam("authorizer")).or_else(|| iam("identity"))?.as_str()?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
+}
+
 fn typed<T: DeserializeOwned>(event: RequestFields, what: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(Value::Object(event)).map_err(|error| {
         Error::invalid(

@@ -20,7 +20,8 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use crate::access::Access;
+use crate::access::{Access, Identity, Scope};
+use mneme_model::config::Claims;
 use mneme_model::error::Error;
 
 pub use self::request::parse;
@@ -87,13 +88,13 @@ impl<T> Reply<T> {
     }
 }
 
-/// An event: its caller, the caller's access, and the request.
+/// An event: its caller, the caller's identity, and the request.
 #[derive(Debug)]
 pub struct Event {
     /// Who invoked the function.
     pub caller: Caller,
-    /// The namespaces that the caller may use: all, unless a claim of an HTTP caller's token lists them.
-    pub access: Access,
+    /// What is known of the caller.
+    pub identity: Identity,
     /// The request. Errors: `InvalidRequest` and `UnsupportedContentEncoding`.
     pub fields: Result<RequestFields, Error>,
 }
@@ -102,24 +103,22 @@ pub struct Event {
 ///
 /// - `function`: the operation's name. Only its routes are accepted.
 /// - `on_schedule`: the request that a scheduled event is read as. `None`: scheduled events are refused.
-/// - `claim`: the claim of an HTTP caller's token that lists the caller's namespaces. `None`: every caller may use all.
-pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>, claim: Option<&str>) -> Event {
+/// - `claims`: the claims of an HTTP caller's token that say what the caller may do.
+pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>, claims: &Claims) -> Event {
+    let identity = Identity::TRUSTED;
     let event = match object(payload) {
         Ok(event) => event,
-        Err(error) => return Event { caller: Caller::Direct, access: Access::All, fields: Err(error) },
+        Err(error) => return Event { caller: Caller::Direct, identity, fields: Err(error) },
     };
     let context = event.get("requestContext").and_then(Value::as_object);
-    let access = match (context, claim) {
-        (Some(context), Some(claim)) => Access::from_claim(http::claim(context, claim)),
-        _ => Access::All,
-    };
+    let identity = context.map_or(identity, |context| http_identity(context, claims));
     if context.is_some_and(|context| context.contains_key("http")) {
-        return Event { caller: Caller::HttpApi, access, fields: http::read_v2(event, function) };
+        return Event { caller: Caller::HttpApi, identity, fields: http::read_v2(event, function) };
     }
     if context.is_some() && event.contains_key("httpMethod") {
-        return Event { caller: Caller::RestApi, access, fields: http::read_v1(event, function) };
+        return Event { caller: Caller::RestApi, identity, fields: http::read_v1(event, function) };
     }
-    let access = Access::All;
+    let identity = Identity::TRUSTED;
     if event.get("detail-type").is_some() && event.get("source").is_some() {
         let fields = on_schedule.ok_or_else(|| {
             Error::invalid(
@@ -127,9 +126,22 @@ pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>
                 "schedule `vacuum`, or give the schedule an input with this operation's own fields",
             )
         });
-        return Event { caller: Caller::Schedule, access, fields };
+        return Event { caller: Caller::Schedule, identity, fields };
     }
-    Event { caller: Caller::Direct, access, fields: Ok(event) }
+    Event { caller: Caller::Direct, identity, fields: Ok(event) }
+}
+
+/// The identity of an HTTP caller: all namespaces and every scope, except for what a claim is configured.
+fn http_identity(context: &RequestFields, claims: &Claims) -> Identity {
+    let claim = |name: &String| http::claim(context, name);
+    Identity {
+        access: claims
+            .namespace
+            .as_ref()
+            .map_or(Access::All, |name| Access::from_claim(claim(name), claims.namespace_form)),
+        scope: claims.scope.as_ref().map_or(Some(Scope::Admin), |name| Scope::from_claim(claim(name))),
+        principal: http::principal(context),
+    }
 }
 
 /// The payload as an object. Errors: `InvalidRequest`.

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
+use mneme_model::config::ClaimForm;
 use mneme_model::error::ErrorKind;
 use mneme_model::namespace::Namespace;
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::*;
 
 fn read_json(event: Value, function: &str) -> (Caller, Result<RequestFields, Error>) {
     let on_schedule = (function == "vacuum").then(on_schedule);
-    let Event { caller, fields, .. } = read(payload(&event.to_string()), function, on_schedule, None);
+    let Event { caller, fields, .. } = read(payload(&event.to_string()), function, on_schedule, &Claims::default());
     (caller, fields)
 }
 
@@ -38,7 +39,7 @@ fn v2(method: &str, route_key: &str, path: &str, extra: Value) -> Value {
 
 #[test]
 fn read_with_a_malformed_payload_returns_an_error() {
-    let Event { caller, fields, .. } = read(payload("{\"query\": "), "lookup", None, None);
+    let Event { caller, fields, .. } = read(payload("{\"query\": "), "lookup", None, &Claims::default());
     assert_eq!(caller, Caller::Direct);
     assert!(fields.unwrap_err().detail.starts_with("the payload is not JSON: EOF"));
     assert!(read_json(json!([1]), "lookup").1.unwrap_err().detail.contains("an array"));
@@ -55,7 +56,8 @@ fn read_with_a_direct_payload_returns_its_fields() {
 fn read_with_a_claim_limits_only_http_callers() {
     let a = Access::from(&Namespace::try_from("a".to_owned()).unwrap());
     let nothing = Access::Only(BTreeSet::new());
-    let access_of = |event: Value| read(payload(&event.to_string()), "get", None, Some("spaces")).access;
+    let spaces = Claims { namespace: Some("spaces".to_owned()), namespace_form: ClaimForm::List, ..Claims::default() };
+    let access_of = |event: Value| read(payload(&event.to_string()), "get", None, &spaces).identity.access;
     let rest = |authorizer: Value| json!({"httpMethod": "GET", "resource": "/v1/entries/{id}", "requestContext": {"authorizer": authorizer}});
     let http = |authorizer: Value| {
         let mut event = v2("GET", "GET /v1/entries/{id}", "/v1/entries/1", json!({}));
@@ -70,8 +72,41 @@ fn read_with_a_claim_limits_only_http_callers() {
     assert_eq!(access_of(http(json!({"iam": {"userId": "u"}}))), nothing);
     assert_eq!(access_of(v2("GET", "$default", "/", json!({}))), nothing);
     assert_eq!(access_of(json!({"id": 1})), Access::All);
-    let unbound = read(payload(&http(json!({"jwt": {"claims": {"spaces": "a"}}})).to_string()), "get", None, None);
-    assert_eq!(unbound.access, Access::All);
+    let unbound =
+        read(payload(&http(json!({"jwt": {"claims": {"spaces": "a"}}})).to_string()), "get", None, &Claims::default());
+    assert_eq!(unbound.identity, Identity { principal: None, ..Identity::TRUSTED });
+}
+
+#[test]
+fn read_with_a_scope_claim_limits_only_http_callers() {
+    let claims = Claims { scope: Some("scope".to_owned()), ..Claims::default() };
+    let scope_of = |event: Value| read(payload(&event.to_string()), "get", None, &claims).identity.scope;
+    let http = |claims: Value| {
+        let mut event = v2("GET", "GET /v1/entries/{id}", "/v1/entries/1", json!({}));
+        event["requestContext"]["authorizer"] = json!({"jwt": {"claims": claims}});
+        event
+    };
+    assert_eq!(scope_of(http(json!({"scope": "openid mneme:write"}))), Some(Scope::Write));
+    assert_eq!(scope_of(http(json!({"other": "mneme:write"}))), None);
+    assert_eq!(scope_of(json!({"id": 1})), Some(Scope::Admin));
+}
+
+#[test]
+fn read_knows_the_principal_of_tokens_and_of_iam() {
+    let principal_of = |context: Value| {
+        let event = json!({"httpMethod": "GET", "resource": "/v1/entries/{id}", "requestContext": context});
+        read(payload(&event.to_string()), "get", None, &Claims::default()).identity.principal
+    };
+    let arn = "arn:aws:iam::123456789012:role/app";
+    for (context, name) in [
+        (json!({"authorizer": {"jwt": {"claims": {"sub": "ann"}}}}), Some("ann")),
+        (json!({"authorizer": {"iam": {"userArn": arn}}}), Some(arn)),
+        (json!({"identity": {"userArn": arn}}), Some(arn)),
+        (json!({"identity": {"userArn": null}}), None),
+        (json!({}), None),
+    ] {
+        assert_eq!(principal_of(context.clone()).as_deref(), name, "{context}");
+    }
 }
 
 #[test]
@@ -259,7 +294,7 @@ fn read_with_refused_json_names_the_field_in_payload_and_body() {
         (format!("{{\"context\": {}1{}}}", "[".repeat(150), "]".repeat(150)), "is nested more than 100 levels deep"),
         (r#"{"metadata": {"n": 18446744073709551617}}"#.to_owned(), "cannot be kept exactly"),
     ] {
-        let direct = read(payload(&request), "lookup", None, None).fields.unwrap_err();
+        let direct = read(payload(&request), "lookup", None, &Claims::default()).fields.unwrap_err();
         let http = v2("POST", "POST /v1/lookup", "/v1/lookup", json!({"body": request}));
         let http = read_json(http, "lookup").1.unwrap_err();
         assert!(direct.detail.ends_with(detail), "{direct}");

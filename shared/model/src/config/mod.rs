@@ -33,6 +33,31 @@ pub enum IndexProjection {
     All,
 }
 
+/// How a claim names namespaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClaimForm {
+    /// The claim is one name, exactly. It is the default because a claim that users choose, such as a user name, must not
+    /// be read as a list.
+    #[default]
+    One,
+    /// The claim is a list of percent-encoded names.
+    List,
+}
+
+/// The claims of a caller's token that say what the caller may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The claim that names the caller's namespaces. `None`: every caller may use all.
+    pub namespace: Option<String>,
+    /// The form of that claim.
+    pub namespace_form: ClaimForm,
+    /// The claim that grants scopes. `None`: every caller has all.
+    pub scope: Option<String>,
+}
+
+/// The accepted form of a claim's name.
+const CLAIM_NAME_FORM: &str = "the name of a claim in the callers' tokens";
+
 /// The accepted form of a table name. Source: DynamoDB Developer Guide, "Naming rules".
 const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
@@ -94,8 +119,8 @@ pub struct Config {
     pub access_resolution_secs: u64,
     /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race is tried again.
     pub txn_retries: u32,
-    /// `MNEME_NAMESPACE_CLAIM`: the claim of a caller's token that lists the caller's namespaces. `None` allows all.
-    pub namespace_claim: Option<String>,
+    /// `MNEME_NAMESPACE_CLAIM`, `MNEME_NAMESPACE_CLAIM_FORM` and `MNEME_SCOPE_CLAIM`.
+    pub claims: Claims,
     /// `MNEME_METRIC_NAMESPACES`: how many namespaces get their own metrics from an instance.
     pub metric_namespaces: usize,
     /// `MNEME_MAX_QUERY_BYTES`.
@@ -193,7 +218,15 @@ impl Config {
             stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
             access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
-            namespace_claim: env.take("MNEME_NAMESPACE_CLAIM", None, &"the name of a claim in the callers' tokens"),
+            claims: Claims {
+                namespace: env.take("MNEME_NAMESPACE_CLAIM", None, &CLAIM_NAME_FORM),
+                namespace_form: env.one_of(
+                    "MNEME_NAMESPACE_CLAIM_FORM",
+                    ClaimForm::One,
+                    &[("one", ClaimForm::One), ("list", ClaimForm::List)],
+                ),
+                scope: env.take("MNEME_SCOPE_CLAIM", None, &CLAIM_NAME_FORM),
+            },
             metric_namespaces: env
                 .parse("MNEME_METRIC_NAMESPACES", 10, "a whole number from 0 to 1000", |n| *n <= 1000),
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
 use mneme_store::segments::RANGE_IDS;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::new_entry::{NewEntry, StoredEntry};
 use super::store::put_all;
@@ -112,7 +112,7 @@ async fn store_accepted(
 
 /// The ranges whose last id was given to one of the entries.
 fn filled_ranges(results: &[Result<StoredEntry, Error>]) -> impl Iterator<Item = u64> {
-    let ids = results.iter().flatten().filter(|stored| !stored.replayed).map(|stored| stored.id.get());
+    let ids = results.iter().flatten().filter(|stored| stored.is_stored()).map(|stored| stored.id.get());
     ids.filter(|id| id.is_multiple_of(RANGE_IDS)).map(|id| id / RANGE_IDS - 1)
 }
 
@@ -124,20 +124,23 @@ async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> 
     for (entry, stored) in
         entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
     {
-        if !stored.replayed {
+        if stored.is_stored() {
             invocation.record(Metric::EntriesStored, 1.0);
         }
         let quota = quotas.entry(&entry.namespace).or_default();
         *quota = quota.or(stored.quota);
     }
     for (namespace, quota) in quotas {
-        // The entries are stored already. If this fails, the next put or `vacuum` enforces the cap.
+        // The entries are stored already, and the reply must name them. The next put or `vacuum` enforces the cap.
+        if Instant::now() >= cache.reply_by() {
+            break;
+        }
         if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota)).await {
             invocation.record_failure("enforcing the cap", &error);
         }
     }
     // If this fails, `vacuum` writes the segment.
-    for range in filled_ranges(&results) {
+    for range in filled_ranges(&results).take_while(|_| Instant::now() < cache.reply_by()) {
         if let Ok(Err(error)) = timeout_at(cache.reply_by(), write_range(cache, range)).await {
             invocation.record_failure("writing a segment", &error);
         }

@@ -5,8 +5,10 @@ use mneme_model::context_key::ContextKey;
 use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_store::idempotency_record::RequestDigest;
 use mneme_store::key::RowKey;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::embedders::new_vector::NewVector;
 
@@ -34,8 +36,46 @@ pub struct NewEntry {
     pub ttl_secs: Option<u64>,
     /// A factor of the confidence of each hit, from 0 to 1.
     pub confidence_score: f64,
-    /// A put with the same key within 24 hours gets the first put's reply and stores nothing.
-    pub idempotency_key: Option<String>,
+    /// Whether a live entry for the same query is kept and nothing is stored.
+    pub if_absent: bool,
+    /// Who puts the entry, if that is known.
+    pub stored_by: Option<String>,
+    /// A put with the same key within 24 hours gets the first put's reply and stores nothing, as long as an entry for its
+    /// query exists.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// The idempotency key of a put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The caller's text.
+    pub key: String,
+    /// The digest of the request that the key belongs to.
+    pub request: RequestDigest,
+}
+
+impl IdempotencyKey {
+    /// The key `key` of a put that asks to store `entry`.
+    pub fn new(key: String, entry: &NewEntry) -> Self {
+        let metadata = serde_json::to_string(&entry.metadata).unwrap_or_default();
+        let vectors: Vec<u8> = entry.vectors.iter().flat_map(|vector| vector.embedding.to_bytes()).collect();
+        let mut hash = Sha256::new();
+        for part in [
+            entry.query_hash.to_string().as_bytes(),
+            entry.response.as_bytes(),
+            metadata.as_bytes(),
+            &vectors,
+            &entry.ttl_secs.unwrap_or(0).to_be_bytes(),
+            &entry.confidence_score.to_be_bytes(),
+            &[u8::from(entry.if_absent)],
+        ] {
+            // The length tells where a part ends.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let [request @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32] = hash.finalize().into();
+        Self { key, request }
+    }
 }
 
 impl NewEntry {
@@ -46,7 +86,7 @@ impl NewEntry {
 
     /// The key of the idempotency record, if the entry has an idempotency key.
     pub(super) fn idempotency_record_key(&self) -> Option<RowKey> {
-        self.idempotency_key.as_ref().map(|key| RowKey::idempotency_record(&self.namespace, key))
+        self.idempotency.as_ref().map(|of| RowKey::idempotency_record(&self.namespace, &of.key))
     }
 }
 
@@ -55,10 +95,19 @@ impl NewEntry {
 pub struct StoredEntry {
     /// Its id.
     pub id: EntryId,
-    /// False when it replaced a live entry for the same query.
+    /// False when it replaced a live entry for the same query, or when that entry was kept.
     pub created: bool,
-    /// The namespace's quota at the time of the put; `None` also when an idempotency record answered.
+    /// The namespace's quota at the time of the put; `None` also when nothing was stored.
     pub quota: Option<u64>,
     /// Whether an idempotency record answered and nothing was stored.
     pub replayed: bool,
+    /// Whether a live entry was kept and nothing was stored.
+    pub kept: bool,
+}
+
+impl StoredEntry {
+    /// Whether the put stored something.
+    pub fn is_stored(&self) -> bool {
+        !self.replayed && !self.kept
+    }
 }

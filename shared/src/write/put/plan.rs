@@ -10,6 +10,7 @@ use mneme_model::namespace::Namespace;
 use mneme_store::actions::{DeleteCondition, StatsChange};
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
+use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::item::item_bytes;
 use mneme_store::transaction::MAX_ACTIONS;
 
@@ -81,8 +82,8 @@ impl Planner<'_> {
         let mut counter = seen.counter.clone();
         let mut row_bytes = 0;
         for (new, existing) in entries.iter().zip(&seen.existing) {
-            if let Some(replayed) = existing.replayed {
-                plan.results.push(Ok(replayed));
+            if let Some(answer) = self.answer_without_write(new, existing) {
+                plan.results.push(answer);
                 continue;
             }
             let planned = match self.plan_entry(new, existing, &counter) {
@@ -128,13 +129,41 @@ impl Planner<'_> {
         Ok(plan)
     }
 
-    /// What `new` adds. `counter`: as it is before this entry.
-    fn plan_entry(&self, new: &NewEntry, existing: &ExistingEntry, counter: &Counter) -> Result<PlannedEntry, Error> {
-        let given = EntryVectors::of_new(&new.vectors, counter, &self.cache.config)?;
+    /// The result of a put that stores nothing: its idempotency key was used before, or it keeps the live entry.
+    ///
+    /// A repeated put stores its entry again if there is no entry for its query any more. Errors:
+    /// `IdempotentParameterMismatch`.
+    fn answer_without_write(&self, new: &NewEntry, existing: &ExistingEntry) -> Option<Result<StoredEntry, Error>> {
+        let live = self.live(existing);
+        if let (Some(record), Some(own)) = (&existing.record, &new.idempotency) {
+            if record.request.is_some_and(|request| request != own.request) {
+                return Some(Err(Error::new(
+                    ErrorKind::IdempotentParameterMismatch,
+                    "idempotency_key: it was used for another request in the last 24 hours",
+                    "send a new key with a new request, or the same request again",
+                )));
+            }
+            if live.is_some() {
+                let IdempotencyRecord { id, created, .. } = *record;
+                return Some(Ok(StoredEntry { id, created, quota: None, replayed: true, kept: false }));
+            }
+        }
+        let kept = live.filter(|_| new.if_absent)?.id;
+        Some(Ok(StoredEntry { id: kept, created: false, quota: None, replayed: false, kept: true }))
+    }
+
+    /// The live entry for the query: the one that the pointer names, or else the newest.
+    fn live<'e>(&self, existing: &'e ExistingEntry) -> Option<&'e Entry> {
         let now = self.cache.now_secs();
         let is_live = |entry: &&Entry| !entry.is_expired(now);
         let pointed = existing.rows.iter().find(|entry| Some(entry.id) == existing.pointer && is_live(entry));
-        let replaced = pointed.or_else(|| existing.rows.iter().rfind(is_live));
+        pointed.or_else(|| existing.rows.iter().rfind(is_live))
+    }
+
+    /// What `new` adds. `counter`: as it is before this entry.
+    fn plan_entry(&self, new: &NewEntry, existing: &ExistingEntry, counter: &Counter) -> Result<PlannedEntry, Error> {
+        let given = EntryVectors::of_new(&new.vectors, counter, &self.cache.config)?;
+        let replaced = self.live(existing);
         let vectors = match replaced.filter(|_| !given.is_empty()) {
             Some(row) => given.or(EntryVectors::of_row(row, counter)),
             None => given,
@@ -180,13 +209,14 @@ impl Planner<'_> {
             last_accessed_at: now,
             expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
             access_count: 0,
+            stored_by: new.stored_by.clone(),
             context_key: new.context_key,
             signature: keeps_signature.then(|| new.signature.to_bytes()),
         };
         let item = entry_to_item(&row)?;
         let row_bytes = item_bytes(&item);
         let quota = counter.quota(&new.namespace);
-        let stored = StoredEntry { id, created: replaced.is_none(), quota, replayed: false };
+        let stored = StoredEntry { id, created: replaced.is_none(), quota, replayed: false, kept: false };
         let mut actions = vec![match in_place {
             Some(seen) => (ActionRole::Rest, table.replace_row(item, seen)?),
             None => (ActionRole::NewRow, table.insert_row(item)?),
@@ -201,9 +231,11 @@ impl Planner<'_> {
             change.entries -= 1;
             change.counts.expirations += u64::from(old.is_expired(now));
         }
-        if let Some(record) = new.idempotency_record_key() {
+        if let Some((key, own)) = new.idempotency_record_key().zip(new.idempotency.as_ref()) {
             let until = now + IDEMPOTENCY_SECS;
-            actions.push((ActionRole::Rest, table.put_idempotency_record(record, id, stored.created, now, until)?));
+            let record = IdempotencyRecord { id, created: stored.created, request: Some(own.request), until };
+            let replaced = existing.record.map(|record| record.id);
+            actions.push((ActionRole::Rest, table.put_idempotency_record(key, &record, replaced, now)?));
         }
         let (is_new, dim) = (in_place.is_none(), vectors.active_dim());
         Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, change })
@@ -238,6 +270,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::write::put::IdempotencyKey;
 
     /// A cache that never sends anything.
     fn cache() -> Cache {
@@ -285,7 +318,9 @@ mod tests {
                 metadata: Map::new(),
                 ttl_secs: ttl,
                 confidence_score: 1.0,
-                idempotency_key: key.map(|key| key.to_string()),
+                if_absent: false,
+                stored_by: None,
+                idempotency: key.map(|key| IdempotencyKey { key: key.to_string(), request: [0; 16] }),
             };
             (entry, vector, rows)
         }
@@ -307,7 +342,7 @@ mod tests {
             ..Entry::example(id + at)
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
-        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, replayed: None }
+        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, record: None }
     }
 
     proptest! {

@@ -4,13 +4,12 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
-use mneme_store::attribute as name;
 use mneme_store::counter::Counter;
-use mneme_store::item::{flag, number};
+use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::key::RowKey;
 use mneme_store::read::{Projection, Rows, pointed_entry};
 
-use super::new_entry::{NewEntry, StoredEntry};
+use super::new_entry::NewEntry;
 use crate::cache::Cache;
 
 /// How many rows for one query a put removes. Only races of the Python library leave more than one.
@@ -34,8 +33,8 @@ pub(super) struct ExistingEntry {
     pub(super) pointer: Option<EntryId>,
     /// The rows, the newest last: at most one, except where races of the Python library left more.
     pub(super) rows: Vec<Entry>,
-    /// The reply to the entry's idempotency key, if the key was used before.
-    pub(super) replayed: Option<StoredEntry>,
+    /// What is kept of the put that used the entry's idempotency key before, if there was one.
+    pub(super) record: Option<IdempotencyRecord>,
 }
 
 impl PutSnapshot {
@@ -75,7 +74,7 @@ impl PutSnapshot {
         let existing = entries.iter().zip(indexed).zip(pointed).map(|((entry, indexed), pointer)| ExistingEntry {
             pointer,
             rows: rows.newest_last(&entry.namespace, &entry.query_hash, indexed.into_iter().chain(pointer)),
-            replayed: entry.idempotency_record_key().and_then(|key| replayed(&records, key, cache.now_secs())),
+            record: entry.idempotency_record_key().and_then(|key| valid_record(&records, key, cache.now_secs())),
         });
         Ok(Self { counter, existing: existing.collect() })
     }
@@ -90,10 +89,7 @@ async fn indexed_ids(cache: &Cache, entries: &[NewEntry]) -> Result<Vec<Vec<Entr
     Ok(ids)
 }
 
-/// The reply that the idempotency record at `key` holds, unless it has expired.
-fn replayed(records: &Rows, key: RowKey, now_secs: i64) -> Option<StoredEntry> {
-    let item = records.get(key)?;
-    let is_valid = number(item, name::TTL).is_some_and(|until: i64| until > now_secs);
-    let created = flag(item, name::CREATED)?;
-    is_valid.then_some(StoredEntry { id: pointed_entry(item)?, created, quota: None, replayed: true })
+/// The idempotency record at `key`, unless it has expired.
+fn valid_record(records: &Rows, key: RowKey, now_secs: i64) -> Option<IdempotencyRecord> {
+    IdempotencyRecord::from_item(records.get(key)?).filter(|record| record.until > now_secs)
 }

@@ -53,6 +53,11 @@ impl Snapshot {
         self.rows.iter().filter(move |(id, row)| **id < 0 && of_kind(row)).map(|(id, row)| (*id, row))
     }
 
+    /// The items of a kind that holds data.
+    pub fn data(&self, kind: DerivedKind) -> impl Iterator<Item = &Item> {
+        self.derived(kind).map(|(_, item)| item)
+    }
+
     /// Item 0.
     pub fn counter(&self) -> &Item {
         &self.rows[&0]

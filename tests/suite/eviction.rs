@@ -74,6 +74,27 @@ async fn put_over_quota_evicts_a_tenth() {
 }
 
 #[tokio::test]
+async fn quota_and_cap_hold_against_batches() {
+    let batch = |from: usize, namespace: &str| {
+        let entry = |n: usize| json!({"query": format!("{namespace} {n}"), "response": "r", "namespace": namespace});
+        json!({"entries": (from..from + 300).map(entry).collect::<Vec<_>>()})
+    };
+    let stack = Stack::start().await;
+    set_quota(&stack, "a", 50).await;
+    for round in 0..2 {
+        stack.invoke("put", batch(300 * round, "a")).await.unwrap();
+        let left = ids(&stack, "a").await;
+        assert!(left.len() <= 50 && left.contains(&(300 * (round as u64 + 1))), "{left:?}");
+    }
+    let capped = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "50")]).start().await;
+    capped.invoke("vacuum", json!({})).await.unwrap();
+    for round in 0..2 {
+        capped.invoke("put", batch(300 * round, "b")).await.unwrap();
+        assert!(capped.entry_ids().await.len() <= 50);
+    }
+}
+
+#[tokio::test]
 async fn quota_set_on_a_full_namespace_applies_at_the_next_put() {
     let stack = Stack::start().await;
     put(&stack, "a", 0..10).await;

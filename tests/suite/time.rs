@@ -14,6 +14,7 @@ use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_store::counter::QuotaHint;
 use mneme_store::table::Table;
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;
@@ -99,7 +100,10 @@ async fn idempotency_key_is_remembered_for_24_hours() {
     let timed = Timed::start(&[]).await;
     let first = timed.put("one", None, Some("key")).await;
     timed.set(24 * 3600 - 1);
-    assert_eq!(timed.put("one", None, Some("key")).await, StoredEntry { replayed: true, quota: None, ..first });
+    assert_eq!(
+        timed.put("one", None, Some("key")).await,
+        StoredEntry { replayed: true, quota: QuotaHint::default(), ..first }
+    );
     timed.set(24 * 3600);
     let second = timed.put("two", None, Some("key")).await;
     assert_eq!((second.id.get(), second.created), (2, true));
@@ -114,12 +118,12 @@ async fn eviction_removes_the_least_recently_used_entry() {
     for number in 0..10 {
         timed.set(number);
         ids.push(timed.put(&number.to_string(), None, None).await.id);
-        enforce_caps(&timed.cache, &namespace, None).await.unwrap();
+        enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap();
     }
     timed.set(100);
     touch(&timed.cache, ids[0]).await.unwrap();
     timed.set(200);
     timed.put("one more", None, None).await;
-    assert_eq!(enforce_caps(&timed.cache, &namespace, None).await.unwrap().evicted, 1);
+    assert_eq!(enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap().evicted, 1);
     assert!(timed.is_live(ids[0]).await && !timed.is_live(ids[1]).await && timed.is_live(ids[2]).await);
 }

@@ -75,7 +75,7 @@ impl Operation for Quota {
             (Action::Get | Action::Delete, Some(_)) => {
                 return Err(Error::invalid("max_entries: only `set` takes it", "leave the field out"));
             }
-            (Action::Get, None) => Some(cache.read_counter().await?.quota(&namespace).ok_or_else(no_quota)?),
+            (Action::Get, None) => Some(Settings::new(cache).quota(&namespace).await?.ok_or_else(no_quota)?),
             (Action::Delete, None) if Settings::new(cache).remove_quota(&namespace).await? => None,
             (Action::Delete, None) => return Err(no_quota()),
         };

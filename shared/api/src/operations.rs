@@ -290,7 +290,7 @@ pub const QUOTA: OperationSpec = OperationSpec {
         Endpoint::new("DELETE", "/v1/namespaces/{namespace}/quota").with_action("delete"),
     ],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };
@@ -298,13 +298,15 @@ pub const QUOTA: OperationSpec = OperationSpec {
 /// The operation `meta`.
 pub const META: OperationSpec = OperationSpec {
     name: "meta",
-    summary: "Read or set a value of the cache's `meta` map.",
+    summary: "Read, set, remove or list values of the cache's `meta` map.",
     endpoints: &[
         Endpoint::new("GET", "/v1/meta/{key}").with_action("get"),
         Endpoint::new("PUT", "/v1/meta/{key}").with_action("set"),
+        Endpoint::new("DELETE", "/v1/meta/{key}").with_action("delete"),
+        Endpoint::new("GET", "/v1/meta").with_action("list"),
     ],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };

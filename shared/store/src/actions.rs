@@ -50,21 +50,21 @@ pub enum DeleteCondition {
 }
 
 impl Table {
-    fn put_action(&self, item: Item, expression: Expression) -> Result<TransactWriteItem, Error> {
+    pub(crate) fn put_action(&self, item: Item, expression: Expression) -> Result<TransactWriteItem, Error> {
         let put = Put::builder().table_name(&self.name).set_item(Some(item)).apply(expression);
         Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
     }
 
-    fn delete_action(&self, key: RowKey, expression: Expression) -> Result<TransactWriteItem, Error> {
+    pub(crate) fn delete_action(&self, key: RowKey, expression: Expression) -> Result<TransactWriteItem, Error> {
         let delete = Delete::builder().table_name(&self.name).key(name::ID, key.attribute()).apply(expression);
         Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
     }
 
-    fn update_builder(&self, key: RowKey, expression: Expression) -> UpdateBuilder {
+    pub(crate) fn update_builder(&self, key: RowKey, expression: Expression) -> UpdateBuilder {
         Update::builder().table_name(&self.name).key(name::ID, key.attribute()).apply(expression)
     }
 
-    fn update_action(&self, update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
+    pub(crate) fn update_action(&self, update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
         Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
     }
 

@@ -54,8 +54,11 @@ pub const FINGERPRINT: &str = "embedder_fingerprint";
 pub const DIM: &str = "embedder_dim";
 /// The `meta` map: texts by key.
 pub const META: &str = "meta";
-/// A map from namespace to `max_entries`.
+/// A map from namespace to `max_entries`. It holds quotas in tables that are shared with the Python library, and in
+/// tables of versions before quotas had items of their own.
 pub const QUOTAS: &str = "quotas";
+/// Whether quotas may be in items of their own.
+pub const HAS_QUOTA_ITEMS: &str = "has_quota_items";
 /// The active embedder's generation.
 pub const ACTIVE_GENERATION: &str = "embedder_era";
 /// The generation of first vectors in rows that name no generation.
@@ -73,7 +76,12 @@ pub const SECOND_DIM: &str = "reembed_dim";
 /// Present while the second embedder's vectors are being removed.
 pub const SECOND_ENDING: &str = "reembed_ending";
 
-// Derived items.
+// Items with negative keys.
+
+/// The largest number of entries, in quotas.
+pub const MAX_ENTRIES: &str = "max_entries";
+/// The map of the `meta` item: texts by key.
+pub const VALUES: &str = "values";
 
 /// The entry's id, in pointers and idempotency records.
 pub const ENTRY_ID: &str = "entry_id";
@@ -83,7 +91,7 @@ pub const CREATED: &str = "created";
 pub const REQUEST_DIGEST: &str = "request";
 /// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
-/// The name of the namespace, in namespace stats.
+/// The name of the namespace, in namespace stats and quotas.
 pub const NAME: &str = "name";
 /// Whether `entries` includes every row, in namespace stats.
 pub const COUNTED: &str = "counted";

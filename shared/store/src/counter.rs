@@ -15,9 +15,22 @@ use crate::item::{Item, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// The largest size of item 0 after a write to quotas or meta. It has a cap because every request reads item 0, and
-/// every mutation writes it.
-pub const MAX_COUNTER_BYTES: usize = 64 * 1024;
+/// What item 0 says of a namespace's quota.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuotaHint {
+    /// The quota in item 0, which holds if the namespace has no item for its quota.
+    pub in_counter: Option<u64>,
+    /// Whether the namespace may have an item for its quota.
+    pub may_have_item: bool,
+}
+
+/// The largest size of item 0 after a write to it. It has a cap because every request reads item 0, and every mutation
+/// writes it.
+pub const MAX_COUNTER_BYTES: usize = 1024;
+
+/// The largest size of the `meta` item, and of item 0 in a table that is shared with the Python library, which keeps
+/// quotas and meta there.
+pub const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 
 /// The prefix of the meta keys that switch the guard `on` or `off` in one namespace. The name of the namespace follows.
 pub const GUARD_KEY: &str = "guard:";
@@ -66,9 +79,11 @@ pub struct Counter {
     pub switches: u64,
     /// The embedder that is not active, during a move.
     pub second: Option<SecondEmbedder>,
-    /// The quotas: `max_entries` by namespace.
+    /// The quotas in item 0: `max_entries` by namespace.
     pub quotas: BTreeMap<String, u64>,
-    /// The `meta` map: texts by key.
+    /// Whether quotas may be in items of their own.
+    pub has_quota_items: bool,
+    /// The `meta` map in item 0: texts by key.
     pub meta: BTreeMap<String, String>,
     /// The size of the item as DynamoDB counts it.
     pub bytes: usize,
@@ -108,6 +123,7 @@ impl Counter {
             quotas: map(name::QUOTAS)
                 .filter_map(|(name, value)| Some((name.clone(), value.as_n().ok()?.parse().ok()?)))
                 .collect(),
+            has_quota_items: item.contains_key(name::HAS_QUOTA_ITEMS),
             meta: map(name::META).filter_map(|(key, value)| Some((key.clone(), value.as_s().ok()?.clone()))).collect(),
             bytes: item_bytes(item),
         })
@@ -138,9 +154,10 @@ impl Counter {
         (self.fingerprint.is_none() && fingerprint.is_some()) || (self.dim.is_none() && dim.is_some())
     }
 
-    /// The `max_entries` of the namespace. `None` without a quota.
-    pub fn quota(&self, namespace: &Namespace) -> Option<u64> {
-        self.quotas.get(namespace.as_str()).copied()
+    /// What item 0 says of the namespace's quota.
+    pub fn quota(&self, namespace: &Namespace) -> QuotaHint {
+        let in_counter = self.quotas.get(namespace.as_str()).copied();
+        QuotaHint { in_counter, may_have_item: self.has_quota_items }
     }
 
     /// The active embedder.

@@ -42,6 +42,10 @@ pub enum DerivedKind {
     Segment = 9,
     /// The progress of a move to another embedder.
     MoveProgress = 10,
+    /// The quota of one namespace. It is data, not derived: it must not be lost.
+    Quota = 20,
+    /// The `meta` map. It is data, not derived: it must not be lost.
+    Meta = 21,
 }
 
 /// The number of items that hold the names of the namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
@@ -65,6 +69,9 @@ impl RowKey {
 
     /// The cursor at which the next `vacuum` continues.
     pub const VACUUM_CURSOR: Self = Self::derived(DerivedKind::VacuumCursor, 0);
+
+    /// The `meta` map.
+    pub const META: Self = Self::derived(DerivedKind::Meta, 0);
 
     /// The segment manifest for the vectors of `generation`.
     pub const fn manifest(generation: EmbedderGeneration) -> Self {
@@ -134,6 +141,11 @@ impl RowKey {
         Self::hashed(DerivedKind::IdempotencyRecord, &[namespace.as_str(), idempotency_key])
     }
 
+    /// The quota of a namespace.
+    pub fn quota(namespace: &Namespace) -> Self {
+        Self::hashed(DerivedKind::Quota, &[namespace.as_str()])
+    }
+
     /// The directory item that holds the name of `namespace`.
     pub fn directory(namespace: &Namespace) -> Self {
         let shard = Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS;
@@ -154,8 +166,8 @@ impl RowKey {
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
-            Basis, Directory, IdempotencyRecord, MoveProgress, NamespaceStats, Pointer, Segment, SegmentManifest,
-            VacuumCursor, WriterQueue,
+            Basis, Directory, IdempotencyRecord, Meta, MoveProgress, NamespaceStats, Pointer, Quota, Segment,
+            SegmentManifest, VacuumCursor, WriterQueue,
         };
         [
             Pointer,
@@ -168,6 +180,8 @@ impl RowKey {
             Basis,
             Segment,
             MoveProgress,
+            Quota,
+            Meta,
         ]
         .into_iter()
         .find(|known| *known as i128 == kind)
@@ -218,6 +232,8 @@ mod tests {
             (RowKey::TABLE_STATS, DerivedKind::NamespaceStats),
             (RowKey::idempotency_record(&namespace, "k"), DerivedKind::IdempotencyRecord),
             (RowKey::directory(&namespace), DerivedKind::Directory),
+            (RowKey::quota(&namespace), DerivedKind::Quota),
+            (RowKey::META, DerivedKind::Meta),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),
             (RowKey::VACUUM_CURSOR, DerivedKind::VacuumCursor),
             (RowKey::manifest(EmbedderGeneration::default()), DerivedKind::SegmentManifest),

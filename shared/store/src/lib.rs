@@ -18,6 +18,7 @@
 //! | the writer queue | [`queue_state`] |
 //! | segments, their manifest and their basis | [`segments`] |
 //! | moves to another embedder | [`vectors`], [`move_progress`] |
+//! | quotas and meta | [`settings`] |
 //! | the place where the next `vacuum` continues | [`vacuum_cursor`] |
 //! | errors of DynamoDB, and which of them the SDK retries | [`backend_error`], `retry_conflicts` |
 //! | the capacity that calls consume | [`capacity`] |
@@ -41,6 +42,7 @@ pub mod read;
 mod retry_conflicts;
 pub mod schema;
 pub mod segments;
+pub mod settings;
 pub mod table;
 pub mod transaction;
 pub mod vacuum_cursor;

@@ -66,6 +66,7 @@ impl Projection {
             Self::Stats => &[
                 name::ENTRY_ID,
                 name::NAME,
+                name::MAX_ENTRIES,
                 name::ENTRIES,
                 name::HITS_EXACT,
                 name::HITS_SEMANTIC,

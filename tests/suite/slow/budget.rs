@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::proxy::Call;
-use mneme_tests::stack::overcounts_transactions;
+use mneme_tests::stack::{Item, overcounts_transactions};
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
@@ -161,7 +162,7 @@ const DESIGNED: [Budget; 6] = [
 ];
 
 /// Measured budgets of requests that the design does not mention, with their composition.
-const BOUNDED: [Budget; 14] = [
+const BOUNDED: [Budget; 15] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
     // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the
@@ -169,11 +170,13 @@ const BOUNDED: [Budget; 14] = [
     ("put: new vector", 3, 3.0, 24.0),
     // Like a new entry, and reads and writes the idempotency record.
     ("put: with a key", 2, 3.0, 18.0),
-    // Like a new entry, then a strongly consistent read of the statistics.
-    ("put: under a quota", 3, 3.0, 16.0),
+    // Like a new entry, then strongly consistent reads of the quota and of the statistics.
+    ("put: under a quota", 3, 4.0, 16.0),
+    // The same, with 2,000 quotas of other namespaces.
+    ("put: beside 2000 quotas", 3, 4.0, 16.0),
     // Then reads the keys of the namespace in `gsi_lru` and the row to evict, deletes it with its pointer, and writes
     // the counter and the statistics twice.
-    ("put: over a quota", 7, 6.0, 33.0),
+    ("put: over a quota", 7, 7.0, 33.0),
     // Writes ten rows with their pointers, the counter and one statistics item.
     ("put: ten at once", 2, 11.0, 124.0),
     // Like a put under a quota, and writes the statistics of the table.
@@ -188,7 +191,8 @@ const BOUNDED: [Budget; 14] = [
     ("find", 2, 2.0, 0.0),
     // Reads the counter and ten rows.
     ("list: ten by id", 2, 17.0, 0.0),
-    ("quota: set", 2, 1.0, 2.0),
+    // Reads the counter. Writes the counter and the quota.
+    ("quota: set", 2, 1.0, 4.0),
 ];
 
 async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
@@ -223,6 +227,17 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
         stack.put(entry_in("roomy", &format!("{n}"))).await;
     };
     on.measure("put: under a quota", 3, nothing, roomy).await;
+    let quota = |n: u32| {
+        let name = format!("customer-{n}");
+        let key = mneme_store::key::RowKey::quota(&name.clone().try_into().expect("a namespace"));
+        Item::from([
+            ("id".to_owned(), key.attribute()),
+            ("name".to_owned(), AttributeValue::S(name)),
+            ("max_entries".to_owned(), AttributeValue::N("9".to_owned())),
+        ])
+    };
+    on.stack.put_items((0..2000).map(quota)).await;
+    on.measure("put: beside 2000 quotas", 3, nothing, mine).await;
     set(&on.stack, "small", 5).await;
     let small = async |stack: &Stack, n: u32| {
         stack.put(entry_in("small", &format!("{n}"))).await;

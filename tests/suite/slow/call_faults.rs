@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use mneme_store::key::RowKey;
+use mneme_store::key::{DerivedKind, RowKey};
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack, vector};
@@ -314,7 +314,7 @@ async fn delete_by_query_with_any_fault_keeps_the_table_consistent() {
 
 #[tokio::test]
 async fn quota_set_and_delete_with_any_fault_keep_the_table_consistent() {
-    let quota = |snapshot: &Snapshot| snapshot.counter()["quotas"].as_m().unwrap().get("other").cloned();
+    let quota = |snapshot: &Snapshot| snapshot.data(DerivedKind::Quota).next().map(|item| item["max_entries"].clone());
     let request = async |_: &Stack, n: u64| json!({"action": "set", "namespace": "other", "max_entries": n + 5});
     let effect = |at: u64, _: &Value, _: &Snapshot, after: &Snapshot| assert_eq!(quota(after), Some(n(at + 5)));
     Case::of("quota").run(request, effect).await;
@@ -331,7 +331,8 @@ async fn quota_set_and_delete_with_any_fault_keep_the_table_consistent() {
 async fn meta_set_with_any_fault_keeps_the_table_consistent() {
     let request = async |_: &Stack, n: u64| json!({"action": "set", "key": "k", "value": n.to_string()});
     let effect = |n: u64, _: &Value, _: &Snapshot, after: &Snapshot| {
-        assert_eq!(after.counter()["meta"].as_m().unwrap()["k"], AttributeValue::S(n.to_string()));
+        let values = after.data(DerivedKind::Meta).next().unwrap()["values"].as_m().unwrap();
+        assert_eq!(values["k"], AttributeValue::S(n.to_string()));
     };
     Case::of("meta").run(request, effect).await;
 }

@@ -7,17 +7,20 @@ use mneme_model::embedder::EmbedderGeneration;
 use mneme_model::entry::EntryHeader;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
+use mneme_model::namespace::Namespace;
 use mneme_store::attribute as name;
 use mneme_store::entry_row::header_from_item;
 use mneme_store::item::{Item, number};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_store::read::{Projection, pointed_entry};
+use mneme_store::settings::quota_from_item;
 
 use super::obsolete::LiveVersions;
 use super::pass::VacuumPass;
 use super::pointers::set_pointers;
 use crate::cache::Cache;
 use crate::maintain::directory;
+use crate::maintain::eviction::enforce_all_caps;
 use crate::write::remove::{Reason, remove};
 
 /// How many derived items are written at once.
@@ -40,6 +43,8 @@ pub(super) struct TablePage {
     segments: Vec<(RowKey, u64)>,
     /// Items that belong to one embedder, with its generation.
     embedder_items: Vec<(RowKey, EmbedderGeneration)>,
+    /// The quotas of namespaces that the pass covers.
+    quotas: Vec<(Namespace, u64)>,
 }
 
 impl TablePage {
@@ -62,6 +67,9 @@ impl TablePage {
                 {
                     page.expired_records.push(key);
                 }
+                Some(DerivedKind::Quota) => {
+                    page.quotas.extend(quota_from_item(item).filter(|(namespace, _)| pass.covers(namespace)));
+                }
                 _ => {
                     page.basis_items.extend(key.basis_version().map(|version| (key, version)));
                     page.segments.extend(number(item, name::ENTRIES).map(|entries| (key, entries)));
@@ -80,8 +88,8 @@ impl TablePage {
     }
 }
 
-/// Removes expired entries, repairs pointers and the counter, and removes derived items that no reader uses. Returns
-/// false if the time ran out before the expired entries were removed.
+/// Removes expired entries, repairs pointers and the counter, removes derived items that no reader uses, and enforces the
+/// page's quotas. Returns false if the time ran out before the expired entries, or those over a quota, were removed.
 ///
 /// `next_id`: as at the start of the pass. It only grows, so an id below it stays below it.
 /// Reads: the pointers of the page's entries, and the entries of its pointers. Errors: `StoreBackendError`.
@@ -136,5 +144,7 @@ pub(super) async fn repair_page(
         .await?;
     let removed = pointers.iter().chain(&records).filter(|removed| **removed).count() + obsolete.len();
     pass.repaired.derived_removed += removed as u64;
-    Ok(true)
+    let evictions = enforce_all_caps(cache, &page.quotas, None).await?;
+    pass.removed.add(evictions);
+    Ok(!evictions.unfinished)
 }

@@ -15,16 +15,17 @@ use crate::cache::Cache;
 use crate::maintain::eviction::{Evictions, enforce_all_caps};
 use crate::segments::compact::{RangeCounts, compact};
 use crate::segments::write::{SegmentsWritten, write_active_segments};
+use crate::write::settings::Settings;
 
 /// How long before the deadline no further page is begun.
 const MARGIN: Duration = Duration::from_secs(3);
 
 /// Runs `pass` from `start` until the end, or until the deadline is near. Returns where to continue.
 ///
-/// The steps are:
+/// First the settings that an older version wrote to item 0 are moved to items of their own. The steps are then:
 /// 1. Each page of the table: expired entries are removed, every live entry gets its pointer, duplicates and derived
-///    items without a use are removed, and `next_id` is raised above every id in use.
-/// 2. The caps are enforced.
+///    items without a use are removed, `next_id` is raised above every id in use, and the page's quotas are enforced.
+/// 2. The quotas in item 0 and the cap on the table are enforced.
 /// 3. Segments are written. A pass over one namespace skips this step. Only a pass that visits the whole table in one
 ///    call rewrites and deletes segments.
 ///
@@ -39,6 +40,11 @@ pub async fn run_pass(
     let mut cursor = start;
     let counter = cache.counter_of_any_embedder().await?;
     let versions = LiveVersions::read(cache, &counter).await?;
+    let margin = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
+    if cursor == VacuumCursor::Start && pass.only.is_none() && !Settings::new(cache).move_out_of_counter(margin).await?
+    {
+        return Ok(Some(cursor));
+    }
     pass.ranges = (cursor == VacuumCursor::Start && pass.only.is_none()).then(RangeCounts::default);
     while !matches!(cursor, VacuumCursor::Caps | VacuumCursor::Segments) {
         let page = cache.table.scan_page((0, 1), cursor.last_row(), Projection::Stats).await?;
@@ -71,15 +77,11 @@ pub async fn run_pass(
     Ok(pass.segments.unfinished.then_some(VacuumCursor::Segments))
 }
 
-/// Enforces the quota of each namespace that has one, and the cap on the table. `only`: the quota of this namespace
-/// alone.
+/// Enforces the quotas of a shared table, which are in item 0, and the cap on the table. `only`: the quota of this
+/// namespace alone. Other quotas were enforced with the pages that hold them.
 async fn enforce_caps_of(cache: &Cache, only: Option<&Namespace>) -> Result<Evictions, Error> {
-    let quotas = cache
-        .counter_of_any_embedder()
-        .await?
-        .quotas
-        .into_iter()
-        .map(|(name, quota)| (Namespace::from_row(name), quota));
+    let counter = cache.counter_of_any_embedder().await?;
+    let quotas = counter.quotas.into_iter().map(|(name, quota)| (Namespace::from_row(name), quota));
     let quotas: Vec<_> = quotas.filter(|(namespace, _)| only.is_none_or(|only| namespace == only)).collect();
     enforce_all_caps(cache, &quotas, cache.config.max_entries.filter(|_| only.is_none())).await
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
+use mneme_store::counter::QuotaHint;
 use mneme_store::segments::RANGE_IDS;
 use tokio::time::{Instant, timeout_at};
 
@@ -120,22 +121,23 @@ fn filled_ranges(results: &[Result<StoredEntry, Error>]) -> impl Iterator<Item =
 /// range that they filled.
 async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
     let results = put_all(cache, entries).await;
-    let mut quotas: BTreeMap<&Namespace, Option<u64>> = BTreeMap::new();
+    let mut stored_in: BTreeMap<&Namespace, (QuotaHint, usize)> = BTreeMap::new();
     for (entry, stored) in
         entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
     {
         if stored.is_stored() {
             invocation.record(Metric::EntriesStored, 1.0);
+            let (quota, count) = stored_in.entry(&entry.namespace).or_default();
+            *quota = stored.quota;
+            *count += 1;
         }
-        let quota = quotas.entry(&entry.namespace).or_default();
-        *quota = quota.or(stored.quota);
     }
-    for (namespace, quota) in quotas {
+    for (namespace, (quota, count)) in stored_in {
         // The entries are stored already, and the reply must name them. The next put or `vacuum` enforces the cap.
         if Instant::now() >= cache.reply_by() {
             break;
         }
-        if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota)).await {
+        if let Ok(Err(error)) = timeout_at(cache.reply_by(), enforce_caps(cache, namespace, quota, count)).await {
             invocation.record_failure("enforcing the cap", &error);
         }
     }

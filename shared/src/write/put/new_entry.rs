@@ -5,6 +5,7 @@ use mneme_model::context_key::ContextKey;
 use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_store::counter::QuotaHint;
 use mneme_store::idempotency_record::RequestDigest;
 use mneme_store::key::RowKey;
 use serde_json::{Map, Value};
@@ -97,8 +98,8 @@ pub struct StoredEntry {
     pub id: EntryId,
     /// False when it replaced a live entry for the same query, or when that entry was kept.
     pub created: bool,
-    /// The namespace's quota at the time of the put; `None` also when nothing was stored.
-    pub quota: Option<u64>,
+    /// What item 0 said of the namespace's quota; nothing when nothing was stored.
+    pub quota: QuotaHint,
     /// Whether an idempotency record answered and nothing was stored.
     pub replayed: bool,
     /// Whether a live entry was kept and nothing was stored.

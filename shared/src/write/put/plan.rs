@@ -8,7 +8,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
 use mneme_store::actions::{DeleteCondition, StatsChange};
-use mneme_store::counter::Counter;
+use mneme_store::counter::{Counter, QuotaHint};
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::item::item_bytes;
@@ -145,11 +145,11 @@ impl Planner<'_> {
             }
             if live.is_some() {
                 let IdempotencyRecord { id, created, .. } = *record;
-                return Some(Ok(StoredEntry { id, created, quota: None, replayed: true, kept: false }));
+                return Some(Ok(StoredEntry { id, created, quota: QuotaHint::default(), replayed: true, kept: false }));
             }
         }
         let kept = live.filter(|_| new.if_absent)?.id;
-        Some(Ok(StoredEntry { id: kept, created: false, quota: None, replayed: false, kept: true }))
+        Some(Ok(StoredEntry { id: kept, created: false, quota: QuotaHint::default(), replayed: false, kept: true }))
     }
 
     /// The live entry for the query: the one that the pointer names, or else the newest.

@@ -74,6 +74,8 @@ PATTERNS = [
     ("EmbedderNextApiKeyArn", *KEY_ARNS),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
+# The functions that may read the whole table or embed many texts.
+SCANS = {"list", "namespaces", "stats", "clear", "vacuum", "calibrate", "reembed"}
 # The functions without an alarm on their duration.
 WITHOUT_DURATION_ALARM = {"clear", "provision", "reembed", "snapshot", "vacuum"}
 
@@ -165,6 +167,8 @@ def check_functions(template: dict) -> None:
         used = parameters_in([defaults, properties.get("MemorySize"), properties.get("Layers")], template)
         described = parameters_in(template["Resources"]["Settings"]["Properties"]["Content"], template)
         check(f"{function}: parameters that the settings lack", used - described, {"DeploymentType"})
+        limit = {"Fn::If": ["LimitScans", {"Ref": "ScanConcurrency"}, {"Ref": "AWS::NoValue"}]}
+        check(f"{function}: concurrency", properties.get("ReservedConcurrentExecutions"), limit if function in SCANS else None)
         layers = {"Fn::If": ["WithMinilmLayer", [{"Ref": "MinilmLayerArn"}], {"Ref": "AWS::NoValue"}]}
         check(f"{function}: layer", properties.get("Layers"), layers if OPERATIONS[function]["embedders"] else None)
 
@@ -279,6 +283,8 @@ def check_routes(template: dict, stack: dict) -> None:
     check("JWT", jwt["x-amazon-apigateway-authorizer"]["jwtConfiguration"]["issuer"], {"Ref": "JwtIssuer"})
     [stage] = [r["Properties"] for r in stack["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
     check("throttling", {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(stage["DefaultRouteSettings"]))
+    limited = {route for route, function in ROUTES.items() if function in SCANS}
+    check("routes with a throttle of their own", set(stage["RouteSettings"]), limited)
     access_log = json.loads(stage["AccessLogSettings"]["Format"])
     check("access log", {"status", "route", "requestId"} <= set(access_log))
 
@@ -426,6 +432,7 @@ def check_monitoring(template: dict) -> None:
     conflicts = {m for m, _, _ in watched_metrics(alarms["CounterConflicts"])}
     check("conflicts alarm", conflicts, {"TransactionConflict", "LostRaces"})
     check("HTTP alarm", {m for m, _, _ in watched_metrics(alarms["ApiFailures"])}, {"5xx"})
+    check("alarm on reads", {m for m, _, _ in watched_metrics(alarms["TableReadUnits"])}, {"ConsumedReadCapacityUnits"})
     table_alarms = [alarms["TableReadThrottles"], alarms["TableWriteThrottles"]]
     throttles = {m for alarm in table_alarms for m, _, _ in watched_metrics(alarm)}
     check("throttles of the table", throttles, {"ReadThrottleEvents", "WriteThrottleEvents"})

@@ -1,5 +1,7 @@
 //! Requests with `messages` instead of `query`: exact and semantic matches.
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
@@ -143,4 +145,17 @@ async fn invalid_conversations_are_refused_with_named_errors() {
     }
     stack.provision_without_ttl().await;
     assert!(stack.entry_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn exact_match_of_a_row_with_another_context_key_is_a_miss() {
+    let stack = Stack::start().await;
+    let asked = json!({"query": "q", "context": {"model": "small"}});
+    let id = stack.put(with(asked.clone(), "response", json!("A."))).await;
+    assert_eq!(stack.lookup(asked.clone()).await["outcome"], "hit");
+    // Two questions with one hash, which only a text that begins with the bytes of a context key can have.
+    let mut row = stack.rows().await[&i128::from(id)].clone();
+    row.insert("partition".to_owned(), AttributeValue::B(Blob::new([7; 32])));
+    stack.put_item(row).await;
+    assert_eq!(stack.lookup(asked).await["outcome"], "miss");
 }

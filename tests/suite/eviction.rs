@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_store::key::RowKey;
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::{Lag, Stack};
 use serde_json::json;
@@ -25,8 +26,8 @@ async fn set_quota(stack: &Stack, namespace: &str, max_entries: u64) {
 }
 
 async fn namespace_stats(stack: &Stack, namespace: &str) -> HashMap<String, AttributeValue> {
-    let name = AttributeValue::S(namespace.to_owned());
-    stack.rows().await.into_values().find(|row| row.get("name") == Some(&name)).unwrap()
+    let key = RowKey::namespace_stats(&namespace.to_owned().try_into().unwrap()).attribute();
+    stack.rows().await.into_values().find(|row| row["id"] == key).unwrap()
 }
 
 /// Copies the table's first entry to `ids`, and moves the counter behind them.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mneme_model::confidence::Guard;
 use mneme_model::config::Config;
+use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
@@ -299,7 +300,7 @@ impl LookupEngine {
             return Ok((rules.among(&known, rows), catch_up));
         }
         let indexed = indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await?;
-        let live = indexed.into_iter().rfind(|entry| !entry.is_expired(query.now_secs));
+        let live = indexed.into_iter().rfind(|entry| rules.is_match(entry));
         Ok((rules.judge(live), CatchUp::default()))
     }
 

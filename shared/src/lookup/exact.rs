@@ -61,10 +61,16 @@ impl ExactRules<'_> {
 
     /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key.
     pub(super) fn among(&self, ids: &[EntryId], rows: &Rows) -> ExactMatch {
+        self.judge(ids.iter().filter_map(|id| rows.entry(*id)).find(|entry| self.is_match(entry)))
+    }
+
+    /// Whether `entry` is live and has the query's entry key and context key. The hash covers the context key and the
+    /// text without a separator, so it does not tell the two apart.
+    pub(super) fn is_match(&self, entry: &Entry) -> bool {
         let query = self.query;
-        let is_match =
-            |entry: &Entry| entry.has_key(&query.namespace, &query.question.hash) && !entry.is_expired(query.now_secs);
-        self.judge(ids.iter().filter_map(|id| rows.entry(*id)).find(is_match))
+        entry.has_key(&query.namespace, &query.question.hash)
+            && entry.context_key == query.question.context_key
+            && !entry.is_expired(query.now_secs)
     }
 }
 

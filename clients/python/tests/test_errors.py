@@ -98,7 +98,7 @@ def test_embedder_mismatch_error(make_client: Callable[..., Any], tmp_path: Any)
 
 def test_namespace_forbidden(make_client: Callable[..., Any]) -> None:
     claims = base64.urlsafe_b64encode(json.dumps({"spaces": ["mine"]}).encode()).decode().rstrip("=")
-    with mneme_local(MNEME_NAMESPACE_CLAIM="spaces", **LOCAL) as api:
+    with mneme_local(MNEME_NAMESPACE_CLAIM="spaces", MNEME_NAMESPACE_CLAIM_FORM="list", **LOCAL) as api:
         client = make_client(api, auth=Bearer(f"e30.{claims}.e30"), namespace="mine")
         client.put("question", "answer")
         assert [count.namespace for count in client.namespaces()] == ["mine"]

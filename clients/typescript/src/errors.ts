@@ -36,6 +36,14 @@ export class InvalidRequest extends MnemeError {
 export class NamespaceForbidden extends MnemeError {
   override readonly name = "NamespaceForbidden";
 }
+/** The caller's token does not have the scope that the request needs. */
+export class InsufficientScope extends MnemeError {
+  override readonly name = "InsufficientScope";
+}
+/** The idempotency key was used with another request. */
+export class IdempotentParameterMismatch extends MnemeError {
+  override readonly name = "IdempotentParameterMismatch";
+}
 /** There is no such entry, quota or meta value. */
 export class NotFound extends MnemeError {
   override readonly name = "NotFound";
@@ -111,6 +119,8 @@ export class EmbedFailed extends MnemeError {
 const CLASSES: Record<string, new (facts: Facts) => MnemeError> = {
   InvalidRequest,
   NamespaceForbidden,
+  InsufficientScope,
+  IdempotentParameterMismatch,
   NotFound,
   EmbedderMismatchError,
   EntryTooLarge,

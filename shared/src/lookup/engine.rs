@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use mneme_model::confidence::Guard;
 use mneme_model::config::Config;
-use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;

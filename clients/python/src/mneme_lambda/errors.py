@@ -57,6 +57,14 @@ class NamespaceForbidden(MnemeError):
     """The caller may not use this namespace."""
 
 
+class InsufficientScope(MnemeError):
+    """The caller's token does not have the scope that the request needs."""
+
+
+class IdempotentParameterMismatch(MnemeError):
+    """The idempotency key was used with another request."""
+
+
 class NotFound(MnemeError):
     """There is no such entry, quota or meta value."""
 
@@ -121,6 +129,8 @@ CONTRACT_ERRORS: dict[str, type[MnemeError]] = {
         EmbedderError,
         EmbedderMismatchError,
         NamespaceForbidden,
+        InsufficientScope,
+        IdempotentParameterMismatch,
         NotFound,
         EntryTooLarge,
         UnsupportedContentEncoding,

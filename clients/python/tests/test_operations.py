@@ -16,7 +16,18 @@ from conftest import invoke
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from openai.types.chat import ChatCompletionMessage
 
-from mneme_lambda import CheckpointError, Hit, InvalidRequest, Lookup, Miss, Mneme, NotFound, Put, Stored
+from mneme_lambda import (
+    CheckpointError,
+    Hit,
+    IdempotentParameterMismatch,
+    InvalidRequest,
+    Lookup,
+    Miss,
+    Mneme,
+    NotFound,
+    Put,
+    Stored,
+)
 
 PASSWORD = "How do I reset my password?"
 NEAR, FAR = [0.85, 0.15, 0.2], [-0.2, 0.9, 0.1]
@@ -96,6 +107,9 @@ def test_put_with_an_idempotency_key_answers_as_the_first_time(client: Any, name
     assert first.created is True
     # Without the key the second put would replace the entry.
     assert client.put(PASSWORD, "one", idempotency_key=namespace) == first
+    with pytest.raises(IdempotentParameterMismatch):
+        client.put(PASSWORD, "two", idempotency_key=namespace)
+    assert client.get(PASSWORD).response == "one"
 
 
 @pytest.mark.parametrize("ttl", [90, 90.7, timedelta(minutes=1.5)])

@@ -25,6 +25,8 @@ export {
   InvalidRequest,
   MnemeError,
   NamespaceForbidden,
+  InsufficientScope,
+  IdempotentParameterMismatch,
   NotFound,
   StoreBackendError,
   Throttled,

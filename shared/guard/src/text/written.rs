@@ -89,7 +89,7 @@ pub(crate) fn written_forms(text: &str) -> Vec<WrittenForm> {
         let rest = forms.split_off(MAX_FORMS);
         let sum =
             rest.iter().fold(0u32, |sum, form| sum.wrapping_add((form.key ^ form.form).wrapping_mul(form.form | 1)));
-        forms.push(WrittenForm { key: u32::MAX & !WrittenForm::KIND_BITS, form: sum });
+        forms.push(WrittenForm { key: !WrittenForm::KIND_BITS, form: sum });
         forms.sort_unstable();
     }
     forms

@@ -27,12 +27,19 @@ const LATIN: std::ops::Range<usize> = 0..JAPANESE;
 
 /// A language is told if the text has at least this many more of its function words than of any other language.
 const MIN_MARGIN: u32 = 2;
-/// A text of at least this many words is in no covered language if fewer than one in [`MAX_WORDS_PER_LISTED_WORD`] of
-/// its words are function words of one, and fewer than half are English words.
+/// A text of at least this many words is in no covered language if fewer than one in [`MAX_WORDS`] of its words are
+/// function words of one, or one in [`MAX_FOREIGN_WORDS`] if a word has a letter that no covered language has. In
+/// addition, fewer than half of its words are function words and English words.
 const MIN_UNCOVERED_WORDS: u32 = 4;
+const MAX_WORDS: u32 = 8;
+const MAX_FOREIGN_WORDS: u32 = 4;
+/// Letters of languages with Latin script that have no word lists.
+const FOREIGN_LETTERS: [char; 30] = [
+    'ą', 'ć', 'ę', 'ł', 'ń', 'ś', 'ź', 'ż', 'ő', 'ű', 'č', 'ě', 'ř', 'š', 'ž', 'ů', 'ğ', 'ı', 'ş', 'ă', 'ș', 'ț', 'å',
+    'æ', 'ø', 'ð', 'þ', 'đ', 'ď', 'ť',
+];
 /// The ending of an English contraction has at most this many letters.
 const MAX_ENDING_LETTERS: usize = 2;
-const MAX_WORDS_PER_LISTED_WORD: u32 = 4;
 
 impl ToldLanguage {
     /// The text is in a language that has no word lists.
@@ -72,6 +79,8 @@ pub(crate) struct Detector {
     other: u32,
     /// Function words by language.
     listed: [u32; 16],
+    /// Words with a letter that no covered language has.
+    foreign: u32,
     /// Words of the English rarity table that are listed in no language.
     english: u32,
 }
@@ -82,6 +91,11 @@ impl Detector {
         let Some(first) = word.chars().find(|c| c.is_alphabetic()) else { return };
         match first as u32 {
             0..0x370 | 0x1e00..0x1f00 => self.latin += 1,
+            // Letters of Ukrainian, Belarusian, Serbian and Macedonian.
+            0x400..0x530 if word.contains(['і', 'ї', 'є', 'ґ', 'ў', 'ј', 'љ', 'њ', 'ћ', 'ђ', 'џ', 'ѓ', 'ќ', 'ѕ']) =>
+            {
+                self.other += 1;
+            }
             0x400..0x530 => self.cyrillic += 1,
             // Letters of Persian and Urdu.
             0x600..0x700 if word.contains(['پ', 'چ', 'ژ', 'گ', 'ک', 'ی', 'ٹ', 'ڈ']) => self.other += 1,
@@ -93,6 +107,7 @@ impl Detector {
             _ => self.other += 1,
         }
         let listed = Language::listed();
+        self.foreign += u32::from(word.contains(FOREIGN_LETTERS));
         let mut is_listed = false;
         for (at, part) in word.split('\'').enumerate() {
             // "What's" has an ending, and "l'année" has two words.
@@ -130,9 +145,7 @@ impl Detector {
             [(self.cyrillic, RUSSIAN), (self.arabic, ARABIC), (self.devanagari, HINDI), (self.hangul, KOREAN)]
         {
             if count > 0 && count == most {
-                let is_covered = self.listed[index] > 0 || count < MIN_UNCOVERED_WORDS || index == KOREAN;
-                let told = if is_covered { ToldLanguage::of_index(index) } else { ToldLanguage::UNCOVERED };
-                return (index, told);
+                return (index, ToldLanguage::of_index(index));
             }
         }
         if self.other > 0 && self.other == most {
@@ -147,7 +160,7 @@ impl Detector {
         let best = LATIN.rev().max_by_key(of).unwrap_or(0);
         let second = LATIN.filter(|index| *index != best).map(|index| of(&index)).max().unwrap_or(0);
         let is_uncovered = self.latin >= MIN_UNCOVERED_WORDS
-            && of(&best) * MAX_WORDS_PER_LISTED_WORD < self.latin
+            && of(&best) * if self.foreign > 0 { MAX_FOREIGN_WORDS } else { MAX_WORDS } < self.latin
             && (self.english + of(&best)) * 2 < self.latin;
         if is_uncovered {
             (best, ToldLanguage::UNCOVERED)

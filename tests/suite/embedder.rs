@@ -128,10 +128,11 @@ async fn repeated_texts_are_embedded_once() {
 
 #[tokio::test]
 async fn request_with_vector_does_not_call_the_embedder() {
-    let (service, stack) = started().await;
+    let service = EmbeddingService::start().await;
+    let stack = over(&service, &[("MNEME_CALLER_VECTORS", "trust"), ("MNEME_EMBEDDER_DIM", "8")]).await;
     service.set(Behavior::Hang);
-    let id = stack.put(json!({"query": "q", "response": "r", "embedding": vector(8, 0.3)})).await;
-    let hit = stack.lookup(json!({"query": "other", "embedding": vector(8, 0.31)})).await;
+    let id = stack.put(json!({"query": QUESTION, "response": "r", "embedding": vector(8, 0.3)})).await;
+    let hit = stack.lookup(json!({"query": REWORDED, "embedding": vector(8, 0.31)})).await;
     assert_eq!(hit["id"], id);
     assert!(service.take_received().is_empty());
 }
@@ -231,7 +232,8 @@ async fn minilm_without_weights_returns_embedder_error() {
 
 #[tokio::test]
 async fn vector_of_a_caller_does_not_set_the_dimension_of_an_embedder() {
-    let (_service, stack) = started().await;
+    let service = EmbeddingService::start().await;
+    let stack = over(&service, &[("MNEME_CALLER_VECTORS", "trust")]).await;
     let careless = json!({"query": "careless", "response": "A", "embedding": [1, 2, 3]});
     let error = stack.invoke("put", careless.clone()).await.unwrap_err();
     assert!(error.name == "EmbedderDimensionError" && error.message.contains("without `embedding`"), "{error:?}");

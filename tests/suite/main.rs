@@ -25,6 +25,8 @@ mod questions;
 mod replica;
 mod requests;
 mod segments;
+mod skipped;
 mod slow;
 mod time;
 mod transactions;
+mod unread;

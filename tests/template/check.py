@@ -63,6 +63,9 @@ KEY_ARNS = (
 PATTERNS = [
     ("EmbedderDim", *WHOLE),
     ("EmbedderNextDim", *WHOLE),
+    ("EmbedderMaxTokens", ["", "16", "99", "512", "128000"], ["0", "15", "-1", "1.5", "x"]),
+    ("EmbedderNextMaxTokens", ["", "16", "99", "512", "128000"], ["0", "15", "-1", "1.5", "x"]),
+    ("VolatileTtlSecs", *WHOLE),
     ("DefaultTtlSecs", *WHOLE),
     ("MaxEntries", *WHOLE),
     ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),

@@ -59,7 +59,8 @@ pub struct Response {
     pub pairs: Labels,
     /// The number of pairs that no threshold serves, by the kind of difference.
     ///
-    /// A key is the name of a [`mneme_guard::VetoKind`], or `partition` for two context keys.
+    /// A key is the name of a [`mneme_guard::VetoKind`], `partition` for two context keys, or `not_embeddable` for a text
+    /// that the embedder cannot read.
     pub vetoed: BTreeMap<&'static str, Labels>,
     /// Whether the guard was on.
     pub guard: Guard,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mneme_model::embedding::Embedding;
+use mneme_model::long_text::Unread;
 use mneme_model::question::Message;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -35,6 +36,12 @@ pub(crate) struct SideFields {
     pub(crate) messages: Option<Vec<Message>>,
     pub(crate) context: Option<Map<String, Value>>,
     pub(crate) embedding: Option<Embedding>,
+    /// What the embedder did not read of the text, if the function embedded it.
+    #[serde(skip)]
+    pub(crate) unread: Option<Unread>,
+    /// Whether the function's embedder cannot read the text.
+    #[serde(skip)]
+    pub(crate) is_not_embeddable: bool,
 }
 
 impl<'de> Deserialize<'de> for Side {

@@ -2,6 +2,7 @@
 
 use mneme_core::cache::Cache;
 use mneme_core::embedders::providers::EmbedderSlot;
+use mneme_core::embedders::text_embedding::TextEmbedding;
 use mneme_core::replica::similarity;
 use mneme_guard::{LabelledPair, PairScore, Verdict, VetoKind, probability_of_similarity};
 use mneme_model::confidence::{Guard, verdict};
@@ -49,6 +50,12 @@ impl PairScorer<'_> {
                 veto: None,
             });
         }
+        let Pair { a: Side(a), b: Side(b), .. } = pair;
+        if a.is_not_embeddable || b.is_not_embeddable {
+            let pair = LabelledPair { similarity: 0.0, score: PairScore::Vetoed, same };
+            return Ok(ScoredPair { pair, veto: Some("not_embeddable") });
+        }
+        let is_read_alike = a.unread == b.unread;
         let similarity = similarity.ok_or_else(|| {
             Error::invalid(
                 format!("{place}: it has neither two embeddings nor a similarity"),
@@ -57,6 +64,7 @@ impl PairScorer<'_> {
         })?;
         let (score, veto) = match (&questions, self.guard) {
             (Some((a, b)), _) if a.context_key != b.context_key => (PairScore::Vetoed, Some("partition")),
+            _ if !is_read_alike => (PairScore::Vetoed, Some(name(VetoKind::Material))),
             (Some((a, b)), guard) => match verdict(&a.signature, Some(&b.signature), similarity, guard) {
                 Verdict::Vetoed(kind) => (PairScore::Vetoed, Some(name(kind))),
                 Verdict::Probability(probability) => (PairScore::Confidence(probability), None),
@@ -88,7 +96,10 @@ pub(crate) async fn embed(cache: &Cache, pairs: &mut [Pair]) -> Result<(), Error
     let texts: Vec<&str> = sides.iter().map(|(.., text)| text.as_str()).collect();
     let embedded = cache.embedders().embed(EmbedderSlot::Main, &texts).await;
     for ((at, name, side, _), vector) in sides.into_iter().zip(embedded) {
-        side.embedding = Some(vector.map_err(|error| at_place(&format!("pairs[{at}].{name}"), error))?);
+        match vector.map_err(|error| at_place(&format!("pairs[{at}].{name}"), error))? {
+            TextEmbedding::Vector { embedding, unread } => (side.embedding, side.unread) = (Some(embedding), unread),
+            TextEmbedding::NotEmbeddable => side.is_not_embeddable = true,
+        }
     }
     Ok(())
 }
@@ -163,5 +174,6 @@ fn name(kind: VetoKind) -> &'static str {
         VetoKind::Mark => "mark",
         VetoKind::Space => "space",
         VetoKind::Language => "language",
+        VetoKind::Embedding => "embedding",
     }
 }

@@ -24,6 +24,7 @@ use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
+use mneme_screen::personal::is_personal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
@@ -97,6 +98,9 @@ pub enum Answer {
         age_seconds: i64,
         /// The metadata that was stored with the answer.
         metadata: Map<String, Value>,
+        /// True if the right answer depends on the time of asking. Left out otherwise.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        volatile: bool,
     },
     /// No stored answer is served.
     Miss {
@@ -196,7 +200,7 @@ impl Lookup {
         invocation: &Invocation,
         questions: Vec<Result<CheckedQuestion, Error>>,
     ) -> Result<Vec<Result<Answer, Error>>, Error> {
-        let to_search = questions.iter().flatten().filter(|question| !question.bypass);
+        let to_search = questions.iter().flatten().filter(|question| question.miss.is_none());
         let queries: Vec<&Query> = to_search.map(|question| &question.query).collect();
         let found = match queries.is_empty() {
             true => Vec::new(),
@@ -205,10 +209,10 @@ impl Lookup {
         let mut found = found.into_iter();
         let mut used = Vec::new();
         let answers = questions.into_iter().map(|question| {
-            let CheckedQuestion { query, bypass } = question?;
-            let found = match bypass {
-                true => LookupOutcome::Miss(Miss::without_comparison(MissReason::Bypass)),
-                false => found.next().ok_or_else(|| Error::internal("the engine skipped a question"))??,
+            let CheckedQuestion { query, miss } = question?;
+            let found = match miss {
+                Some(reason) => LookupOutcome::Miss(Miss::without_comparison(reason)),
+                None => found.next().ok_or_else(|| Error::internal("the engine skipped a question"))??,
             };
             if let Some(error) = query.embedding_error() {
                 invocation.record_failure("embedding the query", error);
@@ -219,7 +223,7 @@ impl Lookup {
             {
                 used.push(entry.id);
             }
-            Ok(answer(found, query.now_secs))
+            Ok(answer(found, &query))
         });
         let answers = answers.collect();
         record_accesses(cache, invocation, used).await;
@@ -230,7 +234,8 @@ impl Lookup {
 /// A question that passed all checks.
 struct CheckedQuestion {
     query: Query,
-    bypass: bool,
+    /// Why the question is a miss without a search.
+    miss: Option<MissReason>,
 }
 
 fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
@@ -253,10 +258,12 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
-    Ok(CheckedQuestion { query, bypass })
+    let is_refused = || cache.config.refuse_personal && is_personal(&query.question.message);
+    let miss = if bypass { Some(MissReason::Bypass) } else { is_refused().then_some(MissReason::Personal) };
+    Ok(CheckedQuestion { query, miss })
 }
 
-fn answer(found: LookupOutcome, now_secs: i64) -> Answer {
+fn answer(found: LookupOutcome, query: &Query) -> Answer {
     match found {
         LookupOutcome::Hit { layer, entry, similarity, confidence } => Answer::Hit {
             layer,
@@ -265,8 +272,9 @@ fn answer(found: LookupOutcome, now_secs: i64) -> Answer {
             response: entry.response,
             similarity,
             confidence: confidence as f32,
-            age_seconds: now_secs.saturating_sub(entry.created_at).max(0),
+            age_seconds: query.now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
+            volatile: query.question.signature.is_volatile(),
         },
         LookupOutcome::Miss(Miss { reason, best_similarity, veto }) => Answer::Miss { reason, best_similarity, veto },
     }

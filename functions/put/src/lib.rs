@@ -1,21 +1,31 @@
 //! `put`: stores one answer, or a batch of answers.
+//!
+//! - [`policy`]: what is not stored, and how long a time-bound answer stays.
+
+pub mod policy;
 
 use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
+use mneme_core::embedders::new_vector::NewVector;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
-use mneme_core::write::put::{IdempotencyKey, NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
+use mneme_core::write::put::{EmbeddedEntry, IdempotencyKey, NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
+use mneme_model::config::CallerVectors;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::limits::{MAX_TTL_SECS, check_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
+use mneme_model::skip_reason::SkipReason;
+use mneme_screen::finish_reason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use self::policy::Policy;
 
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
@@ -38,6 +48,8 @@ pub struct EntryRequest {
     pub context: Option<Map<String, Value>>,
     /// The answer.
     pub response: String,
+    /// Why the model stopped, as the model's client says it. An answer that is not finished is not stored.
+    pub finish_reason: Option<String>,
     /// The namespace. Default: `default`.
     #[serde(default)]
     pub namespace: Namespace,
@@ -76,27 +88,52 @@ pub enum Response {
     },
 }
 
-/// A stored entry.
+/// The result of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Stored {
-    /// The entry's id.
-    pub id: EntryId,
-    /// False if the put replaced or kept an entry of the same entry key.
-    pub created: bool,
-    /// True if an entry of the same entry key was kept and nothing was stored; only with `if_absent`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub kept: bool,
+#[serde(untagged)]
+pub enum Stored {
+    /// The entry was stored.
+    Entry {
+        /// The entry's id.
+        id: EntryId,
+        /// False if the put replaced or kept an entry of the same entry key.
+        created: bool,
+        /// True if an entry of the same entry key was kept and nothing was stored; only with `if_absent`.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        kept: bool,
+        /// False if the embedder cannot read the question, so that only the exact layer finds the entry. Left out
+        /// otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        semantic: Option<bool>,
+    },
+    /// The entry was not stored.
+    Skipped {
+        /// Always false.
+        created: bool,
+        /// Why it was not stored.
+        skipped: SkipReason,
+    },
 }
 
-impl From<StoredEntry> for Stored {
-    fn from(StoredEntry { id, created, kept, .. }: StoredEntry) -> Self {
-        Self { id, created, kept }
+impl From<EmbeddedEntry> for Stored {
+    fn from(EmbeddedEntry { stored, is_embeddable }: EmbeddedEntry) -> Self {
+        let StoredEntry { id, created, kept, .. } = stored;
+        Self::Entry { id, created, kept, semantic: (!is_embeddable).then_some(false) }
     }
 }
 
 /// Stores entries.
 #[derive(Debug)]
-pub struct Put;
+pub struct Put {
+    policy: Policy,
+}
+
+impl Put {
+    /// An operation that follows `policy`.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+}
 
 impl Operation for Put {
     const SPEC: &'static OperationSpec = &operations::PUT;
@@ -111,11 +148,12 @@ impl Operation for Put {
         mut request: RequestFields,
     ) -> Result<Reply<Response>, Error> {
         let Some(entries) = BATCH.items(&mut request)? else {
-            let entry = check(cache, invocation, event::parse(request)?);
-            let stored = embed_and_store(cache, invocation, vec![entry]).await.pop();
+            let entry = self.check(cache, invocation, event::parse(request)?);
+            let stored = put_all(cache, invocation, vec![entry]).await.pop();
             let stored = stored.ok_or_else(|| Error::internal("the store returned no result"))??;
-            let response = Response::One(stored.into());
-            return Ok(if stored.created { Reply::created(response) } else { Reply::ok(response) });
+            let is_created = matches!(stored, Stored::Entry { created: true, .. });
+            let response = Response::One(stored);
+            return Ok(if is_created { Reply::created(response) } else { Reply::ok(response) });
         };
         if entries.is_empty() {
             // Without an item, nothing else parses the shared fields. An item also needs a response.
@@ -123,67 +161,125 @@ impl Operation for Put {
             event::parse::<EntryRequest>(request)?;
         }
         cache.open().await?;
-        let checked = |entry| parse_item(entry).and_then(|entry| check(cache, invocation, entry));
+        let checked = |entry| parse_item(entry).and_then(|entry| self.check(cache, invocation, entry));
         let entries: Vec<_> = entries.into_iter().map(checked).collect();
-        let result = |result: Result<StoredEntry, Error>| match result {
-            Ok(stored) => BatchResult::Done(stored.into()),
+        let result = |result: Result<Stored, Error>| match result {
+            Ok(stored) => BatchResult::Done(stored),
             Err(error) => {
                 invocation.record(Metric::EntriesFailed, 1.0);
                 invocation.record_failure("an entry of the batch", &error);
                 BatchResult::Failed { error }
             }
         };
-        let results = embed_and_store(cache, invocation, entries).await.into_iter().map(result).collect();
+        let results = put_all(cache, invocation, entries).await.into_iter().map(result).collect();
         Ok(Reply::ok(Response::Batch { results }))
     }
 }
 
-fn check(cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<UnembeddedEntry, Error> {
-    invocation.authorize(&entry.namespace)?;
-    let config = &cache.config;
-    let EntryRequest { query, messages, context, .. } = &entry;
-    let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), config)?;
-    if let Some(limit) = config.max_response_bytes {
-        check_bytes("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
+/// An entry that passed all checks.
+enum Checked {
+    /// It is to be stored.
+    Accepted(UnembeddedEntry),
+    /// It is not stored.
+    Skipped(SkipReason),
+}
+
+/// Stores the accepted ones of `entries`. Returns a result for each, in their order.
+async fn put_all(
+    cache: &Cache,
+    invocation: &Invocation,
+    entries: Vec<Result<Checked, Error>>,
+) -> Vec<Result<Stored, Error>> {
+    let mut results: Vec<Option<Result<Stored, Error>>> = Vec::new();
+    let mut accepted = Vec::new();
+    for entry in entries {
+        results.push(match entry {
+            Ok(Checked::Accepted(entry)) => {
+                accepted.push(Ok(entry));
+                None
+            }
+            Ok(Checked::Skipped(skipped)) => {
+                invocation.record(Metric::EntriesSkipped, 1.0);
+                Some(Ok(Stored::Skipped { created: false, skipped }))
+            }
+            Err(error) => Some(Err(error)),
+        });
     }
-    let metadata = entry.metadata.unwrap_or_default();
-    let metadata_bytes = serde_json::to_string(&metadata).map_err(Error::internal)?.len();
-    check_bytes("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
-    if !(0.0..=1.0).contains(&entry.confidence_score) {
-        return Err(Error::invalid(
-            format!("confidence_score: {} is not between 0 and 1", entry.confidence_score),
-            "send a number from 0 to 1, or leave the field out",
-        ));
+    let stored = if accepted.is_empty() { Vec::new() } else { embed_and_store(cache, invocation, accepted).await };
+    let mut stored = stored.into_iter().map(|result| result.map(Stored::from));
+    results.into_iter().filter_map(|known| known.or_else(|| stored.next())).collect()
+}
+
+impl Put {
+    fn check(&self, cache: &Cache, invocation: &Invocation, entry: EntryRequest) -> Result<Checked, Error> {
+        invocation.authorize(&entry.namespace)?;
+        let config = &cache.config;
+        let EntryRequest { query, messages, context, .. } = &entry;
+        let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), config)?;
+        if let Some(limit) = config.max_response_bytes {
+            check_bytes("response", entry.response.len(), limit, "MNEME_MAX_RESPONSE_BYTES")?;
+        }
+        let metadata = entry.metadata.unwrap_or_default();
+        let metadata_bytes = serde_json::to_string(&metadata).map_err(Error::internal)?.len();
+        check_bytes("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")?;
+        if !(0.0..=1.0).contains(&entry.confidence_score) {
+            return Err(Error::invalid(
+                format!("confidence_score: {} is not between 0 and 1", entry.confidence_score),
+                "send a number from 0 to 1, or leave the field out",
+            ));
+        }
+        if let Some(secs) = entry.ttl_seconds.filter(|secs| !(1..=MAX_TTL_SECS).contains(secs)) {
+            return Err(Error::invalid(
+                format!("ttl_seconds: {secs} is not between 1 and {MAX_TTL_SECS}"),
+                "send a whole number of seconds, at most a hundred years, or leave the field out",
+            ));
+        }
+        if let Some(key) = entry.idempotency_key.as_ref().filter(|key| !(1..=MAX_KEY_BYTES).contains(&key.len())) {
+            return Err(Error::invalid(
+                format!("idempotency_key: it has {} bytes, and 1 to {MAX_KEY_BYTES} are allowed", key.len()),
+                "send a key of an allowed length, or leave the field out",
+            ));
+        }
+        let unfinished = entry.finish_reason.as_deref().map_or(Ok(None), finish_reason::skip_reason)?;
+        if let Some(reason) = unfinished.or_else(|| self.policy.skip_reason(&question, &entry.response)) {
+            return Ok(Checked::Skipped(reason));
+        }
+        let ttl_secs = entry.ttl_seconds.or_else(|| match config.default_ttl_secs {
+            _ if question.signature.is_volatile() => {
+                let longest = self.policy.volatile_ttl_secs(cache.now_secs());
+                Some(config.default_ttl_secs.map_or(longest, |default| default.min(longest)))
+            }
+            default => default,
+        });
+        let has_embedder = cache.embedders().are_configured();
+        if has_embedder && entry.embedding.is_some() && config.caller_vectors == CallerVectors::Refuse {
+            return Err(Error::invalid(
+                "embedding: callers send no vectors to this cache",
+                "leave the field out: the cache embeds the text; or set MNEME_CALLER_VECTORS to check or trust",
+            ));
+        }
+        let is_trusted = entry.embedding.is_some() && config.caller_vectors == CallerVectors::Trust;
+        let text = (has_embedder && !is_trusted).then(|| question.message.clone());
+        let vector = entry.embedding.map(|embedding| NewVector::of_caller(embedding, &question.message, config));
+        let mut new = NewEntry {
+            query_hash: question.hash,
+            context_key: question.context_key,
+            signature: question.signature,
+            namespace: entry.namespace,
+            vectors: vector.into_iter().collect(),
+            query: config.store_query.then_some(question.message),
+            response: entry.response,
+            metadata,
+            ttl_secs: entry.ttl_seconds,
+            // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
+            confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
+            if_absent: entry.if_absent,
+            stored_by: invocation.principal().map(str::to_owned),
+            idempotency: None,
+        };
+        // The digest of the request must not depend on the time, as the lifetime may.
+        new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));
+        new.ttl_secs = ttl_secs;
+        Ok(Checked::Accepted(UnembeddedEntry { entry: new, text }))
     }
-    if let Some(secs) = entry.ttl_seconds.filter(|secs| !(1..=MAX_TTL_SECS).contains(secs)) {
-        return Err(Error::invalid(
-            format!("ttl_seconds: {secs} is not between 1 and {MAX_TTL_SECS}"),
-            "send a whole number of seconds, at most a hundred years, or leave the field out",
-        ));
-    }
-    if let Some(key) = entry.idempotency_key.as_ref().filter(|key| !(1..=MAX_KEY_BYTES).contains(&key.len())) {
-        return Err(Error::invalid(
-            format!("idempotency_key: it has {} bytes, and 1 to {MAX_KEY_BYTES} are allowed", key.len()),
-            "send a key of an allowed length, or leave the field out",
-        ));
-    }
-    let text = (entry.embedding.is_none() && cache.embedders().are_configured()).then(|| question.message.clone());
-    let mut new = NewEntry {
-        query_hash: question.hash,
-        context_key: question.context_key,
-        signature: question.signature,
-        namespace: entry.namespace,
-        query: config.store_query.then_some(question.message),
-        response: entry.response,
-        vectors: entry.embedding.map(Into::into).into_iter().collect(),
-        metadata,
-        ttl_secs: entry.ttl_seconds.or(config.default_ttl_secs),
-        // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
-        confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
-        if_absent: entry.if_absent,
-        stored_by: invocation.principal().map(str::to_owned),
-        idempotency: None,
-    };
-    new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));
-    Ok(UnembeddedEntry { entry: new, text })
 }

@@ -3,11 +3,17 @@
 use std::process::ExitCode;
 
 use mneme_core::runtime;
+use mneme_put::Put;
+use mneme_put::policy::Policy;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match runtime::start().await {
-        Some(cache) => runtime::serve(cache, mneme_put::Put).await,
-        None => ExitCode::FAILURE,
+    let Some(cache) = runtime::start().await else { return ExitCode::FAILURE };
+    match Policy::new(&cache.config) {
+        Ok(policy) => runtime::serve(cache, Put::new(policy)).await,
+        Err(error) => {
+            tracing::error!(complaints = ?error.0, "the configuration is not usable");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::EmbedError;
 use crate::key::KeySource;
 use crate::minilm::MiniLm;
 use crate::openai::OpenAi;
-use crate::provider::{Limits, Provider};
+use crate::provider::{Limits, Provider, TextVector};
 use crate::spec::Spec;
 
 /// One of the providers.
@@ -24,13 +24,14 @@ pub enum Backend {
 impl Backend {
     /// Creates the provider that `spec` selects; `None` if callers send the vectors. Sends nothing.
     ///
-    /// `key` is used by `openai` only. `aws` has the credentials, and the region if no ARN names one. `minilm` finds
+    /// `max_tokens`: how much of a text the model reads; `minilm` knows this itself. `key` is used by `openai` only.
+    /// `aws` has the credentials, and the region if no ARN names one. `minilm` finds
     /// its model by the environment ([`MiniLm::from_env`]).
-    pub fn new(spec: &Spec, key: KeySource, aws: &SdkConfig) -> Option<Self> {
+    pub fn new(spec: &Spec, max_tokens: usize, key: KeySource, aws: &SdkConfig) -> Option<Self> {
         match spec {
             Spec::None => None,
-            Spec::Bedrock(spec) => Some(Self::Bedrock(Bedrock::new(spec.clone(), aws))),
-            Spec::OpenAi(spec) => Some(Self::OpenAi(Box::new(OpenAi::new(spec.clone(), key, aws)))),
+            Spec::Bedrock(spec) => Some(Self::Bedrock(Bedrock::new(spec.clone(), max_tokens, aws))),
+            Spec::OpenAi(spec) => Some(Self::OpenAi(Box::new(OpenAi::new(spec.clone(), max_tokens, key, aws)))),
             Spec::MiniLm => Some(Self::MiniLm(MiniLm::from_env())),
         }
     }
@@ -69,7 +70,7 @@ impl Provider for Backend {
         }
     }
 
-    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
         match self {
             Self::Bedrock(provider) => provider.call(texts, deadline).await,
             Self::OpenAi(provider) => provider.call(texts, deadline).await,

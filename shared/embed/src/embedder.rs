@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::error::{EmbedError, EmbedErrorKind};
-use crate::provider::Provider;
+use crate::provider::{Provider, TextVector};
 
 /// How many vectors an instance caches. With 1,536 dimensions they take 6 MB.
 const CACHE_CAPACITY: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
@@ -30,7 +30,7 @@ fn hash_of(text: &str) -> TextHash {
 /// A provider with a least-recently-used cache of the vectors it made.
 pub struct Embedder<P> {
     provider: P,
-    vectors: Mutex<LruCache<TextHash, Vec<f32>>>,
+    vectors: Mutex<LruCache<TextHash, TextVector>>,
 }
 
 impl<P: Provider> fmt::Debug for Embedder<P> {
@@ -61,11 +61,11 @@ impl<P: Provider> Embedder<P> {
         self.cache().pop(&hash_of(text));
     }
 
-    fn cached(&self, hash: &TextHash) -> Option<Vec<f32>> {
+    fn cached(&self, hash: &TextHash) -> Option<TextVector> {
         self.cache().get(hash).cloned()
     }
 
-    fn cache(&self) -> MutexGuard<'_, LruCache<TextHash, Vec<f32>>> {
+    fn cache(&self) -> MutexGuard<'_, LruCache<TextHash, TextVector>> {
         self.vectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,12 +78,12 @@ impl<P: Provider> Embedder<P> {
     ///
     /// Errors: the first error of a text or a call. The vectors of the calls that succeeded before it are cached, so a
     /// second call without the text [`EmbedError::text`] continues.
-    pub async fn embed(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub async fn embed(&self, texts: &[&str], deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
         for (at, text) in texts.iter().enumerate() {
             self.provider.check(text).map_err(|error| error.for_text(at))?;
         }
         let hashes: Vec<TextHash> = texts.iter().map(|text| hash_of(text)).collect();
-        let mut known: HashMap<TextHash, Vec<f32>> = HashMap::new();
+        let mut known: HashMap<TextHash, TextVector> = HashMap::new();
         let mut unknown: Vec<usize> = Vec::new();
         for (at, hash) in hashes.iter().enumerate() {
             if known.contains_key(hash) {
@@ -110,8 +110,8 @@ impl<P: Provider> Embedder<P> {
     ///
     /// A text that cannot be embedded has its own error. It causes further calls but no error for the others. A text
     /// whose vector is cached has that vector, even if every call fails.
-    pub async fn embed_each(&self, texts: &[&str], deadline: Instant) -> Vec<Result<Vec<f32>, EmbedError>> {
-        let mut results: Vec<Option<Result<Vec<f32>, EmbedError>>> =
+    pub async fn embed_each(&self, texts: &[&str], deadline: Instant) -> Vec<Result<TextVector, EmbedError>> {
+        let mut results: Vec<Option<Result<TextVector, EmbedError>>> =
             texts.iter().map(|text| self.cached(&hash_of(text)).map(Ok)).collect();
         let unknown = (0..texts.len()).filter(|at| results[*at].is_none()).collect();
         // The texts of one part are embedded together. If a text of a part is refused and it is not known which, the
@@ -150,7 +150,7 @@ impl<P: Provider> Embedder<P> {
         hashes: &[TextHash],
         indices: &[usize],
         deadline: Instant,
-    ) -> Result<Vec<(TextHash, Vec<f32>)>, EmbedError> {
+    ) -> Result<Vec<(TextHash, TextVector)>, EmbedError> {
         let call_texts: Vec<&str> = indices.iter().map(|at| texts[*at]).collect();
         let vectors = match self.provider.call(&call_texts, deadline).await {
             Ok(vectors) => vectors,
@@ -170,9 +170,9 @@ impl<P: Provider> Embedder<P> {
             )));
         }
         for vector in &vectors {
-            self.check_vector(vector)?;
+            self.check_vector(&vector.values)?;
         }
-        if vectors.iter().any(|vector| vector.len() != vectors[0].len()) {
+        if vectors.iter().any(|vector| vector.values.len() != vectors[0].values.len()) {
             return Err(EmbedError::malformed("the embedder answered with vectors of several lengths"));
         }
         let vectors: Vec<_> = indices.iter().map(|at| hashes[*at]).zip(vectors).collect();
@@ -239,7 +239,7 @@ mod tests {
             refuse_blank(text)
         }
 
-        async fn call(&self, texts: &[&str], _deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        async fn call(&self, texts: &[&str], _deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
             self.calls.lock().unwrap().push(texts.iter().map(ToString::to_string).collect());
             {
                 let (now, highest) = &mut *self.running.lock().unwrap();
@@ -253,12 +253,17 @@ mod tests {
             if texts.contains(&"bad") {
                 return Err(EmbedError::new(EmbedErrorKind::BadRequest, "bad", "send a good one"));
             }
-            Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+            let vector = |text: &&str| TextVector { values: vec![text.len() as f32], ..TextVector::default() };
+            Ok(texts.iter().map(vector).collect())
         }
     }
 
     fn far_deadline() -> Instant {
         Instant::now() + Duration::from_secs(60)
+    }
+
+    fn values(vectors: Vec<TextVector>) -> Vec<Vec<f32>> {
+        vectors.into_iter().map(|vector| vector.values).collect()
     }
 
     /// The texts of each call since the last time.
@@ -271,10 +276,10 @@ mod tests {
         let embedder = Embedder::new(Lengths::default());
         assert_eq!((embedder.fingerprint(), embedder.dim()), ("lengths", None));
         let vectors = embedder.embed(&["aa", "b", "aa", "b"], far_deadline()).await.unwrap();
-        assert_eq!(vectors, [[2.0], [1.0], [2.0], [1.0]]);
+        assert_eq!(values(vectors), [[2.0], [1.0], [2.0], [1.0]]);
         assert_eq!(take_calls(&embedder), [["aa", "b"]]);
         let vectors = embedder.embed(&["b", "ccc", "aa"], far_deadline()).await.unwrap();
-        assert_eq!(vectors, [[1.0], [3.0], [2.0]]);
+        assert_eq!(values(vectors), [[1.0], [3.0], [2.0]]);
         assert_eq!(take_calls(&embedder), [["ccc"]]);
         assert!(embedder.embed(&[], far_deadline()).await.unwrap().is_empty());
         assert!(take_calls(&embedder).is_empty());
@@ -302,7 +307,7 @@ mod tests {
         let texts: Vec<String> = (1..=20).map(|length| "x".repeat(length)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = embedder.embed(&texts, far_deadline()).await.unwrap();
-        assert_eq!(vectors, (1..=20u8).map(|length| vec![f32::from(length)]).collect::<Vec<_>>());
+        assert_eq!(values(vectors), (1..=20u8).map(|length| vec![f32::from(length)]).collect::<Vec<_>>());
         assert_eq!(take_calls(&embedder).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3, 3, 3, 3, 2]);
         assert_eq!(*embedder.provider.running.lock().unwrap(), (0, 2));
     }
@@ -331,7 +336,7 @@ mod tests {
         let each = embedder.embed_each(&texts, far_deadline()).await;
         for (text, result) in texts.iter().zip(each) {
             match result {
-                Ok(vector) => assert_eq!(vector, [text.len() as f32]),
+                Ok(vector) => assert_eq!(vector.values, [text.len() as f32]),
                 Err(error) => assert!(["", " ", "bad"].contains(text) && error.kind == EmbedErrorKind::BadRequest),
             }
         }

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mneme_minilm::encoder::DIM;
 use mneme_minilm::error::LoadError;
-use mneme_minilm::model::Model;
+use mneme_minilm::model::{self, Model};
+use mneme_minilm::tokenizer::MAX_PIECES;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{EmbedError, EmbedErrorKind};
-use crate::provider::{Limits, Provider};
-use crate::spec::{MINILM_DIM, Spec};
+use crate::provider::{Limits, Provider, TextVector};
+use crate::spec::{MINILM_DIM, MINILM_MAX_TOKENS, Spec};
 
-// `spec` is built without the model's crate, so it has its own copy of the dimension.
-const _: () = assert!(DIM == MINILM_DIM);
+// `spec` is built without the model's crate, so it has its own copy of these numbers.
+const _: () = assert!(DIM == MINILM_DIM && MAX_PIECES == MINILM_MAX_TOKENS);
 
 /// Names the only directory where the model is looked for.
 const PATH_VARIABLE: &str = "MNEME_MINILM_PATH";
@@ -119,7 +120,7 @@ impl Provider for MiniLm {
 
     /// Computes on a thread for blocking work. A computation that runs at the deadline is completed, but its result is
     /// discarded. None is started after the deadline.
-    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
         let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
         let shared = self.shared.clone();
         let computed = spawn_blocking(move || {
@@ -127,7 +128,8 @@ impl Provider for MiniLm {
             in_time()?;
             let model = shared.model()?;
             in_time()?;
-            Ok(model.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
+            let vectors = model.embed(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+            Ok(vectors.into_iter().map(TextVector::from).collect())
         });
         match timeout_at(deadline, computed).await {
             Ok(Ok(vectors)) => vectors,
@@ -139,6 +141,12 @@ impl Provider for MiniLm {
             .caused_by(error)),
             Err(_) => Err(timed_out()),
         }
+    }
+}
+
+impl From<model::TextVector> for TextVector {
+    fn from(model::TextVector { values, is_cut, unknown_share }: model::TextVector) -> Self {
+        Self { values, is_cut, unknown_share }
     }
 }
 

@@ -41,3 +41,4 @@ pub use language::{rarity_key, relation_key};
 pub use signature::codec::SignatureError;
 pub use signature::fingerprint::NumberFingerprint;
 pub use signature::{Signature, exact_values_agree};
+pub use text::material::instruction_and_material;

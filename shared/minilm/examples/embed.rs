@@ -18,9 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in io::stdin().lines() {
         let text: String = serde_json::from_str(&line?)?;
         if pieces {
-            serde_json::to_writer(&mut out, &model.pieces(&text))?;
+            serde_json::to_writer(&mut out, &model.pieces(&text).numbers)?;
         } else {
-            serde_json::to_writer(&mut out, &model.embed(&[&text])[0])?;
+            serde_json::to_writer(&mut out, &model.embed(&[&text])[0].values)?;
         }
         writeln!(out)?;
     }

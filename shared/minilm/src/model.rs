@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::encoder::{Encoder, Scratch};
 use crate::error::LoadError;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Pieces, Tokenizer};
 use crate::weights::{Unfit, Weights};
 
 /// The files of the model that `shared/minilm/fetch` writes, and the CRC-32 (ISO 3309) of each.
@@ -15,6 +15,17 @@ const VOCABULARY: (&str, u32) = ("vocab.txt", 0xe308_4609);
 
 /// Word pieces of one batch, at most. Larger batches are hardly faster, and take more memory.
 const MAX_BATCH_PIECES: usize = 256;
+
+/// The vector of a text, and how much of the text it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextVector {
+    /// [`DIM`](crate::encoder::DIM) values of unit length.
+    pub values: Vec<f32>,
+    /// As [`Pieces::is_cut`].
+    pub is_cut: bool,
+    /// As [`Pieces::unknown_share`].
+    pub unknown_share: f32,
+}
 
 /// all-MiniLM-L6-v2 in memory, about 50 MB.
 pub struct Model {
@@ -43,13 +54,17 @@ impl Model {
         Ok(Self { tokenizer, encoder, scratch: Mutex::default() })
     }
 
-    /// Returns one vector per text, in order: [`DIM`](crate::encoder::DIM) values of unit length. Only the first
-    /// [`MAX_PIECES`](crate::tokenizer::MAX_PIECES) word pieces of a text are used. An empty text has a vector, too.
+    /// Returns one vector per text, in order. Only the first [`MAX_PIECES`](crate::tokenizer::MAX_PIECES) word pieces of
+    /// a text are used. An empty text has a vector, too.
     ///
     /// The call computes on the calling thread, in a time proportional to the number of word pieces. Concurrent calls
     /// wait for each other.
-    pub fn embed(&self, texts: &[&str]) -> Vec<Vec<f32>> {
-        let pieces: Vec<Vec<u32>> = texts.iter().map(|text| self.tokenizer.pieces(text)).collect();
+    pub fn embed(&self, texts: &[&str]) -> Vec<TextVector> {
+        let (pieces, coverage): (Vec<Vec<u32>>, Vec<(bool, f32)>) = texts
+            .iter()
+            .map(|text| self.tokenizer.pieces(text))
+            .map(|Pieces { numbers, is_cut, unknown_share }| (numbers, (is_cut, unknown_share)))
+            .unzip();
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rest = pieces.as_slice();
         let mut vectors = Vec::with_capacity(texts.len());
@@ -62,11 +77,12 @@ impl Model {
             vectors.extend(self.encoder.vectors(together, &mut scratch));
             rest = others;
         }
-        vectors
+        let with_coverage = |(values, (is_cut, unknown_share))| TextVector { values, is_cut, unknown_share };
+        vectors.into_iter().zip(coverage).map(with_coverage).collect()
     }
 
-    /// The numbers of a text's word pieces, as they are the input of the network.
-    pub fn pieces(&self, text: &str) -> Vec<u32> {
+    /// A text's word pieces, as they are the input of the network.
+    pub fn pieces(&self, text: &str) -> Pieces {
         self.tokenizer.pieces(text)
     }
 }

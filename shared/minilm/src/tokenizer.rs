@@ -18,6 +18,17 @@ const CONTINUES: &str = "##";
 /// Entries that are recognised as such wherever they occur in a text.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
+/// The word pieces of a text, and how much of the text they stand for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pieces {
+    /// Their numbers in the vocabulary, from `[CLS]` to `[SEP]`.
+    pub numbers: Vec<u32>,
+    /// Whether the end of the text was dropped, because only [`MAX_PIECES`] fit.
+    pub is_cut: bool,
+    /// The share of `[UNK]` among the pieces between `[CLS]` and `[SEP]`, in [0, 1]. 1 if there is none.
+    pub unknown_share: f32,
+}
+
 /// The numbers of entries by their text.
 type Numbers = FnvHashMap<Box<str>, u32>;
 
@@ -63,7 +74,7 @@ impl Tokenizer {
     }
 
     /// The numbers of the word pieces of `text`, from `[CLS]` to `[SEP]`: 2 to [`MAX_PIECES`] of them.
-    pub(crate) fn pieces(&self, text: &str) -> Vec<u32> {
+    pub(crate) fn pieces(&self, text: &str) -> Pieces {
         let [first, last] = self.frame;
         let mut pieces = vec![first];
         let mut rest = text;
@@ -78,9 +89,14 @@ impl Tokenizer {
             rest = &rest[at + length..];
         }
         self.push_plain(rest, &mut pieces);
+        let is_cut = pieces.len() >= MAX_PIECES;
         pieces.truncate(MAX_PIECES - 1);
+        let unknown = pieces.iter().filter(|number| **number == self.unknown).count();
+        let read = pieces.len() - 1;
         pieces.push(last);
-        pieces
+        // A text without a piece is not known at all.
+        let unknown_share = if read == 0 { 1.0 } else { unknown as f32 / read as f32 };
+        Pieces { numbers: pieces, is_cut, unknown_share }
     }
 
     /// Appends the pieces of a text without special entries. Stops after the word with which there are [`MAX_PIECES`].
@@ -136,7 +152,7 @@ mod tests {
 
     /// The pieces between `[CLS]` and `[SEP]`, as text.
     fn pieces(text: &str) -> Vec<&'static str> {
-        let numbers = tokenizer().pieces(text);
+        let numbers = tokenizer().pieces(text).numbers;
         assert_eq!((numbers.first(), numbers.last()), (Some(&2), Some(&3)));
         numbers[1..numbers.len() - 1].iter().map(|number| ENTRIES[*number as usize]).collect()
     }
@@ -173,7 +189,8 @@ mod tests {
     #[test]
     fn pieces_of_a_text_without_words_are_only_cls_and_sep() {
         for text in ["", " \t\n", "\u{200B}\u{0}", "\u{301}"] {
-            assert_eq!(tokenizer().pieces(text), [2, 3], "{text:?}");
+            let pieces = tokenizer().pieces(text);
+            assert_eq!((pieces.numbers.as_slice(), pieces.unknown_share), ([2, 3].as_slice(), 1.0), "{text:?}");
         }
     }
 
@@ -181,13 +198,22 @@ mod tests {
     fn pieces_of_a_long_text_are_truncated() {
         for (words, pieces) in [(253, 255), (254, 256), (255, 256), (10_000, 256)] {
             for text in ["a ", "[MASK]"] {
-                let numbers = tokenizer().pieces(&text.repeat(words));
+                let Pieces { numbers, is_cut, .. } = tokenizer().pieces(&text.repeat(words));
                 assert_eq!((numbers.len(), numbers.last()), (pieces, Some(&3)), "{words} of {text:?}");
+                assert_eq!(is_cut, words > 254, "{words} of {text:?}");
             }
         }
         // The last piece that fits may be the middle of a word.
         let text = format!("{} unaffable", "a ".repeat(253));
-        assert_eq!(&tokenizer().pieces(&text)[253..], [9, 5, 3]);
+        let pieces = tokenizer().pieces(&text);
+        assert_eq!((&pieces.numbers[253..], pieces.is_cut), ([9, 5, 3].as_slice(), true));
+    }
+
+    #[test]
+    fn pieces_with_unknown_words_return_their_share() {
+        for (text, share) in [("a able", 0.0), ("a 🙂", 0.5), ("🙂🙂 é", 1.0), ("a a a unafx", 0.25)] {
+            assert_eq!(tokenizer().pieces(text).unknown_share, share, "{text:?}");
+        }
     }
 
     #[test]
@@ -203,7 +229,7 @@ mod tests {
         #[test]
         fn pieces_of_any_text_are_valid_numbers_of_valid_length(text in ".{0,300}") {
             let tokenizer = tokenizer();
-            let numbers = tokenizer.pieces(&text);
+            let numbers = tokenizer.pieces(&text).numbers;
             prop_assert!((2..=MAX_PIECES).contains(&numbers.len()));
             prop_assert!(numbers.iter().all(|number| (*number as usize) < tokenizer.len()));
         }
@@ -212,13 +238,13 @@ mod tests {
         fn pieces_of_words_together_equal_those_of_each_word_alone(words in prop::collection::vec("[aunble日ß]{1,12}", 0..9)) {
             let tokenizer = tokenizer();
             let alone = words.iter().flat_map(|word| {
-                let numbers = tokenizer.pieces(word);
+                let numbers = tokenizer.pieces(word).numbers;
                 numbers[1..numbers.len() - 1].to_vec()
             });
             let mut expected = vec![2];
             expected.extend(alone);
             expected.push(3);
-            prop_assert_eq!(tokenizer.pieces(&words.join(" ")), expected);
+            prop_assert_eq!(tokenizer.pieces(&words.join(" ")).numbers, expected);
         }
     }
 }

@@ -28,12 +28,17 @@ pub fn confidence(p: f64, confidence_score: f64, age_secs: i64, half_life_secs: 
     p * confidence_score * freshness
 }
 
+/// Vectors of this similarity are equal but for rounding. Two texts that share no word have such vectors only if the
+/// embedder does not tell texts apart.
+const EQUAL_VECTORS: f32 = 0.9999;
+
 /// Compares two questions: either a contradiction (a veto), or the probability that the stored answer is also right
 /// for the new question.
 ///
 /// `similarity` is the cosine of the embeddings of both questions. If the stored question has no signature, only the
 /// similarity decides. With the guard off, the similarity is the probability. A follow-up message needs an agreeing
-/// history with the guard on and off, because its text alone does not say what it asks.
+/// history with the guard on and off, because its text alone does not say what it asks. All but equal vectors of
+/// questions without a common word of content are a veto with the guard on and off, too.
 pub fn verdict(
     question: &ConversationSignature,
     stored: Option<&ConversationSignature>,
@@ -44,6 +49,10 @@ pub fn verdict(
     match compared {
         None if question.needs_history() => Verdict::Vetoed(VetoKind::Context),
         Some(Verdict::Vetoed(VetoKind::Context)) => Verdict::Vetoed(VetoKind::Context),
+        Some(Verdict::Vetoed(kind)) if guard == Guard::On => Verdict::Vetoed(kind),
+        _ if similarity >= EQUAL_VECTORS && stored.is_some_and(|stored| question.has_other_content(stored)) => {
+            Verdict::Vetoed(VetoKind::Embedding)
+        }
         Some(verdict) if guard == Guard::On => verdict,
         None if guard == Guard::On => Verdict::Probability(probability_of_similarity(similarity)),
         _ => Verdict::Probability(similarity.into()),
@@ -106,6 +115,18 @@ mod tests {
         let of_similarity = Verdict::Probability(probability_of_similarity(0.5));
         assert_eq!(verdict(&self_contained, None, 0.5, Guard::Off), Verdict::Probability(0.5));
         assert_eq!(verdict(&self_contained, None, 0.5, Guard::On), of_similarity);
+    }
+
+    #[test]
+    fn verdict_for_equal_vectors_of_texts_without_a_common_word_is_veto() {
+        let of = |text| Conversation::of_query(text).signature;
+        let (hello, weather) = (of("Hello world"), of("How's the weather today?"));
+        for guard in [Guard::On, Guard::Off] {
+            assert_eq!(verdict(&hello, Some(&weather), 1.0, guard), Verdict::Vetoed(VetoKind::Embedding));
+            assert!(!matches!(verdict(&hello, Some(&hello), 1.0, guard), Verdict::Vetoed(_)));
+        }
+        let (reworded, again) = (of("Where do I sign in?"), of("Which page has the login form?"));
+        assert!(matches!(verdict(&reworded, Some(&again), 0.97, Guard::Off), Verdict::Probability(_)));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! | a question, its hash and its context key | [`question`], [`normalize`], [`context_key`] |
 //! | a stored entry, its id and its namespace | [`entry`], [`entry_id`], [`namespace`] |
 //! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
+//! | texts that an embedder reads in part | [`long_text`] |
+//! | why a put stores nothing | [`skip_reason`] |
 //! | whether a stored answer may be served | [`confidence`] |
 //! | the errors that callers get, and the limits on requests and replies | [`error`], [`limits`] |
 //! | the environment variables of a function | [`config`] |
@@ -20,7 +22,9 @@ pub mod entry;
 pub mod entry_id;
 pub mod error;
 pub mod limits;
+pub mod long_text;
 pub mod namespace;
 pub mod normalize;
 pub mod question;
 pub mod row_vectors;
+pub mod skip_reason;

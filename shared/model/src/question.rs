@@ -100,7 +100,7 @@ impl Question {
 }
 
 /// Whether a text has no visible character. All such texts mean the same, so none of them can have an answer.
-fn is_blank(text: &str) -> bool {
+pub fn is_blank(text: &str) -> bool {
     let is_invisible =
         |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     text.chars().all(is_invisible)

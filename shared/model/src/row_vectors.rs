@@ -1,6 +1,7 @@
 //! The vectors that one row of the table holds, and the embedder generations that they belong to.
 
 use crate::embedder::EmbedderGeneration;
+use crate::long_text::Unread;
 
 /// The vectors of one row, as little-endian float32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +13,9 @@ pub struct RowVectors {
     pub generation: Option<EmbedderGeneration>,
     /// The second vector with its generation.
     pub next: Option<(EmbedderGeneration, Vec<u8>)>,
+    /// What the embedder of one of the vectors did not read of the text. `None`: all of it was read, or an earlier
+    /// release wrote the vectors.
+    pub unread: Option<Unread>,
 }
 
 impl RowVectors {
@@ -36,7 +40,12 @@ mod tests {
 
     #[test]
     fn of_with_two_vectors_returns_one_for_each_generation() {
-        let row = RowVectors { embedding: Some(vec![1; 4]), generation: None, next: Some((NEXT, vec![2; 4])) };
+        let row = RowVectors {
+            embedding: Some(vec![1; 4]),
+            generation: None,
+            next: Some((NEXT, vec![2; 4])),
+            ..RowVectors::default()
+        };
         assert_eq!(row.of(BASE, BASE), Some(&[1; 4][..]));
         assert_eq!(row.of(NEXT, BASE), Some(&[2; 4][..]));
         assert_eq!(row.of(EmbedderGeneration::new(3), BASE), None);
@@ -44,7 +53,7 @@ mod tests {
 
     #[test]
     fn of_with_generation_of_first_vector_ignores_base() {
-        let row = RowVectors { embedding: Some(vec![1; 4]), generation: Some(NEXT), next: None };
+        let row = RowVectors { embedding: Some(vec![1; 4]), generation: Some(NEXT), ..RowVectors::default() };
         assert_eq!((row.of(NEXT, BASE), row.of(BASE, BASE)), (Some(&[1; 4][..]), None));
     }
 

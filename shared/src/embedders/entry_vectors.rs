@@ -5,12 +5,16 @@ use mneme_store::counter::Counter;
 
 use super::new_vector::NewVector;
 use super::providers::{EmbedderSlot, Embedders};
+use super::text_embedding::TextEmbedding;
 
 /// The vectors that the configured embedders made of one text.
 #[derive(Debug)]
 pub struct MadeVectors {
-    /// One vector, or during a move one of each embedder that is configured here.
+    /// One vector, or during a move one of each embedder that is configured here. An embedder that cannot read the text
+    /// makes none.
     pub vectors: Vec<NewVector>,
+    /// False if the served embedder cannot read the text.
+    pub is_embeddable: bool,
     /// Why the embedder that is not served made no vector. A later step of the move adds the vector.
     pub second_error: Option<Error>,
 }
@@ -45,17 +49,22 @@ impl Embedders<'_> {
             None => texts.iter().map(|_| None).collect::<Vec<_>>(),
         };
         let (served, second) = tokio::join!(made(served), made(second));
-        let named = |slot: EmbedderSlot, embedding| {
-            let made_by = slot.configured(self.config).and_then(|embedder| embedder.fingerprint.clone());
-            NewVector { made_by, embedding }
+        let named = |slot: EmbedderSlot, made| match made {
+            TextEmbedding::Vector { embedding, unread } => {
+                let made_by = slot.configured(self.config).and_then(|embedder| embedder.fingerprint.clone());
+                Some(NewVector { made_by, embedding, unread })
+            }
+            TextEmbedding::NotEmbeddable => None,
         };
         let both = served.into_iter().zip(second).map(|(served, second)| {
-            let mut made = MadeVectors { vectors: Vec::new(), second_error: None };
+            let mut made = MadeVectors { vectors: Vec::new(), is_embeddable: true, second_error: None };
             if let Some((slot, embedding)) = served {
-                made.vectors.push(named(slot, embedding?));
+                let vector = named(slot, embedding?);
+                made.is_embeddable = vector.is_some();
+                made.vectors.extend(vector);
             }
             match second {
-                Some((slot, Ok(embedding))) => made.vectors.push(named(slot, embedding)),
+                Some((slot, Ok(embedding))) => made.vectors.extend(named(slot, embedding)),
                 Some((_, Err(error))) => made.second_error = Some(error),
                 None => {}
             }

@@ -6,6 +6,7 @@ use mneme_model::embedder::ServedEmbedder;
 use mneme_model::entry::Entry;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::MAX_FIRST_DIM;
+use mneme_model::long_text::Unread;
 use mneme_model::row_vectors::RowVectors;
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
@@ -19,6 +20,8 @@ pub(crate) struct EntryVectors {
     pub(crate) active: Option<Vec<u8>>,
     /// The second embedder's, during a move.
     pub(crate) second: Option<Vec<u8>>,
+    /// What the embedder of one of them did not read of the text.
+    pub(crate) unread: Option<Unread>,
 }
 
 impl EntryVectors {
@@ -28,6 +31,7 @@ impl EntryVectors {
         Self {
             active: of(counter.generation),
             second: counter.second.as_ref().and_then(|second| of(second.generation)),
+            unread: row.vectors.unread,
         }
     }
 
@@ -38,7 +42,7 @@ impl EntryVectors {
     pub(crate) fn of_new(new: &[NewVector], counter: &Counter, config: &Config) -> Result<Self, Error> {
         let mut vectors = Self::default();
         let mut misfit = None;
-        for NewVector { made_by, embedding } in new {
+        for NewVector { made_by, embedding, unread } in new {
             let maker = counter.vector_maker(made_by.as_deref(), config);
             let fits = |maker: &ServedEmbedder| match (maker.dim, made_by) {
                 (None, None) => check_first_dim(embedding.dim(), config),
@@ -47,8 +51,12 @@ impl EntryVectors {
             match maker.and_then(|maker| fits(&maker).map(|()| maker)) {
                 Ok(maker) if maker.generation == counter.generation => vectors.active = Some(embedding.to_bytes()),
                 Ok(_) => vectors.second = Some(embedding.to_bytes()),
-                Err(error) => misfit = Some(error),
+                Err(error) => {
+                    misfit = Some(error);
+                    continue;
+                }
             }
+            vectors.unread = vectors.unread.or(*unread);
         }
         match misfit {
             Some(error) if vectors.active.is_none() => Err(error),
@@ -63,13 +71,16 @@ impl EntryVectors {
 
     /// These vectors, and those of `others` that are missing here.
     pub(crate) fn or(self, others: Self) -> Self {
-        Self { active: self.active.or(others.active), second: self.second.or(others.second) }
+        let keeps_another =
+            (self.active.is_none() && others.active.is_some()) || (self.second.is_none() && others.second.is_some());
+        let unread = self.unread.or(others.unread.filter(|_| keeps_another));
+        Self { active: self.active.or(others.active), second: self.second.or(others.second), unread }
     }
 
     /// These vectors without the second embedder's; `None` unless both are present.
     pub(crate) fn without_second(&self) -> Option<Self> {
         let has_both = self.active.is_some() && self.second.is_some();
-        has_both.then(|| Self { active: self.active.clone(), second: None })
+        has_both.then(|| Self { active: self.active.clone(), second: None, unread: self.unread })
     }
 
     /// The dimension of the active embedder's vector.
@@ -88,20 +99,23 @@ impl EntryVectors {
         counter: &Counter,
         config: &Config,
     ) -> Result<RowVectors, Error> {
-        let Self { active, second } = self.clone();
+        let Self { active, second, unread } = self.clone();
         let generation = in_place.and_then(|row| row.vectors.generation);
         let row = match counter.second.as_ref().filter(|second| !second.ending) {
             None => {
                 let is_base = counter.generation == counter.base_generation;
                 let generation = if is_base { generation } else { Some(counter.generation) };
-                RowVectors { embedding: active, generation, next: None }
+                RowVectors { embedding: active, generation, next: None, unread }
             }
             Some(of) if counter.generation == counter.base_generation => {
-                RowVectors { embedding: active, generation, next: second.map(|bytes| (of.generation, bytes)) }
+                RowVectors { embedding: active, generation, next: second.map(|bytes| (of.generation, bytes)), unread }
             }
-            Some(_) => {
-                RowVectors { embedding: second, generation, next: active.map(|bytes| (counter.generation, bytes)) }
-            }
+            Some(_) => RowVectors {
+                embedding: second,
+                generation,
+                next: active.map(|bytes| (counter.generation, bytes)),
+                unread,
+            },
         };
         match row.embedding {
             Some(_) => Ok(row),

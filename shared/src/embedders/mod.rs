@@ -11,6 +11,7 @@
 //! - `providers`: calling the embedders.
 //! - `query_vector`: the vector of a question.
 //! - `entry_vectors`: the vectors of entries that are about to be stored.
+//! - `text_embedding`: what an embedder made of a text, and how much of the text it read.
 //! - `trial`: trying the embedders.
 
 #[cfg(feature = "embed")]
@@ -21,5 +22,7 @@ pub mod new_vector;
 pub mod providers;
 #[cfg(feature = "embed")]
 pub mod query_vector;
+#[cfg(feature = "embed")]
+pub mod text_embedding;
 #[cfg(feature = "embed")]
 pub mod trial;

@@ -8,10 +8,15 @@ use mneme_model::error::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::providers::EmbedderSlot;
+use super::text_embedding::TextEmbedding;
 use crate::cache::Cache;
+use crate::replica::similarity;
 
-/// The text that is embedded. It is no user's.
-const TEXT: &str = "Is the embedder ready?";
+/// The texts that are embedded. They are no user's, and they have no word in common.
+const TEXTS: [&str; 2] = ["Is the embedder ready?", "How tall are trees in a forest?"];
+
+/// Vectors of unrelated texts of at least this similarity are equal but for rounding.
+const EQUAL_VECTORS: f32 = 0.9999;
 
 /// How long the outcome of a trial is used, so that frequent examinations do not cost a call each.
 const VALID_FOR: Duration = Duration::from_secs(60);
@@ -27,7 +32,7 @@ type Trial = (EmbedderSlot, Result<usize, Error>);
 pub struct EmbedderTrial(Mutex<Option<(Instant, Vec<Trial>)>>);
 
 impl EmbedderTrial {
-    /// Has each configured embedder embed a text, unless that was done in the last minute. Returns one outcome for each
+    /// Has each configured embedder embed two unrelated texts, unless that was done in the last minute. Returns one outcome for each
     /// of them: none if callers send the vectors. `stamped_dim`: the dimension of the cache. The embedder of
     /// `MNEME_EMBEDDER` fails if its vectors have another one and no second embedder is configured.
     ///
@@ -54,13 +59,28 @@ impl EmbedderTrial {
         let mut trials: Vec<Trial> = Vec::new();
         for slot in EmbedderSlot::ALL.into_iter().filter(|slot| slot.configured(&cache.config).is_some()) {
             // The instance remembers vectors of texts, which would hide that the embedder has failed since.
-            embedders.forget(TEXT);
-            let made = embedders.embed(slot, &[TEXT]).await.pop();
-            let made = made.unwrap_or_else(|| Err(Error::internal("the embedder returned no result")));
-            trials.push((slot, made.as_ref().map(Embedding::dim).map_err(Error::for_caller)));
+            TEXTS.iter().for_each(|text| embedders.forget(text));
+            trials.push((slot, outcome(embedders.embed(slot, &TEXTS).await)));
         }
         let outcomes = trials.iter().map(checked).collect();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), trials));
         outcomes
     }
+}
+
+/// The dimension of the vectors in `made`, if they tell the texts apart.
+fn outcome(made: Vec<Result<TextEmbedding, Error>>) -> Result<usize, Error> {
+    let made = made.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let vectors: Vec<&Embedding> = made.iter().filter_map(TextEmbedding::embedding).collect();
+    let &[one, other] = vectors.as_slice() else {
+        return Err(Error::internal("the embedder made no vectors of two plain texts"));
+    };
+    if one.dim() == other.dim() && similarity(one.as_slice(), other.as_slice()) >= EQUAL_VECTORS {
+        return Err(Error::new(
+            ErrorKind::EmbedderError,
+            "the embedder makes equal vectors of texts that have nothing in common",
+            "look at the model and its server: it may ignore the text, or cut it to nothing; no such vectors are served",
+        ));
+    }
+    Ok(one.dim())
 }

@@ -1,6 +1,7 @@
 //! The lookups of one instance, in rounds of reading and comparing.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mneme_model::confidence::Guard;
@@ -360,7 +361,10 @@ impl LookupEngine {
         let Some(embedding) = query.vector.get(Some(embedder)) else {
             let objection = match query.embedding_error() {
                 Some(_) => MissReason::EmbedderFailure.into(),
-                None => refused.unwrap_or(MissReason::NoEmbedding.into()),
+                None => refused.unwrap_or_else(|| {
+                    let is_not_embeddable = query.vector.is_not_embeddable(embedder);
+                    (if is_not_embeddable { MissReason::NotEmbeddable } else { MissReason::NoEmbedding }).into()
+                }),
             };
             let Objection { reason, veto } = objection;
             return Ok((LookupOutcome::Miss(Miss { veto, ..Miss::without_comparison(reason) }), false));
@@ -370,7 +374,9 @@ impl LookupEngine {
         if guard == Guard::Off && candidates.is_guarded() && query.fingerprint.is_some() {
             candidates = self.candidates_with(query, guard);
         }
-        let scoring = Scoring { query, embedding, served: &embedder.served, guard, config: &cache.config };
+        let is_cut = query.vector.is_cut(embedder, &query.question.message);
+        let unread = OnceLock::new();
+        let scoring = Scoring { query, embedding, embedder, is_cut, unread: &unread, guard, config: &cache.config };
         let Comparison { scored, requested, saw_other_embedder } =
             compare(&cache.table, &mut self.replica, scoring, candidates, rows).await?;
         let nearest = || {

@@ -32,6 +32,10 @@ pub enum MissReason {
     NoEmbedding,
     /// There is no exact match, and the embedder made no vector.
     EmbedderFailure,
+    /// There is no exact match, and the embedder's vocabulary lacks too much of the text.
+    NotEmbeddable,
+    /// The question is personal, and `MNEME_PERSONAL` is `refuse`. Nothing was read.
+    Personal,
     /// The caller asked for a miss.
     Bypass,
 }

@@ -46,6 +46,8 @@ fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
                 MissReason::Vetoed => &[Metric::Misses, Metric::MissesVetoed],
                 MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],
                 MissReason::EmbedderFailure => &[Metric::Misses, Metric::MissesEmbedderFailure],
+                MissReason::NotEmbeddable => &[Metric::Misses, Metric::MissesNotEmbeddable],
+                MissReason::Personal => &[Metric::Misses, Metric::MissesPersonal],
                 MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
             },
             *best_similarity,

@@ -1,15 +1,18 @@
 //! The score of one entry as the answer to a question, and the outcome for all scored entries.
 
+use std::sync::OnceLock;
+
 use mneme_guard::{Verdict, VetoKind};
 use mneme_model::confidence::{Guard, confidence, exact_values_agree, is_servable, verdict};
 use mneme_model::config::Config;
-use mneme_model::embedder::ServedEmbedder;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
+use mneme_model::long_text::Unread;
 
 use super::exact::ExactRules;
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
+use crate::embedders::query_vector::ReadEmbedder;
 use crate::replica::{Nearest, similarity};
 
 /// A live entry that is similar enough.
@@ -28,7 +31,11 @@ pub(super) struct ScoredEntry {
 pub(super) struct Scoring<'a> {
     pub(super) query: &'a Query,
     pub(super) embedding: &'a Embedding,
-    pub(super) served: &'a ServedEmbedder,
+    pub(super) embedder: &'a ReadEmbedder,
+    /// Whether the question's vector stands for a part of its text only.
+    pub(super) is_cut: bool,
+    /// The hash of what the embedder does not read of the question. It is computed when an entry needs it.
+    pub(super) unread: &'a OnceLock<Option<Unread>>,
     pub(super) guard: Guard,
     pub(super) config: &'a Config,
 }
@@ -37,8 +44,8 @@ impl Scoring<'_> {
     /// The score of `entry`. `None` if the entry cannot answer this question at all: it belongs to another namespace or
     /// context key, has no vector of this embedder and dimension, has expired, or is not similar enough.
     pub(super) fn score(&self, entry: Entry) -> Option<ScoredEntry> {
-        let Self { query, embedding, served, guard, config } = *self;
-        let vector = entry.vector(served).filter(|vector| vector.dim() == embedding.dim())?;
+        let Self { query, embedding, embedder, guard, config, .. } = *self;
+        let vector = entry.vector(&embedder.served).filter(|vector| vector.dim() == embedding.dim())?;
         let similarity = similarity(embedding.as_slice(), vector.as_slice());
         let is_own = entry.namespace == query.namespace && entry.context_key == query.question.context_key;
         if !is_own || entry.is_expired(query.now_secs) || similarity < query.threshold {
@@ -51,6 +58,7 @@ impl Scoring<'_> {
             Verdict::Probability(p) => (p, None),
             Verdict::Vetoed(kind) => (0.0, Some(kind)),
         };
+        let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
         let confidence = confidence(p, entry.confidence_score, age_secs, config.confidence_half_life_secs);
         let objection = if !is_servable(&entry.response) {
@@ -73,6 +81,19 @@ impl Scoring<'_> {
     /// Whether the numbers, identifiers and dates of both questions are equal as texts, and not only as hashes.
     fn values_agree(&self, entry: &Entry) -> bool {
         exact_values_agree(&self.query.question.message, entry.query.as_deref())
+    }
+
+    /// Whether the vectors of question and entry stand for all of both texts, or what was not read is equal. An entry
+    /// that does not say what was not read is not alike a question that was not read to its end.
+    fn was_read_alike(&self, entry: &Entry) -> bool {
+        match (self.is_cut, entry.vectors.unread) {
+            (false, None) => true,
+            (true, None) => false,
+            (_, unread) => {
+                let own = || self.embedder.unread_of(&self.query.question.message);
+                *self.unread.get_or_init(own) == unread
+            }
+        }
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn compare(
             // Another library may have written another vector or expiry under this id.
             replica.upsert(item);
             let Some(entry) = rows.entry(id) else { continue };
-            comparison.saw_other_embedder |= entry.vector(scoring.served).is_none();
+            comparison.saw_other_embedder |= entry.vector(&scoring.embedder.served).is_none();
             compared += usize::from(!entry.is_expired(query.now_secs));
             comparison.scored.extend(scoring.score(entry));
         }

@@ -20,6 +20,7 @@ use super::step_budget::StepBudget;
 use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
 use crate::embedders::layout::EntryVectors;
+use crate::embedders::text_embedding::TextEmbedding;
 
 /// Begins or continues to end the move. `keep` names the embedder that stays, which must be the active one. From the
 /// first call on the other embedder is not served. Its vectors are removed in steps. The returned state is complete
@@ -117,12 +118,13 @@ async fn keep_active_vector(
     cache: &Cache,
     counter: &Counter,
     entry: &Entry,
-    made: Option<Vec<u8>>,
+    made: Option<TextEmbedding>,
 ) -> Result<Option<VisitedCounts>, Error> {
     let held = EntryVectors::of_row(entry, counter);
+    let is_embeddable = made != Some(TextEmbedding::NotEmbeddable);
     let was_made = made.is_some();
-    if was_made {
-        let added = EntryVectors { active: made, second: None };
+    if let Some(TextEmbedding::Vector { embedding, unread }) = made {
+        let added = EntryVectors { active: Some(embedding.to_bytes()), second: None, unread };
         let row = Entry { vectors: added.to_row_vectors(None, counter, &cache.config)?, ..entry.clone() };
         if entry_to_item(&row).is_ok() {
             // The entry is counted when a later block visits its new id.
@@ -133,6 +135,7 @@ async fn keep_active_vector(
         (Some(_), ..) => VisitedCounts { ready: 1, ..VisitedCounts::default() },
         (None, None, _) => VisitedCounts { without_vector: 1, ..VisitedCounts::default() },
         (None, Some(_), None) => VisitedCounts { without_query: 1, ..VisitedCounts::default() },
+        (None, Some(_), Some(_)) if !is_embeddable => VisitedCounts { not_embeddable: 1, ..VisitedCounts::default() },
         (None, Some(_), Some(_)) if was_made => VisitedCounts { too_large: 1, ..VisitedCounts::default() },
         (None, Some(_), Some(_)) => VisitedCounts { refused: 1, ..VisitedCounts::default() },
     };

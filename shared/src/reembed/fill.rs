@@ -17,6 +17,7 @@ use super::step_budget::StepBudget;
 use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
 use crate::embedders::layout::EntryVectors;
+use crate::embedders::text_embedding::TextEmbedding;
 use crate::segments::write::write_segments;
 
 /// What a step has to do with one entry.
@@ -29,7 +30,8 @@ enum EntryState {
     Gone,
 }
 
-const READY: VisitedCounts = VisitedCounts { ready: 1, without_query: 0, refused: 0, too_large: 0, without_vector: 0 };
+const READY: VisitedCounts =
+    VisitedCounts { ready: 1, without_query: 0, refused: 0, too_large: 0, not_embeddable: 0, without_vector: 0 };
 
 /// Continues to add the missing vectors of the embedder that is not active. When none is missing, writes the segments
 /// of these vectors, so that new instances are as fast after the switch as before.
@@ -130,9 +132,17 @@ async fn fill_entries(
     let written = entries.into_iter().zip(vectors).map(async |(entry, vector)| {
         let counts = match vector {
             // The entry already has the vector of the embedder that is not active.
-            None if missing == MissingVector::Active => Some(READY),
+            None | Some(TextEmbedding::NotEmbeddable) if missing == MissingVector::Active => Some(READY),
             None => Some(VisitedCounts { refused: 1, ..VisitedCounts::default() }),
-            Some(vector) => add_vector(cache, counter, &entry, vector, missing, first_open_id).await?,
+            Some(TextEmbedding::NotEmbeddable) => Some(VisitedCounts { not_embeddable: 1, ..VisitedCounts::default() }),
+            Some(TextEmbedding::Vector { embedding, unread }) => {
+                let vector = Some(embedding.to_bytes());
+                let added = match missing {
+                    MissingVector::Active => EntryVectors { active: vector, second: None, unread },
+                    MissingVector::Second => EntryVectors { active: None, second: vector, unread },
+                };
+                add_vector(cache, counter, &entry, added, missing, first_open_id).await?
+            }
         };
         Ok::<_, Error>((entry.id, counts))
     });
@@ -145,14 +155,10 @@ async fn add_vector(
     cache: &Cache,
     counter: &Counter,
     entry: &Entry,
-    vector: Vec<u8>,
+    added: EntryVectors,
     missing: MissingVector,
     first_open_id: u64,
 ) -> Result<Option<VisitedCounts>, Error> {
-    let added = match missing {
-        MissingVector::Active => EntryVectors { active: Some(vector), second: None },
-        MissingVector::Second => EntryVectors { active: None, second: Some(vector) },
-    };
     let all = added.clone().or(EntryVectors::of_row(entry, counter));
     let vectors = all.to_row_vectors(Some(entry), counter, &cache.config)?;
     let row = Entry { vectors, ..entry.clone() };

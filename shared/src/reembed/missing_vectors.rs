@@ -1,12 +1,12 @@
 //! Making the vectors that entries lack.
 
-use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_store::counter::Counter;
 
 use crate::cache::Cache;
 use crate::embedders::providers::EmbedderSlot;
+use crate::embedders::text_embedding::TextEmbedding;
 
 /// A text that every embedder accepts. It shows whether an embedder answers at all, and the dimension of its vectors.
 const PROBE: &str = "What is the capital of France?";
@@ -20,7 +20,8 @@ pub(super) enum MissingVector {
     Active,
 }
 
-/// The vectors that `entries` lack, in their order; `None` for a text that the embedder refuses.
+/// The vectors that `entries` lack, in their order; `None` for a text that the embedder refuses. An embedder may make
+/// no vector of a text that it cannot read.
 ///
 /// `entries`: each has a stored query. Errors: `EmbedderMismatchError` if the embedder is not configured here; the
 /// embedder's own; `EmbedderDimensionError`.
@@ -29,7 +30,7 @@ pub(super) async fn make_missing_vectors(
     counter: &Counter,
     entries: &[Entry],
     missing: MissingVector,
-) -> Result<Vec<Option<Vec<u8>>>, Error> {
+) -> Result<Vec<Option<TextEmbedding>>, Error> {
     let served = match missing {
         MissingVector::Active => Some(counter.active_embedder()),
         MissingVector::Second => counter.second_embedder(),
@@ -51,17 +52,18 @@ pub(super) async fn make_missing_vectors(
             Err(error) if error.kind == ErrorKind::InvalidRequest => embed_alone(cache, slot, text).await?,
             vector => Some(vector?),
         };
-        if let Some(Err(error)) = vector.as_ref().map(|vector| served.check_dim(vector.dim())) {
+        let embedding = vector.as_ref().and_then(TextEmbedding::embedding);
+        if let Some(Err(error)) = embedding.map(|embedding| served.check_dim(embedding.dim())) {
             cache.embedders().forget(text);
             return Err(error);
         }
-        vectors.push(vector.map(|vector| vector.to_bytes()));
+        vectors.push(vector);
     }
     Ok(vectors)
 }
 
 /// The vector of a text; `None` if the embedder refuses this text and accepts another one.
-async fn embed_alone(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<Option<Embedding>, Error> {
+async fn embed_alone(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<Option<TextEmbedding>, Error> {
     match embed_one(cache, slot, text).await {
         Err(error) if error.kind == ErrorKind::InvalidRequest => {
             cache.embedders().forget(PROBE);
@@ -78,7 +80,7 @@ async fn embed_alone(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<Op
     }
 }
 
-async fn embed_one(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<Embedding, Error> {
+async fn embed_one(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<TextEmbedding, Error> {
     let embedded = cache.embedders().embed(slot, &[text]).await.pop();
     embedded.unwrap_or_else(|| Err(Error::internal("a text was not embedded")))
 }
@@ -86,6 +88,7 @@ async fn embed_one(cache: &Cache, slot: EmbedderSlot, text: &str) -> Result<Embe
 /// The dimension of a configured embedder's vectors. It asks the embedder to embed one text. Errors: the embedder's
 /// own.
 pub async fn embedder_dim(cache: &Cache, slot: EmbedderSlot) -> Result<u32, Error> {
-    let vector = embed_one(cache, slot, PROBE).await?;
-    u32::try_from(vector.dim()).map_err(Error::internal)
+    let made = embed_one(cache, slot, PROBE).await?;
+    let embedding = made.embedding().ok_or_else(|| Error::internal("the embedder cannot read the probe"))?;
+    u32::try_from(embedding.dim()).map_err(Error::internal)
 }

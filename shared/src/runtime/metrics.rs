@@ -32,13 +32,19 @@ pub enum Metric {
     MissesNoEmbedding,
     /// Misses without an exact match for which the embedder made no vector.
     MissesEmbedderFailure,
+    /// Misses without an exact match for which the embedder could not read the text.
+    MissesNotEmbeddable,
+    /// Misses because personal questions are refused.
+    MissesPersonal,
     /// Misses that the caller asked for.
     MissesBypass,
     /// The cosine similarity of the answer, or of the nearest entry if there is no answer.
     Similarity,
     /// Entries stored.
     EntriesStored,
-    /// Entries of a batch that were not stored.
+    /// Entries that were not stored because of what they hold.
+    EntriesSkipped,
+    /// Entries of a batch that were not stored because of an error.
     EntriesFailed,
 }
 

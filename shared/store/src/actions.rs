@@ -109,7 +109,7 @@ impl Table {
     /// Stores the row `item` in place of `seen`, if the stored row still has the namespace, the query hash, the first
     /// vector and the generations of `seen`.
     pub fn replace_row(&self, item: Item, seen: &Entry) -> Result<TransactWriteItem, Error> {
-        let RowVectors { embedding, generation, next } = &seen.vectors;
+        let RowVectors { embedding, generation, next, unread: _ } = &seen.vectors;
         let is_same_vector = match embedding {
             Some(embedding) => Condition::equals(name::EMBEDDING, b(embedding.clone())),
             None => Condition::Empty(name::EMBEDDING),

@@ -39,8 +39,10 @@ pub const EMBEDDING_GENERATION: &str = "embedder_era";
 pub const NEXT_EMBEDDING: &str = "embedding_next";
 /// The generation of the second vector.
 pub const NEXT_GENERATION: &str = "next_era";
-/// The attributes that hold the vectors of an entry.
-pub const VECTOR_ATTRIBUTES: [&str; 4] = [EMBEDDING, EMBEDDING_GENERATION, NEXT_EMBEDDING, NEXT_GENERATION];
+/// The hash of what an embedder did not read of the query, 16 bytes.
+pub const UNREAD: &str = "unread";
+/// The attributes that hold the vectors of an entry, and what they do not stand for.
+pub const VECTOR_ATTRIBUTES: [&str; 5] = [EMBEDDING, EMBEDDING_GENERATION, NEXT_EMBEDDING, NEXT_GENERATION, UNREAD];
 
 // Item 0, the counter.
 
@@ -133,6 +135,8 @@ pub const WITHOUT_QUERY: &str = "without_query";
 pub const REFUSED: &str = "refused";
 /// The number of entries without room for a second vector, in the progress of a move.
 pub const TOO_LARGE: &str = "too_large";
+/// The number of entries that the embedder cannot read, in the progress of a move.
+pub const NOT_EMBEDDABLE: &str = "not_embeddable";
 /// The number of entries that never had a vector, in the progress of a move.
 pub const WITHOUT_VECTOR: &str = "without_vector";
 /// The version of the basis, in segment manifests.

@@ -8,6 +8,7 @@ use mneme_model::embedding::Embedding;
 use mneme_model::entry::{Entry, EntryHeader};
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
+use mneme_model::long_text::Unread;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::row_vectors::RowVectors;
@@ -153,6 +154,7 @@ pub fn vectors(item: &Item) -> RowVectors {
         embedding: vector(name::EMBEDDING),
         generation: generation(item, name::EMBEDDING_GENERATION),
         next: generation(item, name::NEXT_GENERATION).zip(vector(name::NEXT_EMBEDDING)),
+        unread: bytes(item, name::UNREAD).and_then(Unread::from_bytes),
     }
 }
 
@@ -170,13 +172,14 @@ pub fn served_vector(item: &Item, served: &ServedEmbedder) -> Option<Embedding> 
 }
 
 /// The attributes that hold `vectors`, always in the same order. `None` means that the attribute is absent.
-pub fn vector_attributes(vectors: &RowVectors) -> [(&'static str, Option<AttributeValue>); 4] {
+pub fn vector_attributes(vectors: &RowVectors) -> [(&'static str, Option<AttributeValue>); 5] {
     let next = vectors.next.as_ref();
     [
         (name::EMBEDDING, vectors.embedding.clone().map(b)),
         (name::EMBEDDING_GENERATION, vectors.generation.map(generation_value)),
         (name::NEXT_EMBEDDING, next.map(|(_, bytes)| b(bytes.clone()))),
         (name::NEXT_GENERATION, next.map(|(generation, _)| generation_value(*generation))),
+        (name::UNREAD, vectors.unread.map(|unread| b(*unread.as_bytes()))),
     ]
 }
 
@@ -263,8 +266,11 @@ mod tests {
 
     #[test]
     fn vectors_of_row_with_two_vectors_are_the_written_ones() {
-        let row =
-            RowVectors { embedding: Some(ONE.to_vec()), generation: None, next: Some((NEXT, MINUS_ONE.to_vec())) };
+        let row = RowVectors {
+            embedding: Some(ONE.to_vec()),
+            next: Some((NEXT, MINUS_ONE.to_vec())),
+            ..RowVectors::default()
+        };
         let mut item = Item::new();
         put_into(&row, &mut item);
         assert_eq!(vectors(&item), row);
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn served_vector_of_first_vector_with_generation_ignores_base() {
-        let row = RowVectors { embedding: Some(ONE.to_vec()), generation: Some(NEXT), next: None };
+        let row = RowVectors { embedding: Some(ONE.to_vec()), generation: Some(NEXT), ..RowVectors::default() };
         let mut item = Item::new();
         put_into(&row, &mut item);
         assert_eq!(served_vector(&item, &served(NEXT)).unwrap().as_slice(), [1.0]);
@@ -296,6 +302,7 @@ mod tests {
             access_count in any::<u32>(),
             context_key in prop::option::of(any::<[u8; 32]>()),
             signature in prop::option::of(prop::collection::vec(any::<u8>(), 1..64)),
+            unread in prop::option::of(any::<[u8; 16]>()),
         ) -> Entry {
             Entry {
                 id: EntryId::new(id).unwrap(),
@@ -307,6 +314,7 @@ mod tests {
                     embedding: floats.clone(),
                     generation: generations.0.map(EmbedderGeneration::new),
                     next: generations.1.map(EmbedderGeneration::new).zip(floats),
+                    unread: unread.and_then(|bytes| Unread::from_bytes(&bytes)),
                 },
                 metadata: Map::from_iter([("k".to_owned(), Value::from(score))]),
                 confidence_score: score,

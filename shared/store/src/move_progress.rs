@@ -96,6 +96,8 @@ pub struct VisitedCounts {
     pub refused: u64,
     /// Entries whose item has no room for a second vector.
     pub too_large: u64,
+    /// Entries whose text the embedder cannot read, because its vocabulary lacks too much of it.
+    pub not_embeddable: u64,
     /// Entries that never had a vector. The move leaves them as they are, and only the exact layer finds them.
     pub without_vector: u64,
 }
@@ -107,16 +109,18 @@ impl VisitedCounts {
         self.without_query += other.without_query;
         self.refused += other.refused;
         self.too_large += other.too_large;
+        self.not_embeddable += other.not_embeddable;
         self.without_vector += other.without_vector;
     }
 
     /// The attribute and the value of each count.
-    fn by_name(&self) -> [(&'static str, u64); 5] {
+    fn by_name(&self) -> [(&'static str, u64); 6] {
         [
             (name::READY, self.ready),
             (name::WITHOUT_QUERY, self.without_query),
             (name::REFUSED, self.refused),
             (name::TOO_LARGE, self.too_large),
+            (name::NOT_EMBEDDABLE, self.not_embeddable),
             (name::WITHOUT_VECTOR, self.without_vector),
         ]
     }
@@ -129,6 +133,7 @@ impl VisitedCounts {
             without_query: count(name::WITHOUT_QUERY),
             refused: count(name::REFUSED),
             too_large: count(name::TOO_LARGE),
+            not_embeddable: count(name::NOT_EMBEDDABLE),
             without_vector: count(name::WITHOUT_VECTOR),
         }
     }
@@ -160,7 +165,7 @@ mod tests {
     use super::*;
 
     const VISITED: VisitedCounts =
-        VisitedCounts { ready: 1, without_query: 2, refused: 3, too_large: 4, without_vector: 5 };
+        VisitedCounts { ready: 1, without_query: 2, refused: 3, too_large: 4, not_embeddable: 6, without_vector: 5 };
 
     fn key() -> RowKey {
         RowKey::move_progress(EmbedderGeneration::new(3))

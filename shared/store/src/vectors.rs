@@ -32,7 +32,7 @@ fn vectors_expression(seen: &Entry, wanted: &RowVectors) -> Expression {
     {
         let changes = before != after;
         expression = match (attribute, before) {
-            (name::NEXT_EMBEDDING, _) => expression,
+            (name::NEXT_EMBEDDING | name::UNREAD, _) => expression,
             (name::EMBEDDING, _) if !(changes && fills_first) => expression,
             (name::EMBEDDING, None) => expression.and(Condition::Empty(attribute)),
             (_, before) => expression.and(Condition::is(attribute, before)),
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn vectors_expression_that_promotes_second_vector_compares_generations_only() {
         let seen = RowVectors { next: Some((NEXT, vec![2; 4])), ..first() };
-        let wanted = RowVectors { embedding: Some(vec![2; 4]), generation: Some(NEXT), next: None };
+        let wanted = RowVectors { embedding: Some(vec![2; 4]), generation: Some(NEXT), ..RowVectors::default() };
         let (update, condition) = texts(seen, &wanted);
         let sets = "SET #embedding = :embedding, #embedder_era = :embedder_era";
         assert_eq!(update, format!("{sets} REMOVE #embedding_next, #next_era"));

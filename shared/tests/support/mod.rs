@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use mneme_core::cache::Cache;
+use mneme_core::embedders::new_vector::NewVector;
 use mneme_core::entries::live_entry;
 use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::LookupOutcome;
@@ -100,7 +101,7 @@ impl TestCache {
             signature,
             query: Some(stored.query.to_owned()),
             response: stored.response.to_owned(),
-            vectors: vec![vector(stored.cosine).into()],
+            vectors: vec![NewVector::of_caller(vector(stored.cosine), stored.query, &self.cache.config)],
             metadata: Map::new(),
             ttl_secs: stored.ttl_secs,
             confidence_score: 1.0,

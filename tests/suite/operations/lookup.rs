@@ -1,5 +1,6 @@
 //! `lookup`: the exact layer, the semantic layer, and the reasons for a miss.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use insta::{assert_compact_json_snapshot, assert_json_snapshot};
 use mneme_tests::{Stack, masked, vector};
 use serde_json::{Value, json};
@@ -16,6 +17,15 @@ async fn put(stack: &Stack, query: &str, response: &str, angle: f64) -> u64 {
 
 async fn ask(stack: &Stack, angle: f64) -> Value {
     stack.lookup(json!({"query": REWORDED, "embedding": vector(8, angle)})).await
+}
+
+/// Stores an entry at the angle 0 and gives it `response`, which a put refuses. An earlier release or the Python library
+/// may have stored such a response.
+async fn put_failure(stack: &Stack, query: &str, response: &str) {
+    let id = stack.put(json!({"query": query, "response": "A", "embedding": vector(8, 0.0)})).await;
+    let mut row = stack.rows().await[&i128::from(id)].clone();
+    row.insert("response".to_owned(), AttributeValue::S(response.to_owned()));
+    stack.put_item(row).await;
 }
 
 #[tokio::test]
@@ -76,7 +86,7 @@ async fn lookup_miss_returns_its_reason() {
         stack.lookup(json!({"query": "x"})).await,
         @r#"{"best_similarity": null, "outcome": "miss", "reason": "no_embedding"}"#
     );
-    put(&stack, QUESTION, "[ERROR] upstream", 0.0).await;
+    put_failure(&stack, QUESTION, "[ERROR] upstream").await;
     assert_compact_json_snapshot!(
         ask(&stack, 0.0).await,
         @r#"{"best_similarity": 1.0, "outcome": "miss", "reason": "rejected"}"#
@@ -174,7 +184,7 @@ async fn lookup_with_deleted_candidates_returns_the_live_one() {
 async fn lookup_skips_candidates_with_rejected_responses() {
     let stack = Stack::start().await;
     for (number, response) in ["", "  ", "[LLM Error] x", "[ERROR] y"].iter().enumerate() {
-        put(&stack, &variant(number + 1), response, 0.0).await;
+        put_failure(&stack, &variant(number + 1), response).await;
     }
     put(&stack, QUESTION, "good", NEAR).await;
     assert_eq!(ask(&stack, 0.0).await["response"], "good");

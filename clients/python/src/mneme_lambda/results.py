@@ -47,8 +47,8 @@ class Miss:
     """No stored answer. It is false in a condition."""
 
     reason: str
-    """Why: `no_entry`, `below_threshold`, `low_confidence`, `vetoed`, `rejected`, `no_embedding`, `embedder_failure`
-    or `bypass`. A newer cache may have other reasons."""
+    """Why: `no_entry`, `below_threshold`, `low_confidence`, `vetoed`, `rejected`, `no_embedding`, `embedder_failure`,
+    `not_embeddable`, `personal` or `bypass`. A newer cache may have other reasons."""
     best_similarity: float | None
     """The similarity of the nearest entry, or None."""
     veto: str | None = None
@@ -62,9 +62,14 @@ class Miss:
 class Stored:
     """The result of a put."""
 
-    id: int
-    created: bool
-    """False if the entry replaced one for the same question."""
+    id: int | None = None
+    """The id of the entry; None if it was not stored."""
+    created: bool = False
+    """False if the entry replaced one for the same question, or was not stored."""
+    skipped: str | None = None
+    """Why the entry was not stored: `truncated`, `refusal`, `error`, `empty`, `pattern` or `personal`."""
+    semantic: bool = True
+    """False if the embedder cannot read the question, so that only an equal question finds the entry."""
 
 
 @dataclass(frozen=True)

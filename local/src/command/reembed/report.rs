@@ -50,6 +50,7 @@ struct Entries {
     without_query: u64,
     refused: u64,
     too_large: u64,
+    not_embeddable: u64,
     without_vector: u64,
 }
 
@@ -97,6 +98,7 @@ impl fmt::Display for State {
                 (entries.without_query, "without a stored query"),
                 (entries.refused, "refused by the embedder"),
                 (entries.too_large, "too large for a second vector"),
+                (entries.not_embeddable, "that the embedder cannot read"),
                 (entries.without_vector, "that never had a vector"),
             ];
             for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
@@ -118,7 +120,7 @@ mod tests {
     fn state_of_a_move_displays_left_out_entries_and_the_next_command() {
         let reply = r#"{"phase":"adding","active":{"fingerprint":"a/1","dim":3},"side":"source",
             "other":{"fingerprint":"b/1","dim":4},"complete":true,"done":9,"total":9,
-            "entries":{"ready":7,"without_query":2,"refused":0,"too_large":0,"without_vector":0},
+            "entries":{"ready":7,"without_query":2,"refused":0,"too_large":0,"not_embeddable":0,"without_vector":0},
             "ids_per_second":20.4,"seconds_left":0.0,"cursor":null}"#;
         let state: State = serde_json::from_str(reply).unwrap();
         assert_eq!(

@@ -12,7 +12,7 @@ use mneme_aws::client_config::{connect_timeout_only, no_retries};
 use tokio::time::Instant;
 
 use crate::error::{EmbedError, EmbedErrorKind};
-use crate::provider::{Limits, Provider, refuse_blank};
+use crate::provider::{Limits, Provider, TextVector, refuse_blank};
 use crate::retry::with_retries;
 use crate::spec::{BedrockSpec, Family};
 
@@ -29,20 +29,22 @@ const COHERE_LIMITS: Limits = Limits {
 pub struct Bedrock {
     spec: BedrockSpec,
     fingerprint: String,
+    max_tokens: usize,
     client: Client,
 }
 
 impl Bedrock {
     /// Sends nothing. The credentials are those of `aws`. The region is that of the ARN in `spec`, or else that of
     /// `aws`.
-    pub fn new(spec: BedrockSpec, aws: &SdkConfig) -> Self {
+    /// `max_tokens`: how much of a text the model reads.
+    pub fn new(spec: BedrockSpec, max_tokens: usize, aws: &SdkConfig) -> Self {
         let mut config = aws_sdk_bedrockruntime::config::Builder::from(aws)
             .retry_config(no_retries())
             .timeout_config(connect_timeout_only());
         if let Some(region) = &spec.region {
             config = config.region(Region::new(region.clone()));
         }
-        Self { fingerprint: spec.fingerprint(), client: Client::from_conf(config.build()), spec }
+        Self { fingerprint: spec.fingerprint(), max_tokens, client: Client::from_conf(config.build()), spec }
     }
 
     /// Sends one `InvokeModel` and reads the vectors of its reply.
@@ -100,8 +102,9 @@ impl Provider for Bedrock {
         Ok(())
     }
 
-    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
         let request = Blob::new(wire::request(&self.spec, texts));
-        with_retries(deadline, || self.attempt(&request)).await
+        let vectors = with_retries(deadline, || self.attempt(&request)).await?;
+        Ok(TextVector::of_service(vectors, texts, self.max_tokens))
     }
 }

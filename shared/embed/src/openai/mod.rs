@@ -15,7 +15,7 @@ use self::key_cache::KeyCache;
 use self::transport::{Http, Reply};
 use crate::error::{EmbedError, EmbedErrorKind};
 use crate::key::{ApiKey, KeySource};
-use crate::provider::{Limits, Provider, refuse_blank};
+use crate::provider::{Limits, Provider, TextVector, refuse_blank};
 use crate::retry::with_retries;
 use crate::retry_after::retry_after;
 use crate::spec::OpenAiSpec;
@@ -31,6 +31,7 @@ const LIMITS: Limits = Limits {
 pub struct OpenAi {
     spec: OpenAiSpec,
     fingerprint: String,
+    max_tokens: usize,
     http: Http,
     key: KeyCache,
 }
@@ -38,9 +39,10 @@ pub struct OpenAi {
 impl OpenAi {
     /// Sends nothing. A key in Secrets Manager or Parameter Store is fetched when it is first needed, with the
     /// credentials of `aws`.
-    pub fn new(spec: OpenAiSpec, key: KeySource, aws: &SdkConfig) -> Self {
+    /// `max_tokens`: how much of a text the model reads.
+    pub fn new(spec: OpenAiSpec, max_tokens: usize, key: KeySource, aws: &SdkConfig) -> Self {
         let fingerprint = spec.fingerprint();
-        Self { fingerprint, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, aws), spec }
+        Self { fingerprint, max_tokens, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, aws), spec }
     }
 
     /// Sends one request and reads the vectors of its reply. If the key is refused and its store has another one, a
@@ -74,9 +76,10 @@ impl Provider for OpenAi {
         refuse_blank(text)
     }
 
-    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn call(&self, texts: &[&str], deadline: Instant) -> Result<Vec<TextVector>, EmbedError> {
         let request = wire::request(&self.spec.model, self.spec.dim, texts);
-        with_retries(deadline, || self.attempt(&request)).await
+        let vectors = with_retries(deadline, || self.attempt(&request)).await?;
+        Ok(TextVector::of_service(vectors, texts, self.max_tokens))
     }
 }
 

@@ -11,6 +11,7 @@
 //! form `dim` is a dimension. A dimension has at least two digits, so Bedrock's version `:0` is not one.
 
 mod bedrock;
+mod max_tokens;
 mod openai;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 
 pub(crate) use bedrock::is_region;
 pub use bedrock::{BedrockSpec, Family};
+use max_tokens::max_tokens_of;
 pub use openai::OpenAiSpec;
 
 /// The accepted forms of `MNEME_EMBEDDER`.
@@ -32,6 +34,9 @@ const MINILM_FINGERPRINT: &str = "minilm:all-MiniLM-L6-v2/1";
 
 /// The length of the vectors of `minilm`.
 pub(crate) const MINILM_DIM: usize = 384;
+
+/// How many word pieces `minilm` reads.
+pub(crate) const MINILM_MAX_TOKENS: usize = 256;
 
 /// The configured embedder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,6 +88,17 @@ impl Spec {
             Self::Bedrock(spec) => Some(spec.dim),
             Self::OpenAi(spec) => spec.dim,
             Self::MiniLm => Some(MINILM_DIM),
+        }
+    }
+
+    /// How many tokens of a text the embedder reads. For a model that is not known it is rather too low than too high.
+    /// `None` if callers send the vectors.
+    pub fn max_tokens(&self) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Bedrock(spec) => Some(max_tokens_of(&spec.model)),
+            Self::OpenAi(spec) => Some(max_tokens_of(&spec.model)),
+            Self::MiniLm => Some(MINILM_MAX_TOKENS),
         }
     }
 }

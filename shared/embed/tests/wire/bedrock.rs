@@ -43,7 +43,7 @@ fn cohere(request: &Recorded, by_type: bool) -> Answer {
 }
 
 async fn first_of(embedder: &Embedder<Backend>, texts: &[&str]) -> Vec<f32> {
-    embedder.embed(texts, far_deadline()).await.expect("vectors").iter().map(|vector| vector[0]).collect()
+    embedder.embed(texts, far_deadline()).await.expect("vectors").iter().map(|vector| vector.values[0]).collect()
 }
 
 async fn error_of(server: &Server, spec: &str) -> EmbedError {
@@ -198,7 +198,7 @@ async fn service_without_connection_is_unreachable_after_three_attempts() {
 async fn call_without_credentials_sends_nothing() {
     let server = Server::start(|_, request| titan(request)).await;
     let spec = TITAN.parse().unwrap();
-    let backend = Backend::new(&spec, KeySource::None, &server.aws_with(None)).unwrap();
+    let backend = Backend::new(&spec, 8192, KeySource::None, &server.aws_with(None)).unwrap();
     let error = Embedder::new(backend).embed(&["a"], far_deadline()).await.unwrap_err();
     assert_eq!((error.kind, server.requests().len()), (EmbedErrorKind::Refused, 0), "{error} {}", error.causes());
     assert!(error.detail.contains("no AWS credentials"), "{error} {}", error.causes());

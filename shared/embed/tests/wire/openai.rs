@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::server::{Answer, Recorded, Server};
-use crate::{embedder, far_deadline};
+use crate::{embedder, far_deadline, values};
 
 fn over(server: &Server, model: &str) -> Embedder<Backend> {
     embedder(&format!("openai:{model}@{}/v1", server.url), "", server)
@@ -56,7 +56,7 @@ async fn vectors_in_either_form_are_returned_in_the_order_of_the_texts() {
     let server = Server::start(|_, request| lengths(request)).await;
     let vectors = over(&server, "m:10").embed(&["a", "bbb", "cc"], far_deadline()).await.unwrap();
     let of = |length: f32| [vec![length], vec![0.5; 9]].concat();
-    assert_eq!(vectors, [of(1.0), of(3.0), of(2.0)]);
+    assert_eq!(values(vectors), [of(1.0), of(3.0), of(2.0)]);
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].path, "/v1/embeddings");
@@ -72,7 +72,7 @@ async fn embed_with_70_texts_sends_32_per_call() {
     let texts: Vec<String> = (1..=70).map(|length| "x".repeat(length)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = over(&server, "m").embed(&texts, far_deadline()).await.unwrap();
-    assert_eq!(vectors, (1..=70u8).map(|length| vec![f32::from(length), 0.5]).collect::<Vec<_>>());
+    assert_eq!(values(vectors), (1..=70u8).map(|length| vec![f32::from(length), 0.5]).collect::<Vec<_>>());
     let mut sizes: Vec<usize> =
         server.requests().iter().map(|request| request.body["input"].as_array().map_or(0, Vec::len)).collect();
     sizes.sort_unstable();
@@ -89,7 +89,7 @@ async fn transient_status_is_retried() {
         })
         .await;
         let vectors = over(&server, "m").embed(&["abc"], far_deadline()).await.unwrap();
-        assert_eq!((vectors, server.requests().len()), (vec![vec![3.0, 0.5]], 2), "{status}");
+        assert_eq!((values(vectors), server.requests().len()), (vec![vec![3.0, 0.5]], 2), "{status}");
     }
 }
 
@@ -192,8 +192,8 @@ async fn vector_of_another_dimension_is_refused_if_one_is_configured() {
     let embedder = over(&server, "m");
     assert_eq!((embedder.dim(), embedder.fingerprint()), (None, "openai:m/1"));
     // If no dimension is configured, the caller checks it.
-    assert_eq!(embedder.embed(&["one"], far_deadline()).await.unwrap()[0].len(), 1);
-    assert_eq!(embedder.embed(&["two"], far_deadline()).await.unwrap()[0].len(), 2);
+    assert_eq!(embedder.embed(&["one"], far_deadline()).await.unwrap()[0].values.len(), 1);
+    assert_eq!(embedder.embed(&["two"], far_deadline()).await.unwrap()[0].values.len(), 2);
     let two = json!({ "data": [{ "index": 0, "embedding": [1.0] }, { "index": 1, "embedding": [1.0, 2.0] }] });
     let server = Server::always(Answer::json(&two)).await;
     let error = over(&server, "m").embed(&["one", "two"], far_deadline()).await.unwrap_err();

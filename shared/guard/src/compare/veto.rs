@@ -49,6 +49,8 @@ pub enum VetoKind {
     Space,
     /// The languages of the questions differ, or the questions differ in a language that has no word lists.
     Language,
+    /// The embeddings are equal although the questions share no word of content, so the embedder tells nothing.
+    Embedding,
 }
 
 impl From<WrittenKind> for VetoKind {

@@ -25,8 +25,10 @@
 //! | `facts` | what the user told before a self-contained message |
 //! | `history` | what was said before the last message, and whether two histories agree |
 //! | `signature` | the signature of a conversation: its stored format and its comparison |
+//! | `evidence` | what a signature says beside the comparison |
 
 mod context_key;
+mod evidence;
 mod facts;
 mod history;
 pub(crate) mod messages;

@@ -63,6 +63,13 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// The instruction in `text` and the hash of the material that it is about. `None` if the text has no material, or no
+/// instruction apart from it.
+pub fn instruction_and_material(text: &str) -> Option<(Cow<'_, str>, u32)> {
+    let Parts { instruction, material } = Parts::of(text);
+    (material != 0 && !instruction.trim().is_empty()).then_some((instruction, material))
+}
+
 /// The number of words. In a script without spaces, two characters count as a word.
 fn words(text: &str) -> usize {
     text.split_whitespace().count() + text.chars().filter(|c| is_unspaced(*c)).count() / 2

@@ -31,6 +31,7 @@ pub(super) struct EmbedderVariables {
     key: &'static str,
     fingerprint: &'static str,
     dim: &'static str,
+    max_tokens: &'static str,
 }
 
 /// The variables of the embedder that the cache has.
@@ -39,6 +40,7 @@ pub(super) const MAIN: EmbedderVariables = EmbedderVariables {
     key: "MNEME_EMBEDDER_API_KEY",
     fingerprint: "MNEME_EMBEDDER_FINGERPRINT",
     dim: "MNEME_EMBEDDER_DIM",
+    max_tokens: "MNEME_EMBEDDER_MAX_TOKENS",
 };
 /// The variables of the embedder that the cache moves to.
 pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
@@ -46,6 +48,7 @@ pub(super) const NEXT: EmbedderVariables = EmbedderVariables {
     key: "MNEME_EMBEDDER_NEXT_API_KEY",
     fingerprint: "MNEME_EMBEDDER_NEXT_FINGERPRINT",
     dim: "MNEME_EMBEDDER_NEXT_DIM",
+    max_tokens: "MNEME_EMBEDDER_NEXT_MAX_TOKENS",
 };
 
 /// The variables that were not read yet, and the complaints about those that were.
@@ -173,7 +176,17 @@ impl RawEnv {
         let fingerprint =
             self.take(names.fingerprint, None, &"a name of the embedder's vectors").or_else(|| spec.fingerprint());
         let dim = self.dim(names, &spec);
-        EmbedderConfig { spec, key, fingerprint, dim }
+        let max_tokens = self.max_tokens(names, &spec);
+        EmbedderConfig { spec, key, fingerprint, dim, max_tokens }
+    }
+
+    /// Reads how many tokens of a text the embedder reads. `minilm` knows its own number.
+    fn max_tokens(&mut self, names: &EmbedderVariables, spec: &Spec) -> Option<usize> {
+        let configured = self.optional(names.max_tokens, "a whole number from 16", |tokens| *tokens >= 16);
+        if let (Some(_), Spec::MiniLm) = (configured, spec) {
+            self.complaints.push(format!("{} is not for {}=minilm: drop it", names.max_tokens, names.spec));
+        }
+        configured.or(spec.max_tokens())
     }
 
     /// Reads the dimension. It must be the dimension of `spec`, if `spec` has one.

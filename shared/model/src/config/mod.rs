@@ -58,6 +58,17 @@ pub struct Claims {
 /// The accepted form of a claim's name.
 const CLAIM_NAME_FORM: &str = "the name of a claim in the callers' tokens";
 
+/// What happens to the vectors that callers send with entries while an embedder is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallerVectors {
+    /// The functions embed the text, too, and refuse another vector.
+    Check,
+    /// They are refused.
+    Refuse,
+    /// They are stored as they came.
+    Trust,
+}
+
 /// The accepted form of a table name. Source: DynamoDB Developer Guide, "Naming rules".
 const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
@@ -75,6 +86,9 @@ pub struct EmbedderConfig {
     pub fingerprint: Option<String>,
     /// The configured dimension, or else the embedder's own. `None` accepts the dimension in the table.
     pub dim: Option<u32>,
+    /// How many tokens of a text the embedder reads: as configured, or else the embedder's own. `None` if callers send
+    /// the vectors and nothing is configured; each text then counts as read.
+    pub max_tokens: Option<usize>,
 }
 
 /// The resolved configuration of one function. `docs/configuration.md` has the defaults.
@@ -129,6 +143,17 @@ pub struct Config {
     pub max_response_bytes: Option<usize>,
     /// `MNEME_MAX_METADATA_BYTES`: the cap on the metadata as JSON.
     pub max_metadata_bytes: usize,
+    /// `MNEME_CALLER_VECTORS`.
+    pub caller_vectors: CallerVectors,
+    /// `MNEME_REFUSE_RESPONSES`: regular expressions, one a line. A response that one of them fits is not stored.
+    pub refuse_responses: Option<String>,
+    /// `MNEME_PERSONAL`: whether personal questions are neither stored nor looked up.
+    pub refuse_personal: bool,
+    /// `MNEME_VOLATILE_TTL_SECS`: the longest time to live of an answer that depends on the time of asking, if the put
+    /// names none.
+    pub volatile_ttl_secs: u64,
+    /// `MNEME_TIME_ZONE`: the IANA name of the time zone at whose midnight such an answer expires at the latest.
+    pub time_zone: Option<String>,
     /// `MNEME_TLS_ROOTS`: true if connections to AWS trust only the pinned roots, false if they trust the system's.
     pub pins_tls_roots: bool,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory of the function in MB. `None` outside Lambda.
@@ -232,6 +257,20 @@ impl Config {
             max_query_bytes: env.parse("MNEME_MAX_QUERY_BYTES", 32_768, positive, |n| *n >= 1),
             max_response_bytes: env.optional("MNEME_MAX_RESPONSE_BYTES", positive, |n| *n >= 1),
             max_metadata_bytes: env.parse("MNEME_MAX_METADATA_BYTES", 65_536, positive, |n| *n >= 1),
+            caller_vectors: env.one_of(
+                "MNEME_CALLER_VECTORS",
+                CallerVectors::Check,
+                &[("check", CallerVectors::Check), ("refuse", CallerVectors::Refuse), ("trust", CallerVectors::Trust)],
+            ),
+            refuse_responses: env.take("MNEME_REFUSE_RESPONSES", None, &"regular expressions, one a line"),
+            refuse_personal: env.one_of("MNEME_PERSONAL", false, &[("store", false), ("refuse", true)]),
+            volatile_ttl_secs: env.parse(
+                "MNEME_VOLATILE_TTL_SECS",
+                3600,
+                "a whole number of seconds from 1 to 3153600000",
+                |t| (1..=MAX_TTL_SECS).contains(t),
+            ),
+            time_zone: env.take("MNEME_TIME_ZONE", None, &"the name of a time zone of the IANA, such as Europe/Vienna"),
             pins_tls_roots: env.one_of("MNEME_TLS_ROOTS", true, &[("pinned", true), ("system", false)]),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };

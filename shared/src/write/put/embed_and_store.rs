@@ -1,6 +1,6 @@
 //! Storing entries with all that belongs to a put: their vectors, the caps, and the segments of full ranges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
@@ -12,7 +12,9 @@ use super::new_entry::{NewEntry, StoredEntry};
 use super::store::put_all;
 use crate::cache::Cache;
 use crate::embedders::entry_vectors::MadeVectors;
+use crate::embedders::new_vector::NewVector;
 use crate::maintain::eviction::enforce_caps;
+use crate::replica::similarity;
 use crate::runtime::invocation::Invocation;
 use crate::runtime::metrics::Metric;
 use crate::segments::write::write_range;
@@ -22,8 +24,18 @@ use crate::segments::write::write_range;
 pub struct UnembeddedEntry {
     /// The entry. It has the vectors that its caller sent.
     pub entry: NewEntry,
-    /// The text to embed. `None`: the request has a vector, or no embedder is configured.
+    /// The text to embed. If the caller sent a vector, it is checked against the embedder's. `None`: no vector is needed,
+    /// or no embedder is configured.
     pub text: Option<String>,
+}
+
+/// An entry that was stored, and whether the semantic layer can find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmbeddedEntry {
+    /// The stored entry.
+    pub stored: StoredEntry,
+    /// False if the active embedder cannot read the query, so that the entry has no vector.
+    pub is_embeddable: bool,
 }
 
 /// Embeds what needs a vector, stores `entries`, enforces the quotas of their namespaces or the cap of the table, and
@@ -35,41 +47,86 @@ pub async fn embed_and_store(
     cache: &Cache,
     invocation: &Invocation,
     mut entries: Vec<Result<UnembeddedEntry, Error>>,
-) -> Vec<Result<StoredEntry, Error>> {
-    embed(cache, invocation, &mut entries).await;
-    store_accepted(cache, invocation, entries).await
+) -> Vec<Result<EmbeddedEntry, Error>> {
+    let unreadable = embed(cache, invocation, &mut entries).await;
+    let stored = store_accepted(cache, invocation, entries).await.into_iter().enumerate();
+    let embedded = |at, stored| EmbeddedEntry { stored, is_embeddable: !unreadable.contains(&at) };
+    stored.map(|(at, result)| result.map(|stored| embedded(at, stored))).collect()
 }
 
-/// Embeds the texts of all entries that need a vector, in one call.
+/// The lowest similarity of a caller's vector and the embedder's for the same text. Another release of a service, or
+/// other rounding, makes smaller differences.
+const MIN_OWN_SIMILARITY: f32 = 0.98;
+
+/// Embeds the texts of all entries that need a vector, in one call. Returns the places of the entries whose text the
+/// embedder cannot read. They have no vector and no error: the exact layer finds them.
 ///
 /// An entry that cannot be embedded gets its own error.
 ///
 /// If the second embedder of a move fails, the entry is stored without that vector. The move adds it later.
-async fn embed(cache: &Cache, invocation: &Invocation, entries: &mut [Result<UnembeddedEntry, Error>]) {
+async fn embed(
+    cache: &Cache,
+    invocation: &Invocation,
+    entries: &mut [Result<UnembeddedEntry, Error>],
+) -> HashSet<usize> {
+    let mut unreadable = HashSet::new();
     let mut waiting = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         waiting.extend(entry.as_ref().ok().and_then(|checked| checked.text.clone()).map(|text| (at, text)));
     }
     if waiting.is_empty() {
-        return;
+        return unreadable;
     }
     let texts: Vec<&str> = waiting.iter().map(|(_, text)| text.as_str()).collect();
     let made = match embed_texts(cache, &texts).await {
         Ok(made) => made,
-        Err(error) => return waiting.iter().for_each(|(at, _)| entries[*at] = Err(error.for_caller())),
+        Err(error) => {
+            waiting.iter().for_each(|(at, _)| entries[*at] = Err(error.for_caller()));
+            return unreadable;
+        }
     };
     for ((at, _), made) in waiting.iter().zip(made) {
         match (made, &mut entries[*at]) {
             (Err(error), entry) => *entry = Err(error),
-            (Ok(MadeVectors { vectors, second_error }), Ok(checked)) => {
-                checked.entry.vectors.extend(vectors);
+            (Ok(MadeVectors { vectors, is_embeddable, second_error }), entry) => {
+                let Ok(checked) = entry else { continue };
+                let sent = std::mem::replace(&mut checked.entry.vectors, vectors);
+                if !is_embeddable {
+                    unreadable.insert(*at);
+                } else if let Err(error) = check_sent(&sent, &checked.entry.vectors) {
+                    *entry = Err(error);
+                }
                 if let Some(error) = second_error {
                     invocation.record_failure("embedding by the second embedder of the move", &error);
                 }
             }
-            (Ok(_), Err(_)) => {}
         }
     }
+    unreadable
+}
+
+/// Checks that the vector that a caller sent, if there is one, is the served embedder's for the same text, which is the
+/// first of `made`.
+///
+/// Errors: `InvalidRequest`, `EmbedderDimensionError`.
+fn check_sent(sent: &[NewVector], made: &[NewVector]) -> Result<(), Error> {
+    let (Some(sent), Some(made)) = (sent.first(), made.first()) else { return Ok(()) };
+    let (sent, made) = (&sent.embedding, &made.embedding);
+    if sent.dim() != made.dim() {
+        return Err(Error::new(
+            ErrorKind::EmbedderDimensionError,
+            format!("the embedding has {} numbers, and the embedder's have {}", sent.dim(), made.dim()),
+            "leave the field out, or embed the text with the cache's model",
+        ));
+    }
+    let similarity = similarity(sent.as_slice(), made.as_slice());
+    if similarity >= MIN_OWN_SIMILARITY {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("embedding: it is not the embedder's vector of the text; their cosine is {similarity:.2}"),
+        "leave the field out, embed the text itself with the cache's model, or set MNEME_CALLER_VECTORS=trust",
+    ))
 }
 
 /// Reads: the counter, if a second embedder is configured.

@@ -14,6 +14,6 @@ mod snapshot;
 mod store;
 
 #[cfg(feature = "embed")]
-pub use embed_and_store::{UnembeddedEntry, embed_and_store};
+pub use embed_and_store::{EmbeddedEntry, UnembeddedEntry, embed_and_store};
 pub use new_entry::{IdempotencyKey, NewEntry, StoredEntry};
 pub use store::put_all;

@@ -270,6 +270,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::embedders::new_vector::NewVector;
     use crate::write::put::IdempotencyKey;
 
     /// A cache that never sends anything.
@@ -307,6 +308,7 @@ mod tests {
             key in prop::option::of(0u32..8), ttl in prop::option::of(1u64..9),
         ) -> (NewEntry, u8, u64) {
             let embedding = |n: u8| Embedding::normalized(vec![1.0, f32::from(n)]).unwrap();
+            let new_vector = |embedding| NewVector { made_by: None, embedding, unread: None };
             let entry = NewEntry {
                 namespace: Namespace::try_from(format!("n{space}")).unwrap(),
                 query_hash: QueryHash::of(&query.to_string(), true),
@@ -314,7 +316,7 @@ mod tests {
                 context_key: None,
                 signature: ConversationSignature::from(Signature::of("")),
                 response: "r".repeat(response),
-                vectors: (vector > 0).then(|| embedding(vector).into()).into_iter().collect(),
+                vectors: (vector > 0).then(|| new_vector(embedding(vector))).into_iter().collect(),
                 metadata: Map::new(),
                 ttl_secs: ttl,
                 confidence_score: 1.0,

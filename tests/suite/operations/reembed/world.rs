@@ -235,6 +235,8 @@ pub(crate) fn variables_of(models: &Models) -> Vec<(&'static str, String)> {
         ("MNEME_EMBEDDER_NEXT_DIM", BETA.dim.to_string()),
         ("MNEME_EMBEDDER", models.spec(ALPHA)),
         ("MNEME_EMBEDDER_NEXT", models.spec(BETA)),
+        // The entries come with the vector of one of the models, whichever is active.
+        ("MNEME_CALLER_VECTORS", "trust".to_owned()),
     ]
 }
 

@@ -109,8 +109,9 @@ fn question(place: &str, side: &SideFields, config: &Config) -> Result<Option<Qu
     if side.query.is_none() && side.messages.is_none() && side.context.is_none() {
         return Ok(None);
     }
-    let question = Question::of(side.query.as_deref(), side.messages.as_deref(), side.context.as_ref(), config)?;
-    Ok(question.for_comparison(config)).map(Some).map_err(|error| at_place(place, error))
+    let question = Question::of(side.query.as_deref(), side.messages.as_deref(), side.context.as_ref(), config)
+        .map_err(|error| at_place(place, error))?;
+    Ok(Some(question.for_comparison(config)))
 }
 
 fn at_place(place: &str, mut error: Error) -> Error {

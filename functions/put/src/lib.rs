@@ -179,7 +179,7 @@ impl Operation for Put {
 /// An entry that passed all checks.
 enum Checked {
     /// It is to be stored.
-    Accepted(UnembeddedEntry),
+    Accepted(Box<UnembeddedEntry>),
     /// It is not stored.
     Skipped(SkipReason),
 }
@@ -195,7 +195,7 @@ async fn put_all(
     for entry in entries {
         results.push(match entry {
             Ok(Checked::Accepted(entry)) => {
-                accepted.push(Ok(entry));
+                accepted.push(Ok(*entry));
                 None
             }
             Ok(Checked::Skipped(skipped)) => {
@@ -280,6 +280,6 @@ impl Put {
         // The digest of the request must not depend on the time, as the lifetime may.
         new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));
         new.ttl_secs = ttl_secs;
-        Ok(Checked::Accepted(UnembeddedEntry { entry: new, text }))
+        Ok(Checked::Accepted(Box::new(UnembeddedEntry { entry: new, text })))
     }
 }

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn data_files_hold_folded_phrases_of_known_kinds() {
         for (refusal, personal) in LANGUAGES {
-            let kinds = ["apology", "lead", "unable", "act", "refusal", "within", "failure"];
+            let kinds = ["apology", "lead", "unable", "act", "refusal", "within", "failure", "explains"];
             for (file, kinds) in [(refusal, &kinds[..]), (personal, &["own", "thing", "general", "whole"][..])] {
                 for line in file.lines().filter(|line| !line.starts_with('#')) {
                     let (kind, rest) = line.split_once('\t').unwrap_or_else(|| panic!("{line}"));

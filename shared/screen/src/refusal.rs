@@ -41,7 +41,10 @@ impl Language {
         let (rest, apologises) = self.without_openers(response);
         let sentence_end = rest.find(['.', '!', '?', '。', '！', '？']).unwrap_or(rest.len());
         let (sentence, others) = rest.split_at(sentence_end);
-        if word_count(response) <= MAX_FAILURE_WORDS && self.begins(rest, "failure").is_some() {
+        if word_count(response) <= MAX_FAILURE_WORDS
+            && let Some(after) = self.begins(rest, "failure")
+            && self.begins(after.trim_start_matches(|c: char| !c.is_alphanumeric()), "explains").is_none()
+        {
             return Some(SkipReason::Error);
         }
         let declines = self.begins(rest, "refusal").is_some()

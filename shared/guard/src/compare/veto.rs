@@ -121,9 +121,11 @@ pub(crate) fn contradiction_of_equal_texts(a: &Signature, b: &Signature) -> Opti
     }
 }
 
-/// The kind of the first thing in a text that can be written in two ways.
+/// The kind of the first thing in a text that can be written in two ways which normalise to one text. Normalisation
+/// keeps the marks.
 pub(crate) fn first_written_form(signature: &Signature) -> Option<VetoKind> {
-    signature.written.iter().flatten().next().map(|form| form.kind().into())
+    let mut forms = signature.written.iter().flatten();
+    forms.find(|form| form.kind() != WrittenKind::Mark).map(|form| form.kind().into())
 }
 
 /// A contradiction in the case, the marks or the white space of something that both questions contain.

@@ -349,7 +349,7 @@ mod tests {
             ("MNEME_TLS_ROOTS", "none"),
         ])
         .unwrap_err();
-        assert_eq!(complaints.len(), 16, "{complaints:#?}");
+        assert_eq!(complaints.len(), 17, "{complaints:#?}");
         assert!(complaints[0].contains("MNEME_TABLE_NAME"));
         assert!(complaints.iter().any(|c| c.contains("requires MNEME_PROVISIONED_CAPACITY")));
     }

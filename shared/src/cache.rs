@@ -35,8 +35,6 @@ const REPLY_MARGIN: Duration = Duration::from_millis(100);
 pub struct Shared {
     /// The configuration.
     pub config: Config,
-    /// The table.
-    pub table: Table,
     /// The clock that all timestamps come from.
     pub clock: Clock,
     #[cfg(feature = "embed")]
@@ -48,10 +46,12 @@ pub struct Shared {
     queue: QueueMemory,
 }
 
-/// The cache as one invocation sees it. Clones are cheap and share everything but the deadline.
+/// The cache as one invocation sees it. Clones are cheap and share everything but the deadline and the table's patience.
 #[derive(Debug, Clone)]
 pub struct Cache {
     shared: Arc<Shared>,
+    /// The table.
+    pub table: Table,
     /// The time by which the work must be done or given up.
     pub deadline: Instant,
 }
@@ -70,7 +70,6 @@ impl Cache {
     pub fn new(config: Config, table: Table, aws: SdkConfig, clock: Clock) -> Self {
         let shared = Shared {
             config,
-            table,
             clock,
             #[cfg(feature = "embed")]
             aws,
@@ -80,17 +79,29 @@ impl Cache {
             registered: Mutex::default(),
             queue: QueueMemory::default(),
         };
-        Self { shared: Arc::new(shared), deadline: Instant::now() + Duration::from_secs(900) }
+        Self { shared: Arc::new(shared), table, deadline: Instant::now() + Duration::from_secs(900) }
     }
 
     /// The same cache for an invocation that has `remaining` time left, less a reserve for the reply.
     pub fn for_invocation(&self, remaining: Duration) -> Self {
-        Self { shared: self.shared.clone(), deadline: Instant::now() + remaining.saturating_sub(REPLY_RESERVE) }
+        Self { deadline: Instant::now() + remaining.saturating_sub(REPLY_RESERVE), ..self.clone() }
     }
 
     /// The same cache for work that may take `limit`, but not longer than this deadline.
     pub fn within(&self, limit: Duration) -> Self {
-        Self { shared: self.shared.clone(), deadline: self.deadline.min(Instant::now() + limit) }
+        Self { deadline: self.deadline.min(Instant::now() + limit), ..self.clone() }
+    }
+
+    /// The same cache for work that ends by `until`, or by this deadline if that is earlier. Its calls wait out a lack of
+    /// capacity until then.
+    pub fn patient_until(&self, until: Instant) -> Self {
+        let deadline = self.deadline.min(until);
+        Self { table: self.table.patient_until(deadline), deadline, ..self.clone() }
+    }
+
+    /// The same cache for work over many items. Its calls wait out a lack of capacity, and leave time for the reply.
+    pub fn patient(&self) -> Self {
+        self.patient_until(self.reply_by())
     }
 
     /// The time to reply with the results so far: shortly before the deadline, because at the deadline they would be

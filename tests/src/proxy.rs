@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::fault::{Fault, cancellation_body, error_body};
 use crate::lag::{Lag, Lagging, entries_written};
+use crate::limits::{CounterState, TokenBucket, batch_keys, concerns_counter, consumed_units, is_read, leave_keys};
 
 /// One call to DynamoDB.
 #[derive(Debug, Clone)]
@@ -98,6 +99,10 @@ struct Shared {
     pause: Duration,
     /// The number of mutations by [`Fault::Overtaken`].
     overtaken: u64,
+    /// The read capacity of the table; `None`: no limit.
+    read_capacity: Option<TokenBucket>,
+    /// What happens to calls that concern item 0.
+    counter: watch::Sender<Option<CounterState>>,
     /// For the key of each empty page, the key where the next page really starts.
     empty_pages: HashMap<String, Value>,
 }
@@ -210,6 +215,22 @@ impl Proxy {
         lock(&self.shared).pause = pause;
     }
 
+    /// Limits reads to `units_per_second`, after a burst of `burst` units, from now on. A call without capacity is
+    /// refused as DynamoDB refuses it, and a batch may leave keys unprocessed.
+    pub fn limit_reads(&self, units_per_second: f64, burst: f64) {
+        lock(&self.shared).read_capacity = Some(TokenBucket::new(units_per_second, burst));
+    }
+
+    /// Ends the limit of [`Proxy::limit_reads`].
+    pub fn unlimit_reads(&self) {
+        lock(&self.shared).read_capacity = None;
+    }
+
+    /// Puts item 0 into `state`, or makes it answer as usual again. Calls that hang are answered then.
+    pub fn set_counter_state(&self, state: Option<CounterState>) {
+        lock(&self.shared).counter.send_replace(state);
+    }
+
     /// The number of faults and holds that have not met a call yet.
     pub fn pending_faults(&self) -> usize {
         lock(&self.shared).waiting.len()
@@ -295,7 +316,12 @@ struct Passing {
     began: Instant,
     fault: Option<Fault>,
     upstream: String,
+    /// The keys of a batch that stay unprocessed for a lack of capacity.
+    left: Value,
 }
+
+/// A call was refused for a lack of capacity.
+struct Throttled;
 
 impl Forwarder {
     async fn answer(self, request: Request<Incoming>) -> Answer {
@@ -327,6 +353,16 @@ impl Forwarder {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
+        let left = match self.admit(&operation, &mut request).await {
+            Ok(left) => left,
+            Err(Throttled) => {
+                let fault = Some(Fault::Refused("ProvisionedThroughputExceededException"));
+                let refused = Passing { headers, operation, request, began, fault, upstream, left: json!({}) };
+                let refusal = self.refusal(&refused).unwrap_or(Err(Reset));
+                self.note(refused, Value::Null);
+                return refusal;
+            }
+        };
         let fault = match met {
             Some(Waiting::Fault(fault)) => Some(fault),
             Some(Waiting::Hold(tell, wait)) => {
@@ -336,13 +372,41 @@ impl Forwarder {
             }
             None => None,
         };
-        let passing = Passing { headers, operation, request, began, fault, upstream };
+        let passing = Passing { headers, operation, request, began, fault, upstream, left };
         match self.refusal(&passing) {
             Some(refusal) => {
                 self.note(passing, Value::Null);
                 refusal
             }
             None => self.execute(passing).await,
+        }
+    }
+
+    /// Waits for item 0, and refuses the call or takes keys out of a batch if capacity is lacking. Returns the keys
+    /// that were taken out.
+    async fn admit(&self, operation: &str, request: &mut Value) -> Result<Value, Throttled> {
+        let mut counter = lock(&self.shared).counter.subscribe();
+        let state = if concerns_counter(request) { *counter.borrow() } else { None };
+        let mut left = json!({});
+        match state {
+            Some(CounterState::Slow(time)) => tokio::time::sleep(time).await,
+            Some(CounterState::Hung) => {
+                let _ = counter.wait_for(|state| *state != Some(CounterState::Hung)).await;
+            }
+            Some(CounterState::Throttled) if batch_keys(request) > 1 => {
+                left = leave_keys(request, |_, key| *key != json!({"id": {"N": "0"}}));
+            }
+            Some(CounterState::Throttled) => return Err(Throttled),
+            None => {}
+        }
+        let units = lock(&self.shared).read_capacity.as_mut().filter(|_| is_read(operation)).map(TokenBucket::level);
+        match units {
+            Some(units) if units <= 0.0 => Err(Throttled),
+            // Each key costs at least half a unit.
+            Some(units) if left == json!({}) && (batch_keys(request) as f64) > 2.0 * units => {
+                Ok(leave_keys(request, |at, _| (at as f64) < (2.0 * units).max(1.0)))
+            }
+            _ => Ok(left),
         }
     }
 
@@ -384,7 +448,7 @@ impl Forwarder {
     }
 
     async fn execute(&self, mut passing: Passing) -> Answer {
-        let mut left = json!({});
+        let mut left = passing.left.take();
         match &passing.fault {
             Some(Fault::Unprocessed) => left = leave_half(&mut passing.request),
             Some(Fault::Late(time)) => tokio::time::sleep(*time).await,
@@ -423,6 +487,9 @@ impl Forwarder {
         if is_index_read && status.is_success() && lock(&self.shared).indexes.is_on() {
             lock(&self.shared).indexes.apply(&passing.request, &mut value);
             changed = true;
+        }
+        if let Some(bucket) = lock(&self.shared).read_capacity.as_mut().filter(|_| is_read(&passing.operation)) {
+            bucket.spend(consumed_units(&value["ConsumedCapacity"]));
         }
         self.note(passing, value["ConsumedCapacity"].clone());
         match fault {
@@ -479,17 +546,8 @@ impl Forwarder {
 
 /// Removes every second key from a batch, or its single key, and returns the removed part of the request.
 fn leave_half(request: &mut Value) -> Value {
-    let mut left = json!({});
-    for (table, ask) in request["RequestItems"].as_object_mut().into_iter().flatten() {
-        let keys = ask["Keys"].as_array().cloned().unwrap_or_default();
-        let stays = usize::from(keys.len() > 1);
-        let (stay, go): (Vec<_>, Vec<_>) = keys.into_iter().enumerate().partition(|(at, _)| at % 2 < stays);
-        let only = |keys: Vec<(usize, Value)>| keys.into_iter().map(|(_, key)| key).collect::<Value>();
-        left[table] = ask.clone();
-        left[table]["Keys"] = only(go);
-        ask["Keys"] = only(stay);
-    }
-    left
+    let stays = usize::from(batch_keys(request) > 1);
+    leave_keys(request, |at, _| at % 2 < stays)
 }
 
 /// The number of this attempt, from 1, according to the client; 0 if the client does not say. The SDK's header is

@@ -72,7 +72,8 @@ pub struct Stack {
     _pass: Pass,
 }
 
-/// How long a function of a stack with many instances may run: so long that a slow machine ends no invocation.
+/// How long a function of a stack with many instances may run, and each of its lookups and embedders: so long that a slow
+/// machine ends none of them.
 const PATIENT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The settings of a [`Stack`]. Without any, the stack is the product with its defaults over a table of its own.
@@ -142,6 +143,9 @@ impl<'a> StackBuilder<'a> {
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned()),
             ("AWS_ACCESS_KEY_ID".to_owned(), access_key.clone()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), "local".to_owned()),
+            // So long that a slow machine changes no answer. Tests of these limits set their own.
+            ("MNEME_LOOKUP_BUDGET_MS".to_owned(), PATIENT_TIMEOUT.as_millis().to_string()),
+            ("MNEME_EMBEDDER_TIMEOUT_MS".to_owned(), PATIENT_TIMEOUT.as_millis().to_string()),
         ]);
         env.extend(self.variables);
         let (sender, log) = unbounded_channel();

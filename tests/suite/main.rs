@@ -20,6 +20,7 @@ mod messages;
 mod namespace_claims;
 mod normalization;
 mod operations;
+mod overload;
 mod python_library;
 mod questions;
 mod replica;

@@ -121,7 +121,7 @@ async fn eviction_removes_the_least_recently_used_entry() {
         enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap();
     }
     timed.set(100);
-    touch(&timed.cache, ids[0]).await.unwrap();
+    touch(&timed.cache, ids[0], timed.cache.now_secs()).await.unwrap();
     timed.set(200);
     timed.put("one more", None, None).await;
     assert_eq!(enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap().evicted, 1);

@@ -8,16 +8,16 @@ use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use mneme_core::lookup::query::Query;
-use mneme_core::lookup::record::{access_is_due, record_accesses, record_outcome};
+use mneme_core::lookup::record::{access_is_due, record_outcome};
+use mneme_core::lookup::shared_engine::SharedEngine;
+use mneme_core::maintain::access_buffer::AccessBuffer;
 use mneme_core::maintain::stats_buffer::StatsBuffer;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_guard::VetoKind;
 use mneme_model::confidence::Guard;
-use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
@@ -27,7 +27,6 @@ use mneme_model::question::{Message, Question};
 use mneme_screen::personal::is_personal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 /// A batch of questions.
 const BATCH: BatchShape =
@@ -127,14 +126,15 @@ impl Answer {
 /// Answers questions from this instance's replica and the table.
 #[derive(Debug)]
 pub struct Lookup {
-    engine: Mutex<LookupEngine>,
+    engine: SharedEngine,
     stats: StatsBuffer,
+    accesses: AccessBuffer,
 }
 
 impl Lookup {
-    /// An operation that counts its outcomes in `stats`.
-    pub fn new(config: &Config, stats: StatsBuffer) -> Self {
-        Self { engine: Mutex::new(LookupEngine::new(config)), stats }
+    /// An operation that counts its outcomes in `stats`, and records its accesses in `accesses`.
+    pub fn new(engine: SharedEngine, stats: StatsBuffer, accesses: AccessBuffer) -> Self {
+        Self { engine, stats, accesses }
     }
 }
 
@@ -204,10 +204,9 @@ impl Lookup {
         let queries: Vec<&Query> = to_search.map(|question| &question.query).collect();
         let found = match queries.is_empty() {
             true => Vec::new(),
-            false => self.engine.lock().await.search(cache, &queries).await?,
+            false => self.engine.search(cache, &queries).await?,
         };
         let mut found = found.into_iter();
-        let mut used = Vec::new();
         let answers = questions.into_iter().map(|question| {
             let CheckedQuestion { query, miss } = question?;
             let found = match miss {
@@ -221,13 +220,11 @@ impl Lookup {
             if let LookupOutcome::Hit { entry, .. } = &found
                 && access_is_due(cache, entry)
             {
-                used.push(entry.id);
+                self.accesses.record(entry.id, query.now_secs);
             }
             Ok(answer(found, &query))
         });
-        let answers = answers.collect();
-        record_accesses(cache, invocation, used).await;
-        Ok(answers)
+        Ok(answers.collect())
     }
 }
 

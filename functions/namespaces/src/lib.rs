@@ -37,6 +37,7 @@ impl Operation for Namespaces {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, _: NoFields) -> Result<Reply<Response>, Error> {
         let scope = invocation.visible_namespaces(None)?;
+        let cache = &cache.patient();
         cache.open().await?;
         let TableTotals { live, .. } = table_totals(cache).await?;
         let own = live.into_iter().filter(|(namespace, _)| scope.includes(namespace));

@@ -52,6 +52,7 @@ impl Operation for Stats {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         let scope = invocation.visible_namespaces(request.namespace.as_ref())?;
+        let cache = &cache.patient();
         let counter = cache.read_counter().await?;
         let mut totals = table_totals(cache).await?;
         totals.live.retain(|namespace, _| scope.includes(namespace));

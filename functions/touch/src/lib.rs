@@ -42,7 +42,7 @@ impl Operation for Touch {
         cache.open().await?;
         let entry = live_entry(cache, request.id).await?.ok_or_else(no_such_entry)?;
         invocation.authorize(&entry.namespace)?;
-        if touch(cache, entry.id).await? {
+        if touch(cache, entry.id, cache.now_secs()).await? {
             Ok(Reply::ok(Response { touched: true, id: entry.id }))
         } else {
             Err(no_such_entry())

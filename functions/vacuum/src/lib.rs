@@ -64,6 +64,7 @@ impl Operation for Vacuum {
         let at = request.cursor.as_deref().map_or(Ok(VacuumCursor::Start), VacuumCursor::from_text)?;
         // A request for one namespace also scans the whole table and repairs the derived items of all.
         invocation.authorize_all("`vacuum`")?;
+        let cache = &cache.patient();
         cache.open().await?;
         let at = if request.resume { load_cursor(cache).await? } else { at };
         let mut pass = VacuumPass::new(request.namespace);

@@ -205,7 +205,7 @@ pub const LOOKUP: OperationSpec = OperationSpec {
     summary: "Find the answer to one question, or to each of several.",
     endpoints: &[Endpoint::new("POST", "/v1/lookup")],
     errors: &[EmbedderMismatchError, EntryTooLarge, EmbedderDimensionError, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, UpdateItem],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem],
     index_queries: &[HASH_INDEX],
     embedders: &[Active, Next],
     variables: &[
@@ -222,6 +222,9 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_CROSS_LANGUAGE",
         "MNEME_PERSONAL",
         "MNEME_STALE_CHECK_INTERVAL_MS",
+        "MNEME_LOOKUP_BUDGET_MS",
+        "MNEME_STALE_IF_ERROR_MS",
+        "MNEME_EMBEDDER_TIMEOUT_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
         "MNEME_TXN_RETRIES",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",

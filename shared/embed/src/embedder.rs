@@ -61,6 +61,11 @@ impl<P: Provider> Embedder<P> {
         self.cache().pop(&hash_of(text));
     }
 
+    /// The vector of `text` as the provider made it, if it is in the cache. Sends nothing.
+    pub fn remembered(&self, text: &str) -> Option<TextVector> {
+        self.cached(&hash_of(text))
+    }
+
     fn cached(&self, hash: &TextHash) -> Option<TextVector> {
         self.cache().get(hash).cloned()
     }

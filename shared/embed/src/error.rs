@@ -85,7 +85,7 @@ impl EmbedError {
     }
 
     /// `TimedOut`: a service did not answer before the deadline.
-    pub(crate) fn timed_out() -> Self {
+    pub fn timed_out() -> Self {
         Self::new(
             EmbedErrorKind::TimedOut,
             "the embedder did not answer in time",

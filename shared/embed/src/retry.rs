@@ -6,12 +6,13 @@
 //! here such an error is returned with the pause. Every provider has the same rules this way.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use backon::Retryable as _;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::EmbedError;
+use crate::error::{EmbedError, EmbedErrorKind};
 
 /// The longest pause before the second attempt, and before the third, which is the last.
 const PAUSE_BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
@@ -20,8 +21,9 @@ const PAUSE_BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_
 ///
 /// A transient error is followed by another attempt. The pause before it is random between zero and a bound that
 /// doubles (full jitter: AWS Architecture Blog, "Exponential Backoff and Jitter"). If the service asked for a longer
-/// pause, that one is kept. An attempt that is still running at the deadline ends with `TimedOut`. No pause extends
-/// beyond the deadline: the error is returned instead. Embedding changes nothing, so a request may be sent twice.
+/// pause, that one is kept. The first attempt ends after half of the time, so that a service that hangs once can be
+/// asked again. A later attempt that is still running at the deadline ends with `TimedOut`. No pause extends beyond the
+/// deadline: the error is returned instead. Embedding changes nothing, so a request may be sent twice.
 ///
 /// Errors: that of the last attempt, with the number of attempts and the time they took.
 pub(crate) async fn with_retries<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, EmbedError>
@@ -29,22 +31,30 @@ where
     F: Future<Output = Result<T, EmbedError>>,
 {
     let begun = Instant::now();
-    let mut attempts = 1;
+    let half = begun + deadline.saturating_duration_since(begun) / 2;
+    let attempts = AtomicU32::new(1);
+    let made = || attempts.load(Ordering::Relaxed);
     let bounded = || {
-        let attempt = timeout_at(deadline, attempt());
+        let attempt = timeout_at(if made() == 1 { half } else { deadline }, attempt());
         async { attempt.await.unwrap_or_else(|_| Err(EmbedError::timed_out())) }
     };
     let result = bounded
         .retry(PAUSE_BOUNDS.into_iter().map(full_jitter))
-        .when(|error| error.kind.is_transient())
+        .when(|error| error.kind.is_transient() || (error.kind == EmbedErrorKind::TimedOut && made() == 1))
         .adjust(|error, backoff| pause(error, backoff?, deadline.saturating_duration_since(Instant::now())))
         .notify(|error, pause| {
             let (kind, pause_ms) = (error.kind.name(), pause.as_millis());
-            tracing::info!(kind, attempts, pause_ms, cause = error.causes(), "the call to the embedder is retried");
-            attempts += 1;
+            tracing::info!(
+                kind,
+                attempts = made(),
+                pause_ms,
+                cause = error.causes(),
+                "the call to the embedder is retried"
+            );
+            attempts.fetch_add(1, Ordering::Relaxed);
         })
         .await;
-    result.map_err(|error| error.after(attempts, begun.elapsed()))
+    result.map_err(|error| error.after(made(), begun.elapsed()))
 }
 
 fn full_jitter(bound: Duration) -> Duration {
@@ -63,7 +73,6 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::error::EmbedErrorKind;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const BACKOFF: Duration = Duration::from_millis(50);
@@ -110,7 +119,6 @@ mod tests {
             EmbedErrorKind::BadRequest,
             EmbedErrorKind::Malformed,
             EmbedErrorKind::WrongDimension,
-            EmbedErrorKind::TimedOut,
         ] {
             let (attempts, error) = attempts_with(EmbedError::new(kind, "", "")).await;
             assert_eq!((attempts, error.kind), (1, kind));
@@ -127,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_retries_with_attempt_running_at_the_deadline_times_out() {
+    async fn with_retries_with_attempts_that_hang_makes_two_and_times_out() {
         let calls = Cell::new(0);
         let error = with_retries(Instant::now() + Duration::from_millis(20), || {
             calls.set(calls.get() + 1);
@@ -135,6 +143,6 @@ mod tests {
         })
         .await
         .unwrap_err();
-        assert_eq!((calls.get(), error.kind), (1, EmbedErrorKind::TimedOut));
+        assert_eq!((calls.get(), error.kind), (2, EmbedErrorKind::TimedOut));
     }
 }

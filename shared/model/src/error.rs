@@ -123,6 +123,11 @@ impl Error {
         Self { kind, detail: detail.into(), remediation: remediation.into(), retry_after_secs: None, source: None }
     }
 
+    /// Whether the table was throttled or did not answer, so that the same request may succeed later.
+    pub fn is_store_overload(&self) -> bool {
+        self.kind == ErrorKind::StoreBackendError && self.retry_after_secs.is_some()
+    }
+
     /// An error of kind `InvalidRequest`.
     pub fn invalid(detail: impl Into<String>, remediation: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, detail, remediation)

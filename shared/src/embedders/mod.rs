@@ -9,11 +9,14 @@
 //!
 //! With the feature `embed`, for the functions that embed texts:
 //! - `providers`: calling the embedders.
+//! - `breaker`: keeps lookups from waiting for an embedder that did not answer.
 //! - `query_vector`: the vector of a question.
 //! - `entry_vectors`: the vectors of entries that are about to be stored.
 //! - `text_embedding`: what an embedder made of a text, and how much of the text it read.
 //! - `trial`: trying the embedders.
 
+#[cfg(feature = "embed")]
+mod breaker;
 #[cfg(feature = "embed")]
 pub mod entry_vectors;
 pub mod layout;

@@ -1,6 +1,7 @@
 //! The embedders that an instance has created, and their use within an invocation's time.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use futures::future::BoxFuture;
@@ -16,6 +17,7 @@ use mneme_model::error::{Error, ErrorKind};
 use mneme_model::long_text::LongText;
 use tokio::time::Instant;
 
+use super::breaker::Breaker;
 use super::text_embedding::TextEmbedding;
 
 /// A text with a larger share of unknown pieces has no vector. Above it, texts of scripts that an embedder does not know
@@ -49,7 +51,10 @@ impl EmbedderSlot {
 /// The embedders of one instance, by slot. Each is made when it is first needed, so that an exact answer never waits
 /// for one.
 #[derive(Debug, Default)]
-pub(crate) struct EmbedderPool([OnceLock<Embedder<Backend>>; 2]);
+pub(crate) struct EmbedderPool {
+    embedders: [OnceLock<Embedder<Backend>>; 2],
+    breakers: [Breaker; 2],
+}
 
 /// The configured embedders, for one invocation.
 #[derive(Debug, Clone, Copy)]
@@ -89,26 +94,97 @@ impl<'a> Embedders<'a> {
             Ok(embedder) => embedder,
             Err(error) => return texts.iter().map(|_| Err(error.for_caller())).collect(),
         };
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let deadline = Instant::now() + left * 3 / 4;
-        let max_tokens = slot.configured(self.config).and_then(|of| of.max_tokens).unwrap_or(usize::MAX);
+        let made = self.made(slot, embedder, texts, self.answer_by()).await;
+        self.all_checked(slot, texts, made)
+    }
+
+    /// As [`Embedders::embed`], for a lookup: takes at most `MNEME_EMBEDDER_TIMEOUT_MS`. If the embedder did not answer a
+    /// moment ago, only the texts that this instance embedded lately have vectors.
+    pub async fn embed_for_lookup(&self, slot: EmbedderSlot, texts: &[&str]) -> Vec<Result<TextEmbedding, Error>> {
+        let embedder = match self.embedder(slot) {
+            Ok(embedder) => embedder,
+            Err(error) => return texts.iter().map(|_| Err(error.for_caller())).collect(),
+        };
+        let breaker = &self.pool.breakers[slot as usize];
+        let remembered: Vec<Option<TextVector>> =
+            texts.iter().map(|text| self.remembered(slot, embedder, text)).collect();
+        let is_needed = remembered.iter().any(Option::is_none);
+        if is_needed && !breaker.admits(Instant::now()) {
+            let result = |vector: Option<TextVector>| vector.ok_or_else(EmbedError::timed_out);
+            return self.all_checked(slot, texts, remembered.into_iter().map(result).collect());
+        }
+        let limit = Duration::from_millis(self.config.embedder_timeout_ms);
+        let deadline = self.answer_by().min(Instant::now() + limit);
+        let made = self.made(slot, embedder, texts, deadline).await;
+        let is_silent = |error: &EmbedError| error.kind == EmbedErrorKind::TimedOut || error.kind.is_transient();
+        if made.iter().any(|result| result.as_ref().is_err_and(is_silent)) {
+            breaker.note_failure(Instant::now());
+        } else if is_needed {
+            breaker.note_success();
+        }
+        self.all_checked(slot, texts, made)
+    }
+
+    /// When the vectors have to be there: after three quarters of the time that is left.
+    fn answer_by(&self) -> Instant {
+        let now = Instant::now();
+        now + self.deadline.saturating_duration_since(now) * 3 / 4
+    }
+
+    /// How many tokens of a text the embedder in `slot` reads.
+    fn max_tokens(&self, slot: EmbedderSlot) -> usize {
+        slot.configured(self.config).and_then(|of| of.max_tokens).unwrap_or(usize::MAX)
+    }
+
+    /// `text` with its instruction first, if it has one and is longer than the embedder in `slot` reads.
+    fn reordered(&self, slot: EmbedderSlot, text: &str) -> Option<String> {
+        LongText::new(text, self.max_tokens(slot)).instruction_first()
+    }
+
+    /// The vectors that `embedder` makes of `texts` before `deadline`. A text that it cuts is embedded again with its
+    /// instruction first.
+    async fn made(
+        &self,
+        slot: EmbedderSlot,
+        embedder: &Embedder<Backend>,
+        texts: &[&str],
+        deadline: Instant,
+    ) -> Vec<Result<TextVector, EmbedError>> {
         // Boxed: the SDK's futures nest deeply.
         let embed = |texts| -> BoxFuture<'_, _> { Box::pin(embedder.embed_each(texts, deadline)) };
         let mut made = embed(texts).await;
         let is_cut = |made: &Result<TextVector, EmbedError>| made.as_ref().is_ok_and(|vector| vector.is_cut);
         let cut = (0..texts.len()).filter(|at| is_cut(&made[*at]));
         let (places, again): (Vec<usize>, Vec<String>) =
-            cut.filter_map(|at| Some((at, LongText::new(texts[at], max_tokens).instruction_first()?))).unzip();
+            cut.filter_map(|at| Some((at, self.reordered(slot, texts[at])?))).unzip();
         let again: Vec<&str> = again.iter().map(String::as_str).collect();
         for (at, reordered) in places.into_iter().zip(embed(&again).await) {
             made[at] = reordered;
         }
+        made
+    }
+
+    /// What [`Embedders::made`] returns for `text` without a call, if the instance embedded the text lately.
+    fn remembered(&self, slot: EmbedderSlot, embedder: &Embedder<Backend>, text: &str) -> Option<TextVector> {
+        let vector = embedder.remembered(text)?;
+        match vector.is_cut.then(|| self.reordered(slot, text)).flatten() {
+            Some(reordered) => embedder.remembered(&reordered),
+            None => Some(vector),
+        }
+    }
+
+    fn all_checked(
+        &self,
+        slot: EmbedderSlot,
+        texts: &[&str],
+        made: Vec<Result<TextVector, EmbedError>>,
+    ) -> Vec<Result<TextEmbedding, Error>> {
         let checked = |(text, result): (&&str, Result<TextVector, EmbedError>)| {
             let TextVector { values, is_cut, unknown_share } = result.map_err(named)?;
             if unknown_share > MAX_UNKNOWN_SHARE {
                 return Ok(TextEmbedding::NotEmbeddable);
             }
-            let unread = is_cut.then(|| LongText::new(text, max_tokens).unread());
+            let unread = is_cut.then(|| LongText::new(text, self.max_tokens(slot)).unread());
             let checked = self.checked(slot, values).map(|embedding| TextEmbedding::Vector { embedding, unread });
             if checked.is_err() {
                 self.forget(text);
@@ -122,17 +198,16 @@ impl<'a> Embedders<'a> {
     /// does not fit the table.
     pub fn forget(&self, text: &str) {
         for slot in EmbedderSlot::ALL {
-            let Some(embedder) = self.pool.0[slot as usize].get() else { continue };
+            let Some(embedder) = self.pool.embedders[slot as usize].get() else { continue };
             embedder.forget(text);
-            let max_tokens = slot.configured(self.config).and_then(|of| of.max_tokens);
-            if let Some(reordered) = max_tokens.and_then(|max| LongText::new(text, max).instruction_first()) {
+            if let Some(reordered) = self.reordered(slot, text) {
                 embedder.forget(&reordered);
             }
         }
     }
 
     fn embedder(&self, slot: EmbedderSlot) -> Result<&'a Embedder<Backend>, Error> {
-        let made = &self.pool.0[slot as usize];
+        let made = &self.pool.embedders[slot as usize];
         if let Some(embedder) = made.get() {
             return Ok(embedder);
         }

@@ -98,7 +98,7 @@ impl QueryVector {
 pub async fn embed_questions(embedders: &Embedders<'_>, embedder: &ReadEmbedder, questions: &[(&str, &QueryVector)]) {
     let Some(slot) = embedder.slot.filter(|_| !questions.is_empty()) else { return };
     let texts: Vec<&str> = questions.iter().map(|(text, _)| *text).collect();
-    for ((text, vector), made) in questions.iter().zip(embedders.embed(slot, &texts).await) {
+    for ((text, vector), made) in questions.iter().zip(embedders.embed_for_lookup(slot, &texts).await) {
         let fits = |made: &TextEmbedding| made.embedding().map_or(Ok(()), |it| embedder.served.check_dim(it.dim()));
         let made = made.and_then(|made| fits(&made).map(|()| made));
         if made.is_err() {

@@ -138,7 +138,7 @@ async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limi
 async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
     let namespaces = match access {
         Access::Only(namespaces) => namespaces.clone(),
-        Access::All => table_totals(cache).await?.live.into_keys().collect(),
+        Access::All => table_totals(&cache.patient()).await?.live.into_keys().collect(),
     };
     let mut keys = Vec::new();
     for namespace in &namespaces {

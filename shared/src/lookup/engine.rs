@@ -11,11 +11,12 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
-use mneme_store::read::{Projection, Rows, pointed_entry};
+use mneme_store::read::{Rows, pointed_entry};
 use tokio::time::Instant;
 
 use super::candidates::CandidateStream;
 use super::exact::{ExactMatch, ExactRules, exact_hit};
+use super::first_read::{FirstRead, ReadCounter, Wanted, first_read};
 use super::outcome::{LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
 use super::score::{Scoring, outcome_of};
@@ -23,14 +24,14 @@ use super::semantic::{Comparison, compare, may_answer};
 use crate::cache::Cache;
 use crate::embedders::query_vector::{ReadEmbedder, embed_questions};
 use crate::entries::indexed_rows;
-use crate::replica::{Candidate, Candidates, Replica};
+use crate::replica::{Candidate, Candidates, Loader};
 
 /// The lookups of one instance, with its replica.
 #[derive(Debug)]
 pub struct LookupEngine {
-    replica: Replica,
-    /// The counter as it was last read, and when.
-    last_counter: Option<(Counter, Instant)>,
+    loader: Loader,
+    /// The counter as it was last read.
+    last_counter: Option<ReadCounter>,
     /// The embedder whose vectors were compared last.
     embedder: Option<ReadEmbedder>,
     /// The configured setting of the guard.
@@ -46,9 +47,24 @@ struct Round {
     saw_missing_row: bool,
 }
 
+impl Round {
+    /// The results for `queries` queries if the table did not answer.
+    fn unavailable(queries: usize) -> Self {
+        Self { outcomes: (0..queries).map(|_| Ok(unavailable())).collect(), saw_missing_row: false }
+    }
+}
+
+/// The miss of a query for which the table did not answer.
+fn unavailable() -> LookupOutcome {
+    LookupOutcome::Miss(Miss::without_comparison(MissReason::Unavailable))
+}
+
 /// What the steps of one round share.
 #[derive(Clone, Copy)]
 struct RoundContext<'a> {
+    /// The cache as the invocation has it.
+    invocation: &'a Cache,
+    /// The cache for the time that the lookup may take.
     cache: &'a Cache,
     counter: &'a Counter,
     embedder: &'a ReadEmbedder,
@@ -65,14 +81,6 @@ impl RoundContext<'_> {
     }
 }
 
-/// The result of the first read of a round.
-struct FirstRead {
-    rows: Rows,
-    counter: Counter,
-    /// When the counter was read.
-    counter_read_at: Instant,
-}
-
 /// A query that has no outcome yet.
 struct PendingQuery<'a> {
     /// Its position in the request.
@@ -82,17 +90,29 @@ struct PendingQuery<'a> {
     known: Vec<EntryId>,
     exact: ExactMatch,
     candidates: CandidateStream<Candidates>,
+    /// Why the query cannot be compared in time.
+    blocked: Option<MissReason>,
 }
 
 impl PendingQuery<'_> {
     /// Whether the exact layer has no answer and there is a vector to compare.
     fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
-        !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
+        self.blocked.is_none() && !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
     }
 
     /// Whether the exact layer has no answer and the embedder still has to make the vector.
     fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
-        !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
+        self.blocked.is_none() && !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
+    }
+
+    /// Notes that `failed` keeps the query from being compared. Returns any error but an overload of the table.
+    fn block(&mut self, reason: MissReason, failed: Error) -> Result<(), Error> {
+        if !failed.is_store_overload() {
+            return Err(failed);
+        }
+        tracing::info!(error = %failed, ?reason, "the table did not answer in time");
+        self.blocked.get_or_insert(reason);
+        Ok(())
     }
 }
 
@@ -115,38 +135,58 @@ impl CatchUp {
 impl LookupEngine {
     /// An engine that has read nothing yet.
     pub fn new(config: &Config) -> Self {
-        Self { replica: Replica::new(config), last_counter: None, embedder: None, guard: config.guard.into() }
+        Self { loader: Loader::new(config), last_counter: None, embedder: None, guard: config.guard.into() }
     }
 
     /// Looks up all of `queries` and returns one result for each, in their order.
     ///
     /// Reads, on a warm instance: one round of BatchGetItem of the counter and of each query's pointer and best
     /// candidates; more only if the table has changed or a candidate is gone. A namespace's first query with a
-    /// vector reads its segments, or, without segments, the whole table by a scan. Queries that came without a
-    /// vector and have no exact answer are embedded in one call, and their candidates are read after that. Errors: of
-    /// one query, `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
+    /// vector reads its segments, or, without segments, all rows. Queries that came without a vector and have no exact
+    /// answer are embedded in one call, and their candidates are read after that.
+    ///
+    /// The lookup takes at most `MNEME_LOOKUP_BUDGET_MS`, and in addition the time of the embedder. A query that cannot
+    /// be answered in this time is a miss: `not_loaded` if its namespace is not in memory yet, `unavailable` if the
+    /// table did not answer.
+    /// Errors: of one query, `EmbedderDimensionError`; of all, `StoreBackendError`, `EmbedderMismatchError`.
     pub async fn search(
         &mut self,
         cache: &Cache,
         queries: &[&Query],
     ) -> Result<Vec<Result<LookupOutcome, Error>>, Error> {
-        let Round { mut outcomes, mut saw_missing_row } = self.round(cache, queries, false).await?;
+        let until = Instant::now() + Duration::from_millis(cache.config.lookup_budget_ms);
+        let bounded = cache.patient_until(until.min(cache.reply_by()));
+        let Round { mut outcomes, mut saw_missing_row } = self.round(cache, &bounded, queries, false).await?;
         let mut last_version = None;
         // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are
         // looked up again, until nothing was written between two rounds.
         while saw_missing_row && last_version != Some(self.version()) {
             last_version = Some(self.version());
-            let missed: Vec<usize> =
-                (0..queries.len()).filter(|at| matches!(outcomes[*at], Ok(LookupOutcome::Miss(_)))).collect();
+            let is_open_question = |outcome: &Result<LookupOutcome, Error>| match outcome {
+                Ok(LookupOutcome::Miss(miss)) => !miss.reason.is_for_lack_of_time(),
+                _ => false,
+            };
+            let missed: Vec<usize> = (0..queries.len()).filter(|at| is_open_question(&outcomes[*at])).collect();
             if missed.is_empty() {
                 break;
             }
             let again: Vec<&Query> = missed.iter().map(|at| queries[*at]).collect();
-            let round = self.round(cache, &again, true).await?;
+            let round = self.round(cache, &bounded, &again, true).await?;
             saw_missing_row = round.saw_missing_row;
             missed.into_iter().zip(round.outcomes).for_each(|(at, outcome)| outcomes[at] = outcome);
         }
         Ok(outcomes)
+    }
+
+    /// Whether lookups asked for something that is not in memory yet.
+    pub fn has_work(&self) -> bool {
+        self.loader.has_work()
+    }
+
+    /// Continues to read what lookups asked for and did not get in time. What was read stays read if this is broken off.
+    /// Reads: as [`LookupEngine::search`]. Errors: `StoreBackendError`.
+    pub async fn continue_work(&mut self, cache: &Cache) -> Result<(), Error> {
+        self.loader.continue_work(&cache.table).await
     }
 
     /// The version of the counter as it was last read.
@@ -154,63 +194,54 @@ impl LookupEngine {
         self.last_counter.as_ref().map(|(counter, _)| counter.version)
     }
 
-    /// One round over `queries`. `fresh_counter`: whether the counter is read even if the last one is recent.
-    async fn round(&mut self, cache: &Cache, queries: &[&Query], fresh_counter: bool) -> Result<Round, Error> {
+    /// One round over `queries`. `cache`: for the time that the lookup may take. `fresh_counter`: whether the counter is
+    /// read even if the last one is recent.
+    async fn round(
+        &mut self,
+        invocation: &Cache,
+        cache: &Cache,
+        queries: &[&Query],
+        fresh_counter: bool,
+    ) -> Result<Round, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
-        let holds_all = queries.iter().all(|query| self.replica.holds(&query.namespace));
-        let is_trusted = |read_at: Instant| !fresh_counter && holds_all && read_at.elapsed() < interval;
-        let trusted = self.last_counter.take().filter(|(_, read_at)| is_trusted(*read_at));
+        let holds_all = queries.iter().all(|query| self.loader.replica.holds(&query.namespace));
+        let last = self.last_counter.take();
+        let is_trusted =
+            !fresh_counter && holds_all && last.as_ref().is_some_and(|(_, read_at)| read_at.elapsed() < interval);
         let candidates: Vec<_> = queries.iter().map(|query| self.candidates(query)).collect();
-        let FirstRead { mut rows, counter, counter_read_at } =
-            self.first_read(cache, queries, &candidates, trusted).await?;
+        let wanted: Vec<Wanted<'_>> = queries
+            .iter()
+            .zip(&candidates)
+            .map(|(query, candidates)| Wanted { query, known: self.known(query), candidates: candidates.first() })
+            .collect();
+        let FirstRead { mut rows, counter } = match first_read(cache, &wanted, last, is_trusted).await {
+            Err(error) if error.is_store_overload() => return Ok(Round::unavailable(queries.len())),
+            read => read?,
+        };
+        let Some((counter, counter_read_at)) = counter else {
+            // Without item 0, only the rows that came can answer.
+            let outcome = |one: &Wanted<'_>| match one.exact_match(&cache.config, &rows) {
+                ExactMatch::Entry(entry, confidence) => exact_hit(entry, confidence),
+                ExactMatch::Refused(_) | ExactMatch::Nothing => unavailable(),
+            };
+            return Ok(Round { outcomes: wanted.iter().map(outcome).map(Ok).collect(), saw_missing_row: false });
+        };
         let embedder = ReadEmbedder::new(counter.served_embedder(&cache.config)?, &cache.embedders());
-        let context = RoundContext { cache, counter: &counter, embedder: &embedder };
+        let context = RoundContext { invocation, cache, counter: &counter, embedder: &embedder };
         self.embedder = Some(embedder.clone());
         let layers = self.layers(context, queries, candidates, &mut rows).await;
         self.last_counter = Some((counter, counter_read_at));
         let mut missing_rows = false;
         for id in rows.missing_entries() {
             missing_rows = true;
-            // Neither the namespace nor the hash of a missing row is known. So each namespace of the request forgets the
-            // id as a candidate, and as an exact answer to this query.
-            for query in queries {
-                self.replica.forget(&query.namespace, id, Some(&query.question.hash));
+            // Neither the namespace nor the hash of a missing row is known. So each query of the request forgets the id
+            // as a candidate, and as its exact answer.
+            for Query { namespace, question, .. } in queries {
+                self.loader.replica.forget(namespace, question.context_key, id, Some(&question.hash));
             }
         }
         let (outcomes, catch_up) = layers?;
         Ok(Round { outcomes, saw_missing_row: missing_rows || catch_up.saw_missing_row })
-    }
-
-    /// Reads, in one BatchGetItem round, what `queries` need in the best case: their pointers, their known entries,
-    /// their first candidates, and the counter, unless there is a `trusted` one.
-    async fn first_read(
-        &self,
-        cache: &Cache,
-        queries: &[&Query],
-        candidates: &[CandidateStream<Candidates>],
-        trusted: Option<(Counter, Instant)>,
-    ) -> Result<FirstRead, Error> {
-        let mut keys: Vec<RowKey> = Vec::new();
-        for (query, candidates) in queries.iter().zip(candidates) {
-            keys.extend(candidates.first().iter().chain(&self.known(query)).map(|id| RowKey::from(*id)));
-            keys.push(query.pointer_key());
-        }
-        if let Some((counter, counter_read_at)) = trusted {
-            let rows = cache.table.batch_get(keys, Projection::All).await?;
-            return Ok(FirstRead { rows, counter, counter_read_at });
-        }
-        let counter_read_at = Instant::now();
-        keys.push(RowKey::COUNTER);
-        let rows = match cache.table.batch_get(keys.clone(), Projection::All).await {
-            // The table may be missing. `open` creates it, or returns the error that says what is wrong.
-            Err(_) if !cache.is_open() => {
-                cache.open().await?;
-                cache.table.batch_get(keys, Projection::All).await?
-            }
-            rows => rows?,
-        };
-        let counter = cache.counter_from(rows.get(RowKey::COUNTER)).await?;
-        Ok(FirstRead { rows, counter, counter_read_at })
     }
 
     /// Both layers, for all queries. Missing rows are read into `rows`. Returns the outcomes in the order of `queries`.
@@ -229,9 +260,7 @@ impl LookupEngine {
         let mut awaiting = Vec::new();
         for mut pending in self.by_namespace(context, queries, candidates, rows).await?.into_values() {
             for one in &mut pending {
-                let (exact, further) = self.exact(context, one.query, &one.known, rows).await?;
-                one.exact = exact;
-                catch_up.add(further);
+                catch_up.add(self.exact(context, one, rows).await?);
             }
             if pending.iter().any(|one| one.awaits_vector(context.embedder)) {
                 awaiting.push(pending);
@@ -243,7 +272,12 @@ impl LookupEngine {
         }
         let waiting = awaiting.iter().flatten().filter(|one| one.awaits_vector(context.embedder));
         let waiting: Vec<_> = waiting.map(|one| (one.query.question.message.as_str(), &one.query.vector)).collect();
-        embed_questions(&context.cache.embedders(), context.embedder, &waiting).await;
+        let embedding_begun = Instant::now();
+        embed_questions(&context.invocation.embedders(), context.embedder, &waiting).await;
+        // The time of the embedder does not count.
+        let until = context.cache.deadline + embedding_begun.elapsed();
+        let cache = &context.invocation.patient_until(until.min(context.invocation.reply_by()));
+        let context = RoundContext { cache, ..context };
         for pending in awaiting {
             let (some, further) = self.semantic(context, pending, catch_up.changed, rows).await?;
             outcomes.extend(some);
@@ -267,41 +301,62 @@ impl LookupEngine {
             let pointed = rows.get(query.pointer_key()).and_then(pointed_entry);
             let known: Vec<EntryId> = pointed.into_iter().chain(self.known(query)).collect();
             keys.extend(known.iter().map(|id| RowKey::from(*id)));
-            let one = PendingQuery { position, query, known, exact: ExactMatch::Nothing, candidates };
+            let exact = ExactMatch::Nothing;
+            let one = PendingQuery { position, query, known, exact, candidates, blocked: None };
             pending.entry(&query.namespace).or_default().push(one);
         }
-        context.cache.table.fetch_missing(rows, keys).await?;
-        Ok(pending)
+        match context.cache.table.fetch_missing(rows, keys).await {
+            // The exact layer uses what came, and finds out for itself what is missing.
+            Err(error) if !error.is_store_overload() => Err(error),
+            _ => Ok(pending),
+        }
     }
 
-    /// The exact layer: the live entry among `known`, whose rows have been read, or among further rows with the query's
-    /// entry key.
+    /// The exact layer of one query: the live entry among those known, whose rows have been read, or among further rows
+    /// with the query's entry key. Says what was found while the replica was brought up to date.
     ///
-    /// Reads: nothing if `known` has it. Otherwise what the replica lacks. If the query needs no replica: `gsi_hash`,
-    /// because rows of the Python library have no pointer.
+    /// Reads: nothing if the known entries have it. Without a replica of the namespace: `gsi_hash`, because rows of the
+    /// Python library have no pointer. If the query is compared or the replica holds the namespace: what the replica
+    /// lacks.
     async fn exact(
         &mut self,
         context: RoundContext<'_>,
-        query: &Query,
-        known: &[EntryId],
+        one: &mut PendingQuery<'_>,
         rows: &mut Rows,
-    ) -> Result<(ExactMatch, CatchUp), Error> {
+    ) -> Result<CatchUp, Error> {
+        let query = one.query;
         let rules = context.exact_rules(query);
-        let exact = rules.among(known, rows);
-        if !matches!(exact, ExactMatch::Nothing) {
-            return Ok((exact, CatchUp::default()));
+        one.exact = rules.among(&one.known, rows);
+        if !matches!(one.exact, ExactMatch::Nothing) {
+            return Ok(CatchUp::default());
         }
-        let has_vector = query.vector.get(Some(context.embedder)).is_some();
-        let is_compared = has_vector || query.vector.is_awaited(context.embedder);
-        if is_compared || self.replica.holds(&query.namespace) {
-            let catch_up = self.catch_up(context, query).await?;
-            let known = self.known(query);
-            context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await?;
-            return Ok((rules.among(&known, rows), catch_up));
+        let holds = self.loader.replica.holds(&query.namespace);
+        if !holds {
+            match indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await {
+                Ok(indexed) => {
+                    let live = indexed.into_iter().rfind(|entry| rules.is_match(entry));
+                    one.exact = rules.judge(live);
+                }
+                Err(error) => one.block(MissReason::Unavailable, error)?,
+            }
         }
-        let indexed = indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await?;
-        let live = indexed.into_iter().rfind(|entry| rules.is_match(entry));
-        Ok((rules.judge(live), CatchUp::default()))
+        let is_compared = one.is_comparable(context.embedder) || one.awaits_vector(context.embedder);
+        if !(is_compared || holds) || !matches!(one.exact, ExactMatch::Nothing) {
+            return Ok(CatchUp::default());
+        }
+        let catch_up = match self.catch_up(context, query).await {
+            Ok(catch_up) => catch_up,
+            Err(error) => {
+                one.block(MissReason::NotLoaded, error)?;
+                return Ok(CatchUp::default());
+            }
+        };
+        let known = self.known(query);
+        match context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await {
+            Ok(()) => one.exact = rules.among(&known, rows),
+            Err(error) => one.block(MissReason::Unavailable, error)?,
+        }
+        Ok(catch_up)
     }
 
     /// The outcomes of the queries of one namespace, after the exact layer. Returns each with its position.
@@ -315,8 +370,11 @@ impl LookupEngine {
         rows: &mut Rows,
     ) -> Result<(Vec<(usize, Result<LookupOutcome, Error>)>, CatchUp), Error> {
         let mut catch_up = CatchUp::default();
-        for one in pending.iter().filter(|one| one.is_comparable(context.embedder)) {
-            catch_up.add(self.catch_up(context, one.query).await?);
+        for one in pending.iter_mut().filter(|one| one.is_comparable(context.embedder)) {
+            match self.catch_up(context, one.query).await {
+                Ok(further) => catch_up.add(further),
+                Err(error) => one.block(MissReason::NotLoaded, error)?,
+            }
         }
         // A query that came without a vector has one only now, and had no candidates before.
         let are_stale = are_stale || catch_up.changed;
@@ -326,7 +384,11 @@ impl LookupEngine {
         let comparable = pending.iter().filter(|one| one.is_comparable(context.embedder));
         let keys: Vec<RowKey> =
             comparable.flat_map(|one| one.candidates.first().iter().map(|id| RowKey::from(*id))).collect();
-        context.cache.table.fetch_missing(rows, keys).await?;
+        if let Err(error) = context.cache.table.fetch_missing(rows, keys).await
+            && !error.is_store_overload()
+        {
+            return Err(error);
+        }
         let mut outcomes = Vec::with_capacity(pending.len());
         for one in pending {
             let position = one.position;
@@ -351,13 +413,16 @@ impl LookupEngine {
         pending: PendingQuery<'_>,
         rows: &mut Rows,
     ) -> Result<(LookupOutcome, bool), Error> {
-        let PendingQuery { query, exact, mut candidates, .. } = pending;
+        let PendingQuery { query, exact, mut candidates, blocked, .. } = pending;
         let RoundContext { cache, embedder, .. } = context;
         let refused = match exact {
             ExactMatch::Entry(entry, confidence) => return Ok((exact_hit(entry, confidence), false)),
             ExactMatch::Refused(objection) => Some(objection),
             ExactMatch::Nothing => None,
         };
+        if let Some(reason) = blocked {
+            return Ok((LookupOutcome::Miss(Miss::without_comparison(reason)), false));
+        }
         let Some(embedding) = query.vector.get(Some(embedder)) else {
             let objection = match query.embedding_error() {
                 Some(_) => MissReason::EmbedderFailure.into(),
@@ -377,29 +442,32 @@ impl LookupEngine {
         let is_cut = query.vector.is_cut(embedder, &query.question.message);
         let unread = OnceLock::new();
         let scoring = Scoring { query, embedding, embedder, is_cut, unread: &unread, guard, config: &cache.config };
-        let Comparison { scored, requested, saw_other_embedder } =
-            compare(&cache.table, &mut self.replica, scoring, candidates, rows).await?;
+        let Comparison { scored, requested, saw_other_embedder, is_cut_off } =
+            compare(&cache.table, &mut self.loader.replica, scoring, candidates, rows).await?;
         let nearest = || {
             let is_unread = |id| !requested.contains(&id);
             let context_key = query.question.context_key;
-            self.replica.nearest(&query.namespace, context_key, embedding, query.now_secs, is_unread)
+            self.loader.replica.nearest(&query.namespace, context_key, embedding, query.now_secs, is_unread)
         };
-        Ok((outcome_of(scored, refused, nearest), saw_other_embedder))
+        match outcome_of(scored, refused, nearest) {
+            LookupOutcome::Miss(_) if is_cut_off => Ok((unavailable(), false)),
+            outcome => Ok((outcome, saw_other_embedder)),
+        }
     }
 
     /// Brings the replica up to the counter, if it is behind.
     async fn catch_up(&mut self, context: RoundContext<'_>, query: &Query) -> Result<CatchUp, Error> {
-        let RoundContext { cache, counter, embedder } = context;
-        if !self.replica.is_behind(counter, &embedder.served, &query.namespace) {
+        let RoundContext { cache, counter, embedder, .. } = context;
+        if !self.loader.is_behind(counter, &embedder.served, &query.namespace) {
             return Ok(CatchUp::default());
         }
-        let incomplete = self.replica.catch_up(&cache.table, counter, &embedder.served, &query.namespace).await?;
+        let incomplete = self.loader.catch_up(&cache.table, counter, &embedder.served, &query.namespace).await?;
         Ok(CatchUp { changed: true, saw_missing_row: incomplete })
     }
 
     /// The entries that the replica knows for the query's hash, the newest first.
     fn known(&self, query: &Query) -> Vec<EntryId> {
-        let mut ids = self.replica.by_hash(&query.namespace, &query.question.hash);
+        let mut ids = self.loader.replica.by_hash(&query.namespace, &query.question.hash);
         ids.reverse();
         ids
     }
@@ -414,10 +482,12 @@ impl LookupEngine {
     fn candidates_with(&mut self, query: &Query, guard: Guard) -> CandidateStream<Candidates> {
         let vector = query.vector.get(self.embedder.as_ref());
         let all = vector.map(|vector| {
-            self.replica.candidates(&query.namespace, query.question.context_key, vector, query.threshold)
+            self.loader.replica.candidates(&query.namespace, query.question.context_key, vector, query.threshold)
         });
         let is_guarded = guard == Guard::On;
-        let filter = |candidate: &Candidate| !is_guarded || may_answer(&self.replica, query, candidate);
+        let namespace = query.namespace.hash();
+        let filter =
+            |candidate: &Candidate| !is_guarded || may_answer(&self.loader.replica, query, &namespace, candidate);
         CandidateStream::new(all.unwrap_or_default(), is_guarded, filter)
     }
 }

@@ -4,19 +4,23 @@
 //!
 //! 1. [`query`]: a checked question.
 //! 2. `candidates`: the ids that the replica suggests, highest upper bound first.
-//! 3. [`engine`]: reads the counter together with the rows that may answer, and calls the steps below. It brings the
-//!    replica up to date if the exact layer has no answer.
+//! 3. [`engine`]: calls the steps below, and brings the replica up to date if the exact layer has no answer. Its first
+//!    step is `first_read`, which reads the counter together with the rows that may answer.
 //! 4. `exact`: the live entry with the same query hash.
 //! 5. `semantic`: reads candidates until no further one can be better.
 //! 6. `score`: the score of one entry, and why it is not served.
 //! 7. [`outcome`]: the answer, or the reason for a miss.
-//! 8. [`record`]: counts, metrics and accesses.
+//! 8. [`record`]: counts and metrics.
+//!
+//! [`shared_engine`] is the engine of an instance, and loads in the background what lookups could not wait for.
 
 mod candidates;
 pub mod engine;
 mod exact;
+mod first_read;
 pub mod outcome;
 pub mod query;
 pub mod record;
 mod score;
 mod semantic;
+pub mod shared_engine;

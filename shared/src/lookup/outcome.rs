@@ -38,6 +38,17 @@ pub enum MissReason {
     Personal,
     /// The caller asked for a miss.
     Bypass,
+    /// There is no exact match, and the namespace could not be loaded into memory in time.
+    NotLoaded,
+    /// The table did not answer in time.
+    Unavailable,
+}
+
+impl MissReason {
+    /// Whether the lookup ran out of time, so that nothing is known of an answer.
+    pub fn is_for_lack_of_time(self) -> bool {
+        matches!(self, Self::NotLoaded | Self::Unavailable)
+    }
 }
 
 /// Why an entry is not served.

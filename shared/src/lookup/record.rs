@@ -1,23 +1,14 @@
-//! What a lookup leaves behind: counts, metrics, and the accesses to the entries that it served.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+//! What a lookup leaves behind: counts and metrics.
 
 use mneme_model::entry::Entry;
-use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_store::namespace_stats::EventCounts;
-use tokio::time::Instant;
 
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use crate::cache::Cache;
 use crate::maintain::stats_buffer::StatsBuffer;
 use crate::runtime::invocation::Invocation;
 use crate::runtime::metrics::Metric;
-use crate::write::touch::touch;
-
-/// How long a reply that is ready waits for the writes of its accesses.
-const MAX_ACCESS_WRITE_TIME: Duration = Duration::from_millis(500);
 
 /// Counts the outcome of a lookup in `namespace`, and records its metrics.
 pub fn record_outcome(invocation: &Invocation, stats: &StatsBuffer, namespace: &Namespace, outcome: &LookupOutcome) {
@@ -49,6 +40,8 @@ fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
                 MissReason::NotEmbeddable => &[Metric::Misses, Metric::MissesNotEmbeddable],
                 MissReason::Personal => &[Metric::Misses, Metric::MissesPersonal],
                 MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
+                MissReason::NotLoaded => &[Metric::Misses, Metric::MissesNotLoaded],
+                MissReason::Unavailable => &[Metric::Misses, Metric::MissesUnavailable],
             },
             *best_similarity,
         ),
@@ -63,21 +56,4 @@ fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
 pub fn access_is_due(cache: &Cache, entry: &Entry) -> bool {
     let since = cache.now_secs().saturating_sub(entry.last_accessed_at);
     u64::try_from(since).is_ok_and(|since| since >= cache.config.access_resolution_secs)
-}
-
-/// Records accesses until [`MAX_ACCESS_WRITE_TIME`] has passed. A failure is logged and changes no answer.
-///
-/// The writes run one after the other, because each is a transaction with the counter.
-pub async fn record_accesses(cache: &Cache, invocation: &Invocation, used: Vec<EntryId>) {
-    let used: BTreeSet<EntryId> = used.into_iter().collect();
-    let deadline = Instant::now() + MAX_ACCESS_WRITE_TIME;
-    for id in used {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        if let Err(error) = touch(&cache.within(left), id).await {
-            invocation.record_failure("recording the access", &error);
-        }
-    }
 }

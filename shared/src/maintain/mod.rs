@@ -6,7 +6,9 @@
 //! - [`directory`]: the names of the namespaces.
 //! - [`totals`]: counting everything.
 //! - [`stats_buffer`]: counting lookups.
+//! - [`access_buffer`]: recording accesses.
 
+pub mod access_buffer;
 pub mod directory;
 pub mod eviction;
 pub mod stats_buffer;

@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use mneme_model::config::Config;
-use mneme_model::namespace::Namespace;
+use mneme_model::namespace::NamespaceHash;
 
 use super::namespace_index::NamespaceIndex;
 
 /// The namespaces in memory.
-pub(super) type Namespaces = HashMap<Namespace, NamespaceIndex>;
+pub(super) type Namespaces = HashMap<NamespaceHash, NamespaceIndex>;
 
 /// Memory that the instance needs for its code, its client and the rows of one batch.
 const OTHER_BYTES: u64 = 128 << 20;
@@ -29,24 +29,26 @@ impl MemoryBudget {
         }))
     }
 
-    /// Whether `groups` fit together.
-    pub(super) fn fits(self, groups: &[&Namespaces]) -> bool {
-        self.0.is_none_or(|budget| groups.iter().copied().map(resident_bytes).sum::<usize>() <= budget)
+    /// Whether `namespaces` fit.
+    pub(super) fn fits(self, namespaces: &Namespaces) -> bool {
+        self.0.is_none_or(|budget| resident_bytes(namespaces) <= budget)
     }
 }
 
 /// The resident bytes of `namespaces`. The basis is not included, because indexes share it.
 pub(super) fn resident_bytes(namespaces: &Namespaces) -> usize {
-    namespaces.values().map(NamespaceIndex::bytes).sum()
+    // A slot of a hash table takes the key, the value and a byte, and at most 7 of 8 slots are in use.
+    let keys = namespaces.capacity() * 8 / 7 * (size_of::<NamespaceHash>() + 1);
+    keys + namespaces.values().map(NamespaceIndex::bytes).sum::<usize>()
 }
 
 /// Drops the least recently used namespace other than `kept`, the largest one among equals. Returns false if there is
 /// none.
-pub(super) fn drop_least_recently_used(namespaces: &mut Namespaces, kept: &Namespace) -> bool {
+pub(super) fn drop_least_recently_used(namespaces: &mut Namespaces, kept: &NamespaceHash) -> bool {
     let others = namespaces.iter().filter(|(name, _)| *name != kept);
     let victim = others.min_by_key(|(_, index)| (index.last_used, Reverse(index.bytes())));
-    let Some(victim) = victim.map(|(name, _)| name.clone()) else { return false };
-    tracing::info!(namespace = %victim, "dropped from memory");
+    let Some(victim) = victim.map(|(name, _)| *name) else { return false };
+    tracing::info!(held = namespaces.len(), "a namespace is dropped from memory");
     namespaces.remove(&victim);
     true
 }

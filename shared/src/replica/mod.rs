@@ -5,22 +5,23 @@
 //! after the last one seen. A row that was deleted or has expired is found out when it is read before it is served.
 //!
 //! - `replica`: what an instance holds, and the questions that it answers from memory.
-//! - `catch_up`: reading what is new.
-//! - `load`: reading a namespace for the first time.
-//! - `load_segments`: reading segments.
+//! - `loader`: keeps a replica up to date with the table.
+//! - `load_segment`: taking the entries of one segment.
+//! - `reading`: the ids that are still to be read.
 //! - `memory`: the memory budget, and which namespace is dropped.
 //! - `namespace_index`: one namespace in memory.
 //! - `context_index`: the vectors of one of its context keys.
 
-mod catch_up;
 mod context_index;
-mod load;
-mod load_segments;
+mod load_segment;
+mod loader;
 mod memory;
 mod namespace_index;
+mod reading;
 #[expect(clippy::module_inception, reason = "this file is only a map")]
 mod replica;
 
 pub use context_index::Nearest;
+pub use loader::Loader;
 pub use mneme_search::{Candidate, Candidates, similarity};
 pub use replica::Replica;

@@ -1,5 +1,6 @@
 //! One namespace in memory: its vectors, and the ids of its entries by query hash.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,14 +28,16 @@ pub(super) struct NamespaceIndex {
     others: BTreeMap<u32, Vec<u64>>,
     /// The number fingerprints of the entries with ids below 2^32 whose questions have numbers or identifiers.
     fingerprints: HashMap<u32, NumberFingerprint>,
+    /// Whether all entries were read.
+    pub(super) is_complete: bool,
     /// The replica's count of uses at the last use of this namespace.
     pub(super) last_used: u64,
 }
 
 impl NamespaceIndex {
     /// An empty namespace. With a `basis`, its vectors are held as codes.
-    pub(super) fn new(basis: Option<Arc<Basis>>) -> Self {
-        Self { basis, ..Self::default() }
+    pub(super) fn new(basis: Option<Arc<Basis>>, is_complete: bool) -> Self {
+        Self { basis, is_complete, ..Self::default() }
     }
 
     /// Resident bytes.
@@ -49,6 +52,7 @@ impl NamespaceIndex {
             + self.contexts.values().map(ContextIndex::bytes).sum::<usize>()
             + keys
             + by_hash
+            + self.others.values().map(|ids| 3 * size_of::<u64>() + 8 * ids.capacity()).sum::<usize>()
     }
 
     /// The entries whose query hash has the same prefix as `hash`, in ascending order.
@@ -110,13 +114,16 @@ impl NamespaceIndex {
         context.load(codes, ids)
     }
 
-    /// Forgets the entry `id`, which is deleted, as a candidate. `hash`: the query hash that it is forgotten for, too.
-    pub(super) fn forget(&mut self, id: EntryId, hash: Option<&QueryHash>) {
+    /// Forgets the entry `id`, which is deleted, as a candidate for questions of `context_key`. `hash`: the query hash
+    /// that it is forgotten for, too.
+    pub(super) fn forget(&mut self, context_key: Option<ContextKey>, id: EntryId, hash: Option<&QueryHash>) {
         let id = id.get();
-        self.contexts.retain(|_, context| {
-            context.remove(id);
-            !context.is_empty()
-        });
+        if let Entry::Occupied(mut context) = self.contexts.entry(context_key) {
+            context.get_mut().remove(id);
+            if context.get().is_empty() {
+                context.remove();
+            }
+        }
         if let Ok(small) = u32::try_from(id) {
             self.fingerprints.remove(&small);
         }
@@ -177,7 +184,7 @@ mod tests {
         };
         let sample: Vec<Embedding> = (0..2048).map(|_| vector()).collect();
         let basis = Basis::train(768, sample.iter().map(Embedding::as_slice)).unwrap();
-        let mut index = NamespaceIndex::new(Some(Arc::new(basis)));
+        let mut index = NamespaceIndex::new(Some(Arc::new(basis)), true);
         for id in 1..=ROWS {
             index.upsert(EntryId::new(id).unwrap(), None, Some(&vector()), Some(5000));
             index.note(id, fastrand::u32(..), NumberFingerprint::from_bits(fastrand::u32(..)));
@@ -197,7 +204,7 @@ mod tests {
         let known = |index: &NamespaceIndex| index.by_hash(&hash).iter().map(|id| id.get()).collect::<Vec<_>>();
         assert_eq!(known(&index), [3, 9, 1 << 40, 1 << 41]);
         for id in [3, 1 << 40] {
-            index.forget(EntryId::new(id).unwrap(), Some(&hash));
+            index.forget(None, EntryId::new(id).unwrap(), Some(&hash));
         }
         assert_eq!(known(&index), [9, 1 << 41]);
     }

@@ -1,4 +1,4 @@
-//! What an instance holds of the table, as of the last id seen, and the questions that it answers from memory.
+//! What an instance holds of the table, and the questions that it answers from memory.
 
 use std::sync::Arc;
 
@@ -8,10 +8,9 @@ use mneme_model::context_key::ContextKey;
 use mneme_model::embedder::ServedEmbedder;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
-use mneme_model::namespace::Namespace;
+use mneme_model::namespace::{Namespace, NamespaceHash};
 use mneme_model::normalize::QueryHash;
 use mneme_search::{Basis, Candidates};
-use mneme_store::counter::Counter;
 use mneme_store::entry_row::{
     context_key, entry_id, expires_at, namespace, number_fingerprint, query_hash, served_vector,
 };
@@ -22,17 +21,27 @@ use super::context_index::Nearest;
 use super::memory::{MemoryBudget, Namespaces, drop_least_recently_used, resident_bytes};
 use super::namespace_index::NamespaceIndex;
 
-/// The namespaces of an instance, as of the last id seen.
+/// Which namespaces a replica takes up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// Those that it has. Others may have entries that were never read.
+    #[default]
+    Some,
+    /// Those that it has, because all of them together do not fit in memory.
+    Listed,
+    /// All, and the entries of new ones are being read.
+    Filling,
+    /// All. A namespace that is missing has no entries.
+    All,
+}
+
+/// The namespaces of an instance.
 #[derive(Debug, Default)]
 pub struct Replica {
     /// The embedder of the vectors; `None`: nothing was read.
     pub(super) served: Option<ServedEmbedder>,
-    /// Every row with a lower id that belongs to a namespace held is in the replica, except deleted ones. 0: nothing
-    /// was read.
-    pub(super) next_id: u64,
     pub(super) namespaces: Namespaces,
-    /// Whether all namespaces are held, so that one that is missing has no entries.
-    pub(super) has_all: bool,
+    pub(super) coverage: Coverage,
     /// The basis of the segments, with its version.
     pub(super) basis: Option<(u64, Arc<Basis>)>,
     /// How often a namespace was used. This number orders namespaces by their last use.
@@ -46,15 +55,22 @@ impl Replica {
         Self { budget: MemoryBudget::new(config), ..Self::default() }
     }
 
-    /// Whether the namespace's entries have been read.
-    pub fn holds(&self, namespace: &Namespace) -> bool {
-        self.has_all || self.namespaces.contains_key(namespace)
+    /// An empty replica with the same memory budget.
+    pub(super) fn emptied(&self) -> Self {
+        Self { budget: self.budget, ..Self::default() }
     }
 
-    /// Whether the namespace may have rows, or vectors of `served`, that the replica has not seen. `counter`: read
-    /// after the request arrived.
-    pub fn is_behind(&self, counter: &Counter, served: &ServedEmbedder, namespace: &Namespace) -> bool {
-        self.next_id != counter.next_id || !self.holds(namespace) || self.served.as_ref() != Some(served)
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.namespaces.is_empty() && matches!(self.coverage, Coverage::Some | Coverage::Listed)
+    }
+
+    /// Whether the namespace's entries have been read.
+    pub fn holds(&self, namespace: &Namespace) -> bool {
+        match self.namespaces.get(&namespace.hash()) {
+            Some(index) => index.is_complete,
+            None => self.coverage == Coverage::All,
+        }
     }
 
     /// Whether the vectors in memory, if there are any, are valid for `served`.
@@ -73,49 +89,96 @@ impl Replica {
     }
 
     /// Records a use of `namespace`.
-    pub(super) fn mark_used(&mut self, namespace: &Namespace) {
+    pub(super) fn mark_used(&mut self, namespace: &NamespaceHash) {
         self.uses += 1;
         if let Some(index) = self.namespaces.get_mut(namespace) {
             index.last_used = self.uses;
         }
     }
 
-    /// Drops the least recently used namespaces, except `kept`, until the rest fits the memory budget.
-    pub(super) fn drop_excess(&mut self, kept: &Namespace) {
-        while !self.budget.fits(&[&self.namespaces]) && drop_least_recently_used(&mut self.namespaces, kept) {
-            self.has_all = false;
+    /// Takes `namespace` up without entries.
+    pub(super) fn add(&mut self, namespace: NamespaceHash, is_complete: bool) {
+        let basis = self.basis.as_ref().map(|(_, basis)| basis.clone());
+        self.namespaces.insert(namespace, NamespaceIndex::new(basis, is_complete));
+    }
+
+    /// Notes that the entries of every namespace held were read.
+    pub(super) fn complete(&mut self) {
+        self.namespaces.values_mut().for_each(|index| index.is_complete = true);
+        if self.coverage == Coverage::Filling {
+            self.coverage = Coverage::All;
         }
+    }
+
+    /// Drops namespaces until the rest fits the memory budget: first those that are being read in addition to `wanted`,
+    /// then the least recently used ones. Returns false if `wanted` alone does not fit.
+    pub(super) fn make_room(&mut self, wanted: &NamespaceHash) -> bool {
+        if self.budget.fits(&self.namespaces) {
+            return true;
+        }
+        self.coverage = Coverage::Listed;
+        self.namespaces.retain(|namespace, index| namespace == wanted || index.is_complete);
+        if !self.namespaces.contains_key(wanted) {
+            self.add(*wanted, false);
+        }
+        self.drop_excess(wanted);
+        self.budget.fits(&self.namespaces)
+    }
+
+    /// Drops the least recently used namespaces, except `kept`, until the rest fits the memory budget.
+    pub(super) fn drop_excess(&mut self, kept: &NamespaceHash) {
+        while !self.budget.fits(&self.namespaces) && drop_least_recently_used(&mut self.namespaces, kept) {
+            self.coverage = Coverage::Listed;
+        }
+    }
+
+    /// Drops `namespace`.
+    pub(super) fn drop_namespace(&mut self, namespace: &NamespaceHash) {
+        self.namespaces.remove(namespace);
     }
 
     /// Adds the entry in `item`, or updates its vector and expiry. Ignores items that are not entries, and entries of
-    /// namespaces that are not held.
-    pub fn upsert(&mut self, item: &Item) {
+    /// namespaces that are not taken up. Returns whether nothing more has to be read of the row: false for an entry that
+    /// has no vector of the served embedder.
+    pub fn upsert(&mut self, item: &Item) -> bool {
         let (Some(id), Some(namespace), Some(hash)) = (entry_id(item), namespace(item), query_hash(item)) else {
-            return;
+            return true;
         };
-        if !self.holds(&namespace) {
-            return;
+        let namespace = namespace.hash();
+        if !self.namespaces.contains_key(&namespace) {
+            match self.coverage {
+                Coverage::Some | Coverage::Listed => return true,
+                Coverage::Filling => self.add(namespace, false),
+                Coverage::All => self.add(namespace, true),
+            }
         }
         let vector = self.served.as_ref().and_then(|served| served_vector(item, served));
-        let basis = self.basis.as_ref().map(|(_, basis)| basis);
-        let index = self.namespaces.entry(namespace).or_insert_with(|| NamespaceIndex::new(basis.cloned()));
-        index.note(id.get(), hash.prefix(), number_fingerprint(item));
-        index.upsert(id, context_key(item), vector.as_ref(), expires_at(item));
+        if let Some(index) = self.namespaces.get_mut(&namespace) {
+            index.note(id.get(), hash.prefix(), number_fingerprint(item));
+            index.upsert(id, context_key(item), vector.as_ref(), expires_at(item));
+        }
+        vector.is_some()
     }
 
-    /// Forgets the namespace's entry `id`, which was found to be deleted. Ids are never reused, so it stays deleted.
-    /// `hash`: the query hash that it is forgotten for. Under any other hash, [`by_hash`](Self::by_hash) may still
-    /// return the id.
-    pub fn forget(&mut self, namespace: &Namespace, id: EntryId, hash: Option<&QueryHash>) {
-        if let Some(index) = self.namespaces.get_mut(namespace) {
-            index.forget(id, hash);
+    /// Forgets the namespace's entry `id` with this context key, which was found to be deleted. Ids are never reused, so
+    /// it stays deleted. `hash`: the query hash that it is forgotten for. Under any other hash,
+    /// [`by_hash`](Self::by_hash) may still return the id.
+    pub fn forget(
+        &mut self,
+        namespace: &Namespace,
+        context_key: Option<ContextKey>,
+        id: EntryId,
+        hash: Option<&QueryHash>,
+    ) {
+        if let Some(index) = self.namespaces.get_mut(&namespace.hash()) {
+            index.forget(context_key, id, hash);
         }
     }
 
     /// The entries that are known for the entry key, in ascending order. Only 32 bits of the hash are compared, so an
     /// entry of another query may be among them.
     pub fn by_hash(&self, namespace: &Namespace, hash: &QueryHash) -> Vec<EntryId> {
-        self.namespaces.get(namespace).map(|index| index.by_hash(hash)).unwrap_or_default()
+        self.namespaces.get(&namespace.hash()).map(|index| index.by_hash(hash)).unwrap_or_default()
     }
 
     /// The entries with this namespace and context key whose similarity to `query` may reach `threshold`, highest upper
@@ -132,14 +195,14 @@ impl Replica {
         threshold: f32,
     ) -> Candidates {
         self.namespaces
-            .get_mut(namespace)
+            .get_mut(&namespace.hash())
             .map(|index| index.candidates(context_key, query, threshold))
             .unwrap_or_default()
     }
 
     /// Whether the namespace's entry `id` is known to contradict a question with `fingerprint` in a number or an
     /// identifier. The guard would veto such an entry. Reads: memory only.
-    pub fn contradicts(&self, namespace: &Namespace, id: u64, fingerprint: NumberFingerprint) -> bool {
+    pub fn contradicts(&self, namespace: &NamespaceHash, id: u64, fingerprint: NumberFingerprint) -> bool {
         self.namespaces.get(namespace).is_some_and(|index| index.contradicts(id, fingerprint))
     }
 
@@ -153,7 +216,7 @@ impl Replica {
         now_secs: i64,
         filter: impl Fn(EntryId) -> bool,
     ) -> Nearest {
-        let index = self.namespaces.get(namespace);
+        let index = self.namespaces.get(&namespace.hash());
         index.map_or(Nearest::Nothing, |index| index.nearest(context_key, query, now_secs, filter))
     }
 }
@@ -202,7 +265,7 @@ mod tests {
 
     /// A replica that holds every namespace, as after a scan of an empty table.
     fn empty() -> Replica {
-        Replica { has_all: true, served: Some(served(0)), ..Replica::default() }
+        Replica { coverage: Coverage::All, served: Some(served(0)), ..Replica::default() }
     }
 
     fn ids(replica: &mut Replica, namespace: &str, query: &[f32], threshold: f32) -> Vec<u64> {
@@ -219,10 +282,10 @@ mod tests {
         replica.upsert(&item(4, "a", &[0.0, 1.0], None));
         assert_eq!(ids(&mut replica, "a", &[1.0, 0.1], 0.5), [1, 3, 9]);
         assert_eq!(ids(&mut replica, "b", &[1.0, 0.1], 0.5), [2]);
-        replica.forget(&name("a"), EntryId::new(1).unwrap(), None);
-        replica.forget(&name("a"), EntryId::new(1).unwrap(), None);
+        replica.forget(&name("a"), None, EntryId::new(1).unwrap(), None);
+        replica.forget(&name("a"), None, EntryId::new(1).unwrap(), None);
         assert_eq!(ids(&mut replica, "a", &[1.0, 0.1], -1.0), [3, 9, 4]);
-        replica.forget(&name("b"), EntryId::new(2).unwrap(), None);
+        replica.forget(&name("b"), None, EntryId::new(2).unwrap(), None);
         assert!(ids(&mut replica, "b", &[1.0, 0.1], -1.0).is_empty());
     }
 
@@ -266,7 +329,7 @@ mod tests {
         }
         let hash = QueryHash::try_from("0".repeat(64)).unwrap();
         for (gone, left) in [(2, vec![1, 3]), (7, vec![1, 3]), (1, vec![3]), (3, vec![])] {
-            replica.forget(&name("a"), EntryId::new(gone).unwrap(), Some(&hash));
+            replica.forget(&name("a"), None, EntryId::new(gone).unwrap(), Some(&hash));
             let known: Vec<u64> = replica.by_hash(&name("a"), &hash).iter().map(|id| id.get()).collect();
             assert_eq!((&known, ids(&mut replica, "a", &[1.0, 0.0], 0.9)), (&left, left.clone()));
         }
@@ -316,9 +379,9 @@ mod tests {
         for (id, namespace) in [(1, "a"), (2, "b"), (3, "c")] {
             replica.upsert(&item(id, namespace, &[1.0; 400], None));
         }
-        replica.namespaces.get_mut(&name("b")).unwrap().last_used = 1;
-        replica.namespaces.get_mut(&name("c")).unwrap().last_used = 2;
-        replica.drop_excess(&name("a"));
+        replica.namespaces.get_mut(&name("b").hash()).unwrap().last_used = 1;
+        replica.namespaces.get_mut(&name("c").hash()).unwrap().last_used = 2;
+        replica.drop_excess(&name("a").hash());
         assert!(replica.holds(&name("a")) && !replica.holds(&name("b")) && !replica.holds(&name("z")));
         replica.upsert(&item(4, "b", &[1.0; 400], None));
         assert!(!replica.holds(&name("b")), "a row does not bring its dropped namespace back");
@@ -346,7 +409,7 @@ mod tests {
             for index in gone {
                 if !kept.is_empty() {
                     let (id, _) = kept.remove(index.index(kept.len()));
-                    replica.forget(&name("a"), EntryId::new(id).unwrap(), None);
+                    replica.forget(&name("a"), None, EntryId::new(id).unwrap(), None);
                 }
             }
             let cosine = |v: &[f32]| -> f64 {

@@ -38,6 +38,10 @@ pub enum Metric {
     MissesPersonal,
     /// Misses that the caller asked for.
     MissesBypass,
+    /// Misses because the namespace could not be loaded into memory in time.
+    MissesNotLoaded,
+    /// Misses because the table did not answer in time.
+    MissesUnavailable,
     /// The cosine similarity of the answer, or of the nearest entry if there is no answer.
     Similarity,
     /// Entries stored.

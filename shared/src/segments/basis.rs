@@ -19,8 +19,10 @@ use mneme_store::table::Table;
 
 use crate::cache::Cache;
 
-/// The most entries that a basis is trained on.
-const MAX_SAMPLE_ROWS: usize = 8192;
+/// How many entries a basis is trained on, …
+pub(super) const LARGE_SAMPLE_ROWS: usize = 8192;
+/// … and how many if there is little time.
+pub(super) const SMALL_SAMPLE_ROWS: usize = 2048;
 
 /// How many of the last segments are read to find out whether the data has drifted away from the basis.
 const DRIFT_RANGES: u64 = 4;
@@ -32,20 +34,21 @@ pub(crate) async fn load_basis(table: &Table, manifest: &SegmentManifest) -> Res
     Ok(basis.inspect_err(|error| tracing::warn!(%error, "the stored basis cannot be read")).ok().map(Arc::new))
 }
 
-/// Trains a basis on a sample of the entries below `next_id`, and stores a manifest without ranges for it. Returns
+/// Trains a basis on a sample of `sample_rows` of the entries below `next_id`, and stores a manifest without ranges for it. Returns
 /// `None` if there are too few vectors, or if another instance has stored a manifest meanwhile.
 ///
-/// Reads: up to 8,192 rows, the counter, up to three manifests. Writes: the parts of the basis, the manifest.
+/// Reads: these rows, the counter, up to three manifests. Writes: the parts of the basis, the manifest.
 /// Errors: `StoreBackendError`.
 pub(super) async fn train_basis(
     cache: &Cache,
     served: &ServedEmbedder,
     dim: usize,
     next_id: u64,
+    sample_rows: usize,
 ) -> Result<Option<(SegmentManifest, Arc<Basis>)>, Error> {
     let empty_ranges = known_empty_ranges(cache, served).await?;
     let ids = (1..next_id).filter(|id| !empty_ranges.contains(range_of(*id)));
-    let sample = fastrand::choose_multiple(ids, MAX_SAMPLE_ROWS);
+    let sample = fastrand::choose_multiple(ids, sample_rows);
     let keys = sample.into_iter().filter_map(EntryId::new).map(RowKey::from);
     let rows = cache.table.batch_get(keys, Projection::Replica).await?;
     let vectors: Vec<Embedding> =

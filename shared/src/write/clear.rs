@@ -25,7 +25,7 @@ pub async fn clear(cache: &Cache, namespace: Option<&Namespace>) -> Result<u64, 
     let before = table.read_counter().await?;
     let mut rows = Vec::new();
     let found = |item: Item| rows.extend(header_from_item(&item).filter(is_own));
-    table.scan(Projection::Lru, found).await?;
+    cache.patient().table.scan(Projection::Lru, found).await?;
     let mut removed = clear_rows(cache, rows, began, 0).await?;
     let mut next_id = before.as_ref().map_or(1, |counter| counter.next_id);
     let was_moving = before.is_some_and(|counter| counter.second.is_some());

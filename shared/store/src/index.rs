@@ -1,6 +1,8 @@
 //! Reads from the two global secondary indexes. They are eventually consistent, so they only suggest ids. A row that is
 //! read by key decides.
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
@@ -10,6 +12,7 @@ use crate::attribute as name;
 use crate::backend_error;
 use crate::entry_row::entry_id;
 use crate::item::{Item, n, number, s};
+use crate::key::RowKey;
 use crate::table::Table;
 
 /// The index with the key (`namespace`, `query_hash`).
@@ -37,7 +40,7 @@ impl Table {
         let mut ids = Vec::new();
         let mut start = None;
         loop {
-            let output = self
+            let query = self
                 .client
                 .query()
                 .table_name(&self.name)
@@ -49,10 +52,8 @@ impl Table {
                 .expression_attribute_names("#id", name::ID)
                 .expression_attribute_values(":namespace", s(namespace.to_string()))
                 .expression_attribute_values(":query_hash", s(hash.to_string()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| backend_error::from_sdk("Query", error))?;
+                .set_exclusive_start_key(start);
+            let output = self.query(query).await?;
             ids.extend(output.items().iter().filter_map(entry_id));
             // A page may be empty before the end. Only the last page has no key.
             start = output.last_evaluated_key;
@@ -61,6 +62,27 @@ impl Table {
                 return Ok(ids);
             }
         }
+    }
+
+    /// Whether the namespace may have entries: it has stats, or `gsi_hash` shows an entry.
+    ///
+    /// Every put of this software writes the stats. Only a row of the Python library may be missed, until the index
+    /// shows it. Reads: one key, strongly, and one Query of `gsi_hash` with a single entry.
+    pub async fn has_entries(&self, namespace: &Namespace) -> Result<bool, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(HASH_INDEX)
+            .key_condition_expression("#namespace = :namespace")
+            .projection_expression("#id")
+            .expression_attribute_names("#namespace", name::NAMESPACE)
+            .expression_attribute_names("#id", name::ID)
+            .expression_attribute_values(":namespace", s(namespace.to_string()))
+            .limit(1);
+        let stats = self.get(RowKey::namespace_stats(namespace), true);
+        let (stats, indexed) = tokio::try_join!(stats, self.query(query))?;
+        Ok(stats.is_some() || !indexed.items().is_empty())
     }
 
     /// The namespace's entries in `gsi_lru` after `after`, least recently used first: at least `count` of them, or all
@@ -111,6 +133,11 @@ impl Table {
         }
     }
 
+    async fn query(&self, query: QueryFluentBuilder) -> Result<QueryOutput, Error> {
+        let sent = self.patiently(|| query.clone().send()).await;
+        sent.map_err(|error| backend_error::from_sdk("Query", error))
+    }
+
     async fn lru_page(
         &self,
         namespace: &Namespace,
@@ -118,7 +145,7 @@ impl Table {
         start: Option<Item>,
         limit: Option<usize>,
     ) -> Result<LruPage, Error> {
-        let output = self
+        let query = self
             .client
             .query()
             .table_name(&self.name)
@@ -131,10 +158,8 @@ impl Table {
             .expression_attribute_values(":namespace", s(namespace.to_string()))
             .expression_attribute_values(":from", n(from))
             .set_exclusive_start_key(start)
-            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
-            .send()
-            .await
-            .map_err(|error| backend_error::from_sdk("Query", error))?;
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()));
+        let output = self.query(query).await?;
         let key =
             |item: &Item| Some(LruKey { last_accessed_at: number(item, name::LAST_ACCESSED_AT)?, id: entry_id(item)? });
         Ok(LruPage { keys: output.items().iter().filter_map(key).collect(), next: output.last_evaluated_key })

@@ -11,6 +11,7 @@
 //! | the client and its writes to single items | [`table`] |
 //! | reads by key and scans | [`read`] |
 //! | reads from the indexes | [`index`] |
+//! | waiting out a lack of capacity | `patience` |
 //! | transactions and their actions | [`transaction`], [`actions`] |
 //! | values, items and expressions in the types of the SDK | [`item`], [`expression`] |
 //! | pointers and idempotency records | [`pointers`], [`idempotency_record`] |
@@ -36,6 +37,7 @@ pub mod item;
 pub mod key;
 pub mod move_progress;
 pub mod namespace_stats;
+mod patience;
 pub mod pointers;
 pub mod queue_state;
 pub mod read;

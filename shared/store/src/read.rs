@@ -1,13 +1,13 @@
 //! Reads by key and scans. Reads are strongly consistent unless their documentation says otherwise.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::ControlFlow;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use mneme_aws::sdk_error::{SdkErrorKind, classify};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
@@ -18,19 +18,24 @@ use mneme_model::normalize::QueryHash;
 use crate::attribute as name;
 use crate::backend_error;
 use crate::entry_row::{entry_from_item, readable_entry};
-use crate::item::{Item, number};
+use crate::item::{Item, item_bytes, number};
 use crate::key::RowKey;
+use crate::patience::Backoff;
 use crate::table::Table;
 
 /// The largest number of keys in one BatchGetItem (API reference, `BatchGetItem`).
 const MAX_BATCH_KEYS: usize = 100;
-/// The largest number of BatchGetItem calls that run at once.
-const MAX_CONCURRENT_BATCHES: usize = 8;
-/// The largest number of calls for the keys of one batch. A call may leave keys unprocessed.
-const MAX_BATCH_ATTEMPTS: u32 = 8;
+/// A reply of this size left keys unprocessed because it was full, not for a lack of capacity. A reply has at most 16
+/// MB (API reference, `BatchGetItem`), and an item at most 400 KB.
+const FULL_REPLY_BYTES: usize = 15_000_000;
+/// How many calls in a row may leave keys unprocessed before an impatient reader gives up.
+const MAX_STALLS: u32 = 8;
 
 /// The number of parallel segments of a scan of the whole table.
 const SCAN_SEGMENTS: u8 = 4;
+
+/// The number of items in a page of a scan while capacity is lacking. Work on a small page is soon done.
+const SMALL_PAGE_ITEMS: i32 = 25;
 
 /// The attributes that a read returns.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +86,33 @@ impl Projection {
     }
 }
 
-/// Rows by key, and the keys that were requested.
+/// How a batch of keys is read.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRead {
+    /// The attributes that are returned.
+    pub projection: Projection,
+    /// Whether the read is strongly consistent. An eventually consistent one may lack the last writes, and costs half.
+    pub is_strong: bool,
+    /// The number of keys in one call, from 1 to 100.
+    pub keys_per_call: usize,
+}
+
+impl BatchRead {
+    /// A strongly consistent read of as many keys in a call as DynamoDB allows.
+    pub fn strong(projection: Projection) -> Self {
+        Self { projection, is_strong: true, keys_per_call: MAX_BATCH_KEYS }
+    }
+}
+
+/// The reply to one BatchGetItem call.
+struct BatchReply {
+    rows: Rows,
+    unprocessed: Vec<RowKey>,
+    /// Whether the reply had no room for more rows.
+    is_full: bool,
+}
+
+/// Rows by key, and the keys that were requested and answered.
 #[derive(Debug, Default)]
 pub struct Rows {
     items: HashMap<RowKey, Item>,
@@ -126,6 +157,22 @@ impl Rows {
         self.requested.extend(more.requested);
     }
 
+    /// As [`Rows::extend`], for [`Table::batch_get_each`].
+    pub fn extend_and_continue(&mut self, more: Rows) -> ControlFlow<()> {
+        self.extend(more);
+        ControlFlow::Continue(())
+    }
+
+    /// Whether the row at `key` was read, or was found to be missing.
+    pub fn has_read(&self, key: RowKey) -> bool {
+        self.requested.contains(&key)
+    }
+
+    /// The keys that were read.
+    pub fn keys_read(&self) -> impl Iterator<Item = RowKey> {
+        self.requested.iter().copied()
+    }
+
     /// All rows that exist, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (RowKey, &Item)> {
         self.items.iter().map(|(key, item)| (*key, item))
@@ -166,7 +213,8 @@ impl Table {
 
     async fn send_get(&self, key: RowKey, strong: bool) -> Result<Option<Item>, SdkError<GetItemError, HttpResponse>> {
         let get = self.client.get_item().table_name(&self.name).key(name::ID, key.attribute());
-        Ok(get.consistent_read(strong).send().await?.item)
+        let get = get.consistent_read(strong);
+        Ok(self.patiently(|| get.clone().send()).await?.item)
     }
 
     /// The entry `id`. `None` if there is no such row.
@@ -188,80 +236,105 @@ impl Table {
         keys: impl IntoIterator<Item = RowKey>,
         projection: Projection,
     ) -> Result<Rows, Error> {
-        self.batches(keys, projection, true).await
+        let mut rows = Rows::default();
+        self.batch_get_each(keys, BatchRead::strong(projection), |more| rows.extend_and_continue(more)).await?;
+        Ok(rows)
     }
 
     /// The rows at `keys` that exist, eventually consistent: they may lack the last write, and they cost half as much
     /// as those of [`Table::batch_get`]. Apart from that, reads and errors are as there.
     pub async fn batch_get_eventual(&self, keys: impl IntoIterator<Item = RowKey>) -> Result<Rows, Error> {
-        self.batches(keys, Projection::All, false).await
-    }
-
-    async fn batches(
-        &self,
-        keys: impl IntoIterator<Item = RowKey>,
-        projection: Projection,
-        strong: bool,
-    ) -> Result<Rows, Error> {
-        let keys: Vec<RowKey> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let batches: Vec<Vec<RowKey>> = keys.chunks(MAX_BATCH_KEYS).map(<[RowKey]>::to_vec).collect();
-        stream::iter(batches)
-            .map(|batch| self.one_batch(batch, projection, strong))
-            .buffer_unordered(MAX_CONCURRENT_BATCHES)
-            .try_fold(Rows::default(), |mut rows, batch| async move {
-                rows.extend(batch);
-                Ok(rows)
-            })
-            .await
+        let mut rows = Rows::default();
+        let read = BatchRead { is_strong: false, ..BatchRead::strong(Projection::All) };
+        self.batch_get_each(keys, read, |more| rows.extend_and_continue(more)).await?;
+        Ok(rows)
     }
 
     /// Reads those of `keys` that were not requested yet, with all attributes, and adds their rows to `rows`. Reads and
-    /// errors: as [`Table::batch_get`].
+    /// errors: as [`Table::batch_get`]. `rows` keeps what was read before an error.
     pub async fn fetch_missing(&self, rows: &mut Rows, keys: impl IntoIterator<Item = RowKey>) -> Result<(), Error> {
         let missing: Vec<RowKey> = keys.into_iter().filter(|key| !rows.requested.contains(key)).collect();
-        rows.extend(self.batch_get(missing, Projection::All).await?);
-        Ok(())
+        self.batch_get_each(missing, BatchRead::strong(Projection::All), |more| rows.extend_and_continue(more)).await
     }
 
-    async fn one_batch(&self, keys: Vec<RowKey>, projection: Projection, strong: bool) -> Result<Rows, Error> {
-        let mut rows = Rows { items: HashMap::new(), requested: keys.iter().copied().collect() };
-        let mut unprocessed: Vec<HashMap<String, AttributeValue>> =
-            keys.iter().map(|key| HashMap::from([(name::ID.to_owned(), key.attribute())])).collect();
-        for attempt in 0..MAX_BATCH_ATTEMPTS {
-            if attempt > 0 {
-                self.capacity.usage().retries += 1;
-                let max_pause_ms = 25 << attempt;
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(max_pause_ms / 2..=max_pause_ms))).await;
+    /// Reads the rows at `keys` and passes the rows of each reply, with the keys that it answered, to `take`. What
+    /// `take` got stays read, whatever happens to the other calls. The reading ends early if `take` breaks it off.
+    ///
+    /// Reads and errors: as [`Table::batch_get`].
+    pub async fn batch_get_each(
+        &self,
+        keys: impl IntoIterator<Item = RowKey>,
+        read: BatchRead,
+        mut take: impl FnMut(Rows) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let keys: Vec<RowKey> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut waiting: VecDeque<Vec<RowKey>> = keys.chunks(read.keys_per_call).map(<[RowKey]>::to_vec).collect();
+        let mut running = FuturesUnordered::new();
+        let mut backoff = Backoff::default();
+        let mut stalls = 0;
+        loop {
+            while running.len() < self.lanes.count()
+                && let Some(keys) = waiting.pop_front()
+            {
+                running.push(self.one_batch(keys, read));
             }
-            let mut request = KeysAndAttributes::builder().set_keys(Some(unprocessed)).consistent_read(strong);
-            if let Some((expression, names)) = projection.expression() {
-                request = request.projection_expression(expression).set_expression_attribute_names(Some(names));
+            let Some(reply) = running.next().await else { return Ok(()) };
+            let BatchReply { rows, unprocessed, is_full } = reply?;
+            if take(rows).is_break() {
+                return Ok(());
             }
-            let output = self
-                .client
-                .batch_get_item()
-                .request_items(&self.name, request.build().map_err(Error::internal)?)
-                .send()
-                .await
-                .map_err(|error| backend_error::from_sdk("BatchGetItem", error))?;
-            for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
-                if let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) {
-                    rows.items.insert(key, item);
-                }
-            }
-            let left = output.unprocessed_keys.into_iter().flat_map(HashMap::into_values);
-            unprocessed = left.flat_map(|left| left.keys).collect();
             if unprocessed.is_empty() {
-                return Ok(rows);
+                stalls = 0;
+                backoff.reset();
+                self.lanes.note_answered();
+                continue;
+            }
+            let left = unprocessed.len();
+            waiting.push_back(unprocessed);
+            if is_full {
+                continue;
+            }
+            self.lanes.note_throttled();
+            self.capacity.usage().retries += 1;
+            stalls += 1;
+            let may_wait = self.patience.is_some() || stalls < MAX_STALLS;
+            if !may_wait || !backoff.pause(self.patience).await {
+                return Err(backend_error::throttled().caused_by(format!("{left} keys stayed unprocessed")));
             }
         }
-        Err(backend_error::throttled().caused_by(format!("{} keys stayed unprocessed", unprocessed.len())))
+    }
+
+    /// One BatchGetItem call.
+    async fn one_batch(&self, keys: Vec<RowKey>, read: BatchRead) -> Result<BatchReply, Error> {
+        let requested = keys.iter().map(|key| HashMap::from([(name::ID.to_owned(), key.attribute())])).collect();
+        let mut request = KeysAndAttributes::builder().set_keys(Some(requested)).consistent_read(read.is_strong);
+        if let Some((expression, names)) = read.projection.expression() {
+            request = request.projection_expression(expression).set_expression_attribute_names(Some(names));
+        }
+        let request = request.build().map_err(Error::internal)?;
+        let call = self.client.batch_get_item().request_items(&self.name, request);
+        let sent = self.patiently(|| call.clone().send()).await;
+        let output = sent.map_err(|error| backend_error::from_sdk("BatchGetItem", error))?;
+        let mut rows = Rows { items: HashMap::new(), requested: keys.into_iter().collect() };
+        let mut bytes = 0;
+        for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
+            if let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) {
+                bytes += item_bytes(&item);
+                rows.items.insert(key, item);
+            }
+        }
+        let left = output.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|left| left.keys);
+        let unprocessed: Vec<RowKey> =
+            left.filter_map(|key| key.get(name::ID).and_then(RowKey::from_attribute)).collect();
+        rows.requested.retain(|key| !unprocessed.contains(key));
+        Ok(BatchReply { rows, unprocessed, is_full: bytes >= FULL_REPLY_BYTES })
     }
 
     /// One page of a strongly consistent scan, after the key `after`. `segment` of `segments` is a parallel segment of
     /// DynamoDB's Scan, not a segment with codes.
     ///
-    /// Reads: one Scan call, up to 1 MB of the table. Errors: `StoreBackendError`.
+    /// Reads: one Scan call, up to 1 MB of the table, or a few items if calls were throttled lately. Errors:
+    /// `StoreBackendError`.
     pub async fn scan_page(
         &self,
         (segment, segments): (u8, u8),
@@ -273,36 +346,40 @@ impl Table {
             .scan()
             .table_name(&self.name)
             .consistent_read(true)
+            .set_limit(self.lanes.are_narrowed().then_some(SMALL_PAGE_ITEMS))
             .segment(i32::from(segment))
             .total_segments(i32::from(segments))
             .set_exclusive_start_key(after.map(|key| HashMap::from([(name::ID.to_owned(), key.attribute())])));
         if let Some((expression, names)) = projection.expression() {
             request = request.projection_expression(expression).set_expression_attribute_names(Some(names));
         }
-        let output = request.send().await.map_err(|error| backend_error::from_sdk("Scan", error))?;
+        let sent = self.patiently(|| request.clone().send()).await;
+        let output = sent.map_err(|error| backend_error::from_sdk("Scan", error))?;
         Ok(ScanPage {
             items: output.items.unwrap_or_default(),
             next: output.last_evaluated_key.as_ref().and_then(|key| RowKey::from_attribute(key.get(name::ID)?)),
         })
     }
 
-    /// Scans the whole table in parallel segments and calls `take` with every item.
+    /// Scans the whole table in parallel segments and calls `take` with every item. A lack of capacity lowers the
+    /// number of segments that are read at once.
     ///
     /// Reads: the whole table, strongly consistent. Errors: `StoreBackendError`.
     pub async fn scan(&self, projection: Projection, mut take: impl FnMut(Item)) -> Result<(), Error> {
-        let pages = stream::iter(0..SCAN_SEGMENTS).map(|segment| {
-            stream::try_unfold(Some(None), move |state: Option<Option<RowKey>>| async move {
-                let Some(after) = state else { return Ok::<_, Error>(None) };
-                let page = self.scan_page((segment, SCAN_SEGMENTS), after, projection).await?;
-                Ok(Some((page.items, page.next.map(Some))))
-            })
-            .boxed()
-        });
-        let mut pages = stream::select_all(pages.collect::<Vec<_>>().await);
-        while let Some(items) = pages.try_next().await? {
+        let mut waiting: VecDeque<(u8, Option<RowKey>)> = (0..SCAN_SEGMENTS).map(|segment| (segment, None)).collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.lanes.count()
+                && let Some((segment, after)) = waiting.pop_front()
+            {
+                running
+                    .push(async move { (segment, self.scan_page((segment, SCAN_SEGMENTS), after, projection).await) });
+            }
+            let Some((segment, page)) = running.next().await else { return Ok(()) };
+            let ScanPage { items, next } = page?;
             items.into_iter().for_each(&mut take);
+            waiting.extend(next.map(|next| (segment, Some(next))));
         }
-        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::table::Table;
 /// The largest number of actions in one transaction (API reference, `TransactWriteItems`).
 pub const MAX_ACTIONS: usize = 100;
 
-/// How often a throttled transaction is sent.
+/// How often a throttled transaction is sent, unless the caller is patient ([`Table::patient_until`]).
 const MAX_THROTTLED_ATTEMPTS: u32 = 4;
 /// How often a transaction with an unknown outcome is sent. The attempts take some seconds, which is enough for the
 /// failover of a partition.
@@ -163,8 +163,12 @@ impl Table {
             let failed = FailedAttempt::of(classify(&error));
             is_unknown |= failed == FailedAttempt::Unknown;
             attempt += 1;
-            let max_attempts = if is_unknown { MAX_UNKNOWN_ATTEMPTS } else { MAX_THROTTLED_ATTEMPTS };
-            let pause = Duration::from_millis(25 << attempt).mul_f64(fastrand::f64());
+            let max_attempts = match is_unknown {
+                true => MAX_UNKNOWN_ATTEMPTS,
+                false if self.patience.is_some() => u32::MAX,
+                false => MAX_THROTTLED_ATTEMPTS,
+            };
+            let pause = Duration::from_millis(25 << attempt.min(MAX_UNKNOWN_ATTEMPTS)).mul_f64(fastrand::f64());
             let is_refused = failed == FailedAttempt::Refused;
             if is_refused || attempt >= max_attempts || Instant::now() + pause >= deadline {
                 // A later attempt that is throttled or refused does not say whether an earlier one was committed.

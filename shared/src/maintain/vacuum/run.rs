@@ -5,7 +5,7 @@ use std::time::Duration;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_store::read::Projection;
-use tokio::time::Instant;
+use tokio::time::timeout_at;
 
 use super::cursor::VacuumCursor;
 use super::obsolete::LiveVersions;
@@ -17,10 +17,11 @@ use crate::segments::compact::{RangeCounts, compact};
 use crate::segments::write::{SegmentsWritten, write_active_segments};
 use crate::write::settings::Settings;
 
-/// How long before the deadline no further page is begun.
+/// How long before the deadline a pass ends, so that its cursor can be saved and returned.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// Runs `pass` from `start` until the end, or until the deadline is near. Returns where to continue.
+/// Runs `pass` from `start` until the end, until the deadline is near, or until the table stays overloaded. Returns where
+/// to continue.
 ///
 /// First the settings that an older version wrote to item 0 are moved to items of their own. The steps are then:
 /// 1. Each page of the table: expired entries are removed, every live entry gets its pointer, duplicates and derived
@@ -29,52 +30,65 @@ const MARGIN: Duration = Duration::from_secs(3);
 /// 3. Segments are written. A pass over one namespace skips this step. Only a pass that visits the whole table in one
 ///    call rewrites and deletes segments.
 ///
+/// A lack of capacity is waited out. A step that is cut off is done again by the next call.
 /// Reads: the counter, pages of a scan, for each page the pointers of its entries and the entries of its pointers; then
 /// as `enforce_all_caps`, `compact` and [`write_active_segments`]. Writes: likewise.
-/// Errors: `StoreBackendError`. Repairs that were made before the error stay.
+/// Errors: `StoreBackendError` if the table cannot be used at all. Repairs that were made before the error stay.
 pub async fn run_pass(
     cache: &Cache,
     pass: &mut VacuumPass,
     start: VacuumCursor,
 ) -> Result<Option<VacuumCursor>, Error> {
-    let mut cursor = start;
+    let until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
+    let mut cursor = Some(start);
+    match timeout_at(until, run_steps(&cache.patient_until(until), pass, &mut cursor)).await {
+        Ok(Err(error)) if !error.is_store_overload() => return Err(error),
+        Ok(Err(error)) => tracing::info!(%error, "the table is overloaded, so the pass continues in the next call"),
+        Ok(Ok(())) | Err(_) => {}
+    }
+    Ok(cursor)
+}
+
+/// The steps of a pass. `cursor` says where to continue, at any time; `None` after the last step.
+async fn run_steps(cache: &Cache, pass: &mut VacuumPass, cursor: &mut Option<VacuumCursor>) -> Result<(), Error> {
     let counter = cache.counter_of_any_embedder().await?;
     let versions = LiveVersions::read(cache, &counter).await?;
-    let margin = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
-    if cursor == VacuumCursor::Start && pass.only.is_none() && !Settings::new(cache).move_out_of_counter(margin).await?
+    if *cursor == Some(VacuumCursor::Start)
+        && pass.only.is_none()
+        && !Settings::new(cache).move_out_of_counter(cache.deadline).await?
     {
-        return Ok(Some(cursor));
+        return Ok(());
     }
-    pass.ranges = (cursor == VacuumCursor::Start && pass.only.is_none()).then(RangeCounts::default);
-    while !matches!(cursor, VacuumCursor::Caps | VacuumCursor::Segments) {
-        let page = cache.table.scan_page((0, 1), cursor.last_row(), Projection::Stats).await?;
+    pass.ranges = (*cursor == Some(VacuumCursor::Start) && pass.only.is_none()).then(RangeCounts::default);
+    while let Some(at) = cursor.filter(|at| !matches!(at, VacuumCursor::Caps | VacuumCursor::Segments)) {
+        let page = cache.table.scan_page((0, 1), at.last_row(), Projection::Stats).await?;
         let contents = TablePage::new(pass, &page.items, cache.now_secs());
         if !repair_page(cache, pass, contents, counter.next_id, &versions).await? {
-            return Ok(Some(cursor));
+            return Ok(());
         }
-        cursor = page.next.map_or(VacuumCursor::Caps, VacuumCursor::After);
-        if Instant::now() + MARGIN >= cache.deadline {
-            return Ok(Some(cursor));
-        }
+        *cursor = Some(page.next.map_or(VacuumCursor::Caps, VacuumCursor::After));
     }
-    if cursor == VacuumCursor::Caps {
+    if *cursor == Some(VacuumCursor::Caps) {
         let evictions = enforce_caps_of(cache, pass.only.as_ref()).await?;
         pass.removed.add(evictions);
         if evictions.unfinished {
-            return Ok(Some(VacuumCursor::Caps));
+            return Ok(());
         }
+        *cursor = Some(VacuumCursor::Segments).filter(|_| pass.only.is_none());
     }
-    if pass.only.is_some() {
-        return Ok(None);
+    if cursor.is_none() {
+        return Ok(());
     }
-    let until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
     let active = cache.counter_of_any_embedder().await?.active_embedder();
     let ranges_thinned = match (pass.ranges.take(), versions.manifest(active.generation)) {
-        (Some(ranges), Some(manifest)) => compact(cache, &active, manifest, &ranges, until).await?,
+        (Some(ranges), Some(manifest)) => compact(cache, &active, manifest, &ranges, cache.deadline).await?,
         _ => 0,
     };
-    pass.segments = SegmentsWritten { ranges_thinned, ..write_active_segments(cache, until).await? };
-    Ok(pass.segments.unfinished.then_some(VacuumCursor::Segments))
+    pass.segments = SegmentsWritten { ranges_thinned, ..write_active_segments(cache, cache.deadline).await? };
+    if !pass.segments.unfinished {
+        *cursor = None;
+    }
+    Ok(())
 }
 
 /// Enforces the quotas of a shared table, which are in item 0, and the cap on the table. `only`: the quota of this

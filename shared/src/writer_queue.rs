@@ -23,8 +23,10 @@ use tokio::time::{Instant, timeout_at};
 const QUIET_PUTS_TO_LEAVE: u8 = 3;
 /// A holder of a ticket counts as lost after the time of this many turns, …
 const HOLDER_TIMEOUT_TURNS: u32 = 20;
-/// … but not before this time.
-const HOLDER_TIMEOUT: Duration = Duration::from_secs(3);
+/// … but not before this time, …
+const MIN_HOLDER_TIMEOUT: Duration = Duration::from_millis(500);
+/// … and no later than after this time.
+const MAX_HOLDER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many holders that may be lost a writer waits for, one after the other.
 const MAX_LOST_HOLDERS: u32 = 4;
 /// How far the clocks of two instances may differ.
@@ -77,7 +79,7 @@ impl QueueMemory {
     }
 
     fn note_turn(&self, time: Duration) {
-        self.change(|state| state.turn = (state.turn * 3 + time.min(HOLDER_TIMEOUT)) / 4);
+        self.change(|state| state.turn = (state.turn * 3 + time.min(MAX_HOLDER_TIMEOUT)) / 4);
     }
 
     /// With `ahead` writers before this one: how long to sleep before the next look, and after which time they count as
@@ -88,8 +90,8 @@ impl QueueMemory {
         // Waking early costs a read. Waking late delays every writer behind this one.
         let pause = if ahead > 1 { turn.saturating_mul(ahead - 1).mul_f64(0.8) } else { turn.mul_f64(0.4) };
         // Only the first in the queue replaces a lost holder. If several did, they would compete for the counter again.
-        let timeout = turn.saturating_mul(HOLDER_TIMEOUT_TURNS).max(HOLDER_TIMEOUT);
-        (pause.min(HOLDER_TIMEOUT), timeout.saturating_mul(ahead.min(MAX_LOST_HOLDERS)))
+        let timeout = turn.saturating_mul(HOLDER_TIMEOUT_TURNS).clamp(MIN_HOLDER_TIMEOUT, MAX_HOLDER_TIMEOUT);
+        (pause.min(MAX_HOLDER_TIMEOUT), timeout.saturating_mul(ahead.min(MAX_LOST_HOLDERS)))
     }
 }
 
@@ -137,13 +139,14 @@ impl<'a> WriterQueue<'a> {
     /// Writes: one UpdateItem. Reads: the queue and the counter, a few times.
     pub(crate) async fn acquire(&self) -> Option<Ticket> {
         let until = self.deadline.checked_sub(WRITE_RESERVE)?;
-        let before = timeout_at(until, self.table.take_ticket(self.clock.now_ms())).await.ok()?.ok()?;
+        let nonce = format!("{:016x}", fastrand::u64(..));
+        let before = timeout_at(until, self.table.take_ticket(&nonce, self.clock.now_ms())).await.ok()?.ok()?;
         let number = before.issued + 1;
         let ahead = |served: u64| number.saturating_sub(served + 1);
         self.memory.note_position(ahead(before.served));
         let mut ticket = Ticket { number, turn_began: Instant::now(), is_first: true, waited: false, counter: None };
         let idle_ms = self.clock.now_ms().saturating_sub(before.changed_at_ms);
-        if u128::try_from(idle_ms).is_ok_and(|idle| idle > (HOLDER_TIMEOUT + CLOCK_SKEW).as_millis()) {
+        if u128::try_from(idle_ms).is_ok_and(|idle| idle > (MAX_HOLDER_TIMEOUT + CLOCK_SKEW).as_millis()) {
             // The queue has not changed for so long that every holder before this one is lost.
             return Some(ticket);
         }
@@ -225,8 +228,7 @@ mod tests {
             memory.note_turn(Duration::from_millis(100));
         }
         let near = |found: Duration, ms: u64| found.abs_diff(Duration::from_millis(ms)) < Duration::from_millis(1);
-        for (ahead, expected_pause, expected_timeout) in [(11, 800, 12_000), (1, 40, 3_000), (u64::MAX, 3_000, 12_000)]
-        {
+        for (ahead, expected_pause, expected_timeout) in [(11, 800, 8_000), (1, 40, 2_000), (u64::MAX, 3_000, 8_000)] {
             let (pause, timeout) = memory.waits(ahead);
             assert!(near(pause, expected_pause) && near(timeout, expected_timeout), "{pause:?} {timeout:?}");
         }

@@ -193,6 +193,20 @@ async fn batch_with_a_text_that_cannot_be_embedded_processes_the_others() {
 }
 
 #[tokio::test]
+async fn lookup_after_an_embedder_that_hung_does_not_ask_it_again() {
+    let service = EmbeddingService::start().await;
+    let embedder = service.embedder();
+    let variables = [("MNEME_EMBEDDER", embedder.as_str()), ("MNEME_EMBEDDER_TIMEOUT_MS", "400")];
+    let stack = Stack::builder().variables(&variables).start().await;
+    service.set(Behavior::Hang);
+    for requests in [2, 0] {
+        let miss = stack.lookup(ask(&reworded(requests))).await;
+        assert_eq!(miss["reason"], "embedder_failure", "{miss}");
+        assert_eq!(service.take_received().len(), requests, "two attempts, and then none");
+    }
+}
+
+#[tokio::test]
 async fn silent_embedder_times_out_within_the_function_timeout() {
     let service = EmbeddingService::start().await;
     let embedder = service.embedder();

@@ -195,3 +195,18 @@ async fn concurrent_touches_and_deletes_are_counted_exactly() {
     assert!(count(&touched) >= 10);
     assert_eq!(stack.counter().await, (21, 20 + count(&touched) + 10));
 }
+
+#[tokio::test]
+async fn ticket_whose_reply_was_lost_is_taken_once() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "first", "response": "r"})).await;
+    // The put loses a race for the counter, so it takes a ticket.
+    stack.proxy.inject_fault("TransactWriteItems", Fault::Overtaken);
+    stack.proxy.inject_fault("UpdateItem", Fault::ReplyLost);
+    stack.put(json!({"query": "second", "response": "r"})).await;
+    assert_eq!(stack.proxy.pending_faults(), 0);
+    let key = mneme_store::key::RowKey::WRITER_QUEUE.attribute();
+    let queue = &stack.rows().await[&key.as_n().unwrap().parse().unwrap()];
+    let number = |name: &str| queue[name].as_n().unwrap().clone();
+    assert_eq!((number("issued").as_str(), number("served").as_str()), ("1", "1"));
+}

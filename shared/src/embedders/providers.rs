@@ -116,7 +116,9 @@ impl<'a> Embedders<'a> {
         let limit = Duration::from_millis(self.config.embedder_timeout_ms);
         let deadline = self.answer_by().min(Instant::now() + limit);
         let made = self.made(slot, embedder, texts, deadline).await;
-        let is_silent = |error: &EmbedError| error.kind == EmbedErrorKind::TimedOut || error.kind.is_transient();
+        // Other errors come at once, so a lookup loses no time by the next attempt.
+        let is_silent =
+            |error: &EmbedError| matches!(error.kind, EmbedErrorKind::TimedOut | EmbedErrorKind::Unreachable);
         if made.iter().any(|result| result.as_ref().is_err_and(is_silent)) {
             breaker.note_failure(Instant::now());
         } else if is_needed {

@@ -6,7 +6,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes, escaped_bytes};
 use mneme_store::index::LruKey;
-use mneme_store::key::RowKey;
+use mneme_store::item::item_bytes;
 use mneme_store::read::Projection;
 use serde::Deserialize;
 
@@ -15,6 +15,12 @@ use crate::maintain::totals::table_totals;
 
 /// The most ids that one page reads, whether they are entries or not.
 const MAX_EXAMINED: u64 = 2000;
+
+/// A page ends once it has read this many bytes, whoever's they are. Strongly consistent, 4 KB cost one read unit.
+const MAX_READ_BYTES: usize = 8 << 20;
+
+/// Up to this many entries of a namespace are listed by the index.
+const MAX_INDEXED_IDS: usize = 100;
 
 /// The order of a listing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -95,9 +101,10 @@ fn wire_bytes(entry: &Entry) -> usize {
 
 /// Up to `limit` live entries after the position `after`, in the namespaces that `access` includes.
 ///
-/// Reads: in order of ids, the counter, then up to 2,000 ids by BatchGetItem. In order of use, `gsi_lru` and the rows
-/// that it names, and without a list of namespaces also the whole table, to find their names. Errors:
-/// `StoreBackendError`.
+/// Reads: in order of ids, the counter and up to 100 keys of `gsi_lru` of each namespace in a list. If these are all, the
+/// rows that they name, else up to 2,000 ids by BatchGetItem. In order of use, `gsi_lru` and the rows that it names, and
+/// without a list of namespaces also the whole table, to find their names. A page ends early once it has read 8 MB.
+/// `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
 pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
     match after {
         Position::Id(after) => page_by_id(cache, access, after, limit).await,
@@ -105,34 +112,98 @@ pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize)
     }
 }
 
+/// A page that is being read.
+struct Reader<'a> {
+    cache: &'a Cache,
+    access: &'a Access,
+    limit: usize,
+    now_secs: i64,
+    entries: Vec<Entry>,
+    reply_bytes: usize,
+    read_bytes: usize,
+    read_rows: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(cache: &'a Cache, access: &'a Access, limit: usize) -> Self {
+        let now_secs = cache.now_secs();
+        Self { cache, access, limit, now_secs, entries: Vec::new(), reply_bytes: 0, read_bytes: 0, read_rows: 0 }
+    }
+
+    /// How many rows to read next: as many as may be missing, and as are likely to fit into what may be read.
+    fn step(&self) -> usize {
+        let row_bytes = (self.read_bytes / self.read_rows.max(1)).max(1);
+        let affordable = MAX_READ_BYTES.saturating_sub(self.read_bytes) / row_bytes;
+        (self.limit - self.entries.len()).clamp(16, 100).min(affordable.max(1))
+    }
+
+    /// Reads the rows of `ids` and takes those that belong to the page. Returns the last id that was used, if the page
+    /// is full.
+    async fn read(&mut self, ids: &[EntryId]) -> Result<Option<EntryId>, Error> {
+        let rows = self.cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
+        self.read_rows += ids.len();
+        self.read_bytes += rows.iter().map(|(_, item)| item_bytes(item)).sum::<usize>();
+        for id in ids {
+            let is_own = |entry: &Entry| !entry.is_expired(self.now_secs) && self.access.includes(&entry.namespace);
+            let Some(entry) = rows.entry(*id).filter(is_own) else { continue };
+            self.reply_bytes += wire_bytes(&entry);
+            self.entries.push(entry);
+            if self.entries.len() == self.limit || self.reply_bytes > MAX_REPLY_BYTES {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(ids.last().copied().filter(|_| self.read_bytes >= MAX_READ_BYTES))
+    }
+}
+
 async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
-    let end = cache.read_counter().await?.next_id;
-    let now = cache.now_secs();
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut bytes = 0;
+    let (end, indexed) = tokio::try_join!(async { Ok(cache.read_counter().await?.next_id) }, async {
+        indexed_ids(cache, access, after).await
+    })?;
+    let mut reader = Reader::new(cache, access, limit);
+    if let Some(ids) = indexed {
+        let mut rest = ids.as_slice();
+        while !rest.is_empty() {
+            let (some, more) = rest.split_at(reader.step().min(rest.len()));
+            if let Some(last) = reader.read(some).await? {
+                let is_last = ids.last() == Some(&last);
+                return Ok(Page { entries: reader.entries, next: (!is_last).then_some(Position::Id(Some(last))) });
+            }
+            rest = more;
+        }
+        return Ok(Page { entries: reader.entries, next: None });
+    }
     let first = after.map_or(1, |id| id.get().saturating_add(1));
     let mut at = first;
     while at < end {
-        let step = ((limit - entries.len()) as u64).clamp(16, 100);
-        let until = end.min(at.saturating_add(step));
+        let until = end.min(at.saturating_add(reader.step() as u64));
         let ids: Vec<EntryId> = (at..until).filter_map(EntryId::new).collect();
-        let rows = cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
-        for id in ids {
-            let entry = rows.entry(id).filter(|entry| !entry.is_expired(now) && access.includes(&entry.namespace));
-            let Some(entry) = entry else { continue };
-            bytes += wire_bytes(&entry);
-            entries.push(entry);
-            if entries.len() == limit || bytes > MAX_REPLY_BYTES {
-                let next = (id.get() + 1 < end).then_some(Position::Id(Some(id)));
-                return Ok(Page { entries, next });
-            }
+        if let Some(last) = reader.read(&ids).await? {
+            let next = (last.get() + 1 < end).then_some(Position::Id(Some(last)));
+            return Ok(Page { entries: reader.entries, next });
         }
         at = until;
         if at - first >= MAX_EXAMINED && at < end {
-            return Ok(Page { entries, next: Some(Position::Id(EntryId::new(at - 1))) });
+            return Ok(Page { entries: reader.entries, next: Some(Position::Id(EntryId::new(at - 1))) });
         }
     }
-    Ok(Page { entries, next: None })
+    Ok(Page { entries: reader.entries, next: None })
+}
+
+/// The ids after `after` in the namespaces of `access`, ascending, if `access` is a list and the index shows few entries
+/// of each namespace. Then other callers' entries need not be read.
+async fn indexed_ids(cache: &Cache, access: &Access, after: Option<EntryId>) -> Result<Option<Vec<EntryId>>, Error> {
+    let Access::Only(namespaces) = access else { return Ok(None) };
+    let mut ids = Vec::new();
+    for namespace in namespaces {
+        let (keys, are_all) = cache.table.oldest(namespace, MAX_INDEXED_IDS).await?;
+        if !are_all {
+            return Ok(None);
+        }
+        ids.extend(keys.into_iter().map(|key| key.id).filter(|id| after.is_none_or(|after| *id > after)));
+    }
+    ids.sort_unstable();
+    Ok(Some(ids))
 }
 
 async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
@@ -147,20 +218,20 @@ async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limi
     keys.sort_unstable();
     let more = keys.len() > limit;
     keys.truncate(limit);
-    let rows = cache.table.batch_get(keys.iter().map(|key| RowKey::from(key.id)), Projection::All).await?;
-    let now = cache.now_secs();
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    for key in &keys {
-        let Some(entry) = rows.entry(key.id).filter(|entry| !entry.is_expired(now)) else { continue };
-        bytes += wire_bytes(&entry);
-        entries.push(entry);
-        if bytes > MAX_REPLY_BYTES {
-            return Ok(Page { entries, next: Some(Position::Lru(Some(*key))) });
+    let mut reader = Reader::new(cache, access, limit);
+    let mut rest = keys.as_slice();
+    while !rest.is_empty() {
+        let (some, later) = rest.split_at(reader.step().min(rest.len()));
+        let ids: Vec<EntryId> = some.iter().map(|key| key.id).collect();
+        let last = reader.read(&ids).await?.and_then(|last| some.iter().find(|key| key.id == last));
+        if let Some(last) = last {
+            let is_last = keys.last() == Some(last) && !more;
+            return Ok(Page { entries: reader.entries, next: (!is_last).then_some(Position::Lru(Some(*last))) });
         }
+        rest = later;
     }
     let next = keys.last().filter(|_| more).map(|key| Position::Lru(Some(*key)));
-    Ok(Page { entries, next })
+    Ok(Page { entries: reader.entries, next })
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ pub const NAMES: &str = "names";
 pub const ISSUED: &str = "issued";
 /// The time at which the last ticket was given out, in epoch milliseconds.
 pub const ISSUED_AT: &str = "issued_at";
+/// The nonce of the writer that took the last ticket.
+pub const TICKET_NONCE: &str = "ticket_nonce";
 /// The last ticket released, in the writer queue.
 pub const SERVED: &str = "served";
 /// The time at which the last ticket was released, in epoch milliseconds.

@@ -107,6 +107,11 @@ impl Table {
         Self { client: self.patient_client.clone(), patience: Some(until), ..self.clone() }
     }
 
+    /// The same table for a call that must not be sent twice.
+    pub(crate) fn without_retries(&self) -> Self {
+        Self { client: self.patient_client.clone(), patience: None, ..self.clone() }
+    }
+
     /// Calls `send` once, or, if the caller is patient, until it succeeds or the time is over.
     pub(crate) async fn patiently<T, E, F>(&self, send: impl Fn() -> F) -> Result<T, SdkError<E, HttpResponse>>
     where

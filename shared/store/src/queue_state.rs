@@ -9,7 +9,7 @@ use mneme_model::error::Error;
 use crate::attribute as name;
 use crate::counter::Counter;
 use crate::expression::{Condition, Expression};
-use crate::item::{Item, n, number};
+use crate::item::{Item, n, number, s, text};
 use crate::key::RowKey;
 use crate::read::Projection;
 use crate::table::Table;
@@ -37,12 +37,28 @@ impl QueueState {
 }
 
 impl Table {
-    /// Takes the next ticket. Returns the queue before that, so the ticket's number is `issued + 1`. Writes: one
-    /// UpdateItem.
-    pub async fn take_ticket(&self, now_ms: i64) -> Result<QueueState, Error> {
-        let expression = Expression::new().set(name::ISSUED_AT, n(now_ms)).add(name::ISSUED, n(1));
-        let before = self.update_returning(RowKey::WRITER_QUEUE, expression, ReturnValue::AllOld).await?;
-        Ok(QueueState::from_item(&before))
+    /// Takes the next ticket for the writer `nonce`. Returns the queue before that, so the ticket's number is
+    /// `issued + 1`.
+    ///
+    /// The update is sent once: if the SDK sent it again after a lost reply, it would take a second ticket, which nobody
+    /// holds and all later writers wait for. After a lost reply the item tells whether the last ticket is this writer's.
+    /// Writes: one UpdateItem. Reads: the item, after a lost reply. Errors: `StoreBackendError`, also if other writers
+    /// have taken tickets since, so that the outcome is not known.
+    pub async fn take_ticket(&self, nonce: &str, now_ms: i64) -> Result<QueueState, Error> {
+        let expression =
+            Expression::new().set(name::ISSUED_AT, n(now_ms)).set(name::TICKET_NONCE, s(nonce)).add(name::ISSUED, n(1));
+        let sent = self.without_retries().update_returning(RowKey::WRITER_QUEUE, expression, ReturnValue::AllOld).await;
+        let error = match sent {
+            Ok(before) => return Ok(QueueState::from_item(&before)),
+            Err(error) => error,
+        };
+        match self.get(RowKey::WRITER_QUEUE, true).await? {
+            Some(item) if text(&item, name::TICKET_NONCE).as_deref() == Some(nonce) => {
+                let queue = QueueState::from_item(&item);
+                Ok(QueueState { issued: queue.issued.saturating_sub(1), ..queue })
+            }
+            _ => Err(error),
+        }
     }
 
     /// The queue and the counter, which the first writer of the queue needs next. Reads: two keys in one BatchGetItem,

@@ -346,6 +346,13 @@ impl Stack {
         }
     }
 
+    /// Removes all segments with their manifests and bases directly from DynamoDB, as if no put had packed anything.
+    pub async fn delete_segments(&self) {
+        let is_packed = |id: &i128| id.checked_neg().is_some_and(|low| (7..=9).contains(&(low >> 120)));
+        let keys: Vec<i128> = self.rows().await.into_keys().filter(is_packed).collect();
+        self.delete_items(keys).await;
+    }
+
     /// Removes the item `id` directly from DynamoDB.
     pub async fn delete_item(&self, id: i128) {
         let key = AttributeValue::N(id.to_string());

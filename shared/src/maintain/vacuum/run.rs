@@ -5,7 +5,7 @@ use std::time::Duration;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_store::read::Projection;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::cursor::VacuumCursor;
 use super::obsolete::LiveVersions;
@@ -17,7 +17,7 @@ use crate::segments::compact::{RangeCounts, compact};
 use crate::segments::write::{SegmentsWritten, write_active_segments};
 use crate::write::settings::Settings;
 
-/// How long before the deadline a pass ends, so that its cursor can be saved and returned.
+/// How long before the deadline a pass ends and begins no further page, so that its cursor can be saved and returned.
 const MARGIN: Duration = Duration::from_secs(3);
 
 /// Runs `pass` from `start` until the end, until the deadline is near, or until the table stays overloaded. Returns where
@@ -39,9 +39,12 @@ pub async fn run_pass(
     pass: &mut VacuumPass,
     start: VacuumCursor,
 ) -> Result<Option<VacuumCursor>, Error> {
-    let until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
+    // A function with little time works for half of it, so that every call makes progress.
+    let left = cache.deadline.saturating_duration_since(Instant::now());
+    let until = cache.deadline - MARGIN.min(left / 2);
+    let begin_until = cache.deadline.checked_sub(MARGIN).unwrap_or(cache.deadline);
     let mut cursor = Some(start);
-    match timeout_at(until, run_steps(&cache.patient_until(until), pass, &mut cursor)).await {
+    match timeout_at(until, run_steps(&cache.patient_until(until), pass, &mut cursor, begin_until)).await {
         Ok(Err(error)) if !error.is_store_overload() => return Err(error),
         Ok(Err(error)) => tracing::info!(%error, "the table is overloaded, so the pass continues in the next call"),
         Ok(Ok(())) | Err(_) => {}
@@ -49,8 +52,14 @@ pub async fn run_pass(
     Ok(cursor)
 }
 
-/// The steps of a pass. `cursor` says where to continue, at any time; `None` after the last step.
-async fn run_steps(cache: &Cache, pass: &mut VacuumPass, cursor: &mut Option<VacuumCursor>) -> Result<(), Error> {
+/// The steps of a pass. `cursor` says where to continue, at any time; `None` after the last step. No further page is begun
+/// after `begin_until`.
+async fn run_steps(
+    cache: &Cache,
+    pass: &mut VacuumPass,
+    cursor: &mut Option<VacuumCursor>,
+    begin_until: Instant,
+) -> Result<(), Error> {
     let counter = cache.counter_of_any_embedder().await?;
     let versions = LiveVersions::read(cache, &counter).await?;
     if *cursor == Some(VacuumCursor::Start)
@@ -67,6 +76,9 @@ async fn run_steps(cache: &Cache, pass: &mut VacuumPass, cursor: &mut Option<Vac
             return Ok(());
         }
         *cursor = Some(page.next.map_or(VacuumCursor::Caps, VacuumCursor::After));
+        if Instant::now() >= begin_until {
+            return Ok(());
+        }
     }
     if *cursor == Some(VacuumCursor::Caps) {
         let evictions = enforce_caps_of(cache, pass.only.as_ref()).await?;

@@ -98,8 +98,8 @@ impl<'a> Embedders<'a> {
         self.all_checked(slot, texts, made)
     }
 
-    /// As [`Embedders::embed`], for a lookup: takes at most `MNEME_EMBEDDER_TIMEOUT_MS`. If the embedder did not answer a
-    /// moment ago, only the texts that this instance embedded lately have vectors.
+    /// As [`Embedders::embed`], for a lookup: a service gets at most `MNEME_EMBEDDER_TIMEOUT_MS`. If the embedder did not
+    /// answer a moment ago, only the texts that this instance embedded lately have vectors.
     pub async fn embed_for_lookup(&self, slot: EmbedderSlot, texts: &[&str]) -> Vec<Result<TextEmbedding, Error>> {
         let embedder = match self.embedder(slot) {
             Ok(embedder) => embedder,
@@ -113,8 +113,10 @@ impl<'a> Embedders<'a> {
             let result = |vector: Option<TextVector>| vector.ok_or_else(EmbedError::timed_out);
             return self.all_checked(slot, texts, remembered.into_iter().map(result).collect());
         }
-        let limit = Duration::from_millis(self.config.embedder_timeout_ms);
-        let deadline = self.answer_by().min(Instant::now() + limit);
+        // An embedder inside the function cannot hang. Its first call loads the model.
+        let is_inside = slot.configured(self.config).is_some_and(|embedder| embedder.spec == Spec::MiniLm);
+        let limit = Instant::now() + Duration::from_millis(self.config.embedder_timeout_ms);
+        let deadline = if is_inside { self.answer_by() } else { self.answer_by().min(limit) };
         let made = self.made(slot, embedder, texts, deadline).await;
         // Other errors come at once, so a lookup loses no time by the next attempt.
         let is_silent =

@@ -110,7 +110,7 @@ impl PendingQuery<'_> {
         if !failed.is_store_overload() {
             return Err(failed);
         }
-        tracing::info!(error = %failed, ?reason, "the table did not answer in time");
+        tracing::info!(error = %failed, ?reason, "the question is not compared");
         self.blocked.get_or_insert(reason);
         Ok(())
     }

@@ -248,10 +248,14 @@ fn older_rows(replica: &Replica, item: &Item) -> Vec<OlderRow> {
     known.map(older).collect()
 }
 
-/// The error of a namespace that does not fit in memory.
+/// How long a caller should wait before it asks again in a namespace that does not fit in memory.
+const DOES_NOT_FIT_RETRY_SECS: u32 = 60;
+
+/// The error of a namespace that does not fit in memory. A lookup turns it into a miss, as it does with an overload.
 fn does_not_fit() -> Error {
     Error::backend(
         "the namespace does not fit in the function's memory",
         "raise the memory of `lookup`, or split the namespace",
     )
+    .retry_after(DOES_NOT_FIT_RETRY_SECS)
 }

@@ -1,5 +1,7 @@
 //! `lookup` with several queries: one answer per query, in order, from shared reads.
 
+use std::time::Duration;
+
 use mneme_model::embedding::encode_base64;
 use mneme_tests::proxy::Call;
 use mneme_tests::{Stack, vector};
@@ -149,7 +151,8 @@ async fn lookup_batch_over_the_response_limit_returns_errors_for_the_rest() {
 #[tokio::test]
 async fn lookup_batch_over_the_memory_limit_answers_every_namespace() {
     // Lambda's smallest memory leaves 16 MB for vectors. Each large namespace needs 9 MB.
-    let stack = Stack::builder().memory_mib(128).start().await;
+    // A slow machine takes long to load three large namespaces in one request.
+    let stack = Stack::builder().memory_mib(128).timeout(Duration::from_secs(300)).start().await;
     let base64 = |angle: f64| {
         let floats = vector(4096, angle).into_iter().flat_map(|float| (float as f32).to_le_bytes());
         encode_base64(&floats.collect::<Vec<u8>>())

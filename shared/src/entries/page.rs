@@ -19,8 +19,10 @@ const MAX_EXAMINED: u64 = 2000;
 /// A page ends once it has read this many bytes, whoever's they are. Strongly consistent, 4 KB cost one read unit.
 const MAX_READ_BYTES: usize = 8 << 20;
 
+/// A listing begins with up to this many keys of each namespace in the index. They cost half a read unit.
+const FIRST_INDEXED_IDS: usize = 32;
 /// Up to this many entries of a namespace are listed by the index.
-const MAX_INDEXED_IDS: usize = 100;
+const MAX_INDEXED_IDS: usize = 1000;
 
 /// The order of a listing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -101,8 +103,9 @@ fn wire_bytes(entry: &Entry) -> usize {
 
 /// Up to `limit` live entries after the position `after`, in the namespaces that `access` includes.
 ///
-/// Reads: in order of ids, the counter and up to 100 keys of `gsi_lru` of each namespace in a list. If these are all, the
-/// rows that they name, else up to 2,000 ids by BatchGetItem. In order of use, `gsi_lru` and the rows that it names, and
+/// Reads: in order of ids, the counter and up to 32 keys of `gsi_lru` of each namespace in a list. If these are all, the
+/// rows that they name, else the next `limit` ids by BatchGetItem. If these do not fill the page, up to 1,000 keys of
+/// `gsi_lru` and the rows that they name, or up to 2,000 ids. In order of use, `gsi_lru` and the rows that it names, and
 /// without a list of namespaces also the whole table, to find their names. A page ends early once it has read 8 MB.
 /// `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
 pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
@@ -130,11 +133,13 @@ impl<'a> Reader<'a> {
         Self { cache, access, limit, now_secs, entries: Vec::new(), reply_bytes: 0, read_bytes: 0, read_rows: 0 }
     }
 
-    /// How many rows to read next: as many as may be missing, and as are likely to fit into what may be read.
+    /// How many rows to read next: as many as the page lacks, and as are likely to fit into what may be read. After the
+    /// first step, at least 16.
     fn step(&self) -> usize {
         let row_bytes = (self.read_bytes / self.read_rows.max(1)).max(1);
         let affordable = MAX_READ_BYTES.saturating_sub(self.read_bytes) / row_bytes;
-        (self.limit - self.entries.len()).clamp(16, 100).min(affordable.max(1))
+        let least = if self.read_rows == 0 { 1 } else { 16 };
+        (self.limit - self.entries.len()).clamp(least, 100).min(affordable.max(1))
     }
 
     /// Reads the rows of `ids` and takes those that belong to the page. Returns the last id that was used, if the page
@@ -157,46 +162,53 @@ impl<'a> Reader<'a> {
 }
 
 async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
-    let (end, indexed) = tokio::try_join!(async { Ok(cache.read_counter().await?.next_id) }, async {
-        indexed_ids(cache, access, after).await
+    let (end, mut indexed) = tokio::try_join!(async { Ok(cache.read_counter().await?.next_id) }, async {
+        indexed_ids(cache, access, after, FIRST_INDEXED_IDS).await
     })?;
     let mut reader = Reader::new(cache, access, limit);
-    if let Some(ids) = indexed {
-        let mut rest = ids.as_slice();
-        while !rest.is_empty() {
-            let (some, more) = rest.split_at(reader.step().min(rest.len()));
-            if let Some(last) = reader.read(some).await? {
-                let is_last = ids.last() == Some(&last);
-                return Ok(Page { entries: reader.entries, next: (!is_last).then_some(Position::Id(Some(last))) });
-            }
-            rest = more;
-        }
-        return Ok(Page { entries: reader.entries, next: None });
-    }
     let first = after.map_or(1, |id| id.get().saturating_add(1));
     let mut at = first;
-    while at < end {
+    while indexed.is_none() && at < end {
         let until = end.min(at.saturating_add(reader.step() as u64));
         let ids: Vec<EntryId> = (at..until).filter_map(EntryId::new).collect();
         if let Some(last) = reader.read(&ids).await? {
             let next = (last.get() + 1 < end).then_some(Position::Id(Some(last)));
             return Ok(Page { entries: reader.entries, next });
         }
+        if at == first {
+            // There are ids of other namespaces, or of deleted rows.
+            indexed = indexed_ids(cache, access, EntryId::new(until - 1), MAX_INDEXED_IDS).await?;
+        }
         at = until;
         if at - first >= MAX_EXAMINED && at < end {
             return Ok(Page { entries: reader.entries, next: Some(Position::Id(EntryId::new(at - 1))) });
         }
     }
+    let ids = indexed.unwrap_or_default();
+    let mut rest = ids.as_slice();
+    while !rest.is_empty() {
+        let (some, more) = rest.split_at(reader.step().min(rest.len()));
+        if let Some(last) = reader.read(some).await? {
+            let is_last = ids.last() == Some(&last);
+            return Ok(Page { entries: reader.entries, next: (!is_last).then_some(Position::Id(Some(last))) });
+        }
+        rest = more;
+    }
     Ok(Page { entries: reader.entries, next: None })
 }
 
-/// The ids after `after` in the namespaces of `access`, ascending, if `access` is a list and the index shows few entries
-/// of each namespace. Then other callers' entries need not be read.
-async fn indexed_ids(cache: &Cache, access: &Access, after: Option<EntryId>) -> Result<Option<Vec<EntryId>>, Error> {
+/// The ids after `after` in the namespaces of `access`, ascending, if `access` is a list and the index shows at most
+/// `limit` entries of each namespace. Then other callers' entries need not be read.
+async fn indexed_ids(
+    cache: &Cache,
+    access: &Access,
+    after: Option<EntryId>,
+    limit: usize,
+) -> Result<Option<Vec<EntryId>>, Error> {
     let Access::Only(namespaces) = access else { return Ok(None) };
     let mut ids = Vec::new();
     for namespace in namespaces {
-        let (keys, are_all) = cache.table.oldest(namespace, MAX_INDEXED_IDS).await?;
+        let (keys, are_all) = cache.table.oldest(namespace, limit).await?;
         if !are_all {
             return Ok(None);
         }

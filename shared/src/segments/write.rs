@@ -39,22 +39,15 @@ pub struct SegmentsWritten {
     pub unfinished: bool,
 }
 
-/// Writes segments with the active embedder's vectors for the full ranges that have none yet, until `until`.
+/// Writes segments with the vectors of `served` for the full ranges below `next_id` that have none yet, until `until`.
 ///
 /// The first call trains a basis on a sample of the entries. A later call trains a new one if the data has drifted away
 /// from the basis, and then writes all segments again. Does nothing for a cache with few entries, or with a dimension
 /// that codes do not support.
 ///
-/// Reads: the counter, the manifest, the basis, the last segments, the rows of each range; up to 8,192 rows for a
-/// training.
-/// Writes: a segment for each range, the manifest, a new basis. Errors: `StoreBackendError`. Segments that were written
-/// before the error stay.
-pub async fn write_active_segments(cache: &Cache, until: Instant) -> Result<SegmentsWritten, Error> {
-    let counter = cache.counter_of_any_embedder().await?;
-    write_segments(cache, &counter.active_embedder(), counter.next_id, until).await
-}
-
-/// Writes segments as [`write_active_segments`], with the vectors of `served`, for the ranges below `next_id`.
+/// Reads: the manifest, the basis, the last segments, the rows of each range; up to 8,192 rows for a training. Writes: a
+/// segment for each range, the manifest, a new basis. Errors: `StoreBackendError`. Segments that were written before the
+/// error stay.
 pub(crate) async fn write_segments(
     cache: &Cache,
     served: &ServedEmbedder,

@@ -14,7 +14,7 @@ use super::pass::VacuumPass;
 use crate::cache::Cache;
 use crate::maintain::eviction::{Evictions, enforce_all_caps};
 use crate::segments::compact::{RangeCounts, compact};
-use crate::segments::write::{SegmentsWritten, write_active_segments};
+use crate::segments::write::{SegmentsWritten, write_segments};
 use crate::write::settings::Settings;
 
 /// How long before the deadline a pass ends and begins no further page, so that its cursor can be saved and returned.
@@ -32,7 +32,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 ///
 /// A lack of capacity is waited out. A step that is cut off is done again by the next call.
 /// Reads: the counter, pages of a scan, for each page the pointers of its entries and the entries of its pointers; then
-/// as `enforce_all_caps`, `compact` and [`write_active_segments`]. Writes: likewise.
+/// as `enforce_all_caps`, `compact` and [`write_segments`]. Writes: likewise.
 /// Errors: `StoreBackendError` if the table cannot be used at all. Repairs that were made before the error stay.
 pub async fn run_pass(
     cache: &Cache,
@@ -91,12 +91,14 @@ async fn run_steps(
     if cursor.is_none() {
         return Ok(());
     }
-    let active = cache.counter_of_any_embedder().await?.active_embedder();
+    let counter = cache.counter_of_any_embedder().await?;
+    let active = counter.active_embedder();
     let ranges_thinned = match (pass.ranges.take(), versions.manifest(active.generation)) {
         (Some(ranges), Some(manifest)) => compact(cache, &active, manifest, &ranges, cache.deadline).await?,
         _ => 0,
     };
-    pass.segments = SegmentsWritten { ranges_thinned, ..write_active_segments(cache, cache.deadline).await? };
+    let written = write_segments(cache, &active, counter.next_id, cache.deadline).await?;
+    pass.segments = SegmentsWritten { ranges_thinned, ..written };
     if !pass.segments.unfinished {
         *cursor = None;
     }

@@ -35,7 +35,7 @@ async fn hasty<'a>(stack: &'a Stack, variables: &[(&str, &str)]) -> Stack {
 }
 
 fn near(query: &str) -> Value {
-    json!({"query": query, "embedding": vector(DIM, 0.01)})
+    json!({"query": query, "embedding": vector(DIM, 0.1)})
 }
 
 fn read_units(calls: &[Call]) -> f64 {

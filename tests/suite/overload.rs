@@ -120,10 +120,12 @@ async fn totals_with_little_capacity_are_complete() {
     assert_eq!(namespaces["namespaces"], json!([{"namespace": "default", "entries": 300}]));
 }
 
-/// Asserts that no call of a lookup began after its budget, at the proxy's clock.
+/// Asserts that no read of a lookup began after its budget, at the proxy's clock. Counts of lookups are written in the
+/// background, at any time.
 fn assert_within_budget(calls: &[Call]) {
-    let begun = calls.iter().map(|call| call.began).min().unwrap();
-    let last = calls.iter().map(|call| call.began).max().unwrap();
+    let reads = || calls.iter().filter(|call| call.operation == "BatchGetItem").map(|call| call.began);
+    let begun = reads().min().unwrap();
+    let last = reads().max().unwrap();
     assert!(last - begun <= BUDGET, "{:?}", last - begun);
 }
 

@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_tests::invariants::Snapshot;
+use mneme_tests::proxy::Call;
 use mneme_tests::stack::Item;
 use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
@@ -40,7 +41,12 @@ struct Case {
     inconsistent: Option<&'static str>,
     /// Operations of background work, which get no faults.
     ignored: &'static [&'static str],
+    /// Whether the function writes a part after its reply.
+    writes_after_reply: bool,
 }
+
+/// A function that calls nothing for this time has written everything. Its longest pause between attempts is a second.
+const QUIET: Duration = Duration::from_millis(1500);
 
 impl Case {
     fn of(function: &'static str) -> Self {
@@ -52,6 +58,7 @@ impl Case {
             first_fault: None,
             inconsistent: None,
             ignored: &[],
+            writes_after_reply: false,
         }
     }
 
@@ -72,6 +79,22 @@ impl Case {
         self.run_with(every_fault, request, effect).await;
     }
 
+    /// The calls since the last ones were taken. If the function writes after its reply, waits until it has done so.
+    async fn calls_until_quiet(&self, stack: &Stack) -> Vec<Call> {
+        let mut calls = stack.proxy.take_calls();
+        while self.writes_after_reply {
+            tokio::time::sleep(QUIET).await;
+            stack.proxy.idle().await;
+            let more = stack.proxy.take_calls();
+            let is_quiet = more.iter().all(|call| self.ignored.contains(&call.operation.as_str()));
+            calls.extend(more);
+            if is_quiet {
+                break;
+            }
+        }
+        calls
+    }
+
     async fn run_with(
         self,
         faults: impl Fn(&str) -> Vec<Fault>,
@@ -89,7 +112,7 @@ impl Case {
             stack.proxy.take_calls();
             self.prepare(&stack);
             stack.invoke(self.function, ask).await.unwrap();
-            calls = stack.proxy.take_calls();
+            calls = self.calls_until_quiet(&stack).await;
         }
         let mut injected = 0;
         for (at, call) in calls.iter().enumerate() {
@@ -109,6 +132,7 @@ impl Case {
                 // The call with the first fault is not counted here: its fault is ahead in the queue.
                 stack.proxy.inject_nth(operation, others, fault.clone());
                 let outcome = stack.invoke(self.function, ask).await;
+                self.calls_until_quiet(&stack).await;
                 let context = format!("{fault:?} at call {at} ({operation}) of {}: {outcome:?}", self.function);
                 assert_eq!(stack.proxy.pending_faults(), 0, "met no call: {context}");
                 stack.proxy.idle().await;
@@ -284,6 +308,7 @@ async fn lookup_that_records_an_access_with_any_fault_keeps_the_table_consistent
         variables: &[("MNEME_ACCESS_RESOLUTION_SECS", "0")],
         mutations: 0..=1,
         ignored: &["UpdateItem"],
+        writes_after_reply: true,
         ..Case::of("lookup")
     };
     case.run(request, effect).await;

@@ -69,7 +69,8 @@ async fn put_behind_an_abandoned_ticket_passes_it_after_the_timeout() {
     stack.put(json!({"query": "first", "response": "r"})).await;
     abandon_tickets(&stack, 1, Duration::ZERO).await;
     let waited = put_through_queue(&stack, "second").await;
-    assert!((2..12).contains(&waited.as_secs()), "{waited:?}");
+    // The holder of the ticket counts as lost after 20 turns, and a turn takes a few milliseconds here.
+    assert!(waited >= Duration::from_millis(400), "{waited:?}");
     // The queue has advanced, so the next put does not wait.
     stack.proxy.take_calls();
     stack.put(json!({"query": "third", "response": "r"})).await;

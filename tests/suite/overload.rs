@@ -27,7 +27,7 @@ async fn stored(entries: usize) -> Stack {
 }
 
 /// New instances over the table of `stack`, with a short budget for lookups.
-async fn hasty<'a>(stack: &'a Stack, variables: &[(&str, &str)]) -> Stack {
+async fn hasty(stack: &Stack, variables: &[(&str, &str)]) -> Stack {
     let guard = "these questions have no words in common";
     let budget = BUDGET.as_millis().to_string();
     let builder = Stack::builder().over_table_of(stack).without_guard(guard).max_instances(8);

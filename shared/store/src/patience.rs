@@ -121,13 +121,13 @@ impl Table {
         let Some(until) = self.patience else { return send().await };
         let mut backoff = Backoff::default();
         loop {
-            let sent = timeout_at(until, send()).await;
-            let error = match sent.unwrap_or_else(|elapsed| Err(SdkError::timeout_error(elapsed))) {
-                Ok(answer) => {
+            let error = match timeout_at(until, send()).await {
+                Ok(Ok(answer)) => {
                     self.lanes.note_answered();
                     return Ok(answer);
                 }
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(elapsed) => SdkError::timeout_error(elapsed),
             };
             if !is_transient(classify(&error)) {
                 return Err(error);

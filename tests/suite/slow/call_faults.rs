@@ -82,15 +82,13 @@ impl Case {
     /// The calls since the last ones were taken. If the function writes after its reply, waits until it has done so.
     async fn calls_until_quiet(&self, stack: &Stack) -> Vec<Call> {
         let mut calls = stack.proxy.take_calls();
-        while self.writes_after_reply {
+        let mut is_quiet = !self.writes_after_reply;
+        while !is_quiet {
             tokio::time::sleep(QUIET).await;
             stack.proxy.idle().await;
             let more = stack.proxy.take_calls();
-            let is_quiet = more.iter().all(|call| self.ignored.contains(&call.operation.as_str()));
+            is_quiet = more.iter().all(|call| self.ignored.contains(&call.operation.as_str()));
             calls.extend(more);
-            if is_quiet {
-                break;
-            }
         }
         calls
     }

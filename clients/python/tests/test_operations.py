@@ -138,7 +138,9 @@ VECTORS = [
 
 @pytest.mark.parametrize("embedding", VECTORS, ids=lambda vector: type(vector).__name__)
 def test_embedding_in_each_form_is_stored(mneme: Mneme, embedding: Any) -> None:
-    vector = mneme.entry(mneme.put(PASSWORD, "answer", embedding=embedding).id).vector()
+    entry_id = mneme.put(PASSWORD, "answer", embedding=embedding).id
+    assert entry_id is not None
+    vector = mneme.entry(entry_id).vector()
     assert vector == pytest.approx([0.6, 0.8, 0.0], abs=1e-3)
 
 

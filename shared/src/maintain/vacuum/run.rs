@@ -32,7 +32,7 @@ const MARGIN: Duration = Duration::from_secs(3);
 ///
 /// A lack of capacity is waited out. A step that is cut off is done again by the next call.
 /// Reads: the counter, pages of a scan, for each page the pointers of its entries and the entries of its pointers; then
-/// as `enforce_all_caps`, `compact` and [`write_segments`]. Writes: likewise.
+/// as `enforce_all_caps`, `compact` and `write_segments`. Writes: likewise.
 /// Errors: `StoreBackendError` if the table cannot be used at all. Repairs that were made before the error stay.
 pub async fn run_pass(
     cache: &Cache,

@@ -199,7 +199,7 @@ async fn entries_that_cannot_be_moved_are_counted_and_found_exactly() {
         world.act("start").await;
         put_as_python(&world.moving, "what python asked since", ALPHA).await;
         let reply = world.act("step").await;
-        let entries = json!({"ready": 24, "without_query": 2, "refused": 1, "too_large": 2, "without_vector": 1});
+        let entries = json!({"ready": 24, "without_query": 2, "refused": 1, "too_large": 2, "without_vector": 1, "not_embeddable": 0});
         assert_eq!(reply["entries"], entries);
         let near = async |model: Model, query: &str| {
             let ask = json!({"query": format!("oh {query}"), "threshold": 0.7});

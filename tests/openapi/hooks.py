@@ -18,6 +18,11 @@ def before_load_schema(context, raw_schema):
         node = nodes.pop()
         if isinstance(node, dict) and node.get("type") == "object" and "properties" in node:
             node.setdefault("additionalProperties", False)
+        if isinstance(node, dict):
+            # A part of `allOf` is checked against the whole object, so it may not forbid the fields of the other parts.
+            for part in node.get("allOf", ()):
+                if "$ref" not in part:
+                    part.setdefault("additionalProperties", True)
         nodes.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
 
 

@@ -117,7 +117,8 @@ def test_store_backend_error(make_client: Callable[..., Any]) -> None:
     with mneme_local("--dynamodb-endpoint", "http://127.0.0.1:9", **LOCAL) as api:
         for target in (api, invoke(api)):
             client = make_client(target, retry=ONCE, timeout=20)
-            raised(StoreBackendError, partial(client.lookup, "question"))
+            assert client.lookup("question").reason == "unavailable"
+            raised(StoreBackendError, partial(client.put, "question", "answer"))
         health = client.health()
         assert (health.healthy, health.table_reachable) == (False, False)
 

@@ -118,10 +118,12 @@ test("an embedder that cannot be reached is EmbedderError for a put, and a miss 
   }
 });
 
-test("a table that cannot be reached is StoreBackendError", async () => {
+test("a table that cannot be reached is a miss of lookup, and StoreBackendError of put", async () => {
   const running = await serve({}, ["--dynamodb-endpoint", DEAD]);
   try {
-    await rejects(new Mneme({ url: running.url, retries: 0, timeoutMs: 60_000 }).lookup("a"), StoreBackendError, 503);
+    const mneme = new Mneme({ url: running.url, retries: 0, timeoutMs: 60_000 });
+    assert.deepEqual(await mneme.lookup("a"), { outcome: "miss", reason: "unavailable", best_similarity: null });
+    await rejects(mneme.put({ query: "a", response: "1" }), StoreBackendError, 503);
   } finally {
     await running.stop();
   }

@@ -137,7 +137,8 @@ mod tests {
     #[tokio::test]
     async fn with_retries_with_attempts_that_hang_makes_two_and_times_out() {
         let calls = Cell::new(0);
-        let error = with_retries(Instant::now() + Duration::from_millis(20), || {
+        // Half of it is longer than the longest pause before the second attempt.
+        let error = with_retries(Instant::now() + PAUSE_BOUNDS[0] * 10, || {
             calls.set(calls.get() + 1);
             pending::<Result<(), EmbedError>>()
         })

@@ -305,37 +305,57 @@ def check_schedule(template: dict) -> None:
     check("the schedules send EventBridge's own event", [p for _, p in scheduled if "Input" in p], [])
 
 
+def conditional_statements(policy: dict, condition: str) -> list[tuple[str, dict]]:
+    """The statements of a managed policy that exists under `condition`, each with the condition that it depends on."""
+    statements = []
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        if "Fn::If" not in statement:
+            statements.append((condition, statement))
+            continue
+        own_condition, statement, otherwise = statement["Fn::If"]
+        check("a statement without its condition", otherwise, {"Ref": "AWS::NoValue"})
+        statements.append((own_condition, statement))
+    for _, statement in statements:
+        check("effect of a shared statement", statement["Effect"], "Allow")
+    return statements
+
+
 def check_permissions(template: dict, stack: dict) -> None:
     table = {"Fn::GetAtt": "Table.Arn"}, {"Fn::GetAtt": ["Table", "Arn"]}
     stamped = set(CONTRACT["table"]["provision_attributes"])
     for function in OPERATIONS:
         policies = template["Resources"][logical(function)]["Properties"].get("Policies", [])
         actions, indexes, key, embedder = set(), set(), set(), {}
-        written_out = [policy for policy in policies if isinstance(policy, dict) and "Statement" in policy]
-        check(f"{function}: policies are written out", written_out, policies)
-        for statement in (statement for policy in written_out for statement in policy["Statement"]):
-            if "Fn::If" in statement:
-                condition, statement, otherwise = statement["Fn::If"]
-                if condition in EMBEDDER_CONDITIONS:
-                    embedder[condition] = (set(as_list(statement["Action"])), statement["Resource"].get("Ref"))
+        for policy in policies:
+            if "Fn::If" in policy:
+                condition, policy, otherwise = policy["Fn::If"]
+                check(f"{function}: otherwise", otherwise, {"Ref": "AWS::NoValue"})
+                shared = template["Resources"][policy["Ref"]]
+                check(f"{function}: condition of {policy['Ref']}", shared["Condition"], condition)
+                for permitted, statement in conditional_statements(shared, condition):
+                    named = set(as_list(statement["Action"]))
+                    if permitted in EMBEDDER_CONDITIONS:
+                        embedder[permitted] = named, statement["Resource"].get("Ref")
+                        continue
+                    check(f"{function}: key", permitted, "OwnTableKey")
+                    check(f"{function}: key's resource", statement["Resource"], {"Ref": "TableKeyArn"})
+                    check(f"{function}: key through DynamoDB", "kms:ViaService" in statement["Condition"]["StringEquals"])
+                    key |= named
+                continue
+            for statement in policy["Statement"]:
+                check(f"{function}: effect", statement["Effect"], "Allow")
+                named = {action.removeprefix("dynamodb:") for action in as_list(statement["Action"])}
+                if named == {"Query"}:
+                    resources = as_list(statement["Resource"])
+                    indexes.update(resource["Fn::Sub"].removeprefix("${Table.Arn}/index/") for resource in resources)
                     continue
-                check(f"{function}: key", (condition, otherwise), ("OwnTableKey", {"Ref": "AWS::NoValue"}))
-                check(f"{function}: key's resource", statement["Resource"], {"Ref": "TableKeyArn"})
-                check(f"{function}: key through DynamoDB", "kms:ViaService" in statement["Condition"]["StringEquals"])
-                key.update(as_list(statement["Action"]))
-                continue
-            check(f"{function}: effect", statement["Effect"], "Allow")
-            named = {action.removeprefix("dynamodb:") for action in as_list(statement["Action"])}
-            if named == {"Query"}:
-                indexes.update(r["Fn::Sub"].removeprefix("${Table.Arn}/index/") for r in as_list(statement["Resource"]))
-                continue
-            check(f"{function}: resource", statement["Resource"] in table)
-            if "Condition" in statement:
-                check(f"{function}: action of the stamp", named, {"UpdateItem"})
-                attributes = statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
-                check(f"{function}: attributes of the stamp", set(attributes), stamped)
-                named = {"Stamp"}
-            actions |= named
+                check(f"{function}: resource", statement["Resource"] in table)
+                if "Condition" in statement:
+                    check(f"{function}: action of the stamp", named, {"UpdateItem"})
+                    attributes = statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+                    check(f"{function}: attributes of the stamp", set(attributes), stamped)
+                    named = {"Stamp"}
+                actions |= named
         operation = OPERATIONS[function]
         check(f"{function}: actions on the table", actions, set(operation["table_actions"]))
         check(f"{function}: indexes it queries", indexes, set(operation["index_queries"]))
@@ -352,7 +372,9 @@ def check_permissions(template: dict, stack: dict) -> None:
     check("wildcards", stars, [])
     roles = {name: r["Properties"] for name, r in stack["Resources"].items() if r["Type"] == "AWS::IAM::Role"}
     for function in OPERATIONS:
-        managed = {str(arn).split("/")[-1] for arn in roles[f"{logical(function)}Role"].get("ManagedPolicyArns", [])}
+        # The template's own managed policies are conditional, and were checked above.
+        arns = [arn for arn in roles[f"{logical(function)}Role"].get("ManagedPolicyArns", []) if "Fn::If" not in arn]
+        managed = {str(arn).split("/")[-1] for arn in arns}
         check(f"{function}: managed policies that SAM does not add", managed - MANAGED_BY_SAM, set())
 
 

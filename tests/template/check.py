@@ -150,11 +150,11 @@ def check_functions(template: dict) -> None:
     check("architecture", defaults["Architectures"], [{"Ref": "Architecture"}])
     check("tracing", defaults["Tracing"], "Active")
     check("alias", defaults["AutoPublishAlias"], "live")
+    check("code", defaults["CodeUri"], ".")
     for function in OPERATIONS:
         resource = template["Resources"][logical(function)]
         properties = resource["Properties"]
         check(f"{function}: name", properties["FunctionName"], {"Fn::Sub": f"${{AWS::StackName}}-{function}"})
-        check(f"{function}: code", properties["CodeUri"], ".")
         # A `SamResourceId` would keep `sam build` from writing the path of the built function into the template: with
         # language extensions, SAM's CLI 1.170 finds built functions by their logical ids only.
         metadata = {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": f"mneme-{function}"}}

@@ -99,6 +99,12 @@ impl Cache {
         Self { table: self.table.patient_until(deadline), deadline, ..self.clone() }
     }
 
+    /// The same cache for reads that may take `MNEME_LOOKUP_BUDGET_MS` from now on.
+    pub fn within_lookup_budget(&self) -> Self {
+        let until = Instant::now() + Duration::from_millis(self.config.lookup_budget_ms);
+        self.patient_until(until.min(self.reply_by()))
+    }
+
     /// The same cache for work over many items. Its calls wait out a lack of capacity, and leave time for the reply.
     pub fn patient(&self) -> Self {
         self.patient_until(self.reply_by())

@@ -47,17 +47,20 @@ async fn invocation_writes_one_log_line_with_metrics() {
     assert_eq!((&exact["HitsExact"], &exact["namespace"]), (&json!(1.0), &json!("vault")));
     assert!(exact["ReadUnits"].as_f64().unwrap() > 0.0);
     assert_eq!(exact.get("Similarity"), None);
+    assert_eq!(exact["results"], json!([{"layer": "exact", "entry": 1, "similarity": 1.0, "confidence": 1.0}]));
 
     stack.post("/v1/lookup", ask(json!(vector(8, 0.1)))).await;
     let (semantic, _) = next_report(&stack).await;
     assert_eq!((&semantic["HitsSemantic"], &semantic["caller"]), (&json!(1.0), &json!("http_api")));
     assert!((semantic["Similarity"].as_f64().unwrap() - 0.1_f64.cos()).abs() < 1e-6);
+    assert_eq!((&semantic["results"][0]["layer"], &semantic["results"][0]["entry"]), (&json!("semantic"), &json!(1)));
 
     stack.lookup(ask(json!(vector(8, 1.5)))).await;
     let (miss, _) = next_report(&stack).await;
     for name in ["Misses", "MissesBelowThreshold", "Similarity", "Latency"] {
         assert!(metric_names(&miss).contains(&name), "{name}: {miss}");
     }
+    assert_eq!((&miss["results"][0]["reason"], &miss["results"][0]["nearest"]), (&json!("below_threshold"), &json!(1)));
     for report in [put, exact, semantic, miss] {
         for name in metric_names(&report) {
             assert!(report[name].is_number(), "{name}: {report}");

@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod eviction;
 mod expiry;
+mod explain;
 mod fault_proxy;
 mod guard;
 mod interleaved_writes;

@@ -8,6 +8,7 @@ use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
+use mneme_core::lookup::explain::Explanation;
 use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use mneme_core::lookup::query::Query;
 use mneme_core::lookup::record::{access_is_due, record_outcome};
@@ -21,7 +22,7 @@ use mneme_model::confidence::Guard;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
-use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes};
+use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes, escaped_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
 use mneme_screen::personal::is_personal;
@@ -29,8 +30,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A batch of questions.
-const BATCH: BatchShape =
-    BatchShape { list: "queries", shared: &["namespace", "context", "threshold", "guard", "bypass"], max_items: 100 };
+const BATCH: BatchShape = BatchShape {
+    list: "queries",
+    shared: &["namespace", "context", "threshold", "guard", "bypass", "explain"],
+    max_items: 100,
+};
 
 /// A question.
 #[derive(Debug, Deserialize)]
@@ -57,6 +61,10 @@ pub struct Request {
     pub threshold: Option<f64>,
     /// Switches the guard for this question. `off` needs `MNEME_GUARD_PER_REQUEST`. Default: as configured.
     pub guard: Option<Guard>,
+    /// Explains the outcome: what was compared, the nearest entries, and what decided. A caller that a claim binds to
+    /// namespaces needs `MNEME_EXPLAIN=all`, because an explanation tells more of the stored questions than an answer.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// The reply to one question, or to a batch.
@@ -84,6 +92,8 @@ pub enum Answer {
         id: EntryId,
         /// The entry's namespace.
         namespace: Namespace,
+        /// The stored question; null if only its hash is stored.
+        query: Option<String>,
         /// The stored answer.
         response: String,
         /// The cosine similarity. 1 for the exact layer.
@@ -100,6 +110,9 @@ pub enum Answer {
         /// True if the right answer depends on the time of asking. Left out otherwise.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         volatile: bool,
+        /// Why this answer is served; only if the request asked for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<Box<Explanation>>,
     },
     /// No stored answer is served.
     Miss {
@@ -110,15 +123,26 @@ pub enum Answer {
         /// How the nearest entry contradicts the question; only with the reason `vetoed`.
         #[serde(skip_serializing_if = "Option::is_none")]
         veto: Option<VetoKind>,
+        /// Why nothing is served; only if the request asked for it. Left out if nothing was read: with `bypass`, and
+        /// for a personal question that is refused.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<Box<Explanation>>,
     },
 }
 
 impl Answer {
     /// The approximate number of bytes of the answer in a reply.
     fn wire_bytes(&self) -> usize {
+        let of_explanation = |explanation: &Option<Box<Explanation>>| {
+            let json = explanation.as_ref().and_then(|explanation| serde_json::to_string(explanation).ok());
+            json.map_or(0, |json| escaped_bytes(&json))
+        };
         match self {
-            Self::Hit { response, metadata, .. } => escaped_answer_bytes(response, metadata),
-            Self::Miss { .. } => 0,
+            Self::Hit { query, response, metadata, explanation, .. } => {
+                let query = query.as_deref().map_or(0, escaped_bytes);
+                query + escaped_answer_bytes(response, metadata) + of_explanation(explanation)
+            }
+            Self::Miss { explanation, .. } => of_explanation(explanation),
         }
     }
 }
@@ -207,24 +231,44 @@ impl Lookup {
             false => self.engine.search(cache, &queries).await?,
         };
         let mut found = found.into_iter();
-        let answers = questions.into_iter().map(|question| {
-            let CheckedQuestion { query, miss } = question?;
-            let found = match miss {
+        let outcomes = questions.into_iter().map(|question| {
+            let question = question?;
+            let outcome = match question.miss {
                 Some(reason) => LookupOutcome::Miss(Miss::without_comparison(reason)),
                 None => found.next().ok_or_else(|| Error::internal("the engine skipped a question"))??,
             };
-            if let Some(error) = query.embedding_error() {
-                invocation.record_failure("embedding the query", error);
-            }
-            record_outcome(invocation, &self.stats, &query.namespace, &found);
-            if let LookupOutcome::Hit { entry, .. } = &found
-                && access_is_due(cache, entry)
-            {
-                self.accesses.record(entry.id, query.now_secs);
-            }
-            Ok(answer(found, &query))
+            Ok((question, outcome))
         });
-        Ok(answers.collect())
+        // All explanations of a batch share one budget.
+        let explaining = cache.within_lookup_budget();
+        let mut answers = Vec::new();
+        for outcome in outcomes {
+            answers.push(match outcome {
+                Ok((question, outcome)) => {
+                    self.record(cache, invocation, &question.query, &outcome);
+                    let explanation = match question.explain && question.miss.is_none() {
+                        true => Some(Box::new(self.engine.explain(&explaining, &question.query, &outcome).await?)),
+                        false => None,
+                    };
+                    Ok(answer(outcome, &question.query, explanation))
+                }
+                Err(error) => Err(error),
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Counts the outcome, and records the access to the entry that is served.
+    fn record(&self, cache: &Cache, invocation: &Invocation, query: &Query, outcome: &LookupOutcome) {
+        if let Some(error) = query.embedding_error() {
+            invocation.record_failure("embedding the query", error);
+        }
+        record_outcome(invocation, &self.stats, &query.namespace, outcome);
+        if let LookupOutcome::Hit { entry, .. } = outcome
+            && access_is_due(cache, entry)
+        {
+            self.accesses.record(entry.id, query.now_secs);
+        }
     }
 }
 
@@ -233,10 +277,12 @@ struct CheckedQuestion {
     query: Query,
     /// Why the question is a miss without a search.
     miss: Option<MissReason>,
+    /// Whether the outcome is explained.
+    explain: bool,
 }
 
 fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
-    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard } = request;
+    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard, explain } = request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
     let question = question.for_comparison(&cache.config);
     let threshold = threshold.unwrap_or(-1.0);
@@ -252,27 +298,37 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
             "leave the field out, or set MNEME_GUARD_PER_REQUEST=true",
         ));
     }
+    if explain && invocation.is_bound() && !cache.config.explains_to_bound_callers {
+        return Err(Error::invalid(
+            "explain: a caller whose token names its namespaces may not have a lookup explained",
+            "leave the field out, or set MNEME_EXPLAIN=all",
+        ));
+    }
     invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
     let is_refused = || cache.config.refuse_personal && is_personal(&query.question.message);
     let miss = if bypass { Some(MissReason::Bypass) } else { is_refused().then_some(MissReason::Personal) };
-    Ok(CheckedQuestion { query, miss })
+    Ok(CheckedQuestion { query, miss, explain })
 }
 
-fn answer(found: LookupOutcome, query: &Query) -> Answer {
-    match found {
+fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explanation>>) -> Answer {
+    match outcome {
         LookupOutcome::Hit { layer, entry, similarity, confidence } => Answer::Hit {
             layer,
             id: entry.id,
             namespace: entry.namespace,
+            query: entry.query,
             response: entry.response,
             similarity,
             confidence: confidence as f32,
             age_seconds: query.now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
             volatile: query.question.signature.is_volatile(),
+            explanation,
         },
-        LookupOutcome::Miss(Miss { reason, best_similarity, veto }) => Answer::Miss { reason, best_similarity, veto },
+        LookupOutcome::Miss(Miss { reason, best_similarity, veto, .. }) => {
+            Answer::Miss { reason, best_similarity, veto, explanation }
+        }
     }
 }

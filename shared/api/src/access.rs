@@ -48,6 +48,11 @@ impl Access {
         }
     }
 
+    /// Whether a claim binds the caller to namespaces.
+    pub fn is_bound(&self) -> bool {
+        *self != Self::All
+    }
+
     /// Errors: `NamespaceForbidden` if the caller may not use `namespace`.
     ///
     /// The error does not name it, because a caller who asked by an id does not know the entry's namespace.

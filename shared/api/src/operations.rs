@@ -219,6 +219,7 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_CONFIDENCE_HALF_LIFE_SECS",
         "MNEME_GUARD",
         "MNEME_GUARD_PER_REQUEST",
+        "MNEME_EXPLAIN",
         "MNEME_CROSS_LANGUAGE",
         "MNEME_PERSONAL",
         "MNEME_STALE_CHECK_INTERVAL_MS",

@@ -28,6 +28,8 @@ pub struct Question {
     pub message: String,
     /// The exact layer's key.
     pub hash: QueryHash,
+    /// The text that the exact layer's key is the hash of, together with the context key.
+    exact_text: String,
     /// `None` for a plain query: no system message, no context, no item that is matched exactly, and a message that
     /// needs no other.
     pub context_key: Option<ContextKey>,
@@ -80,11 +82,14 @@ impl Question {
                 "send a text with at least one visible character",
             ));
         }
-        let hash = match &context_key {
-            None => QueryHash::of(&exact_text, config.normalize),
-            Some(key) => QueryHash::in_context(key, &exact_text, config.normalize),
-        };
-        Ok(Self { message, hash, context_key: context_key.map(ContextKey::from), signature })
+        let context_key = context_key.map(ContextKey::from);
+        let hash = hash_of(&exact_text, context_key, config.normalize);
+        Ok(Self { message, hash, exact_text, context_key, signature })
+    }
+
+    /// The exact layer's key of the same question with another context key. `normalize`: `MNEME_NORMALIZE`.
+    pub fn hash_in(&self, context_key: Option<ContextKey>, normalize: bool) -> QueryHash {
+        hash_of(&self.exact_text, context_key, normalize)
     }
 }
 
@@ -96,6 +101,13 @@ impl Question {
             self.signature.allow_any_language();
         }
         self
+    }
+}
+
+fn hash_of(exact_text: &str, context_key: Option<ContextKey>, normalize: bool) -> QueryHash {
+    match context_key {
+        None => QueryHash::of(exact_text, normalize),
+        Some(key) => QueryHash::in_context(key.as_bytes(), exact_text, normalize),
     }
 }
 

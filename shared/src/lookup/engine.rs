@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::candidates::CandidateStream;
 use super::exact::{ExactMatch, ExactRules, exact_hit};
+use super::explain::{Explainer, Explanation};
 use super::first_read::{FirstRead, ReadCounter, Wanted, first_read};
 use super::outcome::{LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
@@ -154,8 +155,7 @@ impl LookupEngine {
         cache: &Cache,
         queries: &[&Query],
     ) -> Result<Vec<Result<LookupOutcome, Error>>, Error> {
-        let until = Instant::now() + Duration::from_millis(cache.config.lookup_budget_ms);
-        let bounded = cache.patient_until(until.min(cache.reply_by()));
+        let bounded = cache.within_lookup_budget();
         let Round { mut outcomes, mut saw_missing_row } = self.round(cache, &bounded, queries, false).await?;
         let mut last_version = None;
         // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are
@@ -176,6 +176,24 @@ impl LookupEngine {
             missed.into_iter().zip(round.outcomes).for_each(|(at, outcome)| outcomes[at] = outcome);
         }
         Ok(outcomes)
+    }
+
+    /// Explains `outcome`, which the last search has found for `query`.
+    ///
+    /// Reads and errors: as [`Explainer::explain`].
+    pub async fn explain(
+        &mut self,
+        cache: &Cache,
+        query: &Query,
+        outcome: &LookupOutcome,
+    ) -> Result<Explanation, Error> {
+        let (Some((counter, _)), Some(embedder)) = (&self.last_counter, &self.embedder) else {
+            return Ok(Explanation::without_candidates(query, query.guard.unwrap_or(self.guard), &cache.config));
+        };
+        let context = RoundContext { invocation: cache, cache, counter, embedder };
+        let guard = context.guard(query);
+        let replica = &mut self.loader.replica;
+        Explainer { cache, query, guard, embedder, replica }.explain(outcome).await
     }
 
     /// Whether lookups asked for something that is not in memory yet.

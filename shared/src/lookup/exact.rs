@@ -32,14 +32,21 @@ impl ExactRules<'_> {
     /// The match with a live `entry`, if there is one.
     pub(super) fn judge(&self, entry: Option<Entry>) -> ExactMatch {
         let Some(entry) = entry else { return ExactMatch::Nothing };
+        match self.refusal(&entry) {
+            Some(objection) => ExactMatch::Refused(objection),
+            None => {
+                let confidence = self.confidence(&entry);
+                ExactMatch::Entry(Box::new(entry), confidence)
+            }
+        }
+    }
+
+    /// Why a live entry of the same entry key is not served.
+    pub(super) fn refusal(&self, entry: &Entry) -> Option<Objection> {
         if !is_servable(&entry.response) {
-            return ExactMatch::Refused(MissReason::Rejected.into());
+            return Some(MissReason::Rejected.into());
         }
-        if let Some(objection) = self.objection(&entry) {
-            return ExactMatch::Refused(objection);
-        }
-        let confidence = self.confidence(&entry);
-        ExactMatch::Entry(Box::new(entry), confidence)
+        self.objection(entry)
     }
 
     /// Why an entry of the same entry key does not answer the question: the guard sees a difference that normalisation
@@ -54,7 +61,7 @@ impl ExactRules<'_> {
     }
 
     /// The confidence of an exact match: the entry's score, halved with each half-life of its age.
-    fn confidence(&self, entry: &Entry) -> f64 {
+    pub(super) fn confidence(&self, entry: &Entry) -> f64 {
         let age_secs = self.query.now_secs - entry.created_at;
         confidence(1.0, entry.confidence_score, age_secs, self.config.confidence_half_life_secs)
     }

@@ -10,13 +10,15 @@
 //! 5. `semantic`: reads candidates until no further one can be better.
 //! 6. `score`: the score of one entry, and why it is not served.
 //! 7. [`outcome`]: the answer, or the reason for a miss.
-//! 8. [`record`]: counts and metrics.
+//! 8. [`record`]: counts, metrics and the log.
 //!
+//! [`explain`] says afterwards why a lookup has its outcome.
 //! [`shared_engine`] is the engine of an instance, and loads in the background what lookups could not wait for.
 
 mod candidates;
 pub mod engine;
 mod exact;
+pub mod explain;
 mod first_read;
 pub mod outcome;
 pub mod query;

@@ -2,6 +2,7 @@
 
 use mneme_guard::VetoKind;
 use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
 use serde::Serialize;
 
 /// Which layer answered.
@@ -92,6 +93,8 @@ pub struct Miss {
     pub reason: MissReason,
     /// The similarity of the nearest entry, where it is known.
     pub best_similarity: Option<f32>,
+    /// The nearest entry, where it is known.
+    pub nearest: Option<EntryId>,
     /// How the nearest entry contradicts the question, where that is the reason.
     pub veto: Option<VetoKind>,
 }
@@ -99,6 +102,6 @@ pub struct Miss {
 impl Miss {
     /// A miss for which nothing was compared.
     pub fn without_comparison(reason: MissReason) -> Self {
-        Self { reason, best_similarity: None, veto: None }
+        Self { reason, best_similarity: None, nearest: None, veto: None }
     }
 }

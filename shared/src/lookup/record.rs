@@ -1,8 +1,11 @@
-//! What a lookup leaves behind: counts and metrics.
+//! What a lookup leaves behind: counts, metrics, and the result in the log line.
 
+use mneme_guard::VetoKind;
 use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_store::namespace_stats::EventCounts;
+use serde::Serialize;
 
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use crate::cache::Cache;
@@ -10,10 +13,56 @@ use crate::maintain::stats_buffer::StatsBuffer;
 use crate::runtime::invocation::Invocation;
 use crate::runtime::metrics::Metric;
 
-/// Counts the outcome of a lookup in `namespace`, and records its metrics.
+/// The result of a lookup in the log line. Fields without a value are left out.
+#[derive(Debug, Default, Serialize)]
+struct LoggedResult {
+    /// The layer that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<Layer>,
+    /// The entry that was served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<EntryId>,
+    /// Why nothing was served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<MissReason>,
+    /// How the nearest entry contradicts the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    veto: Option<VetoKind>,
+    /// The nearest entry, if nothing was served and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest: Option<EntryId>,
+    /// The similarity of the entry that was served, or of the nearest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity: Option<f32>,
+    /// The confidence of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f32>,
+}
+
+/// Counts the outcome of a lookup in `namespace`, and records its metrics and its result.
 pub fn record_outcome(invocation: &Invocation, stats: &StatsBuffer, namespace: &Namespace, outcome: &LookupOutcome) {
     stats.record(namespace, event_counts(outcome));
     record_metrics(invocation, outcome);
+    invocation.record_result(logged_result(outcome));
+}
+
+fn logged_result(outcome: &LookupOutcome) -> LoggedResult {
+    match outcome {
+        LookupOutcome::Hit { layer, entry, similarity, confidence } => LoggedResult {
+            layer: Some(*layer),
+            entry: Some(entry.id),
+            similarity: Some(*similarity),
+            confidence: Some(*confidence as f32),
+            ..LoggedResult::default()
+        },
+        LookupOutcome::Miss(Miss { reason, best_similarity, nearest, veto }) => LoggedResult {
+            reason: Some(*reason),
+            veto: *veto,
+            nearest: *nearest,
+            similarity: *best_similarity,
+            ..LoggedResult::default()
+        },
+    }
 }
 
 fn event_counts(found: &LookupOutcome) -> EventCounts {

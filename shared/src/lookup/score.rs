@@ -15,15 +15,18 @@ use super::query::Query;
 use crate::embedders::query_vector::ReadEmbedder;
 use crate::replica::{Nearest, similarity};
 
-/// A live entry that is similar enough.
+/// A live entry that was compared with the question.
 #[derive(Debug)]
 pub(super) struct ScoredEntry {
-    entry: Entry,
-    similarity: f32,
+    pub(super) entry: Entry,
+    pub(super) similarity: f32,
+    /// The probability that the answer is right, or the similarity with the guard off; 0 for an entry that contradicts
+    /// the question.
+    pub(super) probability: f64,
     /// In [0, 1]; 0 for an entry that contradicts the question.
-    confidence: f64,
+    pub(super) confidence: f64,
     /// Why the entry is not served.
-    objection: Option<Objection>,
+    pub(super) objection: Option<Objection>,
 }
 
 /// The question, and the rules by which entries are scored.
@@ -44,23 +47,36 @@ impl Scoring<'_> {
     /// The score of `entry`. `None` if the entry cannot answer this question at all: it belongs to another namespace or
     /// context key, has no vector of this embedder and dimension, has expired, or is not similar enough.
     pub(super) fn score(&self, entry: Entry) -> Option<ScoredEntry> {
-        let Self { query, embedding, embedder, guard, config, .. } = *self;
-        let vector = entry.vector(&embedder.served).filter(|vector| vector.dim() == embedding.dim())?;
-        let similarity = similarity(embedding.as_slice(), vector.as_slice());
+        let similarity = self.similarity(&entry).filter(|similarity| *similarity >= self.query.threshold)?;
+        Some(self.judge(entry, similarity))
+    }
+
+    /// The similarity of question and `entry`. `None` if the two are not compared: the entry belongs to another
+    /// namespace or context key, has no vector of this embedder and dimension, or has expired.
+    pub(super) fn similarity(&self, entry: &Entry) -> Option<f32> {
+        let Self { query, embedding, embedder, .. } = *self;
         let is_own = entry.namespace == query.namespace && entry.context_key == query.question.context_key;
-        if !is_own || entry.is_expired(query.now_secs) || similarity < query.threshold {
+        if !is_own || entry.is_expired(query.now_secs) {
             return None;
         }
-        let (p, veto) = match verdict(&query.question.signature, entry.signature().as_ref(), similarity, guard) {
-            Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
-                (0.0, Some(VetoKind::Identifier))
-            }
-            Verdict::Probability(p) => (p, None),
-            Verdict::Vetoed(kind) => (0.0, Some(kind)),
-        };
+        let vector = entry.vector(&embedder.served).filter(|vector| vector.dim() == embedding.dim())?;
+        Some(similarity(embedding.as_slice(), vector.as_slice()))
+    }
+
+    /// The score of an entry that is compared, whatever the threshold is.
+    pub(super) fn judge(&self, entry: Entry, similarity: f32) -> ScoredEntry {
+        let Self { query, guard, config, .. } = *self;
+        let (probability, veto) =
+            match verdict(&query.question.signature, entry.signature().as_ref(), similarity, guard) {
+                Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
+                    (0.0, Some(VetoKind::Identifier))
+                }
+                Verdict::Probability(p) => (p, None),
+                Verdict::Vetoed(kind) => (0.0, Some(kind)),
+            };
         let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
-        let confidence = confidence(p, entry.confidence_score, age_secs, config.confidence_half_life_secs);
+        let confidence = confidence(probability, entry.confidence_score, age_secs, config.confidence_half_life_secs);
         let objection = if !is_servable(&entry.response) {
             Some(MissReason::Rejected.into())
         } else if veto.is_some() {
@@ -75,7 +91,7 @@ impl Scoring<'_> {
         } else {
             None
         };
-        Some(ScoredEntry { entry, similarity, confidence, objection })
+        ScoredEntry { entry, similarity, probability, confidence, objection }
     }
 
     /// Whether the numbers, identifiers and dates of both questions are equal as texts, and not only as hashes.
@@ -113,23 +129,25 @@ pub(super) fn outcome_of(
     nearest: impl FnOnce() -> Nearest,
 ) -> LookupOutcome {
     scored.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
-    let closest = scored.first().map(|entry| (entry.similarity, entry.objection));
+    let closest = scored.first().map(|scored| (scored.entry.id, scored.similarity, scored.objection));
     if let Some(answer) = scored.into_iter().find(|entry| entry.objection.is_none()) {
         let ScoredEntry { entry, similarity, confidence, .. } = answer;
         return LookupOutcome::Hit { layer: Layer::Semantic, entry: Box::new(entry), similarity, confidence };
     }
-    let (otherwise, best_similarity) = match closest.map_or_else(nearest, |(best, _)| Nearest::Similarity(best)) {
-        Nearest::Similarity(similarity) => (MissReason::BelowThreshold, Some(similarity)),
-        Nearest::Unknown => (MissReason::BelowThreshold, None),
-        Nearest::Nothing => (MissReason::NoEntry, None),
+    let found = closest.map_or_else(nearest, |(id, similarity, _)| Nearest::Entry { id, similarity });
+    let (otherwise, nearest, best_similarity) = match found {
+        Nearest::Entry { id, similarity } => (MissReason::BelowThreshold, Some(id), Some(similarity)),
+        Nearest::Unknown => (MissReason::BelowThreshold, None, None),
+        Nearest::Nothing => (MissReason::NoEntry, None, None),
     };
-    let objection = refused.or(closest.and_then(|(_, objection)| objection));
+    let objection = refused.or(closest.and_then(|(.., objection)| objection));
     let Objection { reason, veto } = objection.unwrap_or(otherwise.into());
-    LookupOutcome::Miss(Miss { reason, best_similarity, veto })
+    LookupOutcome::Miss(Miss { reason, best_similarity, nearest, veto })
 }
 
 #[cfg(test)]
 mod tests {
+    use mneme_model::entry_id::EntryId;
 
     use super::*;
 
@@ -139,7 +157,7 @@ mod tests {
             let veto = (reason == MissReason::Vetoed).then_some(VetoKind::Number);
             Objection { reason, veto }
         });
-        ScoredEntry { entry, similarity, confidence: 0.9, objection }
+        ScoredEntry { entry, similarity, probability: 0.9, confidence: 0.9, objection }
     }
 
     fn not_called() -> Nearest {
@@ -178,23 +196,28 @@ mod tests {
         let entries =
             || vec![scored(1, 0.9, Some(MissReason::LowConfidence)), scored(2, 0.95, Some(MissReason::Vetoed))];
         assert_eq!(best_servable(&entries()), None);
-        let expected = Miss { reason: MissReason::Vetoed, best_similarity: Some(0.95), veto: Some(VetoKind::Number) };
+        let nearest = EntryId::new(2);
+        let veto = Some(VetoKind::Number);
+        let expected = Miss { reason: MissReason::Vetoed, best_similarity: Some(0.95), nearest, veto };
         assert_eq!(miss(outcome_of(entries(), None, not_called)), expected);
         let rejected = miss(outcome_of(entries(), Some(MissReason::Rejected.into()), not_called));
-        let expected = Miss { reason: MissReason::Rejected, best_similarity: Some(0.95), veto: None };
+        let expected = Miss { reason: MissReason::Rejected, best_similarity: Some(0.95), nearest, veto: None };
         assert_eq!(rejected, expected, "the reason of the exact layer comes first");
     }
 
     #[test]
     fn outcome_without_similar_entry_depends_on_the_nearest_one() {
-        for (nearest, rejected, reason, best_similarity) in [
+        let id = EntryId::new(5).unwrap();
+        let known = Nearest::Entry { id, similarity: 0.4 };
+        for (found, rejected, reason, best_similarity) in [
             (Nearest::Nothing, None, MissReason::NoEntry, None),
             (Nearest::Unknown, None, MissReason::BelowThreshold, None),
-            (Nearest::Similarity(0.4), None, MissReason::BelowThreshold, Some(0.4)),
-            (Nearest::Similarity(0.4), Some(MissReason::Rejected), MissReason::Rejected, Some(0.4)),
+            (known, None, MissReason::BelowThreshold, Some(0.4)),
+            (known, Some(MissReason::Rejected), MissReason::Rejected, Some(0.4)),
         ] {
-            let found = miss(outcome_of(Vec::new(), rejected.map(Objection::from), || nearest));
-            assert_eq!(found, Miss { reason, best_similarity, veto: None });
+            let nearest = best_similarity.map(|_| id);
+            let found = miss(outcome_of(Vec::new(), rejected.map(Objection::from), || found));
+            assert_eq!(found, Miss { reason, best_similarity, nearest, veto: None });
         }
     }
 }

@@ -9,6 +9,7 @@ use mneme_model::error::Error;
 use tokio::sync::{Mutex, Notify};
 
 use super::engine::LookupEngine;
+use super::explain::Explanation;
 use super::outcome::LookupOutcome;
 use super::query::Query;
 use crate::cache::Cache;
@@ -44,6 +45,12 @@ impl SharedEngine {
             self.is_wanted.notify_one();
         }
         found
+    }
+
+    /// Explains an outcome as [`LookupEngine::explain`].
+    pub async fn explain(&self, cache: &Cache, query: &Query, outcome: &LookupOutcome) -> Result<Explanation, Error> {
+        self.is_needed.notify_one();
+        self.engine.lock().await.explain(cache, query, outcome).await
     }
 
     /// Reads between the lookups what they could not wait for. Never returns.

@@ -17,8 +17,13 @@ pub enum Nearest {
     Nothing,
     /// There is an entry. Its similarity is not known, because only codes are in memory.
     Unknown,
-    /// The similarity of the nearest entry.
-    Similarity(f32),
+    /// The nearest entry.
+    Entry {
+        /// Its id.
+        id: EntryId,
+        /// Its similarity.
+        similarity: f32,
+    },
 }
 
 /// A training on another thread.
@@ -90,7 +95,8 @@ impl ContextIndex {
             return if self.index.ids().any(is_eligible) { Nearest::Unknown } else { Nearest::Nothing };
         }
         match self.index.nearest(query.as_slice(), is_eligible) {
-            Ok(Some(nearest)) => Nearest::Similarity(nearest.similarity),
+            Ok(Some(nearest)) => EntryId::new(nearest.id)
+                .map_or(Nearest::Nothing, |id| Nearest::Entry { id, similarity: nearest.similarity }),
             Ok(None) | Err(_) => Nearest::Nothing,
         }
     }

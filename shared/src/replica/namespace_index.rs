@@ -139,6 +139,11 @@ impl NamespaceIndex {
         }
     }
 
+    /// The context keys of the entries that have a vector.
+    pub(super) fn context_keys(&self) -> impl Iterator<Item = Option<ContextKey>> {
+        self.contexts.keys().copied()
+    }
+
     /// Whether the entry `id` is known to contradict a question of `fingerprint`.
     pub(super) fn contradicts(&self, id: u64, fingerprint: NumberFingerprint) -> bool {
         let own = u32::try_from(id).ok().and_then(|small| self.fingerprints.get(&small));

@@ -206,6 +206,11 @@ impl Replica {
         self.namespaces.get(namespace).is_some_and(|index| index.contradicts(id, fingerprint))
     }
 
+    /// The context keys of the namespace's entries that have a vector. Reads: memory only.
+    pub fn context_keys(&self, namespace: &Namespace) -> impl Iterator<Item = Option<ContextKey>> {
+        self.namespaces.get(&namespace.hash()).into_iter().flat_map(NamespaceIndex::context_keys)
+    }
+
     /// What is known of the nearest entry to `query` with this namespace and context key, among those that `filter`
     /// accepts and that are not known to have expired at `now_secs`. Reads: memory only.
     pub fn nearest(
@@ -342,8 +347,9 @@ mod tests {
         replica.upsert(&item(2, "a", &[0.0, 1.0], None));
         let query = Embedding::normalized(vec![1.0, 0.0]).unwrap();
         let nearest = |now, last: u64| replica.nearest(&name("a"), None, &query, now, |id| id.get() <= last);
-        assert_eq!(nearest(1999, 9), Nearest::Similarity(1.0));
-        assert_eq!(nearest(2000, 9), Nearest::Similarity(0.0));
+        let entry = |id, similarity| Nearest::Entry { id: EntryId::new(id).unwrap(), similarity };
+        assert_eq!(nearest(1999, 9), entry(1, 1.0));
+        assert_eq!(nearest(2000, 9), entry(2, 0.0));
         assert_eq!(nearest(2000, 1), Nearest::Nothing);
         assert_eq!(replica.nearest(&name("b"), None, &query, 0, |_| true), Nearest::Nothing);
     }

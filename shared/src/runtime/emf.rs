@@ -102,6 +102,12 @@ impl EmfWriter {
         if !failures.is_empty() {
             set("failures", json!(failures));
         }
+        if !record.results.is_empty() {
+            set("results", json!(record.results));
+        }
+        if record.result_count > record.results.len() {
+            set("resultsOmitted", json!(record.result_count - record.results.len()));
+        }
 
         let mut metrics = vec![json!({"Name": "Latency", "Unit": "Milliseconds"})];
         set("Latency", json!((outcome.latency.as_secs_f64() * 1e6).round() / 1e3));

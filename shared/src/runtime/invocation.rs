@@ -6,11 +6,14 @@ use mneme_api::access::{Access, Identity, Scope};
 use mneme_api::operations::OperationSpec;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use serde::Serialize;
 
 use super::metrics::{Failure, InvocationRecord, Metric};
 
 /// How many failures of one invocation its log line describes. Further ones are only counted.
 const MAX_FAILURES: usize = 10;
+/// How many results of one invocation its log line has. Further ones are only counted.
+const MAX_RESULTS: usize = 20;
 
 /// The caller's identity, and what the operation records about the invocation.
 #[derive(Debug)]
@@ -44,6 +47,11 @@ impl Invocation {
     /// The caller's name: the subject of its token, or the ARN of its IAM user or role. `None` if it is not known.
     pub fn principal(&self) -> Option<&str> {
         self.identity.principal.as_deref()
+    }
+
+    /// Whether a claim binds the caller to namespaces.
+    pub fn is_bound(&self) -> bool {
+        self.identity.access.is_bound()
     }
 
     /// Checks that the caller may use `namespace`, and records the namespace. An operation calls this before it reads
@@ -89,6 +97,16 @@ impl Invocation {
         record.failure_count += 1;
         if record.failures.len() < MAX_FAILURES {
             record.failures.push(Failure::new(what, error));
+        }
+    }
+
+    /// Records one of the results of the operation for the log line. `result`: a JSON object that holds no query, no
+    /// response, no embedding, no metadata and no secret.
+    pub fn record_result(&self, result: impl Serialize) {
+        let mut record = self.lock();
+        record.result_count += 1;
+        if record.results.len() < MAX_RESULTS {
+            record.results.extend(serde_json::to_value(result));
         }
     }
 

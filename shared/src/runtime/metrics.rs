@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use serde::Serialize;
+use serde_json::Value;
 use strum::IntoStaticStr;
 
 use crate::error_causes::causes;
@@ -75,6 +76,10 @@ pub(crate) struct InvocationRecord {
     pub(crate) failures: Vec<Failure>,
     /// The number of all such failures.
     pub(crate) failure_count: u32,
+    /// The first results that it recorded, each a JSON object.
+    pub(crate) results: Vec<Value>,
+    /// The number of all results that it recorded.
+    pub(crate) result_count: usize,
 }
 
 /// A failure as the log states it.

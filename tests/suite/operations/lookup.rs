@@ -45,6 +45,7 @@ async fn lookup_of_a_stored_query_returns_an_exact_hit() {
       "metadata": {},
       "namespace": "default",
       "outcome": "hit",
+      "query": "Straße  und\tWeg",
       "response": "A.",
       "similarity": 1.0
     }

@@ -1,8 +1,9 @@
 //! The signature of a conversation: its stored format and its comparison.
 
 use super::history::History;
+use crate::compare::features::Features;
 use crate::compare::veto::{VetoKind, contradiction_of_equal_texts, first_written_form};
-use crate::compare::{Verdict, compare};
+use crate::compare::{Verdict, compare, features};
 use crate::signature::Signature;
 use crate::signature::codec::SignatureError;
 use crate::signature::fingerprint::NumberFingerprint;
@@ -88,6 +89,11 @@ impl ConversationSignature {
     /// contradict each other, so do the conversations, whether or not their histories agree.
     pub fn number_fingerprint(&self) -> Option<NumberFingerprint> {
         self.last.number_fingerprint()
+    }
+
+    /// The features of the last messages of two conversations. `similarity`: as for [`compare_conversations()`].
+    pub fn features(&self, candidate: &Self, similarity: f32) -> Features {
+        features(&self.last, &candidate.last, similarity)
     }
 
     /// The stored form: the signature of the last message and, if there is a history, those of what the user said, of

@@ -117,6 +117,8 @@ pub struct Config {
     pub guard: bool,
     /// `MNEME_GUARD_PER_REQUEST`: whether a lookup may switch the guard off for itself.
     pub guard_per_request: bool,
+    /// `MNEME_EXPLAIN`: whether callers that a claim binds to namespaces may have a lookup explained.
+    pub explains_to_bound_callers: bool,
     /// `MNEME_CROSS_LANGUAGE`: whether a question may get the answer to a question in another language.
     pub cross_language: bool,
     /// `MNEME_DEFAULT_TTL_SECS`.
@@ -238,6 +240,7 @@ impl Config {
             ),
             guard: env.one_of("MNEME_GUARD", true, &[("on", true), ("off", false)]),
             guard_per_request: env.switch("MNEME_GUARD_PER_REQUEST", false),
+            explains_to_bound_callers: env.one_of("MNEME_EXPLAIN", false, &[("unbound", false), ("all", true)]),
             cross_language: env.switch("MNEME_CROSS_LANGUAGE", false),
             default_ttl_secs: env.optional(
                 "MNEME_DEFAULT_TTL_SECS",

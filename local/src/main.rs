@@ -1,9 +1,9 @@
-//! The command line: the local server, the demo, calibration, re-embedding, and the contract.
+//! The command line: the local server, the demo, calibration, re-embedding, keys for `chat`, and the contract.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, Calibrate, Contract, Demo, Reembed, Serve};
+use mneme_local::command::{self, Calibrate, ChatKeys, Contract, Demo, Reembed, Serve};
 use tracing_subscriber::EnvFilter;
 
 /// Run mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
@@ -21,6 +21,7 @@ enum Command {
     Calibrate(Calibrate),
     Reembed(Reembed),
     Contract(Contract),
+    ChatKeys(ChatKeys),
 }
 
 #[tokio::main]
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
         Command::Calibrate(arguments) => command::calibrate(arguments).await,
         Command::Reembed(arguments) => command::reembed(arguments).await,
         Command::Contract(arguments) => command::contract(arguments),
+        Command::ChatKeys(arguments) => command::chat_keys(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -121,6 +121,12 @@ impl Cache {
         self.clock.now_secs()
     }
 
+    /// The configuration of clients of AWS.
+    #[cfg(feature = "embed")]
+    pub fn aws(&self) -> &SdkConfig {
+        &self.shared.aws
+    }
+
     /// The configured embedders.
     #[cfg(feature = "embed")]
     pub fn embedders(&self) -> Embedders<'_> {

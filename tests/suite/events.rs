@@ -38,6 +38,8 @@ async fn direct_event_returns_the_response_object() {
         let outcome = stack.invoke(function, event(function, "direct")).await;
         match function {
             "snapshot" => assert_eq!(outcome.unwrap_err().name, "CheckpointError"),
+            // The stack has no upstream.
+            "chat" => assert_eq!(outcome.unwrap_err().name, "UpstreamError"),
             _ => assert!(outcome.as_ref().unwrap().get("statusCode").is_none(), "{function}: {outcome:?}"),
         }
     }
@@ -54,13 +56,14 @@ async fn http_event_of_either_format_returns_an_http_response() {
             let reply = stack.invoke(function, event(function, shape)).await.unwrap();
             let expected = match function {
                 "snapshot" => 501,
+                "chat" => 502,
                 "put" => 201,
                 _ => 200,
             };
             assert_eq!(reply["statusCode"], expected, "{function} {shape}: {reply}");
             let content_type = &reply[headers]["content-type"];
             let content_type = content_type.get(0).unwrap_or(content_type);
-            let json = if function == "snapshot" { "application/problem+json" } else { "application/json" };
+            let json = if matches!(function, "snapshot" | "chat") { "application/problem+json" } else { "application/json" };
             assert_eq!(content_type, json, "{function} {shape}");
             assert!(serde_json::from_str::<Value>(reply["body"].as_str().unwrap()).is_ok());
         }

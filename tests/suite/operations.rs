@@ -1,6 +1,7 @@
 //! One module per function; `lookup_batch` and `put_batch` test the requests with several items.
 
 mod calibrate;
+mod chat;
 mod clear;
 mod delete;
 mod find;

@@ -41,6 +41,8 @@ EMBEDDER_PERMISSIONS = {
     "next": {"WithNextApiKey": (API_KEY_ACTIONS, "EmbedderNextApiKeyArn")},
 }
 EMBEDDER_CONDITIONS = set().union(*EMBEDDER_PERMISSIONS.values())
+# The permission for the key of the upstream, in the same form.
+UPSTREAM_PERMISSIONS = {"WithUpstreamKey": (API_KEY_ACTIONS, "UpstreamApiKeyArn")}
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 # The policies that SAM gives every function: for its logs, and for X-Ray, whose actions have no resources.
@@ -75,12 +77,17 @@ PATTERNS = [
     ("EmbedderNext", *EMBEDDERS),
     ("EmbedderApiKeyArn", *KEY_ARNS),
     ("EmbedderNextApiKeyArn", *KEY_ARNS),
+    ("Upstream", ["", "https://api.openai.com/v1", "http://model.internal:8000/v1"], ["openai", "ftp://a/v1"]),
+    ("UpstreamApiKeyArn", *KEY_ARNS),
+    ("UpstreamTimeoutMs", *WHOLE),
+    ("ChatBudgetMs", *WHOLE),
+    ("ChatKeys", ["", "[]", '[{"name": "web", "sha256": "00"}]'], ["any", "sk-a-key-itself"]),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
 # The functions that may read the whole table or embed many texts.
 SCANS = {"list", "namespaces", "stats", "clear", "vacuum", "calibrate", "reembed"}
 # The functions without an alarm on their duration.
-WITHOUT_DURATION_ALARM = {"clear", "provision", "reembed", "snapshot", "vacuum"}
+WITHOUT_DURATION_ALARM = {"chat", "clear", "provision", "reembed", "snapshot", "vacuum"}
 
 # An alarm by metric math has at most this many metrics (CloudWatch, "Limits").
 MAX_ALARM_METRICS = 10
@@ -334,7 +341,7 @@ def check_permissions(template: dict, stack: dict) -> None:
                 check(f"{function}: condition of {policy['Ref']}", shared["Condition"], condition)
                 for permitted, statement in conditional_statements(shared, condition):
                     named = set(as_list(statement["Action"]))
-                    if permitted in EMBEDDER_CONDITIONS:
+                    if permitted in EMBEDDER_CONDITIONS | set(UPSTREAM_PERMISSIONS):
                         embedder[permitted] = named, statement["Resource"].get("Ref")
                         continue
                     check(f"{function}: key", permitted, "OwnTableKey")
@@ -360,7 +367,9 @@ def check_permissions(template: dict, stack: dict) -> None:
         check(f"{function}: actions on the table", actions, set(operation["table_actions"]))
         check(f"{function}: indexes it queries", indexes, set(operation["index_queries"]))
         needed = {c: p for role in operation["embedders"] for c, p in EMBEDDER_PERMISSIONS[role].items()}
-        check(f"{function}: permissions for embedders", embedder, needed)
+        if "MNEME_UPSTREAM_API_KEY" in operation["variables"]:
+            needed |= UPSTREAM_PERMISSIONS
+        check(f"{function}: permissions for embedders and the upstream", embedder, needed)
         writes = actions & {"PutItem", "UpdateItem", "DeleteItem"}
         check(f"{function}: actions on the key", key, (KEY_WRITE if writes else KEY_READ) if actions else set())
     elements = {"Action", "Resource", "NotAction", "NotResource"}
@@ -468,7 +477,7 @@ def check_monitoring(template: dict) -> None:
 
 def check_outputs(template: dict) -> None:
     names = {f"{function.capitalize()}FunctionName" for function in OPERATIONS}
-    expected = names | {"ApiUrl", "TableName", "TableArn", "FunctionAlias"}
+    expected = names | {"ApiUrl", "ChatBaseUrl", "TableName", "TableArn", "FunctionAlias"}
     check("outputs", set(template["Outputs"]), expected)
 
 

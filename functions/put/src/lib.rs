@@ -1,8 +1,4 @@
 //! `put`: stores one answer, or a batch of answers.
-//!
-//! - [`policy`]: what is not stored, and how long a time-bound answer stays.
-
-pub mod policy;
 
 use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
@@ -22,10 +18,9 @@ use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
 use mneme_model::skip_reason::SkipReason;
 use mneme_screen::finish_reason;
+use mneme_screen::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use self::policy::Policy;
 
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
@@ -244,13 +239,7 @@ impl Put {
         if let Some(reason) = unfinished.or_else(|| self.policy.skip_reason(&question, &entry.response)) {
             return Ok(Checked::Skipped(reason));
         }
-        let ttl_secs = entry.ttl_seconds.or_else(|| match config.default_ttl_secs {
-            _ if question.signature.is_volatile() => {
-                let longest = self.policy.volatile_ttl_secs(cache.now_secs());
-                Some(config.default_ttl_secs.map_or(longest, |default| default.min(longest)))
-            }
-            default => default,
-        });
+        let ttl_secs = self.policy.ttl_secs(entry.ttl_seconds, &question, cache.now_secs());
         let has_embedder = cache.embedders().are_configured();
         if has_embedder && entry.embedding.is_some() && config.caller_vectors == CallerVectors::Refuse {
             return Err(Error::invalid(

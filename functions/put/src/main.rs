@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mneme_core::runtime;
 use mneme_put::Put;
-use mneme_put::policy::Policy;
+use mneme_screen::policy::Policy;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

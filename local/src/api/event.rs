@@ -1,6 +1,7 @@
-//! A request as an event of API Gateway's HTTP API, payload format 2.0.
+//! A request as an event in payload format 2.0: of API Gateway's HTTP API, or of the URL of a function that has one.
 //!
-//! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use std::collections::HashMap;
 
@@ -27,6 +28,12 @@ const CLF: &[BorrowedFormatItem<'_>] =
 /// The address of every caller: the API listens on the loopback interface only.
 const SOURCE_IP: &str = "127.0.0.1";
 
+/// The route and the stage of a Function URL.
+const DEFAULT: &str = "$default";
+
+/// The first part of the domain of a Function URL.
+const URL_ID: &str = "local";
+
 /// Fields that the type serialises although API Gateway does not send them for a route like ours: those of a custom
 /// authoriser's request (payload format 1.0), and stage variables.
 const NOT_SENT: [&str; 7] =
@@ -34,7 +41,8 @@ const NOT_SENT: [&str; 7] =
 
 /// The event, as JSON, of a request that matched a route.
 pub(super) fn from_request(parts: &Parts, matched: &RouteMatch<'_>, body: &[u8]) -> Bytes {
-    let route_key = format!("{} {}", matched.route.method, matched.route.path);
+    let route = matched.route;
+    let route_key = if route.has_url() { DEFAULT.to_owned() } else { format!("{} {}", route.method, route.path) };
     let mut event = ApiGatewayV2httpRequest::default();
     event.version = Some("2.0".to_owned());
     event.raw_path = Some(parts.uri.path().to_owned());
@@ -44,6 +52,12 @@ pub(super) fn from_request(parts: &Parts, matched: &RouteMatch<'_>, body: &[u8])
     event.query_string_parameters = parts.uri.query().unwrap_or_default().parse().unwrap_or_default();
     event.path_parameters = path_parameters(matched);
     event.request_context = request_context(parts, &route_key);
+    if route.has_url() {
+        // As a Function URL that asks for no signature: the function itself reads the caller's key.
+        event.request_context.domain_name = Some(format!("{URL_ID}.lambda-url.us-east-1.on.aws"));
+        event.request_context.domain_prefix = Some(URL_ID.to_owned());
+        event.request_context.authorizer = None;
+    }
     event.route_key = Some(route_key);
     (event.body, event.is_base64_encoded) = encode(body);
 
@@ -76,7 +90,7 @@ fn request_context(parts: &Parts, route_key: &str) -> ApiGatewayV2httpRequestCon
     context.http = http;
     context.request_id = Some(Uuid::new_v4().to_string());
     context.route_key = Some(route_key.to_owned());
-    context.stage = Some("$default".to_owned());
+    context.stage = Some(DEFAULT.to_owned());
     context.time = now.format(CLF).ok();
     context.time_epoch = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     context
@@ -222,6 +236,17 @@ mod tests {
         for odd in ["Bearer opaque", "Bearer a.b.c", "Basic e30.e30.e30"] {
             assert_eq!(event(bearer(odd))["requestContext"].get("authorizer"), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn from_request_to_a_function_with_a_url_is_an_event_of_that_url() {
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"sub":"me"}"#);
+        let request = Request::post("/v1/chat/completions").header("Authorization", format!("Bearer e30.{claims}.c2ln"));
+        let event = event(request.body(&b"{}"[..]).unwrap());
+        assert_eq!((&event["routeKey"], &event["rawPath"]), (&json!("$default"), &json!("/v1/chat/completions")));
+        let context = &event["requestContext"];
+        assert_eq!(context["domainName"], "local.lambda-url.us-east-1.on.aws");
+        assert_eq!(context.get("authorizer"), None);
     }
 
     #[test]

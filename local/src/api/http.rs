@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{event, reply};
 use crate::{
     body::{self, BodyError},
-    lambda::{Functions, Outcome, REQUEST_LIMIT},
+    lambda::{Functions, Outcome, REQUEST_LIMIT, Reply},
 };
 
 /// The largest request body, in bytes. Source: API Gateway's quotas, "Payload size 10 MB".
@@ -45,9 +45,10 @@ async fn serve(State(functions): State<Arc<Functions>>, request: Request) -> Res
         return too_long();
     }
     let answer = match function.invoke(Uuid::new_v4(), event).await {
-        Outcome::Success(payload) => reply::from_payload(payload),
+        Reply::Streamed(streamed) => reply::from_stream(streamed),
+        Reply::Whole(Outcome::Success(payload)) => reply::from_payload(payload),
         // As with API Gateway, the caller does not see the error. The operator finds it in the log.
-        Outcome::Error(error) => Err(String::from_utf8_lossy(&error).into_owned()),
+        Reply::Whole(Outcome::Error(error)) => Err(String::from_utf8_lossy(&error).into_owned()),
     };
     answer.unwrap_or_else(|error| {
         tracing::error!(function = function.name(), error, "no answer for {} {}", parts.method, parts.uri.path());

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     body::{self, BodyError},
-    lambda::{Function, Functions, Outcome, REQUEST_LIMIT},
+    lambda::{Function, Functions, Outcome, REQUEST_LIMIT, Reply},
 };
 
 const INVOCATION_TYPE: &str = "x-amz-invocation-type";
@@ -70,11 +70,11 @@ async fn answer(
     check_json(&payload)?;
 
     match invocation_type(headers)? {
-        InvocationType::RequestResponse => Ok(respond(function.invoke(id, payload).await, version)),
+        InvocationType::RequestResponse => Ok(respond(buffered(function.invoke(id, payload).await), version)),
         InvocationType::Event => {
             let function = Arc::clone(function);
             tokio::spawn(async move {
-                if let Outcome::Error(error) = function.invoke(id, payload).await {
+                if let Outcome::Error(error) = buffered(function.invoke(id, payload).await) {
                     let error = String::from_utf8_lossy(&error).into_owned();
                     tracing::warn!(function = function.name(), error, "an asynchronous invocation failed");
                 }
@@ -82,6 +82,16 @@ async fn answer(
             Ok(StatusCode::ACCEPTED.into_response())
         }
         InvocationType::DryRun => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// The outcome of a reply. Functions stream only to the door that streams, which is not this one.
+fn buffered(reply: Reply) -> Outcome {
+    match reply {
+        Reply::Whole(outcome) => outcome,
+        Reply::Streamed(_) => {
+            Outcome::error("ServiceException", "mneme-local does not stream through the Invoke API: use the HTTP route")
+        }
     }
 }
 

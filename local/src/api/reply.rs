@@ -9,7 +9,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use futures::stream;
 use serde_json::{Map, Value};
+
+use crate::lambda::StreamedReply;
 
 /// Headers that describe one connection. The server sets those of its own connection itself.
 const CONNECTION_HEADERS: [HeaderName; 3] = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
@@ -28,6 +31,14 @@ pub(super) fn from_payload(payload: Bytes) -> Result<Response<Body>, String> {
             Ok(response)
         }
     }
+}
+
+/// The HTTP response of a streamed answer, whose body goes on while it is sent. Errors: as [`from_payload`].
+pub(super) fn from_stream(StreamedReply { prelude, body }: StreamedReply) -> Result<Response<Body>, String> {
+    let mut response = from_payload(prelude)?;
+    let parts = stream::unfold(body, async |mut body| Some((body.recv().await?, body)));
+    *response.body_mut() = Body::from_stream(parts);
+    Ok(response)
 }
 
 /// The answer in the form that the type reads: with `cookies`, and with header values as text. API Gateway also accepts

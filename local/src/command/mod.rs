@@ -2,6 +2,7 @@
 
 mod api;
 mod calibrate;
+mod chat_keys;
 mod contract;
 mod demo;
 mod environment;
@@ -10,6 +11,7 @@ mod serve;
 mod signals;
 
 pub use calibrate::{Calibrate, calibrate};
+pub use chat_keys::{ChatKeys, chat_keys};
 pub use contract::{Contract, contract};
 pub use demo::{Demo, demo};
 pub use reembed::{Reembed, reembed};

@@ -25,7 +25,7 @@ pub(crate) fn region(env: &BTreeMap<String, String>) -> String {
 }
 
 /// Returns `env` with defaults for the variables that it lacks: a table that is created when missing, in the DynamoDB
-/// at `dynamodb_url`, and five seconds for a lookup.
+/// at `dynamodb_url`, five seconds for a lookup, and a `chat` that takes any key.
 ///
 /// Errors: `dynamodb_url` is not an HTTP URL.
 pub(crate) fn with_defaults(
@@ -40,6 +40,9 @@ pub(crate) fn with_defaults(
     default("MNEME_CREATE_TABLE", "true");
     // The embedded DynamoDB is slower than AWS's, and binaries are often not optimised.
     default("MNEME_LOOKUP_BUDGET_MS", "5000");
+    default("MNEME_CHAT_BUDGET_MS", "5000");
+    // Only this machine reaches the server.
+    default("MNEME_CHAT_KEYS", "any");
     default("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url);
     // Without this, the SDK waits seconds for EC2's metadata service when credentials are missing.
     default("AWS_EC2_METADATA_DISABLED", "true");

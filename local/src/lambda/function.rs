@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     connection::Connection,
-    invocation::{Invocation, Outcome},
+    invocation::{Invocation, Outcome, Reply, StreamedReply},
     lifecycle::{Control, Ending},
     settings::Settings,
     slot::{Slot, Work},
@@ -99,14 +99,15 @@ impl Function {
     /// Runs the function once. The idle instance that was used last gets the request; without an idle one a new
     /// instance does, up to the limit; else the request waits. The invocation continues when the returned future is
     /// dropped.
-    pub(crate) async fn invoke(self: &Arc<Self>, request_id: Uuid, payload: Bytes) -> Outcome {
-        let (invocation, outcome) = Invocation::new(request_id, payload);
+    pub(crate) async fn invoke(self: &Arc<Self>, request_id: Uuid, payload: Bytes) -> Reply {
+        let (invocation, reply) = Invocation::new(request_id, payload);
         {
             let mut state = self.lock();
             state.queue.push_back(invocation);
             self.dispatch(&mut state);
         }
-        outcome.await.unwrap_or_else(|_| Outcome::error("ServiceException", "mneme-local is stopping"))
+        let stopping = |_| Reply::Whole(Outcome::error("ServiceException", "mneme-local is stopping"));
+        reply.await.unwrap_or_else(stopping)
     }
 
     /// The number of instances: idle, busy and starting.
@@ -236,6 +237,18 @@ impl Function {
                 PickUp::Refused(Refusal::Busy)
             }
             Work::None => PickUp::Wait,
+        }
+    }
+
+    /// Instance `number` begins to stream its reply to invocation `id`.
+    pub(super) fn begin(&self, number: u64, id: &str, reply: StreamedReply) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match &mut state.slots.get_mut(&number).ok_or(Refusal::Gone)?.work {
+            Work::Running(invocation, _) if invocation.id == id => {
+                invocation.begin(reply);
+                Ok(())
+            }
+            _ => Err(Refusal::UnknownInvocation),
         }
     }
 

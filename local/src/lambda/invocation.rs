@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 /// The largest request payload, in bytes. Source: Lambda's quotas, "6 MB each for request and response".
@@ -40,14 +40,39 @@ pub(crate) struct Invocation {
     pub(crate) trace_id: String,
     pub(crate) payload: Bytes,
     retries_left: u8,
-    reply: oneshot::Sender<Outcome>,
+    /// `None` once a streamed reply has begun.
+    reply: Option<oneshot::Sender<Reply>>,
 }
 
+/// What the caller of a function gets.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The outcome, at the end of the invocation.
+    Whole(Outcome),
+    /// A reply that has begun.
+    Streamed(StreamedReply),
+}
+
+/// A streamed HTTP response of a function.
+#[derive(Debug)]
+pub(crate) struct StreamedReply {
+    /// Status, headers and cookies as JSON: the prelude.
+    pub(crate) prelude: Bytes,
+    /// The parts of the body. An error is the last item if the function failed after the reply had begun.
+    pub(crate) body: mpsc::Receiver<Result<Bytes, StreamError>>,
+}
+
+/// A streamed reply ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the function ended before its reply did")]
+pub(crate) struct StreamError;
+
 impl Invocation {
-    /// A new invocation, and the receiver of its outcome.
-    pub(crate) fn new(id: Uuid, payload: Bytes) -> (Self, oneshot::Receiver<Outcome>) {
-        let (reply, outcome) = oneshot::channel();
-        (Self { id: id.to_string(), trace_id: trace_id(), payload, retries_left: RETRIES, reply }, outcome)
+    /// A new invocation, and the receiver of its reply.
+    pub(crate) fn new(id: Uuid, payload: Bytes) -> (Self, oneshot::Receiver<Reply>) {
+        let (sender, reply) = oneshot::channel();
+        let reply_to = Some(sender);
+        (Self { id: id.to_string(), trace_id: trace_id(), payload, retries_left: RETRIES, reply: reply_to }, reply)
     }
 
     /// Uses up one retry. Returns false when none is left.
@@ -57,9 +82,20 @@ impl Invocation {
         may
     }
 
+    /// Begins a streamed reply. The invocation goes on.
+    pub(super) fn begin(&mut self, reply: StreamedReply) {
+        if let Some(to) = self.reply.take() {
+            // The caller may have hung up. As on Lambda, the invocation goes on all the same.
+            let _ = to.send(Reply::Streamed(reply));
+        }
+    }
+
+    /// Ends it. The outcome goes to the caller, unless a streamed reply has begun.
     pub(crate) fn finish(self, outcome: Outcome) {
-        // The caller may have hung up. As on Lambda, the invocation ran all the same.
-        let _ = self.reply.send(outcome);
+        if let Some(to) = self.reply {
+            // The caller may have hung up. As on Lambda, the invocation ran all the same.
+            let _ = to.send(Reply::Whole(outcome));
+        }
     }
 
     /// Ends it with a function error in Lambda's form for failures of the sandbox.

@@ -10,6 +10,7 @@
 //! - [`lifecycle`]: orders to an instance, and how an instance ended.
 //! - [`slot`]: the pool's record of one instance.
 //! - [`function`]: the pool, which assigns invocations to instances.
+//! - [`streaming`]: a streamed reply, as an instance posts it.
 //! - [`runtime_api`]: what Lambda serves to a child process.
 //! - [`instance`]: one child process, from its start to its end.
 //! - [`functions`]: every function of the product.
@@ -25,8 +26,9 @@ mod logs;
 mod runtime_api;
 mod settings;
 mod slot;
+mod streaming;
 
 pub(crate) use function::Function;
 pub(crate) use functions::Functions;
-pub(crate) use invocation::{Outcome, REQUEST_LIMIT};
+pub(crate) use invocation::{Outcome, REQUEST_LIMIT, Reply, StreamedReply};
 pub(crate) use settings::Settings;

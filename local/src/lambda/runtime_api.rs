@@ -13,7 +13,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{ConnectInfo, Path, State, connect_info::IntoMakeServiceWithConnectInfo},
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -24,6 +24,7 @@ use super::{
     connection::Connection,
     function::{Function, Refusal},
     invocation::{Outcome, RESPONSE_LIMIT},
+    streaming::{self, Broken},
 };
 use crate::body::{self, BodyError};
 
@@ -31,6 +32,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-reque
 const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
 const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const EXTENSION_ID: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
@@ -77,8 +79,16 @@ async fn next(
 async fn response(
     State(Instance { function, number }): State<Instance>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     body: Body,
 ) -> Response {
+    if headers.get(RESPONSE_MODE).is_some_and(|mode| mode == "streaming") {
+        return match streaming::relay(&function, number, &id, body).await {
+            Ok(()) => accepted(),
+            Err(Broken::Unreadable) => StatusCode::BAD_REQUEST.into_response(),
+            Err(Broken::Refused(refusal)) => refused(refusal),
+        };
+    }
     let (outcome, reply) = match body::read(body, RESPONSE_LIMIT).await {
         Ok(payload) => (Outcome::Success(payload), accepted()),
         Err(BodyError::Broken | BodyError::TooSlow) => return StatusCode::BAD_REQUEST.into_response(),
@@ -114,7 +124,7 @@ async fn init_error(State(Instance { function, number }): State<Instance>, body:
     accepted()
 }
 
-async fn register(State(Instance { function, .. }): State<Instance>, headers: axum::http::HeaderMap) -> Response {
+async fn register(State(Instance { function, .. }): State<Instance>, headers: HeaderMap) -> Response {
     if !headers.contains_key(EXTENSION_NAME) {
         return fault(StatusCode::BAD_REQUEST, "Extension.InvalidExtensionName", "Empty extension name");
     }

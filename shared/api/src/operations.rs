@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::access::Scope;
 use mneme_model::error::ErrorKind::{
     self, CheckpointError, EmbedderDimensionError, EmbedderError, EmbedderMismatchError, EntryTooLarge,
-    IdempotentParameterMismatch, InsufficientScope, Internal, InvalidRequest, NamespaceForbidden, NotFound,
-    StoreBackendError, UnsupportedContentEncoding,
+    IdempotentParameterMismatch, InsufficientScope, Internal, InvalidRequest, NamespaceForbidden, NotCached, NotFound,
+    StoreBackendError, Unauthorized, UnsupportedContentEncoding, UpstreamError,
 };
 
 use self::EmbedderRole::{Active, Next};
@@ -32,6 +32,8 @@ pub struct OperationSpec {
     pub endpoints: &'static [Endpoint],
     /// Whether an EventBridge schedule may invoke it.
     pub scheduled: bool,
+    /// Whether it has a Function URL, which streams its replies, besides the HTTP API.
+    pub has_url: bool,
     /// The errors of the contract that it can answer with, besides [`COMMON_ERRORS`].
     pub errors: &'static [ErrorKind],
     /// The DynamoDB actions that it needs on the table. A transaction needs the permissions of its parts.
@@ -52,6 +54,7 @@ impl OperationSpec {
         scope: Scope::Admin,
         endpoints: &[],
         scheduled: false,
+        has_url: false,
         errors: &[],
         table_actions: &[],
         index_queries: &[],
@@ -147,7 +150,7 @@ const LRU_INDEX: &str = "gsi_lru";
 
 /// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
 pub const OPERATIONS: &[OperationSpec] = &[
-    PROVISION, PUT, LOOKUP, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE, REEMBED,
+    PROVISION, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE, REEMBED,
     SNAPSHOT, DELETE, CLEAR,
 ];
 
@@ -227,6 +230,57 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_STALE_IF_ERROR_MS",
         "MNEME_EMBEDDER_TIMEOUT_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
+        "MNEME_TXN_RETRIES",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ],
+    ..OperationSpec::NOTHING
+};
+
+/// The operation `chat`.
+pub const CHAT: OperationSpec = OperationSpec {
+    name: "chat",
+    scope: Scope::Write,
+    summary: "Answer a request of the OpenAI API from the cache, or by the upstream service.",
+    endpoints: &[
+        Endpoint::new("POST", "/v1/chat/completions"),
+        Endpoint::new("POST", "/v1/embeddings"),
+        Endpoint::new("GET", "/v1/models"),
+    ],
+    has_url: true,
+    errors: &[Unauthorized, NotCached, UpstreamError, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, PutItem, UpdateItem, DeleteItem],
+    index_queries: &[HASH_INDEX, LRU_INDEX],
+    embedders: &[Active, Next],
+    variables: &[
+        "MNEME_UPSTREAM",
+        "MNEME_UPSTREAM_API_KEY",
+        "MNEME_UPSTREAM_TIMEOUT_MS",
+        "MNEME_CHAT_BUDGET_MS",
+        "MNEME_CHAT_KEYS",
+        "MNEME_CHAT_TOOL_CALLS",
+        "MNEME_EMBEDDER_API_KEY",
+        "MNEME_EMBEDDER_NEXT_API_KEY",
+        "MNEME_MINILM_PATH",
+        "MNEME_NORMALIZE",
+        "MNEME_STORE_QUERY",
+        "MNEME_MAX_QUERY_BYTES",
+        "MNEME_MAX_RESPONSE_BYTES",
+        "MNEME_MAX_METADATA_BYTES",
+        "MNEME_SIMILARITY_THRESHOLD",
+        "MNEME_CONFIDENCE_CUTOFF",
+        "MNEME_CONFIDENCE_HALF_LIFE_SECS",
+        "MNEME_GUARD",
+        "MNEME_CROSS_LANGUAGE",
+        "MNEME_PERSONAL",
+        "MNEME_STALE_CHECK_INTERVAL_MS",
+        "MNEME_LOOKUP_BUDGET_MS",
+        "MNEME_STALE_IF_ERROR_MS",
+        "MNEME_EMBEDDER_TIMEOUT_MS",
+        "MNEME_ACCESS_RESOLUTION_SECS",
+        "MNEME_DEFAULT_TTL_SECS",
+        "MNEME_VOLATILE_TTL_SECS",
+        "MNEME_TIME_ZONE",
+        "MNEME_REFUSE_RESPONSES",
         "MNEME_TXN_RETRIES",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     ],

@@ -18,6 +18,15 @@ pub struct Route {
     pub action: Option<&'static str>,
 }
 
+impl Route {
+    /// Whether its function has a URL of its own, which streams replies: [`OperationSpec::has_url`].
+    ///
+    /// [`OperationSpec::has_url`]: crate::operations::OperationSpec::has_url
+    pub fn has_url(&self) -> bool {
+        OPERATIONS.iter().any(|operation| operation.name == self.function && operation.has_url)
+    }
+}
+
 /// The name of every function, in the order of [`OPERATIONS`].
 pub const FUNCTIONS: &[&str] = &{
     let mut names = [""; OPERATIONS.len()];

@@ -2,7 +2,7 @@
 //!
 //! | to learn about | read |
 //! | --- | --- |
-//! | `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY` | [`spec`], [`key`] |
+//! | `MNEME_EMBEDDER`, `MNEME_EMBEDDER_API_KEY` | [`spec`], [`key`], `key_cache` |
 //! | how much of a text a model reads | [`spec`], [`tokens`] |
 //! | what callers use: batches, checks, the cache of vectors | `embedder` |
 //! | what every provider does | `provider` |
@@ -21,6 +21,8 @@ pub mod embedder;
 #[cfg(feature = "providers")]
 pub mod error;
 pub mod key;
+#[cfg(feature = "providers")]
+pub mod key_cache;
 #[cfg(feature = "providers")]
 pub mod minilm;
 #[cfg(feature = "providers")]

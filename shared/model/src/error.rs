@@ -20,8 +20,14 @@ pub enum ErrorKind {
     NamespaceForbidden,
     /// The caller's token does not have the scope that the request needs.
     InsufficientScope,
+    /// The caller's API key is missing or not known.
+    Unauthorized,
     /// There is no such entry, quota or meta key.
     NotFound,
+    /// The caller wanted a stored answer only, and there is none.
+    NotCached,
+    /// The service that answers what the cache cannot is not configured, or it did not answer.
+    UpstreamError,
     /// The idempotency key was used before with another request.
     IdempotentParameterMismatch,
     /// The entry exceeds a byte cap or DynamoDB's item size.
@@ -52,11 +58,14 @@ impl ErrorKind {
             Self::InvalidRequest => 400,
             Self::EmbedderDimensionError => 422,
             Self::EmbedderMismatchError | Self::IdempotentParameterMismatch => 409,
+            Self::Unauthorized => 401,
             Self::NamespaceForbidden | Self::InsufficientScope => 403,
             Self::NotFound => 404,
             Self::EntryTooLarge => 413,
             Self::UnsupportedContentEncoding => 415,
             Self::CheckpointError => 501,
+            Self::UpstreamError => 502,
+            Self::NotCached => 504,
             Self::EmbedderError => 503,
             Self::StoreBackendError => 503,
             Self::Internal => 500,
@@ -67,13 +76,19 @@ impl ErrorKind {
     /// prevented it.
     pub fn is_ours(self) -> bool {
         match self {
-            Self::EmbedderError | Self::EmbedderMismatchError | Self::StoreBackendError | Self::Internal => true,
+            Self::EmbedderError
+            | Self::EmbedderMismatchError
+            | Self::StoreBackendError
+            | Self::UpstreamError
+            | Self::Internal => true,
             Self::InvalidRequest
             | Self::EmbedderDimensionError
             | Self::NamespaceForbidden
             | Self::InsufficientScope
             | Self::IdempotentParameterMismatch
+            | Self::Unauthorized
             | Self::NotFound
+            | Self::NotCached
             | Self::EntryTooLarge
             | Self::UnsupportedContentEncoding
             | Self::CheckpointError => false,
@@ -90,7 +105,10 @@ impl ErrorKind {
             Self::NamespaceForbidden => "The namespace is not the caller's",
             Self::InsufficientScope => "The token does not have the scope",
             Self::IdempotentParameterMismatch => "The idempotency key was used with another request",
+            Self::Unauthorized => "The API key is missing or not known",
             Self::NotFound => "Nothing is stored there",
+            Self::NotCached => "No stored answer serves the request",
+            Self::UpstreamError => "The upstream service did not answer",
             Self::EntryTooLarge => "A size limit is exceeded",
             Self::UnsupportedContentEncoding => "The content encoding is not supported",
             Self::CheckpointError => "Snapshots are taken with AWS's own tools",

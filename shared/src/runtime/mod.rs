@@ -1,10 +1,12 @@
 //! The life of a function: logs, configuration, client, and Lambda's loop.
 //!
 //! - [`invocation`]: what an operation may use and records.
+//! - [`http`]: the loop of a function whose replies may be streamed.
 //! - [`metrics`]: figures and failures of an invocation.
 //! - `emf`: the log line with CloudWatch metrics.
 
 mod emf;
+pub mod http;
 pub mod invocation;
 pub mod metrics;
 
@@ -148,11 +150,14 @@ async fn answer<O: Operation>(
     invocation.authorize_operation(O::SPEC)?;
     // The future is boxed, because the SDK's futures nest so deeply that the compiler cannot compute the layout.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
-    timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| {
-        Err(Error::backend(
-            "the work was not done within the function's time",
-            "try again; if it persists, raise the function's timeout, and look for throttling of the table",
-        )
-        .retry_after(1))
-    })
+    timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| Err(out_of_time()))
+}
+
+/// The error of an operation that did not end within the invocation's time.
+fn out_of_time() -> Error {
+    Error::backend(
+        "the work was not done within the function's time",
+        "try again; if it persists, raise the function's timeout, and look for throttling of the table",
+    )
+    .retry_after(1)
 }

@@ -24,44 +24,42 @@ use mneme_model::error::Error;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The request of an HTTP API or Function URL event. Errors: `InvalidRequest`, `UnsupportedContentEncoding`.
-pub(super) fn read_v2(event: RequestFields, function: &str) -> Result<RequestFields, Error> {
+/// The request of an HTTP API or Function URL event. Errors: `InvalidRequest`.
+pub(super) fn read_v2(event: RequestFields) -> Result<HttpRequest, Error> {
     let event: ApiGatewayV2httpRequest = typed(event, "an HTTP API (payload format 2.0) event")?;
     let stage = event.request_context.stage.filter(|stage| stage != "$default");
-    HttpRequest {
+    Ok(HttpRequest {
         method: event.request_context.http.method.to_string(),
         template: event.route_key.and_then(|key| key.split_once(' ').map(|(_, template)| template.to_owned())),
         path: event.raw_path.unwrap_or_default(),
         prefix: stage.map(|stage| format!("/{stage}")),
         path_parameters: event.path_parameters.into_iter().collect(),
         query: pairs(&event.raw_query_string.unwrap_or_default().parse().unwrap_or_default()),
-        content_encoding: content_encoding(&event.headers),
+        headers: event.headers,
         body: body(event.body, event.is_base64_encoded)?,
-    }
-    .fields(function)
+    })
 }
 
 /// The request of a REST API event. Its path parameters are percent-encoded, as in the URL.
 ///
-/// Errors: `InvalidRequest`, `UnsupportedContentEncoding`.
-pub(super) fn read_v1(event: RequestFields, function: &str) -> Result<RequestFields, Error> {
+/// Errors: `InvalidRequest`.
+pub(super) fn read_v1(event: RequestFields) -> Result<HttpRequest, Error> {
     let event: ApiGatewayProxyRequest = typed(event, "a REST API (payload format 1.0) event")?;
     let query = if event.multi_value_query_string_parameters.is_empty() {
         event.query_string_parameters
     } else {
         event.multi_value_query_string_parameters
     };
-    HttpRequest {
+    Ok(HttpRequest {
         method: event.http_method.to_string(),
         template: event.resource,
         path: event.path.unwrap_or_default(),
         prefix: event.request_context.stage.map(|stage| format!("/{stage}")),
         path_parameters: decode_all(event.path_parameters)?,
         query: pairs(&query),
-        content_encoding: content_encoding(&event.headers).or_else(|| content_encoding(&event.multi_value_headers)),
+        headers: if event.headers.is_empty() { event.multi_value_headers } else { event.headers },
         body: body(event.body, event.is_base64_encoded)?,
-    }
-    .fields(function)
+    })
 }
 
 /// The claim `name` of the caller's token. API Gateway's authorisers put it into the request's context.
@@ -100,11 +98,6 @@ fn pairs(query: &QueryMap) -> Vec<(String, String)> {
     query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The header's value. `None`: it is absent, or not ASCII.
-fn content_encoding(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(header::CONTENT_ENCODING)?.to_str().ok()?.to_owned())
-}
-
 fn body(text: Option<String>, is_base64: bool) -> Result<Vec<u8>, Error> {
     let text = text.unwrap_or_default();
     if !is_base64 {
@@ -138,22 +131,34 @@ fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCod
     Ok((status, headers, Body::Text(text)))
 }
 
-/// The reply to a REST API. It uses `multiValueHeaders` only, because API Gateway sends a header in both maps twice.
+/// The reply to a REST API. Errors: `Internal`.
 pub(super) fn reply_v1<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
     let (status, headers, body) = response(outcome)?;
+    write_v1(status, headers, body)
+}
+
+/// The reply to an HTTP API or a Function URL. Errors: `Internal`.
+pub(super) fn reply_v2<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
+    let (status, headers, body) = response(outcome)?;
+    write_v2(status, headers, body)
+}
+
+/// A reply in format 1.0. It uses `multiValueHeaders` only, because API Gateway sends a header in both maps twice.
+pub(super) fn write_v1(status: StatusCode, headers: HeaderMap, body: Body) -> Result<Box<RawValue>, Error> {
     let mut reply = ApiGatewayProxyResponse::default();
     reply.status_code = status.as_u16().into();
     reply.multi_value_headers = headers;
+    reply.is_base64_encoded = matches!(body, Body::Binary(_));
     reply.body = Some(body);
     to_raw_value(&reply).map_err(Error::internal)
 }
 
-/// The reply to an HTTP API or a Function URL.
-pub(super) fn reply_v2<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<Box<RawValue>, Error> {
-    let (status, headers, body) = response(outcome)?;
+/// A reply in format 2.0.
+pub(super) fn write_v2(status: StatusCode, headers: HeaderMap, body: Body) -> Result<Box<RawValue>, Error> {
     let mut reply = ApiGatewayV2httpResponse::default();
     reply.status_code = status.as_u16().into();
     reply.headers = headers;
+    reply.is_base64_encoded = matches!(body, Body::Binary(_));
     reply.body = Some(body);
     to_raw_value(&reply).map_err(Error::internal)
 }

@@ -1,5 +1,6 @@
 //! An HTTP request as one set of fields, from its path, query and body.
 
+use lambda_http::http::{HeaderMap, header};
 use serde_json::Value;
 
 use super::{RequestFields, json, not_an_object, shortened};
@@ -24,15 +25,14 @@ pub(super) struct HttpRequest {
     pub(super) path_parameters: Vec<(String, String)>,
     /// Query parameters, percent-decoded.
     pub(super) query: Vec<(String, String)>,
-    /// The header `content-encoding`.
-    pub(super) content_encoding: Option<String>,
+    pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
 /// The route of a request, and the path's parameters, percent-decoded.
-struct Match {
+pub(super) struct Match {
     /// `None`: the root of a Function URL.
-    route: Option<&'static Route>,
+    pub(super) route: Option<&'static Route>,
     parameters: Vec<(String, String)>,
 }
 
@@ -66,7 +66,17 @@ impl HttpRequest {
         if self.body.is_empty() {
             return Ok(RequestFields::new());
         }
-        if let Some(encoding) = self.content_encoding.as_deref().map(str::trim)
+        self.check_encoding()?;
+        match json::from_text(utf8(&self.body)?, "the body")? {
+            Value::Object(fields) => Ok(fields),
+            other => Err(not_an_object(&other)),
+        }
+    }
+
+    /// Errors: `UnsupportedContentEncoding` for a body that is compressed or otherwise encoded.
+    pub(super) fn check_encoding(&self) -> Result<(), Error> {
+        if let Some(encoding) = self.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok())
+            && let encoding = encoding.trim()
             && !encoding.is_empty()
             && !encoding.eq_ignore_ascii_case("identity")
         {
@@ -76,14 +86,13 @@ impl HttpRequest {
                 "send the body as plain JSON, without compression and without the header `content-encoding`",
             ));
         }
-        match json::from_text(utf8(&self.body)?, "the body")? {
-            Value::Object(fields) => Ok(fields),
-            other => Err(not_an_object(&other)),
-        }
+        Ok(())
     }
 
     /// The function's route that the request names: the template that API Gateway matched, else the route of the path.
-    fn route(&self, function: &str) -> Result<Match, Error> {
+    ///
+    /// Errors: `InvalidRequest` for a path or method that is not the function's, and for a path that is not UTF-8.
+    pub(super) fn route(&self, function: &str) -> Result<Match, Error> {
         let own = || ROUTES.iter().filter(|route| route.function == function);
         if let Some(template) = &self.template
             && let Some(route) = own().find(|route| route.method == self.method && route.path == *template)

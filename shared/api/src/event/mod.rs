@@ -7,11 +7,13 @@
 //! | which JSON is refused | `json` |
 //! | how fields become an operation's request, and the errors about fields | [`parse`], in `request` |
 //! | requests that hold a list of requests | [`batch`] |
+//! | requests whose body is not read here, and their replies | [`raw`] |
 
 pub mod batch;
 mod http;
 mod http_request;
 mod json;
+pub mod raw;
 mod request;
 
 use lambda_http::http::StatusCode;
@@ -113,10 +115,12 @@ pub fn read(payload: Payload, function: &str, on_schedule: Option<RequestFields>
     let context = event.get("requestContext").and_then(Value::as_object);
     let identity = context.map_or(identity, |context| http_identity(context, claims));
     if context.is_some_and(|context| context.contains_key("http")) {
-        return Event { caller: Caller::HttpApi, identity, fields: http::read_v2(event, function) };
+        let fields = http::read_v2(event).and_then(|request| request.fields(function));
+        return Event { caller: Caller::HttpApi, identity, fields };
     }
     if context.is_some() && event.contains_key("httpMethod") {
-        return Event { caller: Caller::RestApi, identity, fields: http::read_v1(event, function) };
+        let fields = http::read_v1(event).and_then(|request| request.fields(function));
+        return Event { caller: Caller::RestApi, identity, fields };
     }
     let identity = Identity::TRUSTED;
     if event.get("detail-type").is_some() && event.get("source").is_some() {

@@ -1,6 +1,5 @@
 //! Any service with an OpenAI-compatible embeddings API: OpenAI, vLLM, Ollama, text-embeddings-inference.
 
-mod key_cache;
 mod transport;
 mod wire;
 
@@ -11,10 +10,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use self::key_cache::KeyCache;
 use self::transport::{Http, Reply};
 use crate::error::{EmbedError, EmbedErrorKind};
 use crate::key::{ApiKey, KeySource};
+use crate::key_cache::KeyCache;
 use crate::provider::{Limits, Provider, TextVector, refuse_blank};
 use crate::retry::with_retries;
 use crate::retry_after::retry_after;
@@ -42,7 +41,7 @@ impl OpenAi {
     /// `max_tokens`: how much of a text the model reads.
     pub fn new(spec: OpenAiSpec, max_tokens: usize, key: KeySource, aws: &SdkConfig) -> Self {
         let fingerprint = spec.fingerprint();
-        Self { fingerprint, max_tokens, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, aws), spec }
+        Self { fingerprint, max_tokens, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, "MNEME_EMBEDDER_API_KEY", aws), spec }
     }
 
     /// Sends one request and reads the vectors of its reply. If the key is refused and its store has another one, a

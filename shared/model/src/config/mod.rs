@@ -1,12 +1,14 @@
 //! The configuration of a function. It is read from the environment once, at start, and all bad variables are reported
 //! together.
 
+mod chat;
 mod env;
 
 use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
 
 use crate::limits::MAX_TTL_SECS;
+pub use chat::ChatConfig;
 pub use env::Variable;
 use env::{MAIN, RawEnv};
 
@@ -163,6 +165,8 @@ pub struct Config {
     pub volatile_ttl_secs: u64,
     /// `MNEME_TIME_ZONE`: the IANA name of the time zone at whose midnight such an answer expires at the latest.
     pub time_zone: Option<String>,
+    /// What only `chat` reads.
+    pub chat: ChatConfig,
     /// `MNEME_TLS_ROOTS`: true if connections to AWS trust only the pinned roots, false if they trust the system's.
     pub pins_tls_roots: bool,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory of the function in MB. `None` outside Lambda.
@@ -284,6 +288,7 @@ impl Config {
                 |t| (1..=MAX_TTL_SECS).contains(t),
             ),
             time_zone: env.take("MNEME_TIME_ZONE", None, &"the name of a time zone of the IANA, such as Europe/Vienna"),
+            chat: env.chat(),
             pins_tls_roots: env.one_of("MNEME_TLS_ROOTS", true, &[("pinned", true), ("system", false)]),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
@@ -28,18 +29,18 @@ impl KeyStore {
     /// Fetches the current key. Sends one request.
     ///
     /// Errors: those of [`fetch_error`]; `Refused` if the stored text is not a key.
-    async fn fetch(&self) -> Result<ApiKey, EmbedError> {
+    async fn fetch(&self, variable: &str) -> Result<ApiKey, EmbedError> {
         let (text, action) = match self {
             Self::SecretsManager(client, arn) => {
                 let action = "secretsmanager:GetSecretValue";
                 // Boxed: the SDK's futures nest deeply.
                 let sent = Box::pin(client.get_secret_value().secret_id(arn).send()).await;
-                (sent.map_err(|error| fetch_error(action, error))?.secret_string, action)
+                (sent.map_err(|error| fetch_error(variable, action, error))?.secret_string, action)
             }
             Self::ParameterStore(client, arn) => {
                 let action = "ssm:GetParameter";
                 let sent = Box::pin(client.get_parameter().name(arn).with_decryption(true).send()).await;
-                (sent.map_err(|error| fetch_error(action, error))?.parameter.and_then(|found| found.value), action)
+                (sent.map_err(|error| fetch_error(variable, action, error))?.parameter.and_then(|found| found.value), action)
             }
         };
         text.as_deref().and_then(key_in).ok_or_else(|| {
@@ -65,8 +66,8 @@ fn key_in(text: &str) -> Option<ApiKey> {
     }
 }
 
-/// The error of a failed `action` (`ssm:GetParameter`, …) on the key.
-fn fetch_error<E>(action: &str, error: SdkError<E, HttpResponse>) -> EmbedError
+/// The error of a failed `action` (`ssm:GetParameter`, …) on the key of `variable`.
+fn fetch_error<E>(variable: &str, action: &str, error: SdkError<E, HttpResponse>) -> EmbedError
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -83,17 +84,19 @@ where
     };
     let named = EmbedError::new(
         kind,
-        format!("the embedder's API key could not be fetched with {action}"),
+        format!("the API key of {variable} could not be fetched with {action}"),
         format!(
-            "check the ARN in MNEME_EMBEDDER_API_KEY; allow {action} on it in the function's IAM role, and kms:Decrypt \
+            "check the ARN in {variable}; allow {action} on it in the function's IAM role, and kms:Decrypt \
              where it is encrypted with a key of your own"
         ),
     );
     named.caused_by(log_line(action, &error, ServiceText::Withheld))
 }
 
-/// The key of one instance. It is fetched when it is first needed, and again when the embedder refuses it.
-pub(super) struct KeyCache {
+/// The key of one instance. It is fetched when it is first needed, and again when the service refuses it.
+pub struct KeyCache {
+    /// The variable that names the key, for errors.
+    variable: &'static str,
     /// `None` if the key was given, or if there is none.
     store: Option<KeyStore>,
     cached: Mutex<Cached>,
@@ -105,9 +108,16 @@ struct Cached {
     unchanged_since: Option<Instant>,
 }
 
+impl fmt::Debug for KeyCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyCache").field("variable", &self.variable).finish_non_exhaustive()
+    }
+}
+
 impl KeyCache {
-    /// Sends nothing. `aws` has the credentials that the key is fetched with; the ARN names the region.
-    pub(super) fn new(source: KeySource, aws: &SdkConfig) -> Self {
+    /// Sends nothing. `variable`: the variable that `source` was read from. `aws` has the credentials that the key is
+    /// fetched with; the ARN names the region.
+    pub fn new(source: KeySource, variable: &'static str, aws: &SdkConfig) -> Self {
         let (key, store) = match source {
             KeySource::None => (None, None),
             KeySource::Given(key) => (Some(key), None),
@@ -134,16 +144,16 @@ impl KeyCache {
                 (None, Some(KeyStore::ParameterStore(aws_sdk_ssm::Client::from_conf(config), arn.arn().to_owned())))
             }
         };
-        Self { store, cached: Mutex::new(Cached { key, unchanged_since: None }) }
+        Self { variable, store, cached: Mutex::new(Cached { key, unchanged_since: None }) }
     }
 
     /// The key; `None` if the service needs none. Of concurrent callers one fetches the key, and the others wait.
     ///
-    /// Errors: those of [`KeyStore::fetch`].
-    pub(super) async fn key(&self) -> Result<Option<ApiKey>, EmbedError> {
+    /// Errors: the key could not be fetched, or what was fetched is no key.
+    pub async fn key(&self) -> Result<Option<ApiKey>, EmbedError> {
         let mut cached = self.cached.lock().await;
         if let (None, Some(store)) = (&cached.key, &self.store) {
-            cached.key = Some(store.fetch().await?);
+            cached.key = Some(store.fetch(self.variable).await?);
         }
         Ok(cached.key.clone())
     }
@@ -151,8 +161,8 @@ impl KeyCache {
     /// A key other than `refused`; `None` if there is none. A fetch that returned `refused` again is not repeated for
     /// 30 s.
     ///
-    /// Errors: those of [`KeyStore::fetch`].
-    pub(super) async fn replacement_of(&self, refused: &ApiKey) -> Result<Option<ApiKey>, EmbedError> {
+    /// Errors: as [`KeyCache::key`].
+    pub async fn replacement_of(&self, refused: &ApiKey) -> Result<Option<ApiKey>, EmbedError> {
         let mut cached = self.cached.lock().await;
         if let Some(key) = cached.key.as_ref().filter(|key| *key != refused) {
             return Ok(Some(key.clone()));
@@ -161,7 +171,7 @@ impl KeyCache {
         if cached.unchanged_since.is_some_and(|since| since.elapsed() < REFETCH_PAUSE) {
             return Ok(None);
         }
-        let key = store.fetch().await?;
+        let key = store.fetch(self.variable).await?;
         if key == *refused {
             cached.unchanged_since = Some(Instant::now());
             return Ok(None);

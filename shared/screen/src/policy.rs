@@ -5,16 +5,19 @@ use jiff::tz::TimeZone;
 use mneme_model::config::{Config, ConfigError};
 use mneme_model::question::Question;
 use mneme_model::skip_reason::SkipReason;
-use mneme_screen::{answer, personal};
 use regex::RegexSet;
 
-/// The rules of the configuration that only `put` reads.
+use crate::{answer, personal};
+
+/// The rules of the configuration for what is stored.
 #[derive(Debug)]
 pub struct Policy {
     /// `MNEME_REFUSE_RESPONSES`.
     refused: RegexSet,
     /// `MNEME_PERSONAL`.
     refuses_personal: bool,
+    /// `MNEME_DEFAULT_TTL_SECS`.
+    default_ttl_secs: Option<u64>,
     /// `MNEME_VOLATILE_TTL_SECS`.
     volatile_ttl_secs: u64,
     /// `MNEME_TIME_ZONE`.
@@ -40,12 +43,13 @@ impl Policy {
             zone
         });
         let (refuses_personal, volatile_ttl_secs) = (config.refuse_personal, config.volatile_ttl_secs);
-        let policy = Self { refused, refuses_personal, volatile_ttl_secs, time_zone };
+        let default_ttl_secs = config.default_ttl_secs;
+        let policy = Self { refused, refuses_personal, default_ttl_secs, volatile_ttl_secs, time_zone };
         if complaints.is_empty() { Ok(policy) } else { Err(ConfigError(complaints)) }
     }
 
     /// Why `response` is not stored as the answer to `question`; `None` if it is.
-    pub(crate) fn skip_reason(&self, question: &Question, response: &str) -> Option<SkipReason> {
+    pub fn skip_reason(&self, question: &Question, response: &str) -> Option<SkipReason> {
         let of_response = answer::skip_reason(&question.message, response);
         of_response.or_else(|| {
             if self.refused.is_match(response) {
@@ -58,8 +62,19 @@ impl Policy {
         })
     }
 
+    /// The time to live of an answer to `question`, of which the caller asked for `asked`. `None`: it does not expire.
+    pub fn ttl_secs(&self, asked: Option<u64>, question: &Question, now_secs: i64) -> Option<u64> {
+        asked.or_else(|| match self.default_ttl_secs {
+            default if question.signature.is_volatile() => {
+                let longest = self.volatile_ttl_secs(now_secs);
+                Some(default.map_or(longest, |default| default.min(longest)))
+            }
+            default => default,
+        })
+    }
+
     /// The longest time to live of an answer that depends on the time of asking, from `now_secs` on: at least a second.
-    pub(crate) fn volatile_ttl_secs(&self, now_secs: i64) -> u64 {
+    fn volatile_ttl_secs(&self, now_secs: i64) -> u64 {
         let until_midnight = self.time_zone.as_ref().and_then(|zone| {
             let now = Timestamp::from_second(now_secs).ok()?.to_zoned(zone.clone());
             let midnight = now.tomorrow().ok()?.start_of_day().ok()?;

@@ -1,0 +1,214 @@
+//! The cache's side of a request: looking an answer up, and storing one.
+
+use std::time::Duration;
+
+use mneme_core::cache::Cache;
+use mneme_core::lookup::outcome::{Layer, LookupOutcome, MissReason};
+use mneme_core::lookup::query::Query;
+use mneme_core::lookup::record::{access_is_due, record_outcome};
+use mneme_core::lookup::shared_engine::SharedEngine;
+use mneme_core::maintain::access_buffer::AccessBuffer;
+use mneme_core::maintain::stats_buffer::StatsBuffer;
+use mneme_core::runtime::invocation::Invocation;
+use mneme_core::runtime::metrics::Metric;
+use mneme_core::write::put::{NewEntry, UnembeddedEntry, embed_and_store};
+use mneme_model::entry::Entry;
+use mneme_model::entry_id::EntryId;
+use mneme_model::error::{Error, ErrorKind};
+use mneme_model::limits::check_bytes;
+use mneme_model::namespace::Namespace;
+use mneme_model::question::Question;
+use mneme_openai::completion::{Completion, Content};
+use mneme_screen::policy::Policy;
+use tokio::time::timeout;
+
+/// How long storing an answer may take. The caller has its answer, or waits for it.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The stored answers.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) engine: SharedEngine,
+    pub(crate) stats: StatsBuffer,
+    pub(crate) accesses: AccessBuffer,
+    pub(crate) policy: Policy,
+}
+
+/// A stored answer that serves a request.
+#[derive(Debug)]
+pub(crate) struct Hit {
+    pub(crate) completion: Completion,
+    pub(crate) id: EntryId,
+    pub(crate) layer: Layer,
+    pub(crate) similarity: f32,
+    pub(crate) confidence: f64,
+    pub(crate) age_secs: i64,
+    /// For how long it will be served. `None`: it does not expire.
+    pub(crate) ttl_secs: Option<i64>,
+}
+
+/// The outcome of looking a request up.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Hit(Box<Hit>),
+    /// There is no answer, for this reason.
+    Miss(MissReason),
+    /// The stored answer is older than the caller allows.
+    Stale,
+    /// The stored answer calls tools, and may not be served here.
+    ToolCalls,
+    /// The cache failed, or took too long.
+    Failed(&'static str),
+}
+
+/// What a caller allows to be served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed<'r> {
+    /// The name of the model in the request.
+    pub(crate) model: &'r str,
+    /// The largest age in seconds.
+    pub(crate) max_age_secs: Option<u64>,
+    /// Whether calls of tools are stored and served.
+    pub(crate) tool_calls: bool,
+}
+
+/// Where an answer is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Destination<'r> {
+    pub(crate) question: &'r Question,
+    pub(crate) namespace: &'r Namespace,
+    /// The time to live that the caller wants.
+    pub(crate) ttl_secs: Option<u64>,
+}
+
+impl Stored {
+    /// Looks `query` up. Takes at most `MNEME_CHAT_BUDGET_MS`, and never fails the request.
+    pub(crate) async fn look_up(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        query: &Query,
+        allowed: Allowed<'_>,
+    ) -> Found {
+        let budget = Duration::from_millis(cache.config.chat.budget_ms);
+        let cache = &cache.within(budget);
+        let searched = timeout(budget, self.engine.search(cache, &[query])).await;
+        let outcome = match searched {
+            Err(_) => return Found::Failed("timeout"),
+            Ok(Err(error)) => return failed(invocation, &error),
+            Ok(Ok(mut outcomes)) => match outcomes.pop() {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(error)) => return failed(invocation, &error),
+                None => return failed(invocation, &Error::internal("the engine returned no outcome")),
+            },
+        };
+        if let Some(error) = query.embedding_error() {
+            invocation.record_failure("embedding the query", error);
+        }
+        record_outcome(invocation, &self.stats, &query.namespace, &outcome);
+        match outcome {
+            LookupOutcome::Miss(miss) => Found::Miss(miss.reason),
+            LookupOutcome::Hit { layer, entry, similarity, confidence } => {
+                if access_is_due(cache, &entry) {
+                    self.accesses.record(entry.id, query.now_secs);
+                }
+                found(entry, layer, similarity, confidence, query.now_secs, allowed)
+            }
+        }
+    }
+
+    /// Stores an answer. Returns the entry's id, or a word that says why nothing was stored. Never fails the request.
+    pub(crate) async fn store(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        destination: Destination<'_>,
+        completion: &Completion,
+    ) -> Result<EntryId, String> {
+        let entry = self.entry(cache, invocation, destination, completion)?;
+        let stored = timeout(STORE_LIMIT, embed_and_store(&cache.within(STORE_LIMIT), invocation, vec![Ok(entry)])).await;
+        let result = stored.map_err(|_| "timeout".to_owned())?.pop();
+        match result {
+            Some(Ok(embedded)) => Ok(embedded.stored.id),
+            Some(Err(error)) => {
+                invocation.record_failure("storing the answer", &error);
+                Err(error.kind.name().to_owned())
+            }
+            None => Err(ErrorKind::Internal.name().to_owned()),
+        }
+    }
+
+    fn entry(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        destination: Destination<'_>,
+        completion: &Completion,
+    ) -> Result<UnembeddedEntry, String> {
+        let Destination { question, namespace, ttl_secs } = destination;
+        let config = &cache.config;
+        let is_text = matches!(completion.content, Content::Text(_));
+        if !is_text && !config.chat.stores_tool_calls {
+            return Err("tool-calls".to_owned());
+        }
+        let (response, metadata) = completion.to_entry();
+        if let Some(reason) = self.policy.skip_reason(question, &response) {
+            invocation.record(Metric::EntriesSkipped, 1.0);
+            return Err(reason.name().to_owned());
+        }
+        let too_large = |error: Error| error.kind.name().to_owned();
+        if let Some(limit) = config.max_response_bytes {
+            check_bytes("response", response.len(), limit, "MNEME_MAX_RESPONSE_BYTES").map_err(too_large)?;
+        }
+        let metadata_bytes = serde_json::to_string(&metadata).map_or(usize::MAX, |text| text.len());
+        check_bytes("metadata", metadata_bytes, config.max_metadata_bytes, "MNEME_MAX_METADATA_BYTES")
+            .map_err(too_large)?;
+        // Without a vector only the exact layer finds the entry: another question needs other arguments.
+        let text = (is_text && cache.embedders().are_configured()).then(|| question.message.clone());
+        let entry = NewEntry {
+            query_hash: question.hash,
+            context_key: question.context_key,
+            signature: question.signature.clone(),
+            namespace: namespace.clone(),
+            vectors: Vec::new(),
+            query: config.store_query.then(|| question.message.clone()),
+            response,
+            metadata,
+            ttl_secs: self.policy.ttl_secs(ttl_secs, question, cache.now_secs()),
+            confidence_score: 1.0,
+            if_absent: false,
+            stored_by: invocation.principal().map(str::to_owned),
+            idempotency: None,
+        };
+        Ok(UnembeddedEntry { entry, text })
+    }
+}
+
+fn failed(invocation: &Invocation, error: &Error) -> Found {
+    invocation.record_failure("looking the request up", error);
+    Found::Failed(error.kind.name())
+}
+
+fn found(
+    entry: Entry,
+    layer: Layer,
+    similarity: f32,
+    confidence: f64,
+    now_secs: i64,
+    allowed: Allowed<'_>,
+) -> Found {
+    let age_secs = now_secs.saturating_sub(entry.created_at).max(0);
+    if allowed.max_age_secs.is_some_and(|max| u64::try_from(age_secs).is_ok_and(|age| age > max)) {
+        return Found::Stale;
+    }
+    let (id, ttl_secs) = (entry.id, entry.expires_at.map(|at| at.saturating_sub(now_secs)));
+    let Some(completion) = Completion::from_entry(entry.response, &entry.metadata, allowed.model) else {
+        return Found::ToolCalls;
+    };
+    let is_text = matches!(completion.content, Content::Text(_));
+    // A move to another embedder may have given the entry a vector.
+    if !is_text && (layer == Layer::Semantic || !allowed.tool_calls) {
+        return Found::ToolCalls;
+    }
+    Found::Hit(Box::new(Hit { completion, id, layer, similarity, confidence, age_secs, ttl_secs }))
+}

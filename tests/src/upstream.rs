@@ -128,10 +128,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Bo
     match behavior {
         Behavior::Hang => std::future::pending().await,
         Behavior::Reply(canned) => reply(canned),
-        Behavior::ByModel => reply(of_model(
-            request["model"].as_str().unwrap_or_default(),
-            request["stream"] == true,
-        )),
+        Behavior::ByModel => reply(of_model(request["model"].as_str().unwrap_or_default(), request["stream"] == true)),
         Behavior::Say(text) if request["stream"] == true => reply(Canned::stream(&events(&text, "stop"))),
         Behavior::Say(text) => reply(Canned::json(200, &completion(&text, "stop"))),
     }
@@ -241,9 +238,7 @@ pub fn events(text: &str, finish_reason: &str) -> String {
         });
         format!("data: {event}\n\n")
     };
-    let choice = |delta: Value, finish_reason: Value| {
-        json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}])
-    };
+    let choice = |delta: Value, finish_reason: Value| json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}]);
     let mut events = vec![event(choice(json!({"role": "assistant", "content": ""}), Value::Null), Value::Null)];
     let words = text.split_inclusive(' ');
     events.extend(words.map(|word| event(choice(json!({"content": word}), Value::Null), Value::Null)));

@@ -156,11 +156,8 @@ impl HttpOperation for Chat {
         if directives.control.no_store {
             return relay.pass(CacheStatus::forwarded(why, detail.as_deref()), responder).await;
         }
-        let destination = Destination {
-            question: &asked.question,
-            namespace: &asked.query.namespace,
-            ttl_secs: directives.ttl_secs,
-        };
+        let destination =
+            Destination { question: &asked.question, namespace: &asked.query.namespace, ttl_secs: directives.ttl_secs };
         relay.pass_and_store(why, detail, destination, responder).await
     }
 
@@ -206,7 +203,8 @@ fn asked(cache: &Cache, body: &[u8], directives: &Directives, namespace: Namespa
     }
     let messages: Vec<Message> = serde_json::from_value(request.messages.clone()).map_err(|_| "unreadable")?;
     let parameters = Some(&request.parameters).filter(|parameters| !parameters.is_empty());
-    let question = Question::of(None, Some(&messages), parameters, &cache.config).map_err(|_| "not-comparable")?;
+    let question =
+        Question::of(None, Some(messages.as_slice()), parameters, &cache.config).map_err(|_| "not-comparable")?;
     if cache.config.refuse_personal && is_personal(&question.message) {
         return Err("personal");
     }

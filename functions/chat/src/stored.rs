@@ -112,7 +112,7 @@ impl Stored {
                 if access_is_due(cache, &entry) {
                     self.accesses.record(entry.id, query.now_secs);
                 }
-                found(entry, layer, similarity, confidence, query.now_secs, allowed)
+                found(*entry, layer, similarity, confidence, query.now_secs, allowed)
             }
         }
     }
@@ -126,7 +126,8 @@ impl Stored {
         completion: &Completion,
     ) -> Result<EntryId, String> {
         let entry = self.entry(cache, invocation, destination, completion)?;
-        let stored = timeout(STORE_LIMIT, embed_and_store(&cache.within(STORE_LIMIT), invocation, vec![Ok(entry)])).await;
+        let stored =
+            timeout(STORE_LIMIT, embed_and_store(&cache.within(STORE_LIMIT), invocation, vec![Ok(entry)])).await;
         let result = stored.map_err(|_| "timeout".to_owned())?.pop();
         match result {
             Some(Ok(embedded)) => Ok(embedded.stored.id),
@@ -166,7 +167,7 @@ impl Stored {
         // Without a vector only the exact layer finds the entry: another question needs other arguments.
         let text = (is_text && cache.embedders().are_configured()).then(|| question.message.clone());
         let entry = NewEntry {
-            query_hash: question.hash,
+            query_hash: question.hash.clone(),
             context_key: question.context_key,
             signature: question.signature.clone(),
             namespace: namespace.clone(),
@@ -189,14 +190,7 @@ fn failed(invocation: &Invocation, error: &Error) -> Found {
     Found::Failed(error.kind.name())
 }
 
-fn found(
-    entry: Entry,
-    layer: Layer,
-    similarity: f32,
-    confidence: f64,
-    now_secs: i64,
-    allowed: Allowed<'_>,
-) -> Found {
+fn found(entry: Entry, layer: Layer, similarity: f32, confidence: f64, now_secs: i64, allowed: Allowed<'_>) -> Found {
     let age_secs = now_secs.saturating_sub(entry.created_at).max(0);
     if allowed.max_age_secs.is_some_and(|max| u64::try_from(age_secs).is_ok_and(|age| age > max)) {
         return Found::Stale;

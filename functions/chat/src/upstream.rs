@@ -73,7 +73,9 @@ impl Upstream {
         let Some(text) = &config.upstream else { return Ok(None) };
         let base = text.trim().trim_end_matches('/');
         let refused = |fact: &str| {
-            format!("MNEME_UPSTREAM={text:?}: {fact}; accepted: the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1")
+            format!(
+                "MNEME_UPSTREAM={text:?}: {fact}; accepted: the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1"
+            )
         };
         let uri: Uri = base.parse().map_err(|error| refused(&format!("it is no URL: {error}")))?;
         let scheme = match uri.scheme_str() {
@@ -102,7 +104,10 @@ impl Upstream {
         let deadline = deadline.min(Instant::now() + self.timeout);
         let sent = timeout_at(deadline, self.send_with_key(call)).await;
         sent.unwrap_or_else(|_| {
-            Err(failed("the upstream did not begin its reply in time", "try again; if it persists, raise MNEME_UPSTREAM_TIMEOUT_MS"))
+            Err(failed(
+                "the upstream did not begin its reply in time",
+                "try again; if it persists, raise MNEME_UPSTREAM_TIMEOUT_MS",
+            ))
         })
     }
 
@@ -190,8 +195,11 @@ fn failed(detail: &str, remediation: &str) -> Error {
 }
 
 fn no_reply(error: NoReply) -> Error {
-    failed("the upstream could not be reached", "try again; if it persists, check MNEME_UPSTREAM and the function's network")
-        .caused_by(error)
+    failed(
+        "the upstream could not be reached",
+        "try again; if it persists, check MNEME_UPSTREAM and the function's network",
+    )
+    .caused_by(error)
 }
 
 fn key_error(error: mneme_embed::error::EmbedError) -> Error {
@@ -219,7 +227,9 @@ mod tests {
     #[test]
     fn new_with_a_base_url_drops_its_last_slash() {
         assert_eq!(upstream("https://api.openai.com/v1/", "sk-a").unwrap().unwrap().base, "https://api.openai.com/v1");
-        assert!(upstream("http://127.0.0.1:8000/v1", "sk-a").is_ok() && upstream("http://model.internal/v1", "").is_ok());
+        assert!(
+            upstream("http://127.0.0.1:8000/v1", "sk-a").is_ok() && upstream("http://model.internal/v1", "").is_ok()
+        );
         assert!(upstream("", "").unwrap().is_none());
     }
 

@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn from_request_to_a_function_with_a_url_is_an_event_of_that_url() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"sub":"me"}"#);
-        let request = Request::post("/v1/chat/completions").header("Authorization", format!("Bearer e30.{claims}.c2ln"));
+        let request =
+            Request::post("/v1/chat/completions").header("Authorization", format!("Bearer e30.{claims}.c2ln"));
         let event = event(request.body(&b"{}"[..]).unwrap());
         assert_eq!((&event["routeKey"], &event["rawPath"]), (&json!("$default"), &json!("/v1/chat/completions")));
         let context = &event["requestContext"];

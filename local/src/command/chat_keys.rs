@@ -94,7 +94,8 @@ pub fn chat_keys(arguments: ChatKeys) -> Result<(), Box<dyn Error>> {
 
 fn table(records: &[KeyRecord]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["name", "namespaces"]);
     for record in records {
         let names = record.namespaces.iter().flatten().map(Namespace::as_str).collect::<Vec<_>>().join(", ");

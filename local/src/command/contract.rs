@@ -52,6 +52,8 @@ struct OperationJson {
     routes: Vec<RouteJson>,
     direct_only: bool,
     scheduled: bool,
+    /// Whether it has a Function URL.
+    has_url: bool,
     /// The names of all errors that it can answer with.
     errors: Vec<&'static str>,
     /// Names of IAM actions without the prefix `dynamodb:`. `Stamp` means `UpdateItem` limited to
@@ -119,6 +121,7 @@ impl From<&OperationSpec> for OperationJson {
             scope,
             endpoints,
             scheduled,
+            has_url,
             errors,
             table_actions,
             index_queries,
@@ -133,6 +136,7 @@ impl From<&OperationSpec> for OperationJson {
             routes: routes.collect(),
             direct_only: endpoints.is_empty(),
             scheduled,
+            has_url,
             errors: COMMON_ERRORS.iter().chain(errors).map(|kind| kind.name()).collect(),
             table_actions,
             index_queries,

@@ -150,8 +150,8 @@ const LRU_INDEX: &str = "gsi_lru";
 
 /// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
 pub const OPERATIONS: &[OperationSpec] = &[
-    PROVISION, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE, REEMBED,
-    SNAPSHOT, DELETE, CLEAR,
+    PROVISION, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE,
+    REEMBED, SNAPSHOT, DELETE, CLEAR,
 ];
 
 /// The operation `provision`.

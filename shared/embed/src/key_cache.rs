@@ -40,7 +40,10 @@ impl KeyStore {
             Self::ParameterStore(client, arn) => {
                 let action = "ssm:GetParameter";
                 let sent = Box::pin(client.get_parameter().name(arn).with_decryption(true).send()).await;
-                (sent.map_err(|error| fetch_error(variable, action, error))?.parameter.and_then(|found| found.value), action)
+                (
+                    sent.map_err(|error| fetch_error(variable, action, error))?.parameter.and_then(|found| found.value),
+                    action,
+                )
             }
         };
         text.as_deref().and_then(key_in).ok_or_else(|| {

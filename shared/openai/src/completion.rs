@@ -165,7 +165,13 @@ impl Completion {
             _ => Content::Text(response),
         };
         let model = member("model").and_then(Value::as_str).unwrap_or(requested_model).to_owned();
-        Some(Self { model, content, message: object("message"), usage: member("usage").cloned(), kept: object("reply") })
+        Some(Self {
+            model,
+            content,
+            message: object("message"),
+            usage: member("usage").cloned(),
+            kept: object("reply"),
+        })
     }
 
     /// The number of tokens that a hit saves: `usage.total_tokens`.
@@ -175,7 +181,8 @@ impl Completion {
 
     /// The answer as the message of a reply.
     pub(crate) fn to_message(&self) -> Value {
-        let mut message = Map::from_iter([("role".to_owned(), json!("assistant")), ("refusal".to_owned(), Value::Null)]);
+        let mut message =
+            Map::from_iter([("role".to_owned(), json!("assistant")), ("refusal".to_owned(), Value::Null)]);
         match &self.content {
             Content::Text(text) => message.insert("content".to_owned(), text.as_str().into()),
             Content::ToolCalls(calls) => {

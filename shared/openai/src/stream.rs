@@ -74,7 +74,9 @@ impl Assembly {
         match event.get("choices").and_then(Value::as_array).map(Vec::as_slice) {
             // The event with the usage has no choice.
             None | Some([]) => Ok(()),
-            Some([Value::Object(choice)]) if choice.get("index").is_none_or(|index| index == 0) => self.add_choice(choice),
+            Some([Value::Object(choice)]) if choice.get("index").is_none_or(|index| index == 0) => {
+                self.add_choice(choice)
+            }
             Some(_) => Err(NotStored::Choices),
         }
     }
@@ -122,9 +124,10 @@ impl Assembly {
 
     /// Adds a part of a call. `None` if it is not one.
     fn add_call(&mut self, part: &Value) -> Option<()> {
-        let call = self.calls.entry(part.get("index")?.as_u64()?).or_insert_with(
-            || json!({ "id": "", "type": "function", "function": { "name": "", "arguments": "" } }),
-        );
+        let call = self
+            .calls
+            .entry(part.get("index")?.as_u64()?)
+            .or_insert_with(|| json!({ "id": "", "type": "function", "function": { "name": "", "arguments": "" } }));
         if let Some(id) = part.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
             call["id"] = id.into();
         }

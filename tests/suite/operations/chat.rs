@@ -179,13 +179,18 @@ async fn one_stored_answer_serves_both_forms() {
 #[tokio::test]
 async fn upstream_gets_the_body_as_it_came() {
     let world = World::start().await;
-    let body = r#"{ "messages":[{"role":"user","content":"A \u00e9?"}],"model":"m", "temperature":1.0, "brand_new": [1] }"#;
-    let headers = [("authorization", "Bearer sk-own"), ("openai-project", "p"), ("cookie", "a=b"), ("x-mneme-ttl", "60")];
+    let body =
+        r#"{ "messages":[{"role":"user","content":"A \u00e9?"}],"model":"m", "temperature":1.0, "brand_new": [1] }"#;
+    let headers =
+        [("authorization", "Bearer sk-own"), ("openai-project", "p"), ("cookie", "a=b"), ("x-mneme-ttl", "60")];
     let reply = world.send(Method::POST, "/v1/chat/completions", &headers, Some(body.to_owned())).await;
     assert_eq!((reply.status, reply.header("x-request-id"), reply.header("set-cookie")), (200, "req_1", ""));
     let received = world.upstream.take_received().pop().unwrap();
     assert_eq!((received.route.as_str(), &received.body[..]), ("POST /v1/chat/completions", body.as_bytes()));
-    assert_eq!((&received.headers["authorization"], &received.headers["openai-project"]), (&"Bearer sk-own".parse().unwrap(), &"p".parse().unwrap()));
+    assert_eq!(
+        (&received.headers["authorization"], &received.headers["openai-project"]),
+        (&"Bearer sk-own".parse().unwrap(), &"p".parse().unwrap())
+    );
     assert!(!received.headers.contains_key("cookie") && !received.headers.contains_key("x-mneme-ttl"));
 }
 
@@ -239,5 +244,8 @@ async fn chat_without_an_upstream_says_so_by_name() {
     let (status, problem) = stack.post("/v1/chat/completions", ask("Why?")).await;
     assert_eq!((status, &problem["type"]), (502, &json!("urn:mneme:error:UpstreamError")));
     assert!(problem["error"]["message"].as_str().unwrap().contains("MNEME_UPSTREAM"), "{problem}");
-    assert_eq!((&problem["error"]["type"], &problem["error"]["code"]), (&json!("server_error"), &json!("UpstreamError")));
+    assert_eq!(
+        (&problem["error"]["type"], &problem["error"]["code"]),
+        (&json!("server_error"), &json!("UpstreamError"))
+    );
 }

@@ -131,7 +131,10 @@ mod tests {
     fn read_keeps_headers_and_the_body_as_it_came() {
         let event = event(http_event("api.example.com", Value::Null));
         let request = event.request.unwrap();
-        assert_eq!((request.route.path, request.headers["x-mneme-ttl"].to_str().unwrap()), ("/v1/chat/completions", "7"));
+        assert_eq!(
+            (request.route.path, request.headers["x-mneme-ttl"].to_str().unwrap()),
+            ("/v1/chat/completions", "7")
+        );
         assert_eq!(request.body, b"{\"a\":1.0}");
     }
 

@@ -41,7 +41,13 @@ impl OpenAi {
     /// `max_tokens`: how much of a text the model reads.
     pub fn new(spec: OpenAiSpec, max_tokens: usize, key: KeySource, aws: &SdkConfig) -> Self {
         let fingerprint = spec.fingerprint();
-        Self { fingerprint, max_tokens, http: Http::new(spec.endpoint.clone()), key: KeyCache::new(key, "MNEME_EMBEDDER_API_KEY", aws), spec }
+        Self {
+            fingerprint,
+            max_tokens,
+            http: Http::new(spec.endpoint.clone()),
+            key: KeyCache::new(key, "MNEME_EMBEDDER_API_KEY", aws),
+            spec,
+        }
     }
 
     /// Sends one request and reads the vectors of its reply. If the key is refused and its store has another one, a

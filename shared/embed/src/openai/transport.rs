@@ -44,8 +44,7 @@ impl Http {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
         let reply = self.client.send(request).await;
-        let (head, body) =
-            reply.map_err(|error| EmbedError::unreachable().caused_by(error.to_string()))?.into_parts();
+        let (head, body) = reply.map_err(|error| EmbedError::unreachable().caused_by(error.to_string()))?.into_parts();
         let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 return EmbedError::malformed(format!("the embedder's reply is longer than {MAX_REPLY_BYTES} bytes"));

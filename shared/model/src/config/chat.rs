@@ -7,7 +7,8 @@ use super::env::RawEnv;
 /// The accepted form of `MNEME_UPSTREAM`.
 const UPSTREAM_FORM: &str = "the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1";
 /// The accepted form of `MNEME_CHAT_KEYS`.
-const KEYS_FORM: &str = "`any`, or a JSON list of {\"name\", \"sha256\", \"namespaces\"}, as `mneme-local chat-keys make` prints it";
+const KEYS_FORM: &str =
+    "`any`, or a JSON list of {\"name\", \"sha256\", \"namespaces\"}, as `mneme-local chat-keys make` prints it";
 
 /// The configuration of `chat`. The function parses the texts when it starts.
 #[derive(Debug, Clone, PartialEq)]

@@ -108,7 +108,8 @@ async fn request_that_no_stored_answer_serves_passes_by() {
 fn call() -> Value {
     let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let mut reply = completion("", "tool_calls");
-    reply["choices"][0]["message"] = json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call]});
+    reply["choices"][0]["message"] =
+        json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call]});
     reply
 }
 
@@ -125,11 +126,7 @@ async fn tool_calls_are_stored_only_if_the_configuration_says_so() {
 async fn stored_tool_calls_serve_the_exact_layer_alone() {
     let service = mneme_tests::embedder::EmbeddingService::start().await;
     let embedder = service.embedder();
-    let variables = [
-        ("MNEME_CHAT_TOOL_CALLS", "exact"),
-        ("MNEME_EMBEDDER", embedder.as_str()),
-        ("MNEME_GUARD", "off"),
-    ];
+    let variables = [("MNEME_CHAT_TOOL_CALLS", "exact"), ("MNEME_EMBEDDER", embedder.as_str()), ("MNEME_GUARD", "off")];
     let world = World::with(&variables).await;
     world.upstream.set(Behavior::Reply(Canned::json(200, &call())));
     world.chat(&ask("Weather in Paris.")).await;

@@ -201,14 +201,18 @@ fn with_message(members: Value, finish_reason: &str, is_stream: bool) -> Canned 
 fn reply(Canned { status, content_type, parts, pause, is_cut }: Canned) -> Response<Body> {
     let reply = Response::builder().status(status).header("content-type", content_type);
     let reply = reply.header("x-request-id", "req_1").header("set-cookie", "of-the-upstream=1");
-    let end = is_cut.then(|| Err(io::Error::other("cut off")));
+    // The server sends what it has while it waits for the next part.
+    let end = stream::iter(is_cut.then_some(())).then(|()| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(io::Error::other("cut off"))
+    });
     let body = stream::iter(parts.into_iter().enumerate()).then(move |(at, part)| async move {
         if at > 0 && !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         Ok::<_, io::Error>(part)
     });
-    reply.body(Body::from_stream(body.chain(stream::iter(end)))).expect("well-formed")
+    reply.body(Body::from_stream(body.chain(end))).expect("well-formed")
 }
 
 /// The usage that the service reports.

@@ -125,7 +125,7 @@ async fn chat_asked_twice_calls_the_upstream_once() {
     let world = World::start().await;
     let miss = world.chat(&ask("Why is the sky blue?")).await;
     assert_eq!((miss.status, miss.text().as_str()), (200, "Hello."));
-    assert_eq!(miss.header("cache-status"), "mneme; fwd=miss; stored; detail=no_entry");
+    assert_eq!(miss.header("cache-status"), "mneme; fwd=miss; stored; detail=no_embedding");
     let hit = world.chat(&ask("Why is the sky blue?")).await;
     assert_eq!(hit.header("cache-status"), "mneme; hit");
     assert_eq!((hit.header("x-mneme-layer"), hit.header("x-mneme-similarity")), ("exact", "1.0000"));
@@ -160,7 +160,7 @@ async fn one_stored_answer_serves_both_forms() {
     let world = World::start().await;
     world.upstream.set(Behavior::Say("Grüße aus 東京 👋, one two three four five six seven eight nine.".to_owned()));
     let first = world.chat(&stream_with_usage("Wie geht es?")).await;
-    assert_eq!(first.header("cache-status"), "mneme; fwd=miss; detail=no_entry");
+    assert_eq!(first.header("cache-status"), "mneme; fwd=miss; detail=no_embedding");
     let streamed = world.chat(&stream_with_usage("Wie geht es?")).await;
     let whole = world.chat(&ask("Wie geht es?")).await;
     for hit in [&streamed, &whole] {
@@ -248,4 +248,37 @@ async fn chat_without_an_upstream_says_so_by_name() {
         (&problem["error"]["type"], &problem["error"]["code"]),
         (&json!("server_error"), &json!("UpstreamError"))
     );
+}
+
+/// The calls on the requests' path, sorted. Counts and access times are written in the background.
+fn calls_on_the_path(stack: &Stack) -> Vec<String> {
+    let mut calls = stack.proxy.take_operations();
+    calls.retain(|operation| operation != "UpdateItem");
+    calls.sort();
+    calls
+}
+
+#[tokio::test]
+async fn hit_costs_a_lookup_and_miss_costs_a_lookup_and_a_put() {
+    let world = World::start().await;
+    let stack = &world.stack;
+    let asked = |question: &str| json!({"messages": ask(question)["messages"], "context": {"model": "model"}});
+    for question in ["first", "second"] {
+        // The second round meets instances that know the table.
+        world.chat(&ask(question)).await;
+        stack.lookup(asked(question)).await;
+        stack.invoke("put", json!({"query": question, "response": "A"})).await.unwrap();
+    }
+    calls_on_the_path(stack);
+    assert_eq!(stack.lookup(asked("first")).await["outcome"], "hit");
+    let lookup_hit = calls_on_the_path(stack);
+    assert_eq!(world.chat(&ask("first")).await.header("cache-status"), "mneme; hit");
+    assert_eq!(calls_on_the_path(stack), lookup_hit);
+    assert_eq!(stack.lookup(asked("third")).await["outcome"], "miss");
+    let mut lookup_and_put = calls_on_the_path(stack);
+    stack.invoke("put", json!({"query": "third", "response": "A"})).await.unwrap();
+    lookup_and_put.extend(calls_on_the_path(stack));
+    lookup_and_put.sort();
+    assert!(world.chat(&ask("third")).await.header("cache-status").contains("stored"));
+    assert_eq!(calls_on_the_path(stack), lookup_and_put);
 }

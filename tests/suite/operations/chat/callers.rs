@@ -24,7 +24,7 @@ async fn no_store_leaves_no_entry_and_may_be_served() {
     let world = World::start().await;
     let no_store = [("cache-control", "no-store")];
     let miss = world.chat_with(&no_store, &ask(QUESTION)).await;
-    assert_eq!((miss.header("cache-status"), world.entries().await), ("mneme; fwd=miss; detail=no_entry", 0));
+    assert_eq!((miss.header("cache-status"), world.entries().await), ("mneme; fwd=miss; detail=no_embedding", 0));
     world.chat(&ask(QUESTION)).await;
     assert_eq!(world.chat_with(&no_store, &ask(QUESTION)).await.header("cache-status"), "mneme; hit");
 }

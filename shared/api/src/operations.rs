@@ -473,7 +473,7 @@ pub const CLEAR: OperationSpec = OperationSpec {
     summary: "Delete every entry of one namespace, or of all.",
     endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],
     errors: &[StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Scan, UpdateItem, DeleteItem],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };

@@ -88,7 +88,7 @@ pub(super) fn contradiction(
     exact(a, b, alignment)
         .or_else(|| language(a, b, alignment, features))
         .or_else(|| slots(a, b, alignment))
-        .or_else(|| material(a, b, features))
+        .or_else(|| material(a, b, alignment, features))
         .or_else(|| contradiction_of_histories(a, b, alignment, features))
 }
 
@@ -225,13 +225,17 @@ fn slots(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
 
 /// The least share of common topic words (`overlap_loose`) of two instructions about the same material. The similarity
 /// of the embeddings shows the material, and so it is no evidence for the instructions.
-const MIN_INSTRUCTION_OVERLAP: f64 = 0.5;
+const MIN_INSTRUCTION_OVERLAP: f64 = 0.75;
 
-/// Two instructions about the same material that share too few words.
-fn material(a: &Signature, b: &Signature, features: &Features) -> Option<VetoKind> {
+/// Two instructions about the same material that share too few words, have a word in place of another, or ask with
+/// another kind of question word.
+fn material(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &Features) -> Option<VetoKind> {
     let has_material = |signature: &Signature| signature.slots.is_some_and(|slots| slots.material != 0);
-    let differs = features.overlap_loose < MIN_INSTRUCTION_OVERLAP || features.question_type_different != 0.0;
-    (has_material(a) && has_material(b) && differs).then_some(VetoKind::Material)
+    let is_topic = |token: &Token| token.kind.is_content() || token.kind == TokenKind::Quantifier;
+    let is_replaced = || alignment.only_a().any(is_topic) && alignment.only_b().any(is_topic);
+    let differs =
+        || features.overlap_loose < MIN_INSTRUCTION_OVERLAP || features.question_type_different != 0.0 || is_replaced();
+    (has_material(a) && has_material(b) && differs()).then_some(VetoKind::Material)
 }
 
 /// True if the value of a form is unmarked, or if a word among `tokens` names it: "sort a list in Python", "sort a

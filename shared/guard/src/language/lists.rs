@@ -80,7 +80,7 @@ impl WordLists {
             negation: section("negation"),
             inflection: section("inflection"),
             irregular: "",
-            frames: "",
+            frames: section("frames"),
             follow_up,
             unit_codes: ENGLISH.unit_codes,
             currencies: ENGLISH.currencies,
@@ -90,7 +90,7 @@ impl WordLists {
             symmetric: section("symmetric"),
             times: section("times"),
             form: "",
-            material: "",
+            material: section("material"),
             notation: section("notation"),
             opposites: section("opposites"),
         }

@@ -5,6 +5,7 @@ mod count;
 pub(crate) mod detect;
 mod form;
 mod inflection;
+mod instruction;
 pub(crate) mod lexicon;
 mod lists;
 mod phrase;
@@ -19,12 +20,13 @@ use count::Count;
 use inflection::Inflection;
 use lexicon::{hash32, pair24};
 use lists::{WordLists, columns, phrases, rows, spellings, words_of};
-use phrase::Phrases;
 use unit::Units;
 
 use crate::token::TokenKind;
 pub(crate) use class::{FollowUpCue, WordClass};
 pub(crate) use form::{After, FormSlot, Forms};
+pub(crate) use instruction::{Instructions, Label};
+pub(crate) use phrase::Phrases;
 pub(crate) use relation::Relations;
 pub(crate) use time::Times;
 
@@ -100,6 +102,12 @@ impl Language {
 
     pub(crate) fn english() -> &'static Language {
         &Self::all()[0]
+    }
+
+    /// The words of instructions about material, of all languages.
+    pub(crate) fn instructions() -> &'static Instructions {
+        static INSTRUCTIONS: OnceLock<Instructions> = OnceLock::new();
+        INSTRUCTIONS.get_or_init(Instructions::parse)
     }
 
     /// The words by which a language is told, each with a bit for each language that has it: those of the class lists,
@@ -337,26 +345,39 @@ impl Language {
         self.follow_up_cues.contains(&(cue, word))
     }
 
-    /// True if `instruction`, the text before a colon, announces the material that it is about.
-    pub(crate) fn announces_material(&self, instruction: &str) -> bool {
-        let is_cue = |cue: &'static str, word: &str| self.material_cues.contains(&(cue, word));
+    /// True if `instruction`, the text before a colon, announces the material that it is about, in any language.
+    pub(crate) fn announces_material(instruction: &str) -> bool {
         let lower = instruction.to_lowercase();
         let words: Vec<&str> =
-            lower.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
+            lower.split(|c: char| !c.is_alphanumeric() && !"'-".contains(c)).filter(|word| !word.is_empty()).collect();
+        Self::all().iter().any(|language| language.has_announcement(&words))
+    }
+
+    fn has_announcement(&self, words: &[&str]) -> bool {
+        let has = |cue: &'static str| words.iter().any(|word| self.material_cues.contains(&(cue, word)));
         // "Please", "can you" and the like precede the verb. A question word does not.
         let is_polite = |word: &&&str| {
             let kind = self.class(word).map(|class| class.kind);
             matches!(kind, Some(TokenKind::Filler | TokenKind::Modal | TokenKind::Pronoun))
         };
-        words.iter().find(|word| !is_polite(word)).is_some_and(|word| is_cue("verb", word))
-            || words.iter().any(|word| is_cue("pointer", word))
-            || words.iter().any(|word| is_cue("demonstrative", word)) && words.iter().any(|word| is_cue("noun", word))
+        let verb = words.iter().find(|word| !is_polite(word));
+        verb.is_some_and(|word| self.material_cues.contains(&("verb", word)))
+            || has("pointer")
+            || has("demonstrative") && has("noun")
     }
 
-    /// True if a sentence or paragraph begins like an instruction or a question.
-    pub(crate) fn starts_instruction(&self, text: &str) -> bool {
-        let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("").to_lowercase();
-        self.material_cues.contains(&("start", first.as_str()))
+    /// True if a sentence or paragraph begins like an instruction or a question, in any language.
+    pub(crate) fn starts_instruction(text: &str) -> bool {
+        let first_words = text.split(|c: char| !c.is_alphanumeric() && !"'’-".contains(c));
+        let first_words: Vec<String> =
+            first_words.filter(|word| !word.is_empty()).take(6).map(str::to_lowercase).collect();
+        let words = |at: usize| first_words[at..].iter().map(String::as_str);
+        let mut at = 0;
+        while let Some((length, ())) = Self::instructions().polite.longest(words(at)) {
+            at += length;
+        }
+        let starts = |word: &str| Self::all().iter().any(|language| language.material_cues.contains(&("start", word)));
+        at > 0 || words(0).next().is_some_and(starts)
     }
 
     /// The longest frame that `words` begin with; see [`Frames::longest`].

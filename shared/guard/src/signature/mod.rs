@@ -66,7 +66,7 @@ impl Signature {
 
     /// The signature of `text`, which consists of these parts.
     fn of_parts(parts: &Parts<'_>, text: &str) -> Self {
-        let Reading { mut tokens, question_type, mut slots, language } = Reading::of(&parts.instruction);
+        let Reading { mut tokens, question_type, mut slots, language } = Reading::of(&parts.comparable_instruction());
         slots.material = parts.material;
         let total = u16::try_from(tokens.len()).unwrap_or(u16::MAX);
         let negations = tokens.iter().filter(|token| token.kind == TokenKind::Negation).count();

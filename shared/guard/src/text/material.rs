@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::instruction::comparable;
 use super::segment::is_unspaced;
-use crate::language::Language;
 use crate::language::lexicon::hash32;
+use crate::language::{Label, Language};
 
 /// A text as an instruction and the material that it is about.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,21 +28,30 @@ const MAX_INSTRUCTION_WORDS: usize = 40;
 const MIN_QUOTED_WORDS: usize = 9;
 /// So many lines that are items of a list, rows of a table, examples or data are material.
 const MIN_DATA_LINES: usize = 2;
-/// The text after a colon is material from this many words on.
+/// So many tags are read. The time stays linear.
+const MAX_TAGS: usize = 32;
+/// The text after a colon or between tags is material from this many words on.
 const MIN_WORDS_AFTER_COLON: usize = 2;
 
 impl<'t> Parts<'t> {
     /// Splits `text`. Linear in its length. Where the split is in doubt, all of the text is material.
     pub(crate) fn of(text: &'t str) -> Self {
-        let may_have_material = text.len() >= MIN_BYTES || text.contains(['\n', ':', '`', '"', '“', '«']);
+        let may_have_material = text.len() >= MIN_BYTES || text.contains(['\n', ':', '`', '"', '“', '«', '<']);
         let split = || {
             fenced(text)
+                .or_else(|| tagged(text))
+                .or_else(|| labelled(text))
                 .or_else(|| data_lines(text))
                 .or_else(|| after_colon(text))
                 .or_else(|| quoted(text))
                 .or_else(|| document(text))
         };
         may_have_material.then(split).flatten().unwrap_or_else(|| Self::without_material(text))
+    }
+
+    /// The instruction in the form that is compared. That of a text without material is the text.
+    pub(crate) fn comparable_instruction(&self) -> Cow<'_, str> {
+        if self.material == 0 { Cow::Borrowed(&self.instruction) } else { comparable(&self.instruction) }
     }
 
     /// All of `text` as the instruction.
@@ -52,8 +62,8 @@ impl<'t> Parts<'t> {
     /// `pieces`: the pieces of the material, in order. White space and marks at their ends do not count.
     fn new<'p>(instruction: impl Into<Cow<'t, str>>, pieces: impl Iterator<Item = &'p str>) -> Self {
         let mut normal = String::new();
-        for piece in pieces {
-            for word in piece.split_whitespace() {
+        for line in pieces.flat_map(str::lines).filter(|line| !is_separator(line)) {
+            for word in line.split_whitespace() {
                 normal.push_str(word);
                 normal.push(' ');
             }
@@ -89,14 +99,83 @@ fn fenced(text: &str) -> Option<Parts<'_>> {
     })
 }
 
+/// The text between a tag and its end, where the tag is named like a label: "<document>…</document>". Other tags are
+/// code.
+fn tagged(text: &str) -> Option<Parts<'_>> {
+    let (mut instruction, mut material) = (String::new(), Vec::new());
+    let mut rest = text;
+    for _ in 0..MAX_TAGS {
+        let Some(open) = rest.find('<') else { break };
+        let after = &rest[open + 1..];
+        let name = &after[..after.find(|c: char| !c.is_alphanumeric()).unwrap_or(0)];
+        let is_label = Language::instructions().label(name) == Some(Label::Material);
+        let block = after[name.len()..].split_once('>').filter(|_| is_label);
+        let end = format!("</{name}>");
+        match block.and_then(|(attributes, block)| Some((attributes, block.split_once(end.as_str())?))) {
+            Some((attributes, (inner, next))) => {
+                instruction.push_str(&rest[..open]);
+                material.extend([attributes, inner]);
+                rest = next;
+            }
+            None => {
+                instruction.push_str(&rest[..=open]);
+                rest = after;
+            }
+        }
+    }
+    instruction.push_str(rest);
+    let count: usize = material.iter().map(|piece| words(piece)).sum();
+    (count >= MIN_WORDS_AFTER_COLON).then(|| Parts::new(instruction, material.into_iter()))
+}
+
+/// A material and a question, each behind its label: "Text: … Question: …". Several questions are examples.
+fn labelled(text: &str) -> Option<Parts<'_>> {
+    let mut pieces = Vec::new();
+    let (mut open, mut start, mut end) = (None, 0, 0);
+    for word in text.split_whitespace() {
+        let at = end + text[end..].find(word)?;
+        let starts_sentence = text[..end].ends_with(['.', '?', '!', ':', '"', '”']) || text[end..at].contains('\n');
+        end = at + word.len();
+        let name = word.trim_matches(|c: char| matches!(c, '*' | '#' | '[' | ']'));
+        let name = name.strip_suffix([':', '：']).filter(|_| at == 0 || starts_sentence);
+        if let Some(label) = name.and_then(|name| Language::instructions().label(name)) {
+            pieces.push((open, &text[start..at]));
+            (open, start) = (Some(label), end);
+        }
+    }
+    let last = &text[start..];
+    let (material, question) = match last.trim_end().rsplit_once('\n') {
+        // "Text: …", and the question in a paragraph after it.
+        Some((material, question)) if open == Some(Label::Material) && is_instruction(question.trim()) => {
+            (material, question)
+        }
+        _ => (last, ""),
+    };
+    pieces.extend([(open, material), (None, question)]);
+    let of = |wanted: fn(&Option<Label>) -> bool| -> Vec<&str> {
+        let texts = pieces.iter().filter(move |(label, text)| wanted(label) && !text.trim().is_empty());
+        texts.map(|(_, text)| *text).collect()
+    };
+    let (material, answers) = (of(|label| *label == Some(Label::Material)), of(|label| *label == Some(Label::Answer)));
+    let instruction = of(|label| matches!(label, None | Some(Label::Question)));
+    let questions = pieces.iter().filter(|(label, _)| *label == Some(Label::Question)).count();
+    (material.len() == 1 && answers.is_empty() && questions <= 1 && !instruction.is_empty())
+        .then(|| Parts::new(instruction.join(" "), material.into_iter()))
+}
+
 /// Lines that are items of a list, rows of a table, examples or data.
 fn data_lines(text: &str) -> Option<Parts<'_>> {
     if !text.contains('\n') {
         return None;
     }
     let (data, instruction): (Vec<&str>, Vec<&str>) =
-        text.lines().filter(|line| !line.trim().is_empty()).partition(|line| is_data(line.trim()));
+        text.lines().filter(|line| !is_separator(line)).partition(|line| is_data(line.trim()));
     (data.len() >= MIN_DATA_LINES).then(|| Parts::new(instruction.join("\n"), data.into_iter()))
+}
+
+/// True for an empty line, or one of marks that separate: `---`.
+fn is_separator(line: &str) -> bool {
+    line.trim().chars().all(|c| "-=*#_~\"'`—–".contains(c))
 }
 
 fn is_data(line: &str) -> bool {
@@ -118,15 +197,17 @@ fn after_colon(text: &str) -> Option<Parts<'_>> {
         rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '“' | '«' | '\''))
             .then(|| (&text[..at], rest))
     })?;
-    if words(rest) < MIN_WORDS_AFTER_COLON || words(head) > MAX_INSTRUCTION_WORDS {
+    // "Answer by the text: when was it built? It was built …": the question is part of the instruction.
+    let asks_first = rest.split_once(['?', '？']).is_some_and(|(_, material)| words(material) >= MIN_PARAGRAPH_WORDS);
+    if words(rest) < MIN_WORDS_AFTER_COLON || words(head) > MAX_INSTRUCTION_WORDS || asks_first {
         return None;
     }
-    Language::english().announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
+    Language::announces_material(head).then(|| Parts::new(head, std::iter::once(rest)))
 }
 
 /// The first long quotation in a question or an instruction. A report may quote in many ways.
 fn quoted(text: &str) -> Option<Parts<'_>> {
-    let is_request = text.trim_end().ends_with(['?', '？']) || Language::english().starts_instruction(text);
+    let is_request = text.trim_end().ends_with(['?', '？']) || Language::starts_instruction(text);
     if !is_request {
         return None;
     }
@@ -149,7 +230,7 @@ fn quoted(text: &str) -> Option<Parts<'_>> {
 /// Paragraphs or sentences, of which the first or the last is the instruction.
 fn document(text: &str) -> Option<Parts<'_>> {
     let count = words(text);
-    let paragraphs: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let paragraphs: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_separator(line)).collect();
     if let [first, .., last] = paragraphs[..] {
         let rest = |instruction: &str| count - words(instruction) >= MIN_PARAGRAPH_WORDS;
         if is_instruction(last) && rest(last) {
@@ -182,7 +263,7 @@ fn document(text: &str) -> Option<Parts<'_>> {
 /// True if a paragraph or sentence is a question or begins like an instruction.
 fn is_instruction(text: &str) -> bool {
     words(text) <= MAX_INSTRUCTION_WORDS
-        && (text.ends_with(['?', ':', '？', '：']) || Language::english().starts_instruction(text))
+        && (text.ends_with(['?', ':', '？', '：']) || Language::starts_instruction(text))
 }
 
 #[cfg(test)]
@@ -216,6 +297,7 @@ mod tests {
             "Hello\nHow do I reset my password?",
             "I have a problem: my card is lost",
             "What is your review of Hamlet: the film?",
+            "What does <b>a text of more than nine words in a bold face</b> look like?",
             "What does \"idle\" mean?",
             "Is it \"bad\" or \"badly\" that I should have written in the letter?",
         ] {

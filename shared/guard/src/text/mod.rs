@@ -9,11 +9,16 @@
 //! | `token_builder`, `quantity`, `open_number` | the tokens of one segment; those of numbers, units and dates |
 //! | `tokenizer` | the tokens of a text |
 //! | `material` | an instruction and the document, code or list that it is about |
+//! | `instruction` | an instruction about material in one form |
 //! | `slots` | the span of time and the form of the answer that a question asks for |
 //! | `written` | what case folding, the collapse of white space and the tokens drop |
+//! | `code` | what shows that a chunk or a line is code |
+//! | `unit_case` | the units whose case decides which unit they are |
 //! | `question_type` | what kind of answer a question asks for |
 
+mod code;
 mod date;
+mod instruction;
 pub(crate) mod material;
 mod notation;
 mod number;
@@ -27,4 +32,5 @@ pub(crate) mod spelling;
 mod token_builder;
 pub(crate) use segment::is_unspaced;
 pub(crate) mod tokenizer;
+mod unit_case;
 pub(crate) mod written;

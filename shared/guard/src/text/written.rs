@@ -1,6 +1,10 @@
 //! Written forms: what case folding, the collapse of white space and the tokens drop, although it can decide an answer.
 //! These are the case of flags, identifiers and code, operators, and the indentation of code.
 
+use std::collections::BTreeMap;
+
+use super::code::{has_inner_capital, indentation, is_code_like, is_flag, is_sentence_mark, without_host};
+use super::unit_case::{MILLIBAR, unit_case};
 use crate::language::lexicon::hash32;
 
 /// What a written form is about. Signatures store the discriminants, so they must never change.
@@ -75,9 +79,12 @@ impl WrittenForm {
 
 /// The forms of `text`, sorted, at most [`WrittenForm::MAX`]. Linear in the length of the text.
 pub(crate) fn written_forms(text: &str) -> Vec<WrittenForm> {
-    let mut reader = Reader::default();
+    let mut reader = Reader { case: TextCase::of(text), ..Reader::default() };
     for line in text.lines() {
         reader.line(line);
+    }
+    for (unit, form) in std::mem::take(&mut reader.units) {
+        reader.add(WrittenKind::Case, &unit, &form);
     }
     if let Some(indentation) = indentation(text) {
         reader.add(WrittenKind::Space, "indentation", &indentation);
@@ -107,10 +114,35 @@ pub(crate) fn difference(a: &[WrittenForm], b: &[WrittenForm]) -> Option<Written
     a.iter().find(differs).map(|form| form.kind())
 }
 
+/// Whether a text uses capitals and small letters. One that is written in either alone says nothing by its case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum TextCase {
+    #[default]
+    Both,
+    Small,
+    /// More than two words in capitals. Fewer may be the name of a unit.
+    Capitals,
+}
+
+impl TextCase {
+    fn of(text: &str) -> Self {
+        if !text.chars().any(char::is_uppercase) {
+            Self::Small
+        } else if !text.chars().any(char::is_lowercase) && text.split_whitespace().nth(2).is_some() {
+            Self::Capitals
+        } else {
+            Self::Both
+        }
+    }
+}
+
 /// Reads the lines of one text.
 #[derive(Default)]
 struct Reader {
     forms: Vec<WrittenForm>,
+    case: TextCase,
+    /// By a unit in lower case, the letters that decide, in the order of the text: "How many Mb are in a MB?".
+    units: BTreeMap<String, String>,
     /// Between backticks.
     is_code: bool,
     /// Within a literal of code that a quotation mark has opened.
@@ -127,7 +159,7 @@ impl Reader {
         let mut before: Option<&str> = None;
         let mut chunks = line.split_whitespace().peekable();
         while let Some(chunk) = chunks.next() {
-            self.chunk(chunk);
+            self.chunk(chunk, before);
             if let (Some(left), Some(right)) = (before, chunks.peek()) {
                 self.operator(left, chunk, right);
             }
@@ -135,8 +167,8 @@ impl Reader {
         }
     }
 
-    /// Reads a chunk without white space.
-    fn chunk(&mut self, chunk: &str) {
+    /// Reads a chunk without white space, and the one before it in its line.
+    fn chunk(&mut self, chunk: &str, before: Option<&str>) {
         let ticks = chunk.matches('`').count();
         let is_code = self.is_code || self.is_literal || ticks > 0;
         self.is_code ^= ticks % 2 == 1;
@@ -145,7 +177,11 @@ impl Reader {
             return;
         }
         // The commonest chunk is a word.
-        if !is_code && core.len() > 1 && core.bytes().all(|b| b.is_ascii_lowercase()) && core.len() == chunk.len() {
+        if !is_code
+            && core.len() > MILLIBAR.len()
+            && core.bytes().all(|b| b.is_ascii_lowercase())
+            && core.len() == chunk.len()
+        {
             return;
         }
         if is_code || is_flag(chunk) || is_code_like(core) {
@@ -160,12 +196,34 @@ impl Reader {
                 self.add(WrittenKind::Mark, &letters, &marks);
             }
         } else {
-            core.split(|c: char| !c.is_alphanumeric()).filter(|part| has_inner_capital(part)).for_each(|part| {
-                self.add(WrittenKind::Case, &part.to_lowercase(), part);
-            });
+            self.case_of_names(core, before);
             self.suffixed(chunk.trim_matches(|c| is_sentence_mark(c) && c != '+' && c != '-'));
         }
         self.inner_operators(core);
+    }
+
+    /// Reads the identifiers with an inner capital and the units in a chunk of prose. After a number, small letters stand
+    /// for every unit that people write so.
+    fn case_of_names(&mut self, chunk: &str, before: Option<&str>) {
+        let follows_number = before.is_some_and(|before| before.ends_with(|c: char| c.is_ascii_digit()));
+        for part in chunk.split(|c: char| !c.is_alphanumeric()) {
+            let mut is_unit = false;
+            for code in part.split(|c: char| !c.is_ascii()) {
+                let Some((thing, form)) = unit_case(code) else { continue };
+                is_unit = true;
+                let is_information = form.ends_with(['b', 'B']);
+                let says_nothing = self.case != TextCase::Both || code == MILLIBAR && follows_number;
+                if !(is_information && says_nothing) {
+                    let forms = self.units.entry(thing).or_default();
+                    if !forms.ends_with(form) {
+                        forms.push_str(form);
+                    }
+                }
+            }
+            if !is_unit && has_inner_capital(part) {
+                self.add(WrittenKind::Case, &part.to_lowercase(), part);
+            }
+        }
     }
 
     /// Reads a single letter, or a short name with a mark: "C", "C++", "F#", "A+".
@@ -249,96 +307,6 @@ impl Reader {
     }
 }
 
-/// Marks at the ends of a chunk that belong to the sentence.
-fn is_sentence_mark(c: char) -> bool {
-    matches!(
-        c,
-        '.' | ',' | ';' | ':' | '?' | '!' | '"' | '\'' | '`' | '“' | '”' | '„' | '«' | '»' | '‘' | '’' | '¿' | '¡'
-    ) || matches!(c, '？' | '！' | '。' | '、' | '，' | '…' | '*')
-}
-
-/// True for an option of a command: `-v`, `--no-color`.
-fn is_flag(chunk: &str) -> bool {
-    let option = chunk.trim_start_matches(['`', '"', '\'', '(', '“']);
-    let name = option.strip_prefix('-').map(|rest| rest.strip_prefix('-').unwrap_or(rest));
-    name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
-}
-
-/// True for a chunk of code, a path or an address, whose case matters.
-fn is_code_like(chunk: &str) -> bool {
-    let letter_after = |mark: &str| {
-        chunk.match_indices(mark).any(|(at, _)| {
-            chunk[at + mark.len()..].starts_with(|c: char| c.is_alphanumeric())
-                && (mark != "_" || chunk[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
-        })
-    };
-    let is_call = || {
-        chunk.find('(').is_some_and(|at| {
-            chunk[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
-                && !matches!(chunk[at..].to_lowercase().as_str(), "(s)" | "(es)" | "(n)" | "(en)" | "(r)" | "(e)")
-        })
-    };
-    let has_mark = chunk.contains(['_', '(', '$', '\\', '{', '}', '=', '[', '/', ':', '>', '<']);
-    has_mark
-        && (letter_after("_")
-            || letter_after("$")
-            || letter_after("\\")
-            || letter_after("::")
-            || letter_after("->")
-            || chunk.contains("://")
-            || chunk.contains(['{', '}', '='])
-            || chunk.contains("</")
-            || chunk.starts_with('<') && chunk.contains('>')
-            || chunk.contains('[') && !chunk.starts_with('[')
-            || chunk.starts_with("~/")
-            || chunk.starts_with("./")
-            || chunk.starts_with('/') && letter_after("/")
-            || is_call())
-}
-
-/// An address without its scheme and host, whose case does not matter. Any other text as it is.
-fn without_host(chunk: &str) -> &str {
-    let Some((_, rest)) = chunk.split_once("://") else { return chunk };
-    rest.find('/').map_or("", |at| &rest[at..])
-}
-
-/// True if a capital follows a small letter: `myVar`, `iPhone`, `dQw4w9WgXcQ`.
-fn has_inner_capital(word: &str) -> bool {
-    let mut follows_small = false;
-    word.chars().filter(|c| c.is_alphabetic()).any(|c| {
-        let is_inner = follows_small && c.is_uppercase();
-        follows_small = c.is_lowercase();
-        is_inner
-    })
-}
-
-/// The indentation of the code in `text`: the rank of each line's indentation, from the line before the first indented
-/// line to the line after the last. `None` if no line of code is indented.
-fn indentation(text: &str) -> Option<String> {
-    if !text.contains('\n') {
-        return None;
-    }
-    let lines: Vec<(usize, &str)> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| (line.chars().take_while(|c| c.is_whitespace()).count(), line.trim()))
-        .collect();
-    let is_indented = |(width, _): &(usize, &str)| *width > 0;
-    let first = lines.iter().skip(1).position(is_indented)?;
-    let last = lines.iter().rposition(is_indented)?;
-    let block = &lines[first..lines.len().min(last + 2)];
-    let is_code =
-        |line: &str| line.ends_with(['{', '}', ';', ')', ']', ':']) || line.contains([';', '=', '(', '{', '<']);
-    if !block.iter().any(|(_, line)| is_code(line)) {
-        return None;
-    }
-    let mut widths: Vec<usize> = block.iter().map(|(width, _)| *width).collect();
-    widths.sort_unstable();
-    widths.dedup();
-    let rank = |width: usize| widths.binary_search(&width).unwrap_or_default().to_string();
-    Some(block.iter().map(|(width, _)| rank(*width)).collect::<Vec<_>>().join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +329,12 @@ mod tests {
             ("Open https://youtu.be/dQw4w9WgXcQ", "Open https://youtu.be/dQw4w9wgXcQ"),
             ("Where is /usr/Local?", "Where is /usr/local?"),
             ("Echo $Path", "Echo $PATH"),
+            ("How much is one MW?", "How much is one mW?"),
+            ("MW", "mW"),
+            ("What does MB stand for?", "What does mb stand for?"),
+            ("Is a Gb less than a GB?", "Is a GB less than a Gb?"),
+            ("Is the limit in Mb/s?", "Is the limit in MB/s?"),
+            ("MWとは何ですか", "mWとは何ですか"),
         ] {
             assert_eq!(differ(a, b), Some(WrittenKind::Case), "{a:?} | {b:?}");
         }
@@ -409,6 +383,12 @@ mod tests {
             ("Plan B - what is it?", "plan b – what is it?"),
             ("24/12/2026 and/or more", "24-12-2026 and/or more"),
             ("What does \"Idle\" mean?", "what does \"idle\" mean?"),
+            ("How many MB are in a GB?", "how many mb are in a gb?"),
+            ("HOW MANY MB ARE LEFT?", "How many mb are left?"),
+            ("Is 10 MB enough?", "Is 10 mb enough?"),
+            ("I have 8 GB of RAM", "I have 8 gb of RAM"),
+            ("Is MA a state?", "Is ma a state?"),
+            ("Is kB or KB right?", "Is KB or kB right?"),
         ] {
             assert_eq!(differ(a, b), None, "{a:?} | {b:?}");
         }

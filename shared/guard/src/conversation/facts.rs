@@ -1,45 +1,105 @@
 //! Facts: what the user said before a self-contained message that may decide its answer.
 
+use super::cues::Cue;
 use super::small_talk::{is_english_question, without_acknowledgements};
 use crate::text::tokenizer::words_with_tokens;
 use crate::token::{Token, TokenKind};
 
-/// The beginnings of a question that asks for an action: "Can you answer in French?". It is an instruction.
-const REQUESTS: [&str; 4] = ["can you", "could you", "would you", "will you"];
-/// The words by which a question tells something of the user: "What can I eat as a vegan?".
-const FIRST_PERSON: [&str; 14] =
-    ["i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "we", "we're", "we've", "us", "our", "ours"];
-/// The words by which a question addresses the provider: "Do you deliver on Sundays?".
-const ADDRESSES: [&str; 4] = ["you", "your", "yours", "you're"];
+/// A self-contained message, by what of the user's earlier words can decide its answer.
+struct Question {
+    words: Vec<(String, Token)>,
+    /// It names its topic, or asks the provider about itself: "When does the library in Ghent close?". What was asked
+    /// before does not decide its answer.
+    names_its_topic: bool,
+    /// It is an English question that neither speaks of the user nor asks for a choice: "Do you accept Amex?". What the
+    /// user asked for himself before does not decide its answer.
+    is_impersonal: bool,
+    /// It is about the world, and so it has one answer for everybody: "What is the capital of France?". Only an
+    /// instruction decides its answer.
+    is_of_world: bool,
+}
 
 /// What the user said in `said` that may decide the answer to `last`, which is self-contained.
 ///
-/// Statements and instructions are kept. Small talk is left out. So are plain questions in English, if `last` names its
-/// topic or asks the provider about itself: "Do you lend films?" does not decide when the library in Ghent closes. A
+/// Statements and instructions are kept; small talk is left out. Plain questions in English are left out if `last` names
+/// its topic or asks the provider about itself: "Do you lend films?" does not decide when the library in Ghent closes. A
 /// question is kept if it is in the first person, if it asks for an action, or if it holds a name, number or negation
 /// that `last` does not hold.
+///
+/// Before an impersonal question that names its topic, names in plain questions do not matter. Questions in the first
+/// person are left out as well, unless they tell something: "Can I bring my dog?". Before a question about the world, all
+/// questions are left out, and statements about the user's things and doings: "I have a dog". Such a statement is kept
+/// if it shares a word of content with `last`. These rules know English alone.
 pub(super) fn facts_for(said: &str, last: &str) -> String {
-    let last = words_with_tokens(last);
-    let names_its_topic = last.iter().any(|(word, token)| token.is_name || ADDRESSES.contains(&word.as_str()));
+    let question = Question::of(last);
     let said = without_acknowledgements(said);
-    let is_nothing =
-        |sentence: &str| sentence.trim().is_empty() || names_its_topic && is_plain_question(sentence, &last);
     said.split_inclusive(['.', '!', '?', '\n', '？', '。', '！'])
-        .filter(|sentence| !is_nothing(sentence))
+        .filter(|sentence| !sentence.trim().is_empty() && question.may_depend_on(sentence))
         .collect::<String>()
         .trim()
         .to_owned()
 }
 
-fn is_plain_question(sentence: &str, last: &[(String, Token)]) -> bool {
-    let start = sentence.trim_start().to_lowercase();
-    let decides = |(word, token): &(String, Token)| {
+impl Question {
+    fn of(last: &str) -> Self {
+        let words = words_with_tokens(last);
+        let lower = last.trim_start().to_lowercase().replace('’', "'");
+        let has = |cue: Cue| words.iter().any(|(word, _)| cue.has(word));
+        let of_user = words.iter().filter(|(word, _)| Cue::First.has(word)).count();
+        let is_of_user = of_user > usize::from(Cue::Procedure.begins(&lower));
+        let names_its_topic = has(Cue::Address) || words.iter().any(|(_, token)| token.is_name);
+        let is_impersonal = is_english_question(last) && !is_of_user && !has(Cue::Advice);
+        let is_of_world = is_impersonal
+            && of_user == 0
+            && Cue::World.begins(&lower)
+            && !has(Cue::Dependent)
+            && !has(Cue::Address)
+            // A name that no table knows may be that of a provider or a product.
+            && !words.iter().any(|(_, token)| {
+                token.kind == TokenKind::Identifier || token.is_name && token.is_unknown
+            });
+        Self { words, names_its_topic, is_impersonal, is_of_world }
+    }
+
+    fn holds(&self, token: &Token) -> bool {
+        self.words.iter().any(|(_, other)| other.hash == token.hash)
+    }
+
+    /// True if `sentence`, which the user said before, may decide the answer.
+    fn may_depend_on(&self, sentence: &str) -> bool {
+        let words = words_with_tokens(sentence);
+        let lower = sentence.trim_start().to_lowercase().replace('’', "'");
+        // Each clause must be a question: "He has a nut allergy, what can he eat?" tells something as well.
+        let is_question = sentence.split(',').all(|clause| clause.trim().is_empty() || is_english_question(clause));
+        let is_request = Cue::Request.begins(&lower) || lower.contains("can you") || lower.contains("could you");
+        let concerns_others = self.is_of_world || self.is_impersonal && self.names_its_topic;
+        let is_new = || words.iter().any(|(_, token)| self.is_new(token));
+        let has = |cue: Cue| words.iter().any(|(word, _)| cue.has(word));
+        if is_question && !is_request && !has(Cue::Reply) {
+            return !if has(Cue::First) {
+                self.is_of_world || concerns_others && !is_new() && !tells_of_user(&words)
+            } else {
+                concerns_others || self.names_its_topic && !is_new()
+            };
+        }
+        if words.iter().any(|(_, token)| token.kind.is_content() && self.holds(token)) {
+            return true;
+        }
+        let is_manner = has(Cue::Reply) || has(Cue::Manner) || has(Cue::Address);
+        !(self.is_of_world && Cue::Own.begins(&lower) && !is_manner)
+    }
+
+    /// True for a name, a number or a negation that the question does not hold.
+    fn is_new(&self, token: &Token) -> bool {
         let is_exact = token.is_name || token.kind.is_exact() || token.kind == TokenKind::Negation;
-        let is_new = !last.iter().any(|(_, other)| other.hash == token.hash);
-        is_exact && is_new || FIRST_PERSON.contains(&word.as_str())
-    };
-    // Each clause must be a question: "He has a nut allergy, what can he eat?" tells something as well.
-    sentence.split(',').all(|clause| clause.trim().is_empty() || is_english_question(clause))
-        && !REQUESTS.iter().any(|request| start.contains(request))
-        && !words_with_tokens(sentence).iter().any(decides)
+        is_exact && !self.holds(token)
+    }
+}
+
+/// True if a question in the first person tells something of the user: a thing that not everybody has ("my dog"), a role
+/// ("as a vegan"), or what a choice depends on.
+fn tells_of_user(words: &[(String, Token)]) -> bool {
+    let is_own = |pair: &[(String, Token)]| Cue::Possessive.has(&pair[0].0) && !Cue::Everybody.has(&pair[1].0);
+    words.windows(2).any(is_own)
+        || words.iter().any(|(word, _)| matches!(word.as_str(), "as" | "without" | "while") || Cue::Advice.has(word))
 }

@@ -22,12 +22,14 @@
 //! | `context_key` | the hash of everything that is matched exactly |
 //! | `small_talk` | greetings, thanks and offers of help, and follow-ups after them |
 //! | `self_contained` | whether a message needs the messages before it |
+//! | `cues` | words that show whether a question depends on what the user said before |
 //! | `facts` | what the user told before a self-contained message |
 //! | `history` | what was said before the last message, and whether two histories agree |
 //! | `signature` | the signature of a conversation: its stored format and its comparison |
 //! | `evidence` | what a signature says beside the comparison |
 
 mod context_key;
+mod cues;
 mod evidence;
 mod facts;
 mod history;

@@ -127,6 +127,36 @@ fn one_conversation_in_the_form_of_every_client_is_one_conversation() {
 }
 
 #[test]
+fn messages_as_langchain_stores_them_and_roles_in_capitals_equal_plain_messages() {
+    let plain = json!([
+        {"role": "system", "content": "Answer in one sentence."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi! How can I help?"},
+        {"role": "user", "content": "How do I reset my password?"},
+    ]);
+    let texts = ["Answer in one sentence.", "Hello", "Hi! How can I help?", "How do I reset my password?"];
+    let dumped = |class: &str, kwargs: Value| json!({"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", class], "kwargs": kwargs});
+    let stored_by_dumpd = json!([
+        dumped("SystemMessage", json!({"content": texts[0], "type": "system"})),
+        dumped("HumanMessage", json!({"content": texts[1], "type": "human"})),
+        dumped("AIMessageChunk", json!({"content": texts[2], "type": "AIMessageChunk", "tool_calls": []})),
+        dumped("HumanMessage", json!({"content": texts[3], "additional_kwargs": {}})),
+    ]);
+    let kinds = ["system", "human", "ai", "human"];
+    let stored_as_dictionaries: Value = kinds
+        .iter()
+        .zip(texts)
+        .map(|(kind, text)| json!({"type": kind, "data": {"content": text, "type": kind}}))
+        .collect();
+    let roles = ["SYSTEM", "USER", "Assistant", "User"];
+    let in_capitals: Value =
+        roles.iter().zip(texts).map(|(role, text)| json!({"role": role, "content": text})).collect();
+    for messages in [stored_by_dumpd, stored_as_dictionaries, in_capitals] {
+        assert_eq!(of(&messages), of(&plain), "{messages}");
+    }
+}
+
+#[test]
 fn calls_and_results_decide_the_context_key() {
     for (client, messages) in weather() {
         let key = of(&messages).context_key;

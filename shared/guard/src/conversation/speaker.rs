@@ -14,9 +14,9 @@ pub enum Speaker {
 }
 
 impl Speaker {
-    /// The speaker with this role. `None` for an unknown role.
+    /// The speaker with this role, in any case: some SDKs write `USER`. `None` for an unknown role.
     pub(super) fn of_role(role: &str) -> Option<Self> {
-        Some(match role {
+        Some(match role.to_ascii_lowercase().as_str() {
             "system" | "developer" => Self::System,
             "user" => Self::User,
             "assistant" | "model" => Self::Assistant,

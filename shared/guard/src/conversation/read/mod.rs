@@ -9,7 +9,7 @@
 //! | Anthropic Messages | `role`, `content` as blocks with a `type` |
 //! | Bedrock Converse | `role`, `content` as blocks without a `type`: the key says what a block is |
 //! | Gemini | `role` (`user`, `model`), `parts` without a `type` |
-//! | LangChain | `type` (`human`, `ai`, `system`, `tool`), `content`, `tool_calls` |
+//! | LangChain | `type` (`human`, `ai`, `system`, `tool`), `content`, `tool_calls`; the same as stored by `dumpd` or `messages_to_dict` |
 //!
 //! Sources: <https://platform.openai.com/docs/api-reference>, <https://docs.anthropic.com/en/api/messages>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html>,
@@ -83,6 +83,25 @@ fn speaker_of_type(kind: &str) -> Option<Speaker> {
         "tool" => Speaker::Tool,
         _ => return None,
     })
+}
+
+/// The message within `message`, if LangChain stored it: `{"lc": 1, "id": […, "HumanMessage"], "kwargs": {…}}` by `dumpd`,
+/// or `{"type": "human", "data": {…}}` by `messages_to_dict`. The type is put into the message, which may lack it.
+fn stored_by_langchain(message: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let (Value::Object(inner), kind) = (match (field(message, "kwargs"), field(message, "data")) {
+        (Some(inner), _) if message.contains_key("lc") => {
+            let class = field(message, "id")?.as_array()?.last()?.as_str()?;
+            (inner, class.trim_end_matches("Chunk").strip_suffix("Message")?.to_lowercase())
+        }
+        (_, Some(inner)) if !message.contains_key("role") => (inner, field(message, "type")?.as_str()?.to_owned()),
+        _ => return None,
+    }) else {
+        return None;
+    };
+    speaker_of_type(&kind)?;
+    let mut inner = inner.clone();
+    inner.insert("type".to_owned(), kind.into());
+    Some(inner)
 }
 
 #[derive(Default)]
@@ -166,6 +185,8 @@ impl Reader {
                 format!("a message is an object with a `role` and a `content`, and this is {}", kind_of(message));
             return Err(unreadable(&path, reason));
         };
+        let stored = stored_by_langchain(message);
+        let message = stored.as_ref().unwrap_or(message);
         let speaker = match (field(message, "role"), field(message, "type")) {
             (Some(Value::String(role)), _) => {
                 Speaker::of_role(role).ok_or_else(|| ConversationError::unknown_role(at, role))?

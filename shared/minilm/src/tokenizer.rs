@@ -77,6 +77,7 @@ impl Tokenizer {
     pub(crate) fn pieces(&self, text: &str) -> Pieces {
         let [first, last] = self.frame;
         let mut pieces = vec![first];
+        let mut decorations = 0;
         let mut rest = text;
         while pieces.len() < MAX_PIECES {
             let next = SPECIAL
@@ -84,32 +85,39 @@ impl Tokenizer {
                 .zip(self.special)
                 .filter_map(|(entry, number)| rest.find(entry).map(|at| (at, entry.len(), number)));
             let Some((at, length, number)) = next.min_by_key(|(at, ..)| *at) else { break };
-            self.push_plain(&rest[..at], &mut pieces);
+            decorations += self.push_plain(&rest[..at], &mut pieces);
             pieces.push(number);
             rest = &rest[at + length..];
         }
-        self.push_plain(rest, &mut pieces);
+        decorations += self.push_plain(rest, &mut pieces);
         let is_cut = pieces.len() >= MAX_PIECES;
         pieces.truncate(MAX_PIECES - 1);
         let unknown = pieces.iter().filter(|number| **number == self.unknown).count();
-        let read = pieces.len() - 1;
+        let read = pieces.len() - 1 - decorations;
         pieces.push(last);
-        // A text without a piece is not known at all.
-        let unknown_share = if read == 0 { 1.0 } else { unknown as f32 / read as f32 };
+        // A text without a piece is not known at all, and neither is one of decoration.
+        let unknown_share = if read == 0 { 1.0 } else { unknown.saturating_sub(decorations) as f32 / read as f32 };
         Pieces { numbers: pieces, is_cut, unknown_share }
     }
 
     /// Appends the pieces of a text without special entries. Stops after the word with which there are [`MAX_PIECES`].
-    fn push_plain(&self, text: &str, pieces: &mut Vec<u32>) {
+    /// Returns the number of words of decoration that are unknown.
+    fn push_plain(&self, text: &str, pieces: &mut Vec<u32>) -> usize {
+        let mut decorations = 0;
         if pieces.len() >= MAX_PIECES {
-            return;
+            return decorations;
         }
         for word in words(&normalize(text)) {
             self.push_word(word, pieces);
-            if pieces.len() >= MAX_PIECES {
-                return;
+            // What would be cut off does not count.
+            let is_read = pieces.len() < MAX_PIECES;
+            let is_unknown = pieces.last() == Some(&self.unknown);
+            decorations += usize::from(is_read && is_unknown && word.chars().all(is_decoration));
+            if !is_read {
+                break;
             }
         }
+        decorations
     }
 
     /// Appends the pieces of a word, or one `[UNK]`.
@@ -132,6 +140,15 @@ impl Tokenizer {
             rest = &rest[end..];
         }
     }
+}
+
+/// True for a face, a gesture, a heart or a mark of joy, and for what modifies one. It says nothing that an answer depends
+/// on. A picture of a thing does ("Is 🥜 in it?"), so it is content that the model cannot read.
+fn is_decoration(c: char) -> bool {
+    matches!(c,
+        '\u{1f600}'..='\u{1f64f}' | '\u{1f910}'..='\u{1f917}' | '\u{1f91a}'..='\u{1f92f}' | '\u{1f970}'..='\u{1f97a}'
+        | '\u{1f44b}'..='\u{1f450}' | '\u{1f493}'..='\u{1f49f}' | '\u{1f3fb}'..='\u{1f3ff}' | '❤' | '✨' | '🎉' | '☺'
+        | '\u{fe0f}' | '\u{200d}')
 }
 
 #[cfg(test)]
@@ -211,7 +228,8 @@ mod tests {
 
     #[test]
     fn pieces_with_unknown_words_return_their_share() {
-        for (text, share) in [("a able", 0.0), ("a 🙂", 0.5), ("🙂🙂 é", 1.0), ("a a a unafx", 0.25)] {
+        let faces = [("a 🙂", 0.0), ("a 👋🏽", 0.0), ("🙂", 1.0), ("🙂🙂 é", 1.0), ("a 🥜", 0.5)];
+        for (text, share) in [("a able", 0.0), ("a a a unafx", 0.25)].into_iter().chain(faces) {
             assert_eq!(tokenizer().pieces(text).unknown_share, share, "{text:?}");
         }
     }

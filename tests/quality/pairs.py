@@ -57,10 +57,15 @@ def is_kept_apart(pairs, cluster):
     return np.array([apart[number] for number in cluster])
 
 
+def text_of(side):
+    """The text of a side that is embedded: the side itself, or its last message."""
+    return side if isinstance(side, str) else side[-1]["content"]
+
+
 def scored(pairs, program):
     """Returns the names of the features and a `Scored`. `program` is the built `examples/features` of mneme-guard."""
-    vectors = embed_all([text for pair in pairs for text in (pair["a"], pair["b"])])
-    similarity = np.array([float(vectors[pair["a"]] @ vectors[pair["b"]]) for pair in pairs])
+    vectors = embed_all([text_of(pair[side]) for pair in pairs for side in "ab"])
+    similarity = np.array([float(vectors[text_of(pair["a"])] @ vectors[text_of(pair["b"])]) for pair in pairs])
     lines = [
         json.dumps({"a": pair["a"], "b": pair["b"], "similarity": value}) for pair, value in zip(pairs, similarity)
     ]

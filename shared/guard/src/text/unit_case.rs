@@ -13,7 +13,7 @@ pub(super) const MILLIBAR: &str = "mb";
 /// What the case of `word` decides, if it is the code of a unit: `("mw", "m")` for "mW", `("mw", "M")` for "MW". The
 /// first part is the thing, and the second is the way in which it is written. Source of the codes: UCUM, case sensitive.
 pub(super) fn unit_case(word: &str) -> Option<(String, &str)> {
-    // The longest code is "MBaud"; most words are longer, and a code is ASCII.
+    // The longest codes are those such as "Mibps". Most words are longer, and a code is ASCII.
     if !(2..=5).contains(&word.len()) || !word.is_ascii() {
         return None;
     }

@@ -90,7 +90,7 @@ async fn lookup_with_another_number_in_the_nearest_entry_is_vetoed() {
     test.put(Stored { query: "Where is order 48213?", response: "R", cosine: 0.99, ..Stored::default() }).await;
     // The first lookup knows nothing of the entry, and the second one has its number fingerprint in memory.
     for _ in 0..2 {
-        let Miss { reason, best_similarity, veto } = miss(test.ask("Where is order 48231?").await);
+        let Miss { reason, best_similarity, veto, .. } = miss(test.ask("Where is order 48231?").await);
         assert_eq!((reason, veto), (MissReason::Vetoed, Some(VetoKind::Number)));
         assert!(best_similarity.is_some_and(|similarity| (similarity - 0.99).abs() < 1e-5));
     }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | what every operation uses | [`cache`] |
 //! | a lookup | `lookup`, [`replica`], `mneme_search`, `mneme_guard` |
+//! | who makes the answer after a miss | `lease` |
 //! | changes to the table | [`write`](mod@write), `writer_queue`, `retry_budget` |
 //! | reading single entries and pages | [`entries`] |
 //! | `vacuum`, quotas, the cap on the table, counts | [`maintain`] |
@@ -14,12 +15,14 @@
 //! | moving a cache to another embedder | `reembed` |
 //! | a function's main loop, its log line and its metrics | [`runtime`], `error_causes` |
 //!
-//! The feature `embed` is for functions that embed texts. It adds `lookup`, `reembed` and the providers of vectors.
+//! The feature `embed` is for functions that embed texts. It adds `lookup`, `lease`, `reembed` and the providers of vectors.
 
 pub mod cache;
 pub mod embedders;
 pub mod entries;
 mod error_causes;
+#[cfg(feature = "embed")]
+pub mod lease;
 #[cfg(feature = "embed")]
 pub mod lookup;
 pub mod maintain;

@@ -58,6 +58,11 @@ impl Snapshot {
         self.derived(kind).map(|(_, item)| item)
     }
 
+    /// The number of leases that somebody holds or held until they ended.
+    pub fn leases(&self) -> usize {
+        self.derived(DerivedKind::Lease).filter(|(_, item)| item.contains_key("lease_token")).count()
+    }
+
     /// Item 0.
     pub fn counter(&self) -> &Item {
         &self.rows[&0]
@@ -139,7 +144,7 @@ impl Snapshot {
         }
     }
 
-    /// Checks idempotency records, the writer queue, and that each row below id 0 is a derived item outside the
+    /// Checks idempotency records, leases, the writer queue, and that each row below id 0 is a derived item outside the
     /// indexes.
     pub fn check_others(&self) {
         for (id, row) in self.rows.range(..0) {
@@ -151,6 +156,9 @@ impl Snapshot {
             let entry = number(row, "entry_id");
             assert!((1..self.next_id).contains(&entry), "the idempotency record {id} names {entry}");
             assert!(row["created"].as_bool().is_ok() && number(row, "ttl") > 0, "idempotency record {id}: {row:?}");
+        }
+        for (id, row) in self.derived(DerivedKind::Lease) {
+            assert!(number(row, "ttl") > 0 && number(row, "leased_until") > 0, "lease {id}: {row:?}");
         }
         for (_, row) in self.derived(DerivedKind::WriterQueue) {
             let served = row.get("served").map_or(0, |_| number(row, "served"));

@@ -16,6 +16,7 @@ mod explain;
 mod fault_proxy;
 mod guard;
 mod interleaved_writes;
+mod leases;
 mod logs;
 mod messages;
 mod namespace_claims;

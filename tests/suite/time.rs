@@ -61,6 +61,7 @@ impl Timed {
             if_absent: false,
             stored_by: None,
             idempotency: None,
+            lease_token: None,
         };
         new.idempotency = idempotency_key.map(|key| IdempotencyKey::new(key.to_owned(), &new));
         put_all(&self.cache, &[new]).await.pop().unwrap().unwrap()

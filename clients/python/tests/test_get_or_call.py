@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from anthropic.types import Message
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
+from servers import Answer as Reply
 from servers import Proxy
 
 from mneme_lambda import AsyncMneme, Completion, InvalidRequest, Mneme, Stored, read_completion
@@ -92,6 +96,89 @@ def test_read_tells_the_text_of_results_of_ones_own(client: Any) -> None:
     answer = client.get_or_call(QUESTION, lambda: {"text": "b", "done": "yes"}, read=read)
     assert (answer.text, answer.result["done"]) == ("b", "yes")
     assert client.get(QUESTION).response == "b"
+
+
+def test_one_of_many_threads_calls_the_model_and_the_others_get_its_answer(mneme: Mneme) -> None:
+    called = []
+
+    def call() -> str:
+        called.append(1)
+        time.sleep(0.3)
+        return "answer"
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: mneme.get_or_call(QUESTION, call), range(10)))
+    assert (len(called), {answer.text for answer in answers}) == (1, {"answer"})
+    assert sum(answer.source == "model" for answer in answers) == 1
+    assert (mneme.counts.hits, mneme.counts.misses, mneme.counts.stored) == (9, 1, 1)
+    assert mneme.counts.waited == sum(answer.waited for answer in answers) > 0
+
+
+async def test_one_of_many_tasks_calls_the_model(api: str, namespace: str) -> None:
+    called = []
+
+    async def call() -> str:
+        called.append(1)
+        await asyncio.sleep(0.3)
+        return "answer"
+
+    async with AsyncMneme(api, namespace=namespace) as client:
+        answers = await asyncio.gather(*[client.get_or_call(QUESTION, call) for _ in range(10)])
+    assert (len(called), {answer.text for answer in answers}) == (1, {"answer"})
+
+
+def test_lease_is_released_after_an_answer_that_is_not_stored(client: Any) -> None:
+    assert client.get_or_call(QUESTION, lambda: "").stored is None
+    assert client.lookup(QUESTION, lease=900).lease.state == "granted"
+
+
+def test_lease_is_released_after_an_error_of_the_model(mneme: Mneme) -> None:
+    def call() -> str:
+        raise RuntimeError("the model failed")
+
+    with pytest.raises(RuntimeError, match="the model failed"):
+        mneme.get_or_call(QUESTION, call)
+    assert mneme.get_or_call(QUESTION, lambda: "answer").waited is False
+
+
+async def test_lease_is_released_after_a_task_was_cancelled(api: str, namespace: str) -> None:
+    async with AsyncMneme(api, namespace=namespace) as client:
+        started = asyncio.Event()
+
+        async def call() -> str:
+            started.set()
+            await asyncio.sleep(60)
+            return "never"
+
+        task = asyncio.create_task(client.get_or_call(QUESTION, call, lease=900))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await client.get_or_call(QUESTION, lambda: asyncio.sleep(0, "answer"))).text == "answer"
+
+
+def test_caller_calls_the_model_when_the_lease_of_a_killed_caller_ends(client: Any) -> None:
+    assert client.lookup(QUESTION, lease=1).lease.state == "granted"
+    answer = client.get_or_call(QUESTION, lambda: "answer")
+    assert (answer.source, answer.waited, answer.stored.created) == ("model", True, True)
+
+
+def test_without_a_lease_nobody_waits(client: Any) -> None:
+    assert client.lookup(QUESTION, lease=900).lease.state == "granted"
+    assert client.get_or_call(QUESTION, lambda: "answer", lease=None).waited is False
+
+
+def test_cache_that_fails_during_the_wait_does_not_stop_the_model(
+    make_client: Callable[..., Any], proxy: Proxy, namespace: str
+) -> None:
+    client = make_client(proxy.url, namespace=namespace)
+    assert client.lookup(QUESTION, lease=900).lease.state == "granted"
+    first = len(proxy.seen) + 1
+    problem = b'{"type": "urn:mneme:error:Internal", "status": 500, "detail": "d", "remediation": "r"}'
+    proxy.rule = lambda seen: Reply(400, problem) if len(proxy.seen) > first else None
+    answer = client.get_or_call(QUESTION, lambda: "answer")
+    assert (answer.text, answer.waited, answer.not_stored) == ("answer", True, "the lookup failed")
 
 
 def chat(message: dict[str, Any] | None = None, finish: str = "stop", choices: int = 1) -> ChatCompletion:

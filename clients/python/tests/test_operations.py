@@ -88,6 +88,52 @@ def test_messages_of_sdks_are_the_same_as_dicts(client: Any) -> None:
     assert [client.get(form).response for form in forms] == ["answer"] * 4
 
 
+def test_put_with_if_absent_keeps_the_entry(client: Any) -> None:
+    first = client.put(PASSWORD, "answer")
+    assert client.put(PASSWORD, "other", if_absent=True) == Stored(first.id, created=False, kept=True)
+    assert client.put("another", "other", if_absent=True).kept is False
+    assert client.put("unfinished", "The", finish_reason="length") == Stored(skipped="truncated")
+    assert client.get(PASSWORD).response == "answer"
+
+
+def test_hit_says_that_the_answer_depends_on_the_time(client: Any) -> None:
+    for question, volatile in ((PASSWORD, False), ("What is the weather today?", True)):
+        client.put(question, "answer")
+        assert client.get(question).volatile is volatile
+
+
+def test_entry_says_who_stored_it_if_that_is_known(client: Any) -> None:
+    # mneme-local has no token and no IAM identity.
+    assert client.entry(client.put(PASSWORD, "answer").id).stored_by is None
+
+
+def test_lease_is_granted_once_and_ends_with_the_put(client: Any) -> None:
+    granted = client.lookup(PASSWORD, lease=timedelta(minutes=15)).lease
+    assert (granted.state, granted.seconds) == ("granted", 900)
+    held = client.lookup(PASSWORD.upper(), lease=900).lease
+    assert (held.state, held.token) == ("held", None)
+    assert 0 < held.seconds <= 900
+    assert client.lookup(PASSWORD).lease is None
+    client.put(PASSWORD, "answer", lease_token=granted.token)
+    assert client.lookup(PASSWORD, lease=900).response == "answer"
+    with pytest.raises(InvalidRequest, match="lease"):
+        client.lookup(PASSWORD, lease=901)
+    with pytest.raises(InvalidRequest, match="lease: 0 is no length of time"):
+        client.lookup(PASSWORD, lease=0)
+
+
+def test_released_lease_is_anybodys(client: Any) -> None:
+    messages = [{"role": "user", "content": PASSWORD}]
+    token = client.lookup(messages, context={"model": "small"}, lease=900).lease.token
+    assert client.release(messages, "of nobody", context={"model": "small"}) is False
+    assert client.release(messages, token) is False
+    assert client.release(messages, token, context={"model": "small"}) is True
+    first, second = client.lookup_many([Lookup(messages, context={"model": "small"}, lease=900)] * 2)
+    assert (first.lease.state, second.lease.state) == ("granted", "held")
+    client.put_many([Put(messages, "answer", context={"model": "small"}, lease_token=first.lease.token)])
+    assert client.get(messages, context={"model": "small"}).response == "answer"
+
+
 def test_get_returns_a_hit_or_none(client: Any) -> None:
     assert client.get(PASSWORD) is None
     client.put(PASSWORD, "answer")

@@ -62,6 +62,17 @@ export class Mneme {
   }
 
   /**
+   * Releases the lease that a lookup granted, for a caller who puts no answer. Returns whether the token held the lease.
+   */
+  async release(question: string | t.Question, leaseToken: string, options?: t.CallOptions): Promise<boolean> {
+    const asked = typeof question === "string" ? { query: question } : question;
+    const { query, messages, context, namespace } = asked;
+    const body = this.#question({ query, messages, context, namespace, lease_token: leaseToken } as t.Question);
+    const call: Call = { method: "POST", path: "/v1/lookup/release", body, idempotent: true };
+    return (await this.#read<{ released: boolean }>(call, options)).released;
+  }
+
+  /**
    * Looks questions up, in as few requests as their number and size allow. The results are in the order of the
    * questions. Answers that do not fit one reply together are asked for again.
    */

@@ -1,6 +1,15 @@
 import type { Mneme } from "./client.js";
 import { EmbedFailed, InvalidRequest, MnemeError } from "./errors.js";
-import type { CallOptions, Embedding, EntryRequest, Hit, LookupRequest, LookupResult, Stored } from "./types.js";
+import type {
+  CallOptions,
+  Embedding,
+  EntryRequest,
+  Hit,
+  LookupRequest,
+  LookupResult,
+  Question,
+  Stored,
+} from "./types.js";
 
 /** Takes a promise that may end after the reply, as `ctx.waitUntil` of edge runtimes and `waitUntil` of Vercel do. */
 export type WaitUntil = (promise: Promise<unknown>) => void;
@@ -18,8 +27,18 @@ export async function tryLookup(
   options?: CallOptions,
   usable: (hit: Hit) => boolean = () => true,
 ): Promise<LookupResult | MnemeError> {
+  return tryFind(mneme, () => mneme.lookup(request, options), options, usable);
+}
+
+/** The same for a lookup of one's own: `find`. Its result is reported once. */
+export async function tryFind(
+  mneme: Mneme,
+  find: () => Promise<LookupResult>,
+  options?: CallOptions,
+  usable: (hit: Hit) => boolean = () => true,
+): Promise<LookupResult | MnemeError> {
   try {
-    const result = await mneme.lookup(request, options);
+    const result = await find();
     if (result.outcome === "miss") mneme.report({ type: "miss", miss: result });
     else mneme.report({ type: usable(result) ? "hit" : "unusable", hit: result });
     return result;
@@ -45,6 +64,20 @@ export async function tryPut(
     const error = asMnemeError(thrown);
     mneme.report({ type: "put_failed", error });
     return error;
+  }
+}
+
+/** Releases a lease. An error of the cache is reported: the lease then ends by itself. */
+export async function tryRelease(
+  mneme: Mneme,
+  question: Question,
+  token: string,
+  options?: CallOptions,
+): Promise<void> {
+  try {
+    await mneme.release(question, token, { timeoutMs: options?.timeoutMs });
+  } catch (thrown) {
+    mneme.report({ type: "put_failed", error: asMnemeError(thrown) });
   }
 }
 

@@ -54,7 +54,12 @@ export type LookupRequest = Question & {
   /** The least similarity of a semantic hit, from -1 to 1. It can only raise the threshold of the cache. */
   threshold?: number | undefined;
   guard?: "on" | "off" | undefined;
+  /** Asks for the lease after a miss, for 1 to 900 seconds. `lease` of the miss says who makes the answer. */
+  lease?: { seconds: number } | undefined;
 };
+
+/** Who is to make the answer after a miss. */
+export type Lease = Schemas["Lease"];
 
 export type EntryRequest = Question & {
   response: string;
@@ -66,6 +71,12 @@ export type EntryRequest = Question & {
   confidence_score?: number | undefined;
   /** 1 to 128 bytes. The same key within 24 hours answers as the first time and stores nothing. */
   idempotency_key?: string | undefined;
+  /** Why the model stopped, as its client says it. An unfinished answer is not stored. */
+  finish_reason?: string | undefined;
+  /** Keeps the entry that exists for this question, and stores nothing. */
+  if_absent?: boolean | undefined;
+  /** The token of the lease under which the answer was made. The put ends the lease. */
+  lease_token?: string | undefined;
 };
 
 export interface ListRequest {

@@ -157,6 +157,62 @@ test("waitUntil takes the put, and the answer does not wait for it", async () =>
   assert.equal((await mneme.lookup(QUESTION)).outcome, "hit");
 });
 
+test("of ten callers at once, one calls the model, and the others get its answer", async () => {
+  const mneme = client();
+  let calls = 0;
+  const call = async () => {
+    calls += 1;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return "Yes.";
+  };
+  const answers = await Promise.all(Array.from({ length: 10 }, () => mneme.getOrCall(QUESTION, call)));
+  assert.equal(calls, 1);
+  assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set(["Yes."]));
+  assert.deepEqual([mneme.counts.hit, mneme.counts.miss, mneme.counts.stored], [9, 1, 1]);
+});
+
+test("after a failed model and after an answer that is not stored, the next caller does not wait", async () => {
+  const mneme = client();
+  const lease = { seconds: 900 };
+  const free = async () => {
+    const miss = await mneme.lookup({ query: QUESTION, lease });
+    assert.equal(miss.outcome === "miss" && miss.lease?.state, "granted");
+    assert.equal(await mneme.release(QUESTION, (miss.outcome === "miss" && miss.lease?.token) || ""), true);
+  };
+  await assert.rejects(
+    mneme.getOrCall(QUESTION, () => Promise.reject(new Error("overloaded"))),
+    /overloaded/,
+  );
+  await free();
+  assert.equal((await mneme.getOrCall(QUESTION, () => "")).not_stored, "blank");
+  await free();
+});
+
+test("a caller who waited for as long as the lease calls the model itself", async () => {
+  const mneme = client();
+  // The holder was killed. Its lease ends after a second.
+  const killed = await mneme.lookup({ query: QUESTION, lease: { seconds: 1 } });
+  assert.equal(killed.outcome === "miss" && killed.lease?.state, "granted");
+  const answer = await mneme.getOrCall(QUESTION, () => "Yes.");
+  assert.deepEqual([answer.source, answer.stored?.created], ["model", true]);
+});
+
+test("with lease_seconds 0 nobody waits, and no lease is taken", async () => {
+  const mneme = client();
+  assert.equal((await mneme.getOrCall(QUESTION, () => "", { lease_seconds: 0 })).lookup?.outcome, "miss");
+  await mneme.lookup({ query: QUESTION, lease: { seconds: 900 } });
+  assert.equal((await mneme.getOrCall(QUESTION, () => "Yes.", { lease_seconds: 0 })).text, "Yes.");
+});
+
+test("the caller's signal ends the wait for another caller's answer", async () => {
+  const mneme = client();
+  await mneme.lookup({ query: QUESTION, lease: { seconds: 900 } });
+  const controller = new AbortController();
+  const pending = mneme.getOrCall(QUESTION, () => assert.fail("the model was called"), { signal: controller.signal });
+  setTimeout(() => controller.abort(new Error("the user left")), 200);
+  await assert.rejects(pending, /the user left/);
+});
+
 const never = () => new Promise<never>(() => {});
 const gateway = (status: number) => () => ({ status, body: JSON.stringify({ message: "no" }) });
 const FAILING = [

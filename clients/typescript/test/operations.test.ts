@@ -26,6 +26,33 @@ test("lookup of an unknown question returns a miss with its reason", async () =>
   assert.deepEqual(found, { outcome: "miss", reason: "no_embedding", best_similarity: null });
 });
 
+test("put with if_absent keeps the entry, and says so", async () => {
+  const mneme = client();
+  const first = await mneme.put({ query: QUESTION, response: ANSWER });
+  const kept = await mneme.put({ query: QUESTION, response: "other", if_absent: true });
+  assert.deepEqual(kept, { id: first.id, created: false, kept: true });
+  assert.equal((await mneme.get(first.id)).response, ANSWER);
+});
+
+test("put with a lease token ends the lease, and release gives it back", async () => {
+  const mneme = client();
+  const lease = { seconds: 900 };
+  const lookup = async () => {
+    const found = await mneme.lookup({ query: QUESTION, lease });
+    assert.equal(found.outcome, "miss");
+    return found.lease;
+  };
+  const first = await lookup();
+  assert.deepEqual([first?.state, first?.seconds], ["granted", 900]);
+  const other = await lookup();
+  assert.deepEqual([other?.state, other?.token], ["held", undefined]);
+  assert.equal(await mneme.release(QUESTION, "of nobody"), false);
+  assert.equal(await mneme.release({ query: QUESTION }, first?.token ?? ""), true);
+  const again = await lookup();
+  await mneme.put({ query: QUESTION, response: ANSWER, lease_token: again?.token });
+  assert.equal((await mneme.lookup({ query: QUESTION, lease })).outcome, "hit");
+});
+
 test("lookup with a Float32Array, with numbers and with base64 finds the same entry by similarity", async () => {
   const mneme = client();
   const { id } = await mneme.put({ query: QUESTION, response: ANSWER, embedding: new Float32Array(VECTOR) });

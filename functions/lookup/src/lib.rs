@@ -3,11 +3,16 @@
 //! The exact layer compares the query hash. The semantic layer compares embeddings and serves the nearest entry that
 //! reaches the threshold, has no veto of the guard, and reaches the confidence cutoff. The engine of both layers is
 //! [`mneme_core::lookup`].
+//!
+//! - [`leases`]: who makes the answer after a miss.
+
+pub mod leases;
 
 use mneme_api::event::batch::{BatchResult, BatchShape, parse_item};
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
+use mneme_core::lease::LeaseState;
 use mneme_core::lookup::explain::Explanation;
 use mneme_core::lookup::outcome::{Layer, LookupOutcome, Miss, MissReason};
 use mneme_core::lookup::query::Query;
@@ -29,10 +34,12 @@ use mneme_screen::personal::is_personal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::leases::{LeaseRequest, Released};
+
 /// A batch of questions.
 const BATCH: BatchShape = BatchShape {
     list: "queries",
-    shared: &["namespace", "context", "threshold", "guard", "bypass", "explain"],
+    shared: &["namespace", "context", "threshold", "guard", "bypass", "explain", "lease"],
     max_items: 100,
 };
 
@@ -65,6 +72,8 @@ pub struct Request {
     /// namespaces needs `MNEME_EXPLAIN=all`, because an explanation tells more of the stored questions than an answer.
     #[serde(default)]
     pub explain: bool,
+    /// Asks for the lease of the question, if the lookup is a miss.
+    pub lease: Option<LeaseRequest>,
 }
 
 /// The reply to one question, or to a batch.
@@ -78,6 +87,8 @@ pub enum Response {
         /// One result per question, in the order of the request.
         results: Vec<BatchResult<Answer>>,
     },
+    /// The result of releasing a lease.
+    Released(Released),
 }
 
 /// The outcome of one question. A miss is a result, not an error.
@@ -127,6 +138,9 @@ pub enum Answer {
         /// for a personal question that is refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<Box<Explanation>>,
+        /// Who is to make the answer. Left out unless the request asked for a lease and could get one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseState>,
     },
 }
 
@@ -167,13 +181,18 @@ impl Operation for Lookup {
     type Request = RequestFields;
     type Response = Response;
 
-    /// `request`: the fields of a [`Request`], or `queries`, a list of such objects.
+    /// `request`: the fields of a [`Request`]; or `queries`, a list of such objects; or with the `action` `release`, those
+    /// of a [`ReleaseRequest`].
     async fn handle(
         &self,
         cache: &Cache,
         invocation: &Invocation,
         mut request: RequestFields,
     ) -> Result<Reply<Response>, Error> {
+        if leases::is_release(&mut request)? {
+            let released = leases::release(cache, invocation, event::parse(request)?).await?;
+            return Ok(Reply::ok(Response::Released(released)));
+        }
         let Some(questions) = BATCH.items(&mut request)? else {
             let question = check(cache, invocation, event::parse(request)?)?;
             let answer = self.answer(cache, invocation, vec![Ok(question)]).await?.pop();
@@ -241,21 +260,21 @@ impl Lookup {
         });
         // All explanations of a batch share one budget.
         let explaining = cache.within_lookup_budget();
-        let mut answers = Vec::new();
+        let mut answered = Vec::new();
         for outcome in outcomes {
-            answers.push(match outcome {
+            answered.push(match outcome {
                 Ok((question, outcome)) => {
                     self.record(cache, invocation, &question.query, &outcome);
                     let explanation = match question.explain && question.miss.is_none() {
                         true => Some(Box::new(self.engine.explain(&explaining, &question.query, &outcome).await?)),
                         false => None,
                     };
-                    Ok(answer(outcome, &question.query, explanation))
+                    Ok((answer(outcome, &question.query, explanation), question))
                 }
                 Err(error) => Err(error),
             });
         }
-        Ok(answers)
+        Ok(leases::take_missing(cache, invocation, answered).await)
     }
 
     /// Counts the outcome, and records the access to the entry that is served.
@@ -279,10 +298,12 @@ struct CheckedQuestion {
     miss: Option<MissReason>,
     /// Whether the outcome is explained.
     explain: bool,
+    /// For how many seconds a lease is asked for.
+    lease_secs: Option<u64>,
 }
 
 fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
-    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard, explain } = request;
+    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard, explain, lease } = request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
     let question = question.for_comparison(&cache.config);
     let threshold = threshold.unwrap_or(-1.0);
@@ -304,12 +325,13 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
             "leave the field out, or set MNEME_EXPLAIN=all",
         ));
     }
+    let lease_secs = lease.map(LeaseRequest::checked_secs).transpose()?;
     invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
     let is_refused = || cache.config.refuse_personal && is_personal(&query.question.message);
     let miss = if bypass { Some(MissReason::Bypass) } else { is_refused().then_some(MissReason::Personal) };
-    Ok(CheckedQuestion { query, miss, explain })
+    Ok(CheckedQuestion { query, miss, explain, lease_secs })
 }
 
 fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explanation>>) -> Answer {
@@ -328,7 +350,7 @@ fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explana
             explanation,
         },
         LookupOutcome::Miss(Miss { reason, best_similarity, veto, .. }) => {
-            Answer::Miss { reason, best_similarity, veto, explanation }
+            Answer::Miss { reason, best_similarity, veto, explanation, lease: None }
         }
     }
 }

@@ -5,6 +5,7 @@ use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::embedders::new_vector::NewVector;
+use mneme_core::lease;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
@@ -15,12 +16,14 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::limits::{MAX_TTL_SECS, check_bytes};
 use mneme_model::namespace::Namespace;
+use mneme_model::normalize::QueryHash;
 use mneme_model::question::{Message, Question};
 use mneme_model::skip_reason::SkipReason;
 use mneme_screen::finish_reason;
 use mneme_screen::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::time::timeout_at;
 
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
@@ -64,6 +67,9 @@ pub struct EntryRequest {
     pub if_absent: bool,
     /// A repeated put with the same key gets the first reply, for 24 hours. The key belongs to this request.
     pub idempotency_key: Option<String>,
+    /// The token of the lease under which the answer was made. The put ends that lease, stored or not, unless it fails. A
+    /// token that holds no lease of this question changes nothing.
+    pub lease_token: Option<String>,
 }
 
 fn full_confidence() -> f64 {
@@ -176,10 +182,26 @@ enum Checked {
     /// It is to be stored.
     Accepted(Box<UnembeddedEntry>),
     /// It is not stored.
-    Skipped(SkipReason),
+    Skipped(SkipReason, Option<UsedLease>),
 }
 
-/// Stores the accepted ones of `entries`. Returns a result for each, in their order.
+/// The lease under which an answer was made.
+struct UsedLease {
+    namespace: Namespace,
+    query_hash: QueryHash,
+    token: String,
+}
+
+impl UsedLease {
+    fn of(entry: &NewEntry) -> Option<Self> {
+        let NewEntry { namespace, query_hash, lease_token, .. } = entry;
+        let token = lease_token.clone()?;
+        Some(Self { namespace: namespace.clone(), query_hash: query_hash.clone(), token })
+    }
+}
+
+/// Stores the accepted ones of `entries`, and ends the leases of those that were not stored. Returns a result for each,
+/// in their order.
 async fn put_all(
     cache: &Cache,
     invocation: &Invocation,
@@ -187,13 +209,17 @@ async fn put_all(
 ) -> Vec<Result<Stored, Error>> {
     let mut results: Vec<Option<Result<Stored, Error>>> = Vec::new();
     let mut accepted = Vec::new();
+    let mut leases = Vec::new();
+    let mut unused = Vec::new();
     for entry in entries {
         results.push(match entry {
             Ok(Checked::Accepted(entry)) => {
+                leases.push(UsedLease::of(&entry.entry));
                 accepted.push(Ok(*entry));
                 None
             }
-            Ok(Checked::Skipped(skipped)) => {
+            Ok(Checked::Skipped(skipped, lease)) => {
+                unused.extend(lease);
                 invocation.record(Metric::EntriesSkipped, 1.0);
                 Some(Ok(Stored::Skipped { created: false, skipped }))
             }
@@ -201,8 +227,24 @@ async fn put_all(
         });
     }
     let stored = if accepted.is_empty() { Vec::new() } else { embed_and_store(cache, invocation, accepted).await };
+    let is_without_write =
+        |result: &Result<EmbeddedEntry, Error>| result.as_ref().is_ok_and(|it| !it.stored.is_stored());
+    let kept = leases.into_iter().zip(&stored).filter(|(_, result)| is_without_write(result));
+    unused.extend(kept.filter_map(|(lease, _)| lease));
+    release_all(cache, invocation, &unused).await;
     let mut stored = stored.into_iter().map(|result| result.map(Stored::from));
     results.into_iter().filter_map(|known| known.or_else(|| stored.next())).collect()
+}
+
+/// Ends `leases`. If that fails, each ends at its time.
+async fn release_all(cache: &Cache, invocation: &Invocation, leases: &[UsedLease]) {
+    for UsedLease { namespace, query_hash, token } in leases {
+        match timeout_at(cache.reply_by(), lease::release(cache, namespace, query_hash, token)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => invocation.record_failure("releasing a lease", &error),
+            Err(_) => break,
+        }
+    }
 }
 
 impl Put {
@@ -235,9 +277,17 @@ impl Put {
                 "send a key of an allowed length, or leave the field out",
             ));
         }
+        if let Some(token) = &entry.lease_token {
+            lease::check_token(token)?;
+        }
         let unfinished = entry.finish_reason.as_deref().map_or(Ok(None), finish_reason::skip_reason)?;
         if let Some(reason) = unfinished.or_else(|| self.policy.skip_reason(&question, &entry.response)) {
-            return Ok(Checked::Skipped(reason));
+            let lease = entry.lease_token.map(|token| UsedLease {
+                namespace: entry.namespace,
+                query_hash: question.hash,
+                token,
+            });
+            return Ok(Checked::Skipped(reason, lease));
         }
         let ttl_secs = self.policy.ttl_secs(entry.ttl_seconds, &question, cache.now_secs());
         let has_embedder = cache.embedders().are_configured();
@@ -265,6 +315,7 @@ impl Put {
             if_absent: entry.if_absent,
             stored_by: invocation.principal().map(str::to_owned),
             idempotency: None,
+            lease_token: entry.lease_token,
         };
         // The digest of the request must not depend on the time, as the lifetime may.
         new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));

@@ -205,8 +205,11 @@ pub const PUT: OperationSpec = OperationSpec {
 pub const LOOKUP: OperationSpec = OperationSpec {
     name: "lookup",
     scope: Scope::Read,
-    summary: "Find the answer to one question, or to each of several.",
-    endpoints: &[Endpoint::new("POST", "/v1/lookup")],
+    summary: "Find the answer to one question, or to each of several, or release a lease.",
+    endpoints: &[
+        Endpoint::new("POST", "/v1/lookup"),
+        Endpoint::new("POST", "/v1/lookup/release").with_action("release"),
+    ],
     errors: &[EmbedderMismatchError, EntryTooLarge, EmbedderDimensionError, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem],
     index_queries: &[HASH_INDEX],
@@ -230,6 +233,7 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_STALE_IF_ERROR_MS",
         "MNEME_EMBEDDER_TIMEOUT_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
+        "MNEME_LEASES",
         "MNEME_TXN_RETRIES",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     ],

@@ -58,6 +58,13 @@ impl QueryVector {
         self.sent.as_ref().or_else(|| self.made(embedder?)?.embedding())
     }
 
+    /// The vector that the caller sent, or one that an embedder made of the whole text.
+    pub fn of_whole_text(&self) -> Option<&Embedding> {
+        let made = self.made.iter().filter_map(|made| made.get()?.as_ref().ok());
+        let whole = made.filter(|made| made.unread().is_none()).find_map(TextEmbedding::embedding);
+        self.sent.as_ref().or(whole)
+    }
+
     /// Whether the vector to compare with those of `embedder` stands for a part of `text` only. For a vector that the
     /// caller sent this is estimated.
     pub fn is_cut(&self, embedder: &ReadEmbedder, text: &str) -> bool {

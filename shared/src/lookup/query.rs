@@ -23,7 +23,7 @@ pub struct Query {
     pub guard: Option<Guard>,
     /// The time of the lookup, in epoch seconds.
     pub now_secs: i64,
-    pub(super) vector: QueryVector,
+    pub(crate) vector: QueryVector,
     /// The fingerprint of the question's numbers and identifiers, if it has any.
     pub(super) fingerprint: Option<NumberFingerprint>,
 }

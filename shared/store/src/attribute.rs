@@ -91,6 +91,19 @@ pub const ENTRY_ID: &str = "entry_id";
 pub const CREATED: &str = "created";
 /// A digest of the request, in idempotency records.
 pub const REQUEST_DIGEST: &str = "request";
+/// The token of a lease's holder, in leases and in the slots of lease boards.
+pub const LEASE_TOKEN: &str = "lease_token";
+/// The epoch millisecond at which a lease ends, in leases and in the slots of lease boards.
+pub const LEASED_UNTIL: &str = "leased_until";
+/// The key of the lease that a slot of a lease board is about.
+pub const LEASE: &str = "lease";
+/// The vector of a leased question, in the slots of lease boards: one signed byte for each component.
+pub const COARSE_VECTOR: &str = "coarse_vector";
+/// The slots of a lease board: one map each, with the attributes above and [`SIGNATURE`].
+pub const LEASE_SLOTS: [&str; 16] = [
+    "slot_0", "slot_1", "slot_2", "slot_3", "slot_4", "slot_5", "slot_6", "slot_7", "slot_8", "slot_9", "slot_10",
+    "slot_11", "slot_12", "slot_13", "slot_14", "slot_15",
+];
 /// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
 /// The name of the namespace, in namespace stats and quotas.

@@ -1,6 +1,7 @@
 //! The keys of the table: the counter has 0, entries have keys from 1 on, and derived items have negative keys.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_model::context_key::ContextKey;
 use mneme_model::embedder::EmbedderGeneration;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -42,6 +43,10 @@ pub enum DerivedKind {
     Segment = 9,
     /// The progress of a move to another embedder.
     MoveProgress = 10,
+    /// The lease of one entry key: who is to make its answer.
+    Lease = 11,
+    /// The vectors of the questions of one context that were leased lately.
+    LeaseBoard = 12,
     /// The quota of one namespace. It is data, not derived: it must not be lost.
     Quota = 20,
     /// The `meta` map. It is data, not derived: it must not be lost.
@@ -115,6 +120,12 @@ impl RowKey {
         self.0.unsigned_abs() & ((1 << LOW_BITS) - 1)
     }
 
+    /// The remainder of the part below the kind, divided by `divisor`. For a key that is made from a hash, it is evenly
+    /// distributed.
+    pub(crate) fn low_remainder(self, divisor: usize) -> usize {
+        (self.low() % divisor as u128) as usize
+    }
+
     fn hashed(kind: DerivedKind, parts: &[&str]) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -139,6 +150,18 @@ impl RowKey {
     /// The idempotency record of an idempotency key in a namespace.
     pub fn idempotency_record(namespace: &Namespace, idempotency_key: &str) -> Self {
         Self::hashed(DerivedKind::IdempotencyRecord, &[namespace.as_str(), idempotency_key])
+    }
+
+    /// The lease of an entry key.
+    pub fn lease(namespace: &Namespace, hash: &QueryHash) -> Self {
+        Self::hashed(DerivedKind::Lease, &[namespace.as_str(), hash.as_str()])
+    }
+
+    /// The lease board of a namespace and context key.
+    pub fn lease_board(namespace: &Namespace, context_key: Option<&ContextKey>) -> Self {
+        let context: String =
+            context_key.iter().flat_map(|key| key.as_bytes()).map(|byte| format!("{byte:02x}")).collect();
+        Self::hashed(DerivedKind::LeaseBoard, &[namespace.as_str(), &context])
     }
 
     /// The quota of a namespace.
@@ -166,8 +189,8 @@ impl RowKey {
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
-            Basis, Directory, IdempotencyRecord, Meta, MoveProgress, NamespaceStats, Pointer, Quota, Segment,
-            SegmentManifest, VacuumCursor, WriterQueue,
+            Basis, Directory, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats, Pointer, Quota,
+            Segment, SegmentManifest, VacuumCursor, WriterQueue,
         };
         [
             Pointer,
@@ -180,6 +203,8 @@ impl RowKey {
             Basis,
             Segment,
             MoveProgress,
+            Lease,
+            LeaseBoard,
             Quota,
             Meta,
         ]
@@ -232,6 +257,8 @@ mod tests {
             (RowKey::TABLE_STATS, DerivedKind::NamespaceStats),
             (RowKey::idempotency_record(&namespace, "k"), DerivedKind::IdempotencyRecord),
             (RowKey::directory(&namespace), DerivedKind::Directory),
+            (RowKey::lease(&namespace, &hash), DerivedKind::Lease),
+            (RowKey::lease_board(&namespace, None), DerivedKind::LeaseBoard),
             (RowKey::quota(&namespace), DerivedKind::Quota),
             (RowKey::META, DerivedKind::Meta),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),

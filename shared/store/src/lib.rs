@@ -16,6 +16,7 @@
 //! | values, items and expressions in the types of the SDK | [`item`], [`expression`] |
 //! | pointers and idempotency records | [`pointers`], [`idempotency_record`] |
 //! | the number of rows of a namespace, its events, and the directory of namespaces | [`namespace_stats`] |
+//! | leases: who makes the answer to a question that has none | [`leases`] |
 //! | the writer queue | [`queue_state`] |
 //! | segments, their manifest and their basis | [`segments`] |
 //! | moves to another embedder | [`vectors`], [`move_progress`] |
@@ -35,6 +36,7 @@ pub mod idempotency_record;
 pub mod index;
 pub mod item;
 pub mod key;
+pub mod leases;
 pub mod move_progress;
 pub mod namespace_stats;
 mod patience;

@@ -1,4 +1,4 @@
-//! Single writes that repair pointers, idempotency records and the counter's next id. They count as no mutation.
+//! Single writes that repair pointers, expired derived items and the counter's next id. They count as no mutation.
 
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -31,9 +31,9 @@ impl Table {
         self.delete_if(pointer, Expression::when(Condition::equals(name::ENTRY_ID, n(id)))).await
     }
 
-    /// Deletes an idempotency record that has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
-    pub async fn delete_idempotency_record(&self, record: RowKey, now_secs: i64) -> Result<bool, Error> {
-        self.delete_if(record, Expression::when(is_expired(now_secs))).await
+    /// Deletes a derived item that has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
+    pub async fn delete_expired_derived(&self, key: RowKey, now_secs: i64) -> Result<bool, Error> {
+        self.delete_if(key, Expression::when(is_expired(now_secs))).await
     }
 
     /// Raises the counter's next id above `id`, if it is not above `id` yet. Returns whether it was raised. Writes: one

@@ -108,6 +108,7 @@ impl TestCache {
             if_absent: false,
             stored_by: None,
             idempotency: None,
+            lease_token: None,
         };
         put_all(&self.cache, &[new]).await.pop().unwrap().unwrap().id
     }

@@ -39,6 +39,7 @@ CALLS = {
     "reembed": ({"body": models.ReembedRequest.from_dict({"action": "status"})}, 200),
     "snapshot": ({}, 501),
     "restore": ({}, 501),
+    "release_lease": ({"body": models.ReleaseRequest(query="q", lease_token="t")}, 200),
     "delete_entry_by_query": ({"body": models.DeleteRequest(query="q")}, 200),
     "delete_entry": ({"id": 1}, 404),
     "clear_namespace": ({"namespace": NAMESPACE}, 200),

@@ -56,6 +56,7 @@ async function main() {
   await expect("reembed", 200, client.POST("/v1/reembed", { body: { action: "status" } }));
   await expect("snapshot", 501, client.POST("/v1/snapshot"));
   await expect("restore", 501, client.POST("/v1/restore"));
+  await expect("releaseLease", 200, client.POST("/v1/lookup/release", { body: { query: "q", lease_token: "t" } }));
   await expect("deleteEntryByQuery", 200, client.POST("/v1/entries/delete", { body: { query: "q" } }));
   await expect("deleteEntry", 404, client.DELETE("/v1/entries/{id}", { params: { path: { id: 1 } } }));
   await expect("clearNamespace", 200, client.DELETE("/v1/namespaces/{namespace}", named));

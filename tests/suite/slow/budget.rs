@@ -14,7 +14,7 @@ use mneme_tests::stack::{Item, overcounts_transactions};
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
-use crate::questions::{QUESTION, REWORDED};
+use crate::questions::{QUESTION, REWORDED, order, order_reworded};
 
 const DIM: usize = 768;
 
@@ -162,7 +162,7 @@ const DESIGNED: [Budget; 6] = [
 ];
 
 /// Measured budgets of requests that the design does not mention, with their composition.
-const BOUNDED: [Budget; 15] = [
+const BOUNDED: [Budget; 20] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
     // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the
@@ -188,6 +188,16 @@ const BOUNDED: [Budget; 15] = [
     // Without a vector there is no replica. Reads the counter and the pointer, then the row. The access is written after
     // the reply.
     ("lookup: hit with its access due", 2, 6.0, 12.0),
+    // A miss, and one write of the lease.
+    ("lookup: miss with a lease", 3, 3.0, 1.0),
+    // A miss; reads the lease and its board of at most 16 slots of 1.3 KB, and writes both.
+    ("lookup: miss with a lease by meaning", 4, 8.0, 22.0),
+    // A miss, and a write that is refused.
+    ("lookup: miss while the lease is held", 3, 3.0, 1.0),
+    // A miss; reads the lease and its board.
+    ("lookup: miss while it is held by meaning", 3, 8.0, 0.0),
+    // Like a new entry; reads the lease and deletes it.
+    ("put: with a lease token", 2, 3.0, 18.0),
     ("get", 1, 1.0, 0.0),
     ("find", 2, 2.0, 0.0),
     // Reads the counter and a page of the index, then ten rows.
@@ -283,6 +293,40 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     on.measure("lookup: semantic hit", 1, warm_up, semantic).await;
     let chill = async |stack: &Stack, _: u32| stack.server.recycle("lookup").await;
     on.measure("lookup: cold exact hit", 2, chill, exact).await;
+
+    let leased = |mut question: Value| {
+        question["lease"] = json!({"seconds": 900});
+        question
+    };
+    let lease = async |stack: &Stack, question: Value, state: &str| {
+        let miss = stack.lookup(leased(question)).await;
+        assert_eq!(miss["lease"]["state"], state, "{miss}");
+    };
+    let put_later = std::sync::Mutex::new(json!(null));
+    let numbered = |n: u32| json!({"query": format!("leased {n}")});
+    let take = async |stack: &Stack, n: u32| lease(stack, numbered(n), "granted").await;
+    on.measure("lookup: miss with a lease", 3, nothing, take).await;
+    let wait = async |stack: &Stack, n: u32| lease(stack, numbered(n), "held").await;
+    on.measure("lookup: miss while the lease is held", 3, take, wait).await;
+    let take = async |stack: &Stack, n: u32| lease(stack, question(&order(n), 1.5), "granted").await;
+    // The board is full.
+    for n in 0..20 {
+        lease(&on.stack, question(&order(10_000 + n), 1.5), "granted").await;
+    }
+    on.measure("lookup: miss with a lease by meaning", 4, nothing, take).await;
+    let wait = async |stack: &Stack, n: u32| lease(stack, question(&order_reworded(n), 1.5), "held").await;
+    on.measure("lookup: miss while it is held by meaning", 3, take, wait).await;
+    let ask_first = async |stack: &Stack, n: u32| {
+        let miss = stack.lookup(leased(question(&order(n), 1.5))).await;
+        let mut own = entry(&order(n), 1.5);
+        own["lease_token"] = miss["lease"]["token"].clone();
+        *put_later.lock().unwrap() = own;
+    };
+    let put_leased = async |stack: &Stack, _: u32| {
+        let own = put_later.lock().unwrap().clone();
+        stack.put(own).await;
+    };
+    on.measure("put: with a lease token", 2, ask_first, put_leased).await;
 
     // These are measured with a limit on the table, and with every access written.
     let cap = (entries + 100).to_string();

@@ -3,6 +3,7 @@
 //! An acknowledged mutation must be stored with all its effects, a failed one must not, and the table must stay
 //! consistent.
 
+mod leases;
 mod provision;
 mod python_rows;
 mod stats;

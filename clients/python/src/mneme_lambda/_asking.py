@@ -1,18 +1,24 @@
 """The loop around a model call: look up, on a miss call the model, then put. Nothing here raises.
 
-The call itself is made by the client, between `look` and `keep`.
+The call itself is made by the client, between `look` and `keep`, or before `give_up` if it fails. Of several callers
+who miss the same question at once, one has the lease and calls the model. The others look up again until it has stored
+the answer.
 """
 
 from __future__ import annotations
 
 import inspect
+import random
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from . import _operations
-from ._core import Core, Steps, logger
-from ._request import Guard, Query, Ttl, Vector
+from ._core import Core, Pause, Steps, logger
+from ._request import Guard, Query, Ttl, Vector, whole_seconds
 from .answer import Answer, Completion
+from .errors import TransportError
 from .results import Hit, Miss
 
 P = ParamSpec("P")
@@ -31,9 +37,15 @@ class Options(TypedDict, total=False):
     bypass: bool
     metadata: Mapping[str, Any] | None
     ttl: Ttl | None
+    lease: Ttl | None
 
+
+LEASE_SECS = 30.0
+_FIRST_PAUSE_SECS = 0.05
+_LONGEST_PAUSE_SECS = 1.0
 
 _LOOKUP = ("context", "namespace", "embedding", "threshold", "guard", "bypass")
+_QUESTION = ("context", "namespace")
 _PUT = ("context", "namespace", "embedding", "metadata", "ttl")
 
 
@@ -41,24 +53,66 @@ def _some(options: Options, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in names}
 
 
-def look(core: Core, query: Query, options: Options) -> Steps[Hit | Miss | Exception]:
-    """The outcome of the lookup, or its error. It is counted, and an error is logged."""
+@dataclass(frozen=True)
+class Looked:
+    """What the cache said."""
+
+    outcome: Hit | Miss | Exception
+    """The outcome of the last lookup, or its error."""
+    waited: bool = False
+
+    @property
+    def token(self) -> str | None:
+        """The token of the lease, if this caller has it."""
+        lease = self.outcome.lease if isinstance(self.outcome, Miss) else None
+        return lease.token if lease is not None else None
+
+
+def look(core: Core, query: Query, options: Options) -> Steps[Looked]:
+    """Looks up, and waits while another caller makes the answer: as long as the lease that it finds, at most.
+
+    The outcome is counted once, and an error is logged.
+    """
+    waited = False
     try:
-        outcome = yield from _operations.lookup(core, query, **_some(options, _LOOKUP))
+        lease = whole_seconds("lease", options.get("lease", LEASE_SECS))
+        asked = {**_some(options, _LOOKUP), "lease": None if options.get("bypass") else lease}
+        outcome = yield from _operations.lookup(core, query, **asked)
+        pause, end = _FIRST_PAUSE_SECS, None
+        while isinstance(outcome, Miss) and outcome.lease is not None and outcome.lease.state == "held":
+            end = end if end is not None else time.monotonic() + outcome.lease.seconds
+            # Callers that began to wait at one time should not ask at one time.
+            wait = random.uniform(pause / 2, pause)  # noqa: S311
+            if time.monotonic() + wait > end:
+                break
+            waited = True
+            yield Pause(wait)
+            pause = min(_LONGEST_PAUSE_SECS, pause * 1.5)
+            outcome = yield from _operations.lookup(core, query, **asked)
     except Exception as error:
         core.record.failed("lookup", error)
-        return error
+        return Looked(error, waited)
     core.record.succeeded()
     core.record.count("hits" if isinstance(outcome, Hit) else "misses")
-    return outcome
+    if waited:
+        core.record.count("waited")
+    return Looked(outcome, waited)
 
 
-def keep(
-    core: Core, query: Query, options: Options, found: Miss | Exception, result: T, read: Read[T]
-) -> Steps[Answer[T]]:
+def give_up(core: Core, query: Query, options: Options, found: Looked) -> Steps[None]:
+    """Releases the lease, if this caller has it and puts no answer."""
+    if found.token is None:
+        return
+    try:
+        yield from _operations.release(core, query, found.token, **_some(options, _QUESTION))
+    except Exception as error:
+        core.record.failed("release", error)
+
+
+def keep(core: Core, query: Query, options: Options, found: Looked, result: T, read: Read[T]) -> Steps[Answer[T]]:
     """Stores what the model returned, if it may be stored and the cache answered the lookup."""
-    miss = found if isinstance(found, Miss) else None
-    error = found if isinstance(found, Exception) else None
+    miss = found.outcome if isinstance(found.outcome, Miss) else None
+    error = found.outcome if isinstance(found.outcome, Exception) else None
     completion = stored = None
     try:
         completion = read(result)
@@ -72,17 +126,22 @@ def keep(
         refused = "the lookup failed"
     if refused is None and completion is not None:
         try:
-            stored = yield from _operations.put(core, query, completion.text, **_some(options, _PUT))
+            fields = {**_some(options, _PUT), "lease_token": found.token}
+            stored = yield from _operations.put(core, query, completion.text, **fields)
         except Exception as failed:
             core.record.failed("put", failed)
             refused, error = "the put failed", failed
+    if stored is None and not isinstance(error, TransportError):
+        yield from give_up(core, query, options, found)
     core.record.count("not_stored" if stored is None else "stored")
-    return Answer("model", result, completion, miss=miss, stored=stored, not_stored=refused, error=error)
+    return Answer(
+        "model", result, completion, miss=miss, stored=stored, not_stored=refused, error=error, waited=found.waited
+    )
 
 
-def from_cache(hit: Hit) -> Answer[Any]:
+def from_cache(hit: Hit, *, waited: bool) -> Answer[Any]:
     """The answer of a hit."""
-    return Answer("cache", None, Completion(hit.response), hit=hit)
+    return Answer("cache", None, Completion(hit.response), hit=hit, waited=waited)
 
 
 class Arguments(Generic[P]):

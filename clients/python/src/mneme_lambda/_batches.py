@@ -33,6 +33,7 @@ class Lookup:
     threshold: float | None = None
     guard: Guard | None = None
     bypass: bool = False
+    lease: Ttl | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Put:
     ttl: Ttl | None = None
     confidence_score: float | None = None
     idempotency_key: str | None = None
+    finish_reason: str | None = None
+    if_absent: bool = False
+    lease_token: str | None = None
 
 
 def lookup_many(core: Core, queries: Iterable[Query | Lookup]) -> Steps[list[Hit | Miss | MnemeError]]:

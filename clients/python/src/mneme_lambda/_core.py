@@ -70,7 +70,9 @@ class Counts:
     not_stored: int = 0
     """Answers of the model that were not stored, for any reason."""
     errors: int = 0
-    """Failed lookups and puts."""
+    """Failed lookups, puts and releases."""
+    waited: int = 0
+    """Questions that waited for the answer of another caller."""
 
 
 class Record:

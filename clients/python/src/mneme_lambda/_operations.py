@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ._core import Core, Steps, exchange
-from ._request import Guard, Query, Request, Ttl, Vector, present, question, ttl_seconds, vector
+from ._request import Guard, Query, Request, Ttl, Vector, present, question, vector, whole_seconds
 from .errors import NotFound
 from .results import Entry, Hit, Miss, NamespaceCount, Page, Stored, read, read_list, read_nested, read_outcome
 
@@ -26,10 +26,17 @@ def lookup_fields(
     threshold: float | None = None,
     guard: Guard | None = None,
     bypass: bool | None = None,
+    lease: Ttl | None = None,
 ) -> dict[str, Any]:
     """The fields of a lookup."""
+    seconds = whole_seconds("lease", lease)
     return question(query, context) | present(
-        namespace=namespace, embedding=vector(embedding), threshold=threshold, guard=guard, bypass=bypass or None
+        namespace=namespace,
+        embedding=vector(embedding),
+        threshold=threshold,
+        guard=guard,
+        bypass=bypass or None,
+        lease=None if seconds is None else {"seconds": seconds},
     )
 
 
@@ -44,6 +51,9 @@ def entry_fields(
     ttl: Ttl | None = None,
     confidence_score: float | None = None,
     idempotency_key: str | None = None,
+    finish_reason: str | None = None,
+    if_absent: bool = False,
+    lease_token: str | None = None,
 ) -> dict[str, Any]:
     """The fields of a put."""
     return question(query, context) | present(
@@ -51,9 +61,12 @@ def entry_fields(
         namespace=namespace,
         embedding=vector(embedding),
         metadata=metadata,
-        ttl_seconds=ttl_seconds(ttl),
+        ttl_seconds=whole_seconds("ttl", ttl),
         confidence_score=confidence_score,
         idempotency_key=idempotency_key,
+        finish_reason=finish_reason,
+        if_absent=if_absent or None,
+        lease_token=lease_token,
     )
 
 
@@ -67,13 +80,15 @@ def lookup(
     threshold: float | None = None,
     guard: Guard | None = None,
     bypass: bool = False,
+    lease: Ttl | None = None,
 ) -> Steps[Hit | Miss]:
     """Finds the answer to a question, or says why there is none.
 
     `query`: a text, or the messages of a conversation. `context`: everything else that decides the answer, such as the
     model; it is matched exactly. `embedding`: without it the cache's embedder makes one, if it has one.
     `threshold`: the least similarity of a semantic hit; it can only raise the configured one. `bypass`: makes the
-    lookup a miss.
+    lookup a miss. `lease`: asks for the lease after a miss, for so many seconds; `Miss.lease` says who makes the
+    answer.
     """
     fields = lookup_fields(
         query,
@@ -83,6 +98,7 @@ def lookup(
         threshold=threshold,
         guard=guard,
         bypass=bypass,
+        lease=lease,
     )
     reply = yield from exchange(core, Request("lookup", "POST", "/v1/lookup", body=fields))
     return read_outcome(reply)
@@ -125,12 +141,16 @@ def put(
     context: Mapping[str, Any] | None = None,
     confidence_score: float | None = None,
     idempotency_key: str | None = None,
+    finish_reason: str | None = None,
+    if_absent: bool = False,
+    lease_token: str | None = None,
 ) -> Steps[Stored]:
     """Stores an answer. An entry for the same question is replaced.
 
     `ttl`: without it the configured default applies, or the entry does not expire. `metadata`: what comes back with a
     hit. `confidence_score`: from 0 to 1, a factor of the confidence. `idempotency_key`: the same key within 24 hours
-    returns the first result and stores nothing.
+    returns the first result and stores nothing. `finish_reason`: why the model stopped; an unfinished answer is not
+    stored. `if_absent`: keeps the entry that exists. `lease_token`: the lease under which the answer was made; it ends.
     """
     fields = entry_fields(
         query,
@@ -142,9 +162,22 @@ def put(
         ttl=ttl,
         confidence_score=confidence_score,
         idempotency_key=idempotency_key,
+        finish_reason=finish_reason,
+        if_absent=if_absent,
+        lease_token=lease_token,
     )
     reply = yield from exchange(core, Request("put", "POST", "/v1/entries", body=fields))
     return read(Stored, reply)
+
+
+def release(
+    core: Core, query: Query, token: str, *, namespace: str | None = None, context: Mapping[str, Any] | None = None
+) -> Steps[bool]:
+    """Releases the lease that a lookup granted, so that others need not wait for its end. Returns whether it held."""
+    fields = question(query, context) | {"namespace": namespace or core.namespace, "lease_token": token}
+    request = Request("lookup", "POST", "/v1/lookup/release", body=fields, action="release")
+    reply = yield from exchange(core, request)
+    return read_nested(lambda: bool(reply["released"]))
 
 
 def delete(

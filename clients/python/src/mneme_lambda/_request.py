@@ -36,7 +36,7 @@ Vector: TypeAlias = "Sequence[float] | ArrayLike | bytes | str"
 """An embedding: numbers, an array of one dimension, or little-endian float32 as bytes or as base64."""
 Guard: TypeAlias = Literal["on", "off"]
 Ttl: TypeAlias = "float | timedelta"
-"""A time to live, as seconds or as a timedelta. A fraction of a second is cut off."""
+"""A length of time, as seconds or as a timedelta. A fraction of a second is cut off."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,16 @@ def vector(embedding: Vector | None) -> str | None:
     return base64.b64encode(raw).decode("ascii")
 
 
-def ttl_seconds(ttl: Ttl | None) -> int | None:
-    """The time to live in whole seconds; of less than one second, one. Raises `InvalidRequest` for what is no time."""
-    if ttl is None:
+def whole_seconds(name: str, time: Ttl | None) -> int | None:
+    """`time` in whole seconds; of less than one second, one. Raises `InvalidRequest` for what is no time.
+
+    `name`: the argument's name.
+    """
+    if time is None:
         return None
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    seconds = time.total_seconds() if isinstance(time, timedelta) else time
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds <= 0:
-        raise InvalidRequest(f"ttl: {ttl!r} is no time to live", "pass more than 0 seconds, or no ttl")
+        raise InvalidRequest(f"{name}: {time!r} is no length of time", f"pass more than 0 seconds, or no {name}")
     return max(1, int(seconds))
 
 

@@ -51,6 +51,7 @@ class AsyncMneme(Client):
     get = _awaitable(_operations.get)
     put = _awaitable(_operations.put)
     put_many = _awaitable(_batches.put_many)
+    release = _awaitable(_operations.release)
     delete = _awaitable(_operations.delete)
     delete_entry = _awaitable(_operations.delete_entry)
     entry = _awaitable(_operations.entry)
@@ -100,11 +101,21 @@ class AsyncMneme(Client):
         Only what `call` raises is raised: without the cache, the model answers. `options`: the arguments of `lookup`
         and `put`, such as `context` and `ttl`. `read`: tells the text of a result and whether it may be stored; without
         it, `read_completion`.
+
+        Of several callers who miss one question at once, one calls the model, and the others wait for its answer.
+        `lease`: for how many seconds at most, 30 without it; somewhat more than the model takes. None: nobody waits.
         """
         found = await self._run(_asking.look(self._core, query, options))
-        if isinstance(found, Hit):
-            return _asking.from_cache(found)
-        result = await call()
+        if isinstance(found.outcome, Hit):
+            return _asking.from_cache(found.outcome, waited=found.waited)
+        try:
+            result = await call()
+        except BaseException:
+            # A task that was cancelled ends at once, and the lease is released behind it.
+            releasing = asyncio.ensure_future(self._run(_asking.give_up(self._core, query, options, found)))
+            self._releasing.add(releasing)
+            releasing.add_done_callback(self._releasing.discard)
+            raise
         return await self._run(_asking.keep(self._core, query, options, found, result, read))
 
     def cached(
@@ -141,6 +152,8 @@ class AsyncMneme(Client):
         # A connection belongs to the event loop that opened it, and programs may call `asyncio.run` several times.
         self._https: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
         self._https = weakref.WeakKeyDictionary()
+        # The loop holds its tasks weakly.
+        self._releasing: set[asyncio.Future[None]] = set()
 
     async def _run(self, steps: Steps[T]) -> T:
         try:

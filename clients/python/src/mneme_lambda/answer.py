@@ -40,6 +40,8 @@ class Answer(Generic[T]):
     """Why the answer of the model was not stored."""
     error: Exception | None = None
     """The error of the lookup or of the put."""
+    waited: bool = False
+    """Whether the question waited for the answer of another caller."""
 
     @property
     def text(self) -> str:

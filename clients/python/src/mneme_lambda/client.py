@@ -44,6 +44,7 @@ class Mneme(Client):
     get = _blocking(_operations.get)
     put = _blocking(_operations.put)
     put_many = _blocking(_batches.put_many)
+    release = _blocking(_operations.release)
     delete = _blocking(_operations.delete)
     delete_entry = _blocking(_operations.delete_entry)
     entry = _blocking(_operations.entry)
@@ -87,11 +88,18 @@ class Mneme(Client):
         Only what `call` raises is raised: without the cache, the model answers. `options`: the arguments of `lookup`
         and `put`, such as `context` and `ttl`. `read`: tells the text of a result and whether it may be stored; without
         it, `read_completion`.
+
+        Of several callers who miss one question at once, one calls the model, and the others wait for its answer.
+        `lease`: for how many seconds at most, 30 without it; somewhat more than the model takes. None: nobody waits.
         """
         found = self._run(_asking.look(self._core, query, options))
-        if isinstance(found, Hit):
-            return _asking.from_cache(found)
-        result = call()
+        if isinstance(found.outcome, Hit):
+            return _asking.from_cache(found.outcome, waited=found.waited)
+        try:
+            result = call()
+        except BaseException:
+            self._run(_asking.give_up(self._core, query, options, found))
+            raise
         return self._run(_asking.keep(self._core, query, options, found, result, read))
 
     def cached(

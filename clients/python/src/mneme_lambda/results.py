@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from .errors import GatewayError
@@ -37,9 +37,23 @@ class Hit:
     """What the caller kept with the answer."""
     id: int
     """The id of the entry."""
+    volatile: bool = False
+    """Whether the right answer depends on the time of asking."""
 
     def __bool__(self) -> Literal[True]:
         return True
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who is to make the answer after a miss."""
+
+    state: Literal["granted", "held"]
+    """`granted`: the caller is. `held`: another caller is."""
+    seconds: int
+    """For how long it holds; with `held`, for how long at most."""
+    token: str | None = None
+    """What `put` and `release` take; None with `held`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class Miss:
     """The similarity of the nearest entry, or None."""
     veto: str | None = None
     """What the nearest entry contradicts the question in, with the reason `vetoed`."""
+    lease: Lease | None = None
+    """Who is to make the answer; None if no lease was asked for, or none is to be had."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -70,6 +86,8 @@ class Stored:
     """Why the entry was not stored: `truncated`, `refusal`, `error`, `empty`, `pattern` or `personal`."""
     semantic: bool = True
     """False if the embedder cannot read the question, so that only an equal question finds the entry."""
+    kept: bool = False
+    """Whether `if_absent` kept the entry of this id and stored nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,8 @@ class Entry:
     expires_at: int | None
     """When it expires; None for never."""
     access_count: int
+    stored_by: str | None = None
+    """Who put it over HTTP: the subject of the token, or the ARN of the IAM user or role. None if it is not known."""
 
     def vector(self) -> list[float] | None:
         """The embedding as numbers, or None if there is none."""
@@ -289,7 +309,8 @@ def read_outcome(reply: Any) -> Hit | Miss:
         if reply.get("outcome") == "hit":
             return read(Hit, reply)
         if reply.get("outcome") == "miss":
-            return read(Miss, reply)
+            miss = read(Miss, reply)
+            return miss if miss.lease is None else replace(miss, lease=read(Lease, miss.lease))
     raise unexpected_reply("a reply is neither a hit nor a miss")
 
 

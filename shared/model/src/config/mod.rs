@@ -71,6 +71,17 @@ pub enum CallerVectors {
     Trust,
 }
 
+/// Which questions one lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leases {
+    /// There are no leases.
+    Off,
+    /// Questions of the same text.
+    Exact,
+    /// Also questions of the same meaning.
+    Meaning,
+}
+
 /// The accepted form of a table name. Source: DynamoDB Developer Guide, "Naming rules".
 const TABLE_NAME_FORM: &str = "a table name: 3 to 255 of a-z A-Z 0-9 _ - .";
 
@@ -156,6 +167,8 @@ pub struct Config {
     pub max_metadata_bytes: usize,
     /// `MNEME_CALLER_VECTORS`.
     pub caller_vectors: CallerVectors,
+    /// `MNEME_LEASES`.
+    pub leases: Leases,
     /// `MNEME_REFUSE_RESPONSES`: regular expressions, one a line. A response that one of them fits is not stored.
     pub refuse_responses: Option<String>,
     /// `MNEME_PERSONAL`: whether personal questions are neither stored nor looked up.
@@ -278,6 +291,11 @@ impl Config {
                 "MNEME_CALLER_VECTORS",
                 CallerVectors::Check,
                 &[("check", CallerVectors::Check), ("refuse", CallerVectors::Refuse), ("trust", CallerVectors::Trust)],
+            ),
+            leases: env.one_of(
+                "MNEME_LEASES",
+                Leases::Meaning,
+                &[("off", Leases::Off), ("exact", Leases::Exact), ("meaning", Leases::Meaning)],
             ),
             refuse_responses: env.take("MNEME_REFUSE_RESPONSES", None, &"regular expressions, one a line"),
             refuse_personal: env.one_of("MNEME_PERSONAL", false, &[("store", false), ("refuse", true)]),

@@ -35,8 +35,8 @@ pub(super) struct TablePage {
     highest_id: u64,
     /// Pointers, and the entries that they name.
     pointers: Vec<(RowKey, EntryId)>,
-    /// Idempotency records that have expired.
-    expired_records: Vec<RowKey>,
+    /// Derived items with a time to live that has ended: idempotency records, leases and lease boards.
+    expired_items: Vec<RowKey>,
     /// Segments and parts of a basis, with the version of their basis.
     basis_items: Vec<(RowKey, u64)>,
     /// Segments, with the number of their entries.
@@ -62,10 +62,10 @@ impl TablePage {
             let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) else { continue };
             match key.derived_kind() {
                 Some(DerivedKind::Pointer) => page.pointers.extend(pointed_entry(item).map(|id| (key, id))),
-                Some(DerivedKind::IdempotencyRecord)
+                Some(DerivedKind::IdempotencyRecord | DerivedKind::Lease | DerivedKind::LeaseBoard)
                     if number(item, name::TTL).is_some_and(|until: i64| until <= now_secs) =>
                 {
-                    page.expired_records.push(key);
+                    page.expired_items.push(key);
                 }
                 Some(DerivedKind::Quota) => {
                     page.quotas.extend(quota_from_item(item).filter(|(namespace, _)| pass.covers(namespace)));
@@ -132,8 +132,8 @@ pub(super) async fn repair_page(
         .buffer_unordered(WRITES_AT_ONCE)
         .try_collect()
         .await?;
-    let records: Vec<bool> = stream::iter(page.expired_records)
-        .map(|record| table.delete_idempotency_record(record, now))
+    let ended: Vec<bool> = stream::iter(page.expired_items)
+        .map(|key| table.delete_expired_derived(key, now))
         .buffer_unordered(WRITES_AT_ONCE)
         .try_collect()
         .await?;
@@ -142,7 +142,7 @@ pub(super) async fn repair_page(
         .buffer_unordered(WRITES_AT_ONCE)
         .try_collect::<()>()
         .await?;
-    let removed = pointers.iter().chain(&records).filter(|removed| **removed).count() + obsolete.len();
+    let removed = pointers.iter().chain(&ended).filter(|removed| **removed).count() + obsolete.len();
     pass.repaired.derived_removed += removed as u64;
     let evictions = enforce_all_caps(cache, &page.quotas, None).await?;
     pass.removed.add(evictions);

@@ -44,6 +44,8 @@ pub struct NewEntry {
     /// A put with the same key within 24 hours gets the first put's reply and stores nothing, as long as an entry for its
     /// query exists.
     pub idempotency: Option<IdempotencyKey>,
+    /// The token of the lease under which the answer was made. The put ends the lease, if the token still holds it.
+    pub lease_token: Option<String>,
 }
 
 /// The idempotency key of a put.
@@ -88,6 +90,11 @@ impl NewEntry {
     /// The key of the idempotency record, if the entry has an idempotency key.
     pub(super) fn idempotency_record_key(&self) -> Option<RowKey> {
         self.idempotency.as_ref().map(|of| RowKey::idempotency_record(&self.namespace, &of.key))
+    }
+
+    /// The key of the entry's lease, if it was made under one.
+    pub(super) fn lease_key(&self) -> Option<RowKey> {
+        self.lease_token.as_ref().map(|_| RowKey::lease(&self.namespace, &self.query_hash))
     }
 }
 

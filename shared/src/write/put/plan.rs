@@ -237,6 +237,9 @@ impl Planner<'_> {
             let replaced = existing.record.map(|record| record.id);
             actions.push((ActionRole::Rest, table.put_idempotency_record(key, &record, replaced, now)?));
         }
+        if let Some((key, token)) = new.lease_key().zip(new.lease_token.as_ref()).filter(|_| existing.holds_lease) {
+            actions.push((ActionRole::Rest, table.end_lease(key, token)?));
+        }
         let (is_new, dim) = (in_place.is_none(), vectors.active_dim());
         Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, change })
     }
@@ -323,6 +326,7 @@ mod tests {
                 if_absent: false,
                 stored_by: None,
                 idempotency: key.map(|key| IdempotencyKey { key: key.to_string(), request: [0; 16] }),
+                lease_token: ttl.map(|_| "token".to_owned()),
             };
             (entry, vector, rows)
         }
@@ -344,7 +348,8 @@ mod tests {
             ..Entry::example(id + at)
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
-        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, record: None }
+        let holds_lease = entry.lease_token.is_some();
+        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, record: None, holds_lease }
     }
 
     proptest! {

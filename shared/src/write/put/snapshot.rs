@@ -7,6 +7,7 @@ use mneme_model::error::Error;
 use mneme_store::counter::Counter;
 use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::key::RowKey;
+use mneme_store::leases::Lease;
 use mneme_store::read::{Projection, Rows, pointed_entry};
 
 use super::new_entry::NewEntry;
@@ -35,6 +36,8 @@ pub(super) struct ExistingEntry {
     pub(super) rows: Vec<Entry>,
     /// What is kept of the put that used the entry's idempotency key before, if there was one.
     pub(super) record: Option<IdempotencyRecord>,
+    /// Whether the entry's token holds the lease.
+    pub(super) holds_lease: bool,
 }
 
 impl PutSnapshot {
@@ -42,8 +45,8 @@ impl PutSnapshot {
     ///
     /// `strong`: whether pointers are read strongly. The first read is eventually consistent, which costs half: the
     /// transaction's conditions on the pointers detect what it missed.
-    /// Reads, at once: the counter, the pointers, `gsi_hash` and the idempotency records; then the rows that these
-    /// name.
+    /// Reads, at once: the counter, the pointers, `gsi_hash`, and the idempotency records and leases; then the rows that
+    /// these name.
     pub(super) async fn read(cache: &Cache, entries: &[NewEntry], strong: bool) -> Result<Self, Error> {
         let table = &cache.table;
         let read = async || {
@@ -55,7 +58,9 @@ impl PutSnapshot {
                     table.batch_get_eventual(pointers).await
                 }
             };
-            let records = table.batch_get(entries.iter().filter_map(NewEntry::idempotency_record_key), Projection::All);
+            let records = entries.iter().filter_map(NewEntry::idempotency_record_key);
+            let records =
+                table.batch_get(records.chain(entries.iter().filter_map(NewEntry::lease_key)), Projection::All);
             tokio::try_join!(cache.counter(), pointers, indexed_ids(cache, entries), records)
         };
         let outcome = match read().await {
@@ -75,6 +80,7 @@ impl PutSnapshot {
             pointer,
             rows: rows.newest_last(&entry.namespace, &entry.query_hash, indexed.into_iter().chain(pointer)),
             record: entry.idempotency_record_key().and_then(|key| valid_record(&records, key, cache.now_secs())),
+            holds_lease: entry.lease_key().is_some_and(|key| holds_lease(&records, key, entry)),
         });
         Ok(Self { counter, existing: existing.collect() })
     }
@@ -92,4 +98,10 @@ async fn indexed_ids(cache: &Cache, entries: &[NewEntry]) -> Result<Vec<Vec<Entr
 /// The idempotency record at `key`, unless it has expired.
 fn valid_record(records: &Rows, key: RowKey, now_secs: i64) -> Option<IdempotencyRecord> {
     IdempotencyRecord::from_item(records.get(key)?).filter(|record| record.until > now_secs)
+}
+
+/// Whether the token of `entry` holds the lease at `key`.
+fn holds_lease(items: &Rows, key: RowKey, entry: &NewEntry) -> bool {
+    let held = items.get(key).and_then(Lease::from_item);
+    held.is_some_and(|lease| Some(lease.token) == entry.lease_token)
 }

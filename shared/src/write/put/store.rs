@@ -36,9 +36,9 @@ const CHANGED_LATER: [&[&str]; 2] = [&[name::LAST_ACCESSED_AT, name::ACCESS_COUN
 /// stays. During a move to another embedder, the replaced entry's vector of an embedder for which no new vector is
 /// given is kept: it is a vector of the same text.
 ///
-/// Reads, at once: the counter, the pointers, `gsi_hash` and the idempotency records; then the rows that these name.
-/// Writes: as few transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the pointers and
-/// the statistics. After a lost race also the writer queue.
+/// Reads, at once: the counter, the pointers, `gsi_hash`, and the idempotency records and leases; then the rows that
+/// these name. Writes: as few transactions as take the entries (100 actions, 4 MB), each of the rows, the counter, the
+/// pointers, the leases and the statistics. After a lost race also the writer queue.
 /// Errors, of each entry alone: `EmbedderDimensionError`, `EntryTooLarge`, `InvalidRequest`; of all entries of a
 /// transaction: `StoreBackendError`; of either: `EmbedderMismatchError`. An entry with an error is not stored.
 pub async fn put_all(cache: &Cache, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {

@@ -160,10 +160,11 @@ impl Asker<'_> {
             return Ok(None);
         }
         let leases = self.cache.table.batch_get(equal.iter().map(|other| other.key), Projection::All).await?;
-        // The board is not told when a lease is released, or taken by another caller.
-        let is_held =
-            |other: &LeasedQuestion| leases.get(other.key).and_then(Lease::from_item).as_ref() == Some(&other.lease);
-        let held = equal.into_iter().filter(is_held).map(|other| other.lease);
+        // The board is not told when a lease ends early, or when another caller takes it.
+        let held = equal.iter().filter_map(|other| {
+            let lease = leases.get(other.key).and_then(Lease::from_item)?;
+            (lease.token == other.lease.token && !lease.has_ended(self.now_ms)).then_some(lease)
+        });
         Ok(held.max_by_key(|lease| lease.until_ms))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_model::clock::Clock;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_store::key::{DerivedKind, RowKey};
@@ -58,9 +59,11 @@ impl Snapshot {
         self.derived(kind).map(|(_, item)| item)
     }
 
-    /// The number of leases that somebody holds or held until they ended.
+    /// The number of leases that somebody holds for at least another minute.
     pub fn leases(&self) -> usize {
-        self.derived(DerivedKind::Lease).filter(|(_, item)| item.contains_key("lease_token")).count()
+        let minute = i128::from(Clock::System.now_ms() + 60_000);
+        let is_held = |item: &Item| item.contains_key("lease_token") && number(item, "leased_until") > minute;
+        self.derived(DerivedKind::Lease).filter(|(_, item)| is_held(item)).count()
     }
 
     /// Item 0.

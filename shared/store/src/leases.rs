@@ -164,9 +164,10 @@ impl Table {
         self.update_if(key, expression.remove(name::LEASE_TOKEN)).await
     }
 
-    /// The action that deletes the lease at `key`, if `token` holds it.
-    pub fn end_lease(&self, key: RowKey, token: &str) -> Result<TransactWriteItem, Error> {
-        self.delete_action(key, Expression::when(Condition::equals(name::LEASE_TOKEN, s(token))))
+    /// The action that makes the lease at `key` end at `until_ms`, if `token` holds it.
+    pub fn end_lease(&self, key: RowKey, token: &str, until_ms: i64) -> Result<TransactWriteItem, Error> {
+        let expression = Expression::when(Condition::equals(name::LEASE_TOKEN, s(token)));
+        self.update_action(self.update_builder(key, expression.set(name::LEASED_UNTIL, n(until_ms))))
     }
 
     /// Names `question` on the board at `key`, if the slot for it is still as it was `seen`. Returns the board before that,

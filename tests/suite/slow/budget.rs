@@ -196,7 +196,7 @@ const BOUNDED: [Budget; 20] = [
     ("lookup: miss while the lease is held", 3, 3.0, 1.0),
     // A miss; reads the lease and its board.
     ("lookup: miss while it is held by meaning", 3, 8.0, 0.0),
-    // Like a new entry; reads the lease and deletes it.
+    // Like a new entry; reads the lease and writes it.
     ("put: with a lease token", 2, 3.0, 18.0),
     ("get", 1, 1.0, 0.0),
     ("find", 2, 2.0, 0.0),

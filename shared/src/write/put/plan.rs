@@ -22,6 +22,10 @@ use crate::embedders::layout::{EntryVectors, needs_revisit};
 /// How long an idempotency key gets the first put's reply.
 const IDEMPOTENCY_SECS: i64 = 24 * 60 * 60;
 
+/// For how long nobody can take the lease of an answer that was just stored. A lookup that read the table before the put
+/// asks for the lease after its read, and has to find that it must look up again.
+const LEASE_REST_MS: i64 = 2000;
+
 /// The most bytes of rows in one transaction: what the other actions leave of its 4 MB (API reference,
 /// `TransactWriteItems`).
 const MAX_ROW_BYTES: usize = 3_500_000;
@@ -238,7 +242,8 @@ impl Planner<'_> {
             actions.push((ActionRole::Rest, table.put_idempotency_record(key, &record, replaced, now)?));
         }
         if let Some((key, token)) = new.lease_key().zip(new.lease_token.as_ref()).filter(|_| existing.holds_lease) {
-            actions.push((ActionRole::Rest, table.end_lease(key, token)?));
+            let until_ms = self.cache.clock.now_ms() + LEASE_REST_MS;
+            actions.push((ActionRole::Rest, table.end_lease(key, token, until_ms)?));
         }
         let (is_new, dim) = (in_place.is_none(), vectors.active_dim());
         Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, change })

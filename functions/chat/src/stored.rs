@@ -180,6 +180,7 @@ impl Stored {
             if_absent: false,
             stored_by: invocation.principal().map(str::to_owned),
             idempotency: None,
+            lease_token: None,
         };
         Ok(UnembeddedEntry { entry, text })
     }

@@ -155,10 +155,10 @@ async fn put_that_stores_nothing_releases_the_lease() {
 #[tokio::test]
 async fn batch_with_tokens_ends_each_lease() {
     let stack = Stack::start().await;
-    let batch = json!({"queries": [{"query": "a"}, {"query": "b"}, {"query": "a"}], "lease": {"seconds": 300}});
+    let batch = json!({"queries": [{"query": "a"}, {"query": "b"}], "lease": {"seconds": 300}});
     let reply = stack.lookup(batch).await;
-    let states: Vec<&Value> = (0..3).map(|at| &reply["results"][at]["lease"]["state"]).collect();
-    assert_eq!(states, ["granted", "granted", "held"]);
+    let states: Vec<&Value> = (0..2).map(|at| &reply["results"][at]["lease"]["state"]).collect();
+    assert_eq!(states, ["granted", "granted"]);
     let token = |at: usize| &reply["results"][at]["lease"]["token"];
     let entries = json!({"entries": [
         {"query": "a", "response": "A", "lease_token": token(0)}, {"query": "b", "response": "", "lease_token": token(1)},

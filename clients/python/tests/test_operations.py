@@ -128,9 +128,10 @@ def test_released_lease_is_anybodys(client: Any) -> None:
     assert client.release(messages, "of nobody", context={"model": "small"}) is False
     assert client.release(messages, token) is False
     assert client.release(messages, token, context={"model": "small"}) is True
-    first, second = client.lookup_many([Lookup(messages, context={"model": "small"}, lease=900)] * 2)
-    assert (first.lease.state, second.lease.state) == ("granted", "held")
-    client.put_many([Put(messages, "answer", context={"model": "small"}, lease_token=first.lease.token)])
+    both = client.lookup_many([Lookup(messages, context={"model": "small"}, lease=900)] * 2)
+    granted, held = sorted((miss.lease for miss in both), key=lambda lease: lease.state)
+    assert (granted.state, held.state) == ("granted", "held")
+    client.put_many([Put(messages, "answer", context={"model": "small"}, lease_token=granted.token)])
     assert client.get(messages, context={"model": "small"}).response == "answer"
 
 

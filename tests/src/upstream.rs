@@ -192,7 +192,7 @@ fn with_message(members: Value, finish_reason: &str, is_stream: bool) -> Canned 
     for (name, value) in members.as_object().into_iter().flatten() {
         reply["choices"][0]["message"][name] = value.clone();
     }
-    if let Some(call) = reply["choices"][0]["message"]["tool_calls"][0].as_object_mut() {
+    if let Some(Value::Object(call)) = reply.pointer_mut("/choices/0/message/tool_calls/0") {
         call.remove("index");
     }
     Canned::json(200, &reply)

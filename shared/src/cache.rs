@@ -42,6 +42,9 @@ pub struct Shared {
     #[cfg(feature = "embed")]
     embedders: EmbedderPool,
     opened: AtomicBool,
+    /// Before this time the instance does not look again whether an embedder lacks its scale.
+    #[cfg(feature = "embed")]
+    scales_due: Mutex<Option<Instant>>,
     registered: Mutex<HashSet<Namespace>>,
     queue: QueueMemory,
 }
@@ -76,6 +79,8 @@ impl Cache {
             #[cfg(feature = "embed")]
             embedders: EmbedderPool::default(),
             opened: AtomicBool::new(false),
+            #[cfg(feature = "embed")]
+            scales_due: Mutex::default(),
             registered: Mutex::default(),
             queue: QueueMemory::default(),
         };
@@ -243,6 +248,18 @@ impl Cache {
         }
         self.opened.store(true, Ordering::Release);
         Ok(Provisioned { created, counter })
+    }
+
+    /// Whether it is time to look whether an embedder lacks its scale. If so, the next look is due after `pause`.
+    #[cfg(feature = "embed")]
+    pub(crate) fn take_scales_due(&self, pause: Duration) -> bool {
+        let now = Instant::now();
+        let mut due = self.scales_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = due.is_none_or(|due| now >= due);
+        if is_due {
+            *due = Some(now + pause);
+        }
+        is_due
     }
 
     /// Whether this instance has added the namespace to the directory.

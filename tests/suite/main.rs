@@ -27,6 +27,7 @@ mod python_library;
 mod questions;
 mod replica;
 mod requests;
+mod scale;
 mod segments;
 mod skipped;
 mod slow;

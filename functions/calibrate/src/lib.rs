@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use mneme_api::event::Reply;
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
+use mneme_core::embedders::providers::EmbedderSlot;
+use mneme_core::embedders::scale::embedder_scale;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_guard::{CalibrationError, CurvePoint, LabelledPair, MIN_PAIRS, Target};
@@ -47,7 +49,7 @@ fn f1() -> Target {
 /// The best threshold and its figures.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// A value for `MNEME_SIMILARITY_THRESHOLD`. Null: every threshold that meets the target serves no pair.
+    /// A value for `MNEME_SIMILARITY_THRESHOLD`, on the scale of the reference. Null: every threshold that meets the target serves no pair.
     pub threshold: Option<f32>,
     /// The figures on the half on which the threshold was chosen. They are too favourable.
     pub fitted: Yield,
@@ -114,8 +116,8 @@ impl From<&CurvePoint> for Yield {
 
 /// Finds the best threshold for the request's pairs.
 ///
-/// It reads only the request and the configuration, and calls the embedder for texts without a vector. So it needs no
-/// access to a namespace.
+/// It reads only the request and the configuration, and calls the embedder for texts without a vector, and to learn its
+/// scale. So it needs no access to a namespace.
 #[derive(Debug)]
 pub struct Calibrate;
 
@@ -142,7 +144,8 @@ impl Operation for Calibrate {
         }
         let guard = guard.unwrap_or_else(|| config.guard.into());
         pair_scorer::embed(cache, &mut pairs).await?;
-        let scored = PairScorer { config, guard }.score_all(&pairs)?;
+        let scale = embedder_scale(cache, EmbedderSlot::Main).await?;
+        let scored = PairScorer { config, guard, scale }.score_all(&pairs)?;
         let labelled: Vec<LabelledPair> = scored.iter().map(|scored| scored.pair).collect();
         let found = mneme_guard::calibrate(&labelled, target, cutoff).map_err(refused)?;
 

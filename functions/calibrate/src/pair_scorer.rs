@@ -10,6 +10,7 @@ use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 use mneme_model::question::Question;
+use mneme_model::scale::Scale;
 
 use crate::pair::{Pair, Side, SideFields};
 
@@ -20,6 +21,8 @@ const ROUNDING_TOLERANCE: f64 = 1e-4;
 pub(crate) struct PairScorer<'a> {
     pub(crate) config: &'a Config,
     pub(crate) guard: Guard,
+    /// The scale of the configured embedder, on which a lookup compares similarities.
+    pub(crate) scale: Scale,
 }
 
 /// A pair with its similarity and its score.
@@ -62,6 +65,7 @@ impl PairScorer<'_> {
                 "send an `embedding` with each side, or the `similarity` of the pair, or configure MNEME_EMBEDDER",
             )
         })?;
+        let similarity = self.scale.scaled(similarity);
         let (score, veto) = match (&questions, self.guard) {
             (Some((a, b)), _) if a.context_key != b.context_key => (PairScore::Vetoed, Some("partition")),
             _ if !is_read_alike => (PairScore::Vetoed, Some(name(VetoKind::Material))),

@@ -109,6 +109,10 @@ pub enum Answer {
         response: String,
         /// The cosine similarity. 1 for the exact layer.
         similarity: f32,
+        /// The similarity on the scale of all-MiniLM-L6-v2, with which the threshold is compared. Left out if the
+        /// embedder's similarities are compared as they are.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scaled_similarity: Option<f32>,
         /// p × `confidence_score` × 0.5^(age / half-life).
         ///
         /// p is 1 for the exact layer. For the semantic layer it is the calibrated probability that the answer is
@@ -336,13 +340,14 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
 
 fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explanation>>) -> Answer {
     match outcome {
-        LookupOutcome::Hit { layer, entry, similarity, confidence } => Answer::Hit {
+        LookupOutcome::Hit { layer, entry, similarity, scaled_similarity, confidence } => Answer::Hit {
             layer,
             id: entry.id,
             namespace: entry.namespace,
             query: entry.query,
             response: entry.response,
             similarity,
+            scaled_similarity,
             confidence: confidence as f32,
             age_seconds: query.now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,

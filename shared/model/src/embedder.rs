@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
+use crate::scale::Scale;
 
 /// The number of an embedder that a cache has had, from 0 on. Each start of a move gives out a new number, also for an
 /// embedder that the cache has had before.
@@ -39,8 +40,17 @@ pub struct SecondEmbedder {
     pub fingerprint: String,
     /// The dimension of its vectors.
     pub dim: u32,
+    /// The scale of its similarities, once it is learned.
+    pub scale: Option<Scale>,
     /// Whether the move is ending and the vectors of this embedder are being removed. No instance serves it then.
     pub ending: bool,
+}
+
+impl SecondEmbedder {
+    /// Whether `other` is this embedder in the same phase of its move. Its scale may be learned meanwhile.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.generation, self.ending) == (other.generation, other.ending)
+    }
 }
 
 /// The two ends of a move.
@@ -66,9 +76,16 @@ pub struct ServedEmbedder {
     pub dim: Option<u32>,
     /// The fingerprint of the embedder, if the cache is stamped with one.
     pub fingerprint: Option<String>,
+    /// The scale of its similarities, once it is learned.
+    pub scale: Option<Scale>,
 }
 
 impl ServedEmbedder {
+    /// The scale on which its similarities are compared. A scale that is not learned changes nothing.
+    pub fn scale(&self) -> Scale {
+        self.scale.unwrap_or_default()
+    }
+
     /// Whether vectors that were read for `other` are valid for this embedder: the generation is the same, and no
     /// switch happened in between.
     pub fn is_same(&self, other: &Self) -> bool {
@@ -94,7 +111,14 @@ mod tests {
 
     fn served(generation: u64, switches: u64, dim: Option<u32>) -> ServedEmbedder {
         let generation = EmbedderGeneration::new(generation);
-        ServedEmbedder { generation, base_generation: EmbedderGeneration::new(0), switches, dim, fingerprint: None }
+        ServedEmbedder {
+            generation,
+            base_generation: EmbedderGeneration::new(0),
+            switches,
+            dim,
+            fingerprint: None,
+            scale: None,
+        }
     }
 
     #[test]

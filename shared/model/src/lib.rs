@@ -5,6 +5,7 @@
 //! | a question, its hash and its context key | [`question`], [`normalize`], [`context_key`] |
 //! | a stored entry, its id and its namespace | [`entry`], [`entry_id`], [`namespace`] |
 //! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
+//! | similarities of different embedders on one scale | [`scale`] |
 //! | texts that an embedder reads in part | [`long_text`] |
 //! | why a put stores nothing | [`skip_reason`] |
 //! | whether a stored answer may be served | [`confidence`] |
@@ -27,4 +28,5 @@ pub mod namespace;
 pub mod normalize;
 pub mod question;
 pub mod row_vectors;
+pub mod scale;
 pub mod skip_reason;

@@ -12,6 +12,7 @@
 //! - `breaker`: keeps lookups from waiting for an embedder that did not answer.
 //! - `query_vector`: the vector of a question.
 //! - `entry_vectors`: the vectors of entries that are about to be stored.
+//! - `scale`: learning the scale of an embedder.
 //! - `text_embedding`: what an embedder made of a text, and how much of the text it read.
 //! - `trial`: trying the embedders.
 
@@ -25,6 +26,8 @@ pub mod new_vector;
 pub mod providers;
 #[cfg(feature = "embed")]
 pub mod query_vector;
+#[cfg(feature = "embed")]
+pub mod scale;
 #[cfg(feature = "embed")]
 pub mod text_embedding;
 #[cfg(feature = "embed")]

@@ -246,8 +246,12 @@ impl LookupEngine {
         };
         let embedder = ReadEmbedder::new(counter.served_embedder(&cache.config)?, &cache.embedders());
         let context = RoundContext { invocation, cache, counter: &counter, embedder: &embedder };
+        let last_scale = self.embedder.as_ref().map(|last| last.served.scale());
+        // Candidates that were chosen on another scale are stale.
+        let changed = last_scale.is_some_and(|last| last != embedder.served.scale());
         self.embedder = Some(embedder.clone());
-        let layers = self.layers(context, queries, candidates, &mut rows).await;
+        let found = CatchUp { changed, saw_missing_row: false };
+        let layers = self.layers(context, queries, candidates, found, &mut rows).await;
         self.last_counter = Some((counter, counter_read_at));
         let mut missing_rows = false;
         for id in rows.missing_entries() {
@@ -263,6 +267,7 @@ impl LookupEngine {
     }
 
     /// Both layers, for all queries. Missing rows are read into `rows`. Returns the outcomes in the order of `queries`.
+    /// `catch_up`: what was found before.
     ///
     /// The namespaces are handled one after the other, because an instance may have to drop one to hold the next in
     /// memory.
@@ -271,9 +276,9 @@ impl LookupEngine {
         context: RoundContext<'_>,
         queries: &[&Query],
         candidates: Vec<CandidateStream<Candidates>>,
+        mut catch_up: CatchUp,
         rows: &mut Rows,
     ) -> Result<(Vec<Result<LookupOutcome, Error>>, CatchUp), Error> {
-        let mut catch_up = CatchUp::default();
         let mut outcomes = Vec::with_capacity(queries.len());
         let mut awaiting = Vec::new();
         for mut pending in self.by_namespace(context, queries, candidates, rows).await?.into_values() {
@@ -500,7 +505,9 @@ impl LookupEngine {
     fn candidates_with(&mut self, query: &Query, guard: Guard) -> CandidateStream<Candidates> {
         let vector = query.vector.get(self.embedder.as_ref());
         let all = vector.map(|vector| {
-            self.loader.replica.candidates(&query.namespace, query.question.context_key, vector, query.threshold)
+            let scale = self.embedder.as_ref().map(|embedder| embedder.served.scale()).unwrap_or_default();
+            let threshold = scale.raw_threshold(query.threshold);
+            self.loader.replica.candidates(&query.namespace, query.question.context_key, vector, threshold)
         });
         let is_guarded = guard == Guard::On;
         let namespace = query.namespace.hash();

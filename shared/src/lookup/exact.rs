@@ -90,7 +90,7 @@ impl ExactMatch {
 
 /// The hit for an exact match.
 pub(super) fn exact_hit(entry: Box<Entry>, confidence: f64) -> LookupOutcome {
-    LookupOutcome::Hit { layer: Layer::Exact, entry, similarity: 1.0, confidence }
+    LookupOutcome::Hit { layer: Layer::Exact, entry, similarity: 1.0, scaled_similarity: None, confidence }
 }
 
 #[cfg(test)]

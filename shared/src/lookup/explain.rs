@@ -215,7 +215,8 @@ impl Explainer<'_> {
         rows: &mut Rows,
         scored: &mut Vec<ScoredEntry>,
     ) -> Result<(), Error> {
-        for threshold in [scoring.query.threshold - NEAR_MISS, -1.0] {
+        let near = scoring.embedder.served.scale().raw_threshold(scoring.query.threshold - NEAR_MISS);
+        for threshold in [near, -1.0] {
             scored.clear();
             let done = self.nearest_above(threshold.max(-1.0), scoring, rows, scored).await;
             scored.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
@@ -259,13 +260,13 @@ impl Explainer<'_> {
 
     /// What the semantic layer thinks of an entry.
     fn semantic(&self, scored: ScoredEntry, outcome: &LookupOutcome) -> ExplainedCandidate {
-        let ScoredEntry { entry, similarity, probability, confidence, objection } = scored;
-        let is_similar = similarity >= self.query.threshold;
+        let ScoredEntry { entry, similarity, scaled, probability, confidence, objection } = scored;
+        let is_similar = scaled >= self.query.threshold;
         let objection = if is_similar { objection } else { Some(MissReason::BelowThreshold.into()) };
         let is_served = matches!(outcome, LookupOutcome::Hit { entry: served, .. } if served.id == entry.id);
         let scores = (similarity, probability, confidence);
         let candidate = self.candidate(&entry, Layer::Semantic, scores, objection, is_served);
-        ExplainedCandidate { features: self.features(&entry, similarity), ..candidate }
+        ExplainedCandidate { features: self.features(&entry, scaled), ..candidate }
     }
 
     /// `scores`: similarity, probability and confidence.
@@ -293,7 +294,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// The guard's features of the question and `entry` that are not 0.
+    /// The guard's features of the question and `entry` that are not 0. `similarity`: on the scale of the reference.
     fn features(&self, entry: &Entry, similarity: f32) -> BTreeMap<&'static str, f32> {
         let Some(signature) = entry.signature().filter(|_| self.guard == Guard::On) else { return BTreeMap::new() };
         let values = self.query.question.signature.features(&signature, similarity).values();

@@ -79,6 +79,8 @@ pub enum LookupOutcome {
         entry: Box<Entry>,
         /// Cosine similarity of question and entry; 1 in the exact layer.
         similarity: f32,
+        /// The similarity on the scale of the reference, if the embedder has a scale that changes it.
+        scaled_similarity: Option<f32>,
         /// In [0, 1].
         confidence: f64,
     },

@@ -48,7 +48,7 @@ pub fn record_outcome(invocation: &Invocation, stats: &StatsBuffer, namespace: &
 
 fn logged_result(outcome: &LookupOutcome) -> LoggedResult {
     match outcome {
-        LookupOutcome::Hit { layer, entry, similarity, confidence } => LoggedResult {
+        LookupOutcome::Hit { layer, entry, similarity, confidence, .. } => LoggedResult {
             layer: Some(*layer),
             entry: Some(entry.id),
             similarity: Some(*similarity),

@@ -20,6 +20,8 @@ use crate::replica::{Nearest, similarity};
 pub(super) struct ScoredEntry {
     pub(super) entry: Entry,
     pub(super) similarity: f32,
+    /// The similarity on the scale of the reference.
+    pub(super) scaled: f32,
     /// The probability that the answer is right, or the similarity with the guard off; 0 for an entry that contradicts
     /// the question.
     pub(super) probability: f64,
@@ -47,8 +49,8 @@ impl Scoring<'_> {
     /// The score of `entry`. `None` if the entry cannot answer this question at all: it belongs to another namespace or
     /// context key, has no vector of this embedder and dimension, has expired, or is not similar enough.
     pub(super) fn score(&self, entry: Entry) -> Option<ScoredEntry> {
-        let similarity = self.similarity(&entry).filter(|similarity| *similarity >= self.query.threshold)?;
-        Some(self.judge(entry, similarity))
+        let similarity = self.similarity(&entry)?;
+        (self.scaled(similarity) >= self.query.threshold).then(|| self.judge(entry, similarity))
     }
 
     /// The similarity of question and `entry`. `None` if the two are not compared: the entry belongs to another
@@ -63,17 +65,22 @@ impl Scoring<'_> {
         Some(similarity(embedding.as_slice(), vector.as_slice()))
     }
 
+    /// The similarity on the scale of the reference.
+    fn scaled(&self, similarity: f32) -> f32 {
+        self.embedder.served.scale().scaled(similarity)
+    }
+
     /// The score of an entry that is compared, whatever the threshold is.
     pub(super) fn judge(&self, entry: Entry, similarity: f32) -> ScoredEntry {
         let Self { query, guard, config, .. } = *self;
-        let (probability, veto) =
-            match verdict(&query.question.signature, entry.signature().as_ref(), similarity, guard) {
-                Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
-                    (0.0, Some(VetoKind::Identifier))
-                }
-                Verdict::Probability(p) => (p, None),
-                Verdict::Vetoed(kind) => (0.0, Some(kind)),
-            };
+        let scaled = self.scaled(similarity);
+        let (probability, veto) = match verdict(&query.question.signature, entry.signature().as_ref(), scaled, guard) {
+            Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
+                (0.0, Some(VetoKind::Identifier))
+            }
+            Verdict::Probability(p) => (p, None),
+            Verdict::Vetoed(kind) => (0.0, Some(kind)),
+        };
         let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
         let confidence = confidence(probability, entry.confidence_score, age_secs, config.confidence_half_life_secs);
@@ -91,7 +98,7 @@ impl Scoring<'_> {
         } else {
             None
         };
-        ScoredEntry { entry, similarity, probability, confidence, objection }
+        ScoredEntry { entry, similarity, scaled, probability, confidence, objection }
     }
 
     /// Whether the numbers, identifiers and dates of both questions are equal as texts, and not only as hashes.
@@ -131,8 +138,10 @@ pub(super) fn outcome_of(
     scored.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.entry.id.cmp(&b.entry.id)));
     let closest = scored.first().map(|scored| (scored.entry.id, scored.similarity, scored.objection));
     if let Some(answer) = scored.into_iter().find(|entry| entry.objection.is_none()) {
-        let ScoredEntry { entry, similarity, confidence, .. } = answer;
-        return LookupOutcome::Hit { layer: Layer::Semantic, entry: Box::new(entry), similarity, confidence };
+        let ScoredEntry { entry, similarity, scaled, confidence, .. } = answer;
+        let scaled_similarity = (scaled != similarity).then_some(scaled);
+        let (layer, entry) = (Layer::Semantic, Box::new(entry));
+        return LookupOutcome::Hit { layer, entry, similarity, scaled_similarity, confidence };
     }
     let found = closest.map_or_else(nearest, |(id, similarity, _)| Nearest::Entry { id, similarity });
     let (otherwise, nearest, best_similarity) = match found {
@@ -157,7 +166,7 @@ mod tests {
             let veto = (reason == MissReason::Vetoed).then_some(VetoKind::Number);
             Objection { reason, veto }
         });
-        ScoredEntry { entry, similarity, probability: 0.9, confidence: 0.9, objection }
+        ScoredEntry { entry, similarity, scaled: similarity, probability: 0.9, confidence: 0.9, objection }
     }
 
     fn not_called() -> Nearest {

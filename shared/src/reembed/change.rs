@@ -7,7 +7,7 @@ use mneme_store::attribute as name;
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::generation_value;
 use mneme_store::expression::{Condition, Expression};
-use mneme_store::item::{n, s};
+use mneme_store::item::{b, n, s};
 use mneme_store::transaction::TransactionOutcome;
 
 use crate::cache::Cache;
@@ -38,16 +38,18 @@ impl Change {
             (Self::Start { fingerprint, dim }, None) => {
                 counter.last_generation = next_generation(seen);
                 let (generation, fingerprint) = (counter.last_generation, fingerprint.clone());
-                counter.second = Some(SecondEmbedder { generation, fingerprint, dim: *dim, ending: false });
+                counter.second =
+                    Some(SecondEmbedder { generation, fingerprint, dim: *dim, scale: None, ending: false });
             }
             (Self::Switch { .. }, Some(second)) if !second.ending => {
                 counter.second = Some(SecondEmbedder {
                     generation: seen.generation,
                     fingerprint: seen.fingerprint.clone()?,
                     dim: seen.dim?,
+                    scale: seen.scale,
                     ending: false,
                 });
-                counter.generation = second.generation;
+                (counter.generation, counter.scale) = (second.generation, second.scale);
                 (counter.fingerprint, counter.dim) = (Some(second.fingerprint), Some(second.dim));
                 counter.switches += 1;
             }
@@ -61,7 +63,7 @@ impl Change {
                 counter.generation = counter.last_generation;
                 counter.base_generation = counter.last_generation;
                 counter.switches += 1;
-                (counter.fingerprint, counter.dim) = (fingerprint.clone(), *dim);
+                (counter.fingerprint, counter.dim, counter.scale) = (fingerprint.clone(), *dim, None);
             }
             _ => return None,
         }
@@ -85,7 +87,7 @@ fn next_generation(seen: &Counter) -> EmbedderGeneration {
 
 /// The attributes of item 0 that describe the cache's embedders. An attribute whose number is 0 is absent, as in a new
 /// table.
-fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 10] {
+fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 12] {
     let generation =
         |value: EmbedderGeneration| (value != EmbedderGeneration::default()).then(|| generation_value(value));
     let second = counter.second.as_ref();
@@ -99,6 +101,8 @@ fn attributes(counter: &Counter) -> [(&'static str, Option<AttributeValue>); 10]
         (name::SECOND_FINGERPRINT, second.map(|second| s(&second.fingerprint))),
         (name::SECOND_DIM, second.map(|second| n(second.dim))),
         (name::SECOND_GENERATION, second.map(|second| generation_value(second.generation))),
+        (name::SCALE, counter.scale.map(|scale| b(scale.to_bytes()))),
+        (name::SECOND_SCALE, second.and_then(|second| second.scale).map(|scale| b(scale.to_bytes()))),
         (name::SECOND_ENDING, second.filter(|second| second.ending).map(|_| AttributeValue::Bool(true))),
     ]
 }

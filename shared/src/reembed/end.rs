@@ -79,7 +79,7 @@ async fn remove_vectors(
         cache.table.save_progress(other.generation, MovePhase::Removing, &progress).await?;
         // Entries that were stored meanwhile, or got a new id, are visited, too.
         counter = move_counter(cache).await?;
-        if counter.second.as_ref() != Some(other) {
+        if !counter.second.as_ref().is_some_and(|second| second.is_same(other)) {
             return Ok(None);
         }
     }

@@ -17,6 +17,7 @@ use super::step_budget::StepBudget;
 use super::visit::{Visited, WRITES_AT_ONCE, visit_entries};
 use crate::cache::Cache;
 use crate::embedders::layout::EntryVectors;
+use crate::embedders::scale::learn_scales;
 use crate::embedders::text_embedding::TextEmbedding;
 use crate::segments::write::write_segments;
 
@@ -33,7 +34,7 @@ enum EntryState {
 const READY: VisitedCounts =
     VisitedCounts { ready: 1, without_query: 0, refused: 0, too_large: 0, not_embeddable: 0, without_vector: 0 };
 
-/// Continues to add the missing vectors of the embedder that is not active. When none is missing, writes the segments
+/// Continues to add the missing vectors of the embedder that is not active, after learning its scale if it has none. When none is missing, writes the segments
 /// of these vectors, so that new instances are as fast after the switch as before.
 ///
 /// An entry that lacks the active embedder's vector gets it, too, if that embedder is configured here. The entry then
@@ -43,6 +44,7 @@ const READY: VisitedCounts =
 /// embedder is not configured, or if the move was ended or switched meanwhile; the embedder's own; `StoreBackendError`.
 /// Vectors that were added before the error stay, and the next call continues after them.
 pub async fn step(cache: &Cache, budget: StepBudget) -> Result<State, Error> {
+    learn_scales(cache).await?;
     let counter = move_counter(cache).await?;
     let Some(other) = counter.second.clone().filter(|other| !other.ending) else { return Err(nothing_to_add()) };
     let mut state = fill(cache, budget, &other).await?;
@@ -61,7 +63,7 @@ pub(super) async fn fill(cache: &Cache, mut budget: StepBudget, other: &SecondEm
     let first_open_id = cache.table.manifest(other.generation).await?.map_or(1, |manifest| manifest.next_id());
     loop {
         let counter = move_counter(cache).await?;
-        if counter.second.as_ref() != Some(other) {
+        if !counter.second.as_ref().is_some_and(|second| second.is_same(other)) {
             return Err(Error::new(
                 ErrorKind::EmbedderMismatchError,
                 "the embedders of the cache were switched, or the move was ended, during this call",

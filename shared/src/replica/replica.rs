@@ -261,6 +261,7 @@ mod tests {
             switches: 0,
             dim: None,
             fingerprint: None,
+            scale: None,
         }
     }
 

@@ -113,6 +113,7 @@ mod tests {
             switches: 0,
             dim: Some(DIM as u32),
             fingerprint: None,
+            scale: None,
         }
     }
 

@@ -67,6 +67,8 @@ pub const ACTIVE_GENERATION: &str = "embedder_era";
 pub const BASE_GENERATION: &str = "base_era";
 /// The highest generation that was given out.
 pub const LAST_GENERATION: &str = "last_era";
+/// The scale of the active embedder's similarities.
+pub const SCALE: &str = "embedder_scale";
 /// How often the active embedder was switched.
 pub const SWITCHES: &str = "embedder_switches";
 /// The second embedder's generation, during a move.
@@ -75,6 +77,8 @@ pub const SECOND_GENERATION: &str = "reembed_era";
 pub const SECOND_FINGERPRINT: &str = "reembed_fingerprint";
 /// The dimension of the second embedder's vectors.
 pub const SECOND_DIM: &str = "reembed_dim";
+/// The scale of the second embedder's similarities.
+pub const SECOND_SCALE: &str = "reembed_scale";
 /// Present while the second embedder's vectors are being removed.
 pub const SECOND_ENDING: &str = "reembed_ending";
 

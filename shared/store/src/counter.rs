@@ -7,11 +7,12 @@ use mneme_model::config::{Config, EmbedderConfig};
 use mneme_model::embedder::{EmbedderGeneration, MoveEnd, SecondEmbedder, ServedEmbedder};
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
+use mneme_model::scale::Scale;
 
 use crate::attribute as name;
-use crate::entry_row::generation;
+use crate::entry_row::{generation, generation_value};
 use crate::expression::{Condition, Expression};
-use crate::item::{Item, item_bytes, n, number, s, text};
+use crate::item::{Item, b, bytes, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
 
@@ -37,7 +38,7 @@ pub const GUARD_KEY: &str = "guard:";
 
 /// The attributes that `provision` writes: those of item 0 that [`Table::stamp`] and a new stamp set, and those of the
 /// stats of a new table ([`Table::recount`]).
-pub const PROVISION_ATTRIBUTES: [&str; 17] = [
+pub const PROVISION_ATTRIBUTES: [&str; 19] = [
     name::ID,
     name::NEXT_ID,
     name::VERSION,
@@ -53,6 +54,8 @@ pub const PROVISION_ATTRIBUTES: [&str; 17] = [
     name::SECOND_DIM,
     name::SECOND_GENERATION,
     name::SECOND_ENDING,
+    name::SCALE,
+    name::SECOND_SCALE,
     name::ENTRIES,
     name::COUNTED,
 ];
@@ -69,6 +72,8 @@ pub struct Counter {
     pub fingerprint: Option<String>,
     /// The dimension of the active embedder's vectors.
     pub dim: Option<u32>,
+    /// The scale of the active embedder's similarities, once it is learned.
+    pub scale: Option<Scale>,
     /// The generation of the active embedder.
     pub generation: EmbedderGeneration,
     /// The generation of the first vector of rows that name none. During a move it is the generation of the source.
@@ -106,6 +111,7 @@ impl Counter {
             version: number(item, name::VERSION).ok_or_else(|| missing(name::VERSION))?,
             fingerprint: text(item, name::FINGERPRINT).filter(|fingerprint| !fingerprint.is_empty()),
             dim: number(item, name::DIM).filter(|dim| *dim >= 1),
+            scale: bytes(item, name::SCALE).and_then(Scale::from_bytes),
             generation: generation(item, name::ACTIVE_GENERATION).unwrap_or_default(),
             base_generation: generation(item, name::BASE_GENERATION).unwrap_or_default(),
             last_generation: generation(item, name::LAST_GENERATION).unwrap_or_default(),
@@ -115,6 +121,7 @@ impl Counter {
                     generation,
                     fingerprint: text(item, name::SECOND_FINGERPRINT)
                         .ok_or_else(|| missing(name::SECOND_FINGERPRINT))?,
+                    scale: bytes(item, name::SECOND_SCALE).and_then(Scale::from_bytes),
                     dim: number(item, name::SECOND_DIM).ok_or_else(|| missing(name::SECOND_DIM))?,
                     ending: item.contains_key(name::SECOND_ENDING),
                 }),
@@ -168,6 +175,7 @@ impl Counter {
             switches: self.switches,
             dim: self.dim,
             fingerprint: self.fingerprint.clone(),
+            scale: self.scale,
         }
     }
 
@@ -177,6 +185,7 @@ impl Counter {
             generation: second.generation,
             dim: Some(second.dim),
             fingerprint: Some(second.fingerprint.clone()),
+            scale: second.scale,
             ..self.active_embedder()
         })
     }
@@ -281,6 +290,33 @@ impl Table {
         let counter = self.read_counter().await?;
         counter.ok_or_else(|| Error::internal("item 0 is missing right after it was written"))
     }
+
+    /// Writes the scale of `embedder` into item 0, unless it has one. Returns false if `embedder` is not the active or
+    /// the second one any more. No mutation is counted, since no entry changes.
+    ///
+    /// Writes: one UpdateItem. Errors: `StoreBackendError`.
+    pub async fn write_scale(&self, embedder: &ServedEmbedder, scale: Scale) -> Result<bool, Error> {
+        let is_of_generation = |attribute| {
+            let stored = Condition::equals(attribute, generation_value(embedder.generation));
+            match (attribute, embedder.generation.get()) {
+                // The generation 0 is not stored.
+                (name::ACTIVE_GENERATION, 0) => Condition::Any(vec![Condition::Absent(attribute), stored]),
+                _ => stored,
+            }
+        };
+        for (generation, fingerprint, attribute) in [
+            (name::ACTIVE_GENERATION, name::FINGERPRINT, name::SCALE),
+            (name::SECOND_GENERATION, name::SECOND_FINGERPRINT, name::SECOND_SCALE),
+        ] {
+            let expression = Expression::when(is_of_generation(generation))
+                .and(Condition::is(fingerprint, embedder.fingerprint.as_ref().map(s)))
+                .set_if_absent(attribute, b(scale.to_bytes()));
+            if self.update_if(RowKey::COUNTER, expression).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 #[cfg(test)]
@@ -328,7 +364,7 @@ mod tests {
     const NEW: EmbedderGeneration = EmbedderGeneration::new(1);
 
     fn second(generation: EmbedderGeneration, fingerprint: &str, dim: u32) -> Option<SecondEmbedder> {
-        Some(SecondEmbedder { generation, fingerprint: fingerprint.to_owned(), dim, ending: false })
+        Some(SecondEmbedder { generation, fingerprint: fingerprint.to_owned(), dim, scale: None, ending: false })
     }
 
     /// The counter during a move from `a` with 3 dimensions, which is active, to `b` with 4.

@@ -261,7 +261,7 @@ mod tests {
     const MINUS_ONE: [u8; 4] = [0, 0, 128, 191];
 
     fn served(generation: EmbedderGeneration) -> ServedEmbedder {
-        ServedEmbedder { generation, base_generation: BASE, switches: 0, dim: Some(1), fingerprint: None }
+        ServedEmbedder { generation, base_generation: BASE, switches: 0, dim: Some(1), fingerprint: None, scale: None }
     }
 
     #[test]

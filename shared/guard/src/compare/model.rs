@@ -1,5 +1,5 @@
-//! The logistic models, which `fit/fit.py` fits. `model.tsv` takes all features, and `similarity.tsv` the similarity
-//! alone.
+//! The logistic models, which `fit/fit.py` fits, and the ceiling, which `fit/ceiling.py` fits. `model.tsv` takes all
+//! features, and `similarity.tsv` the similarity alone.
 
 use std::sync::OnceLock;
 
@@ -31,11 +31,11 @@ struct Model {
 ///
 /// The probability is calibrated on pairs without a veto: of the pairs with probability p, a share p is right. The
 /// model learns what annotators say. Right answers that annotators call wrong (the label noise, measured on pairs of
-/// the same words) are counted as right.
+/// the same words) are counted as right. The probability is at most the [`ceiling`] of the similarity.
 pub(super) fn probability(features: &Features) -> f64 {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../../model.tsv")));
-    model.probability(&features.values())
+    model.probability(&features.values()).min(ceiling(features.similarity))
 }
 
 /// The probability that the answer to one question is right for the other, in (0, 1), if only the cosine `similarity`
@@ -45,7 +45,24 @@ pub fn probability_of_similarity(similarity: f32) -> f64 {
     let model = MODEL.get_or_init(|| Model::parse(include_str!("../../similarity.tsv")));
     let mut values = [0.0; FEATURE_NAMES.len()];
     values[0] = similarity.into();
-    model.probability(&values)
+    model.probability(&values).min(ceiling(values[0]))
+}
+
+/// The highest probability at a similarity, whatever the words say: the share that was right, in texts of several kinds,
+/// among pairs about as similar that the model took for right. It rises with the similarity.
+fn ceiling(similarity: f64) -> f64 {
+    static POINTS: OnceLock<Vec<(f64, f64)>> = OnceLock::new();
+    let points = POINTS.get_or_init(|| {
+        let lines = include_str!("../../ceiling.tsv").lines().filter_map(|line| line.split_once('\t'));
+        lines.filter_map(|(at, ceiling)| Some((at.parse().ok()?, ceiling.parse().ok()?))).collect()
+    });
+    let above = points.partition_point(|(at, _)| *at <= similarity);
+    match (above.checked_sub(1).and_then(|below| points.get(below)), points.get(above)) {
+        (Some((low, from)), Some((high, to))) => from + (to - from) * (similarity - low) / (high - low),
+        (Some((_, last)), None) => *last,
+        (None, Some((_, first))) => *first,
+        (None, None) => 1.0,
+    }
 }
 
 impl Model {
@@ -96,6 +113,23 @@ mod tests {
         assert_eq!(Model::parse(text).terms.len(), rows - 1);
         assert!(rows > FEATURE_NAMES.len());
         assert_eq!(FEATURE_NAMES[0], "similarity");
+    }
+
+    #[test]
+    fn ceiling_rises_with_the_similarity_and_stays_below_certainty() {
+        let ceilings: Vec<f64> = (-100..=100).map(|percent| ceiling(f64::from(percent) / 100.0)).collect();
+        assert!(ceilings.is_sorted(), "{ceilings:?}");
+        assert!((0.4..0.6).contains(&ceilings[0]) && (0.9..0.99).contains(&ceilings[200]), "{ceilings:?}");
+        assert!((ceiling(0.875) - (ceiling(0.85) + ceiling(0.9)) / 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn probability_of_equal_words_at_a_low_similarity_is_at_most_its_ceiling() {
+        for similarity in [0.3, 0.65, 0.75] {
+            let features =
+                Features { similarity, overlap: 1.0, overlap_loose: 1.0, identical: 1.0, ..Features::default() };
+            assert!(probability(&features) <= ceiling(similarity));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::store::put_all;
 use crate::cache::Cache;
 use crate::embedders::entry_vectors::MadeVectors;
 use crate::embedders::new_vector::NewVector;
+use crate::embedders::scale::learn_scales;
 use crate::maintain::eviction::enforce_caps;
 use crate::replica::similarity;
 use crate::runtime::invocation::Invocation;
@@ -41,7 +42,8 @@ pub struct EmbeddedEntry {
 /// Embeds what needs a vector, stores `entries`, enforces the quotas of their namespaces or the cap of the table, and
 /// writes the segment of each range that they filled. Returns a result for each, in their order.
 ///
-/// Reads and writes: as [`put_all`], the stored counts, and segments. Errors: an entry's own, as it came here; those of
+/// Before an instance stores its first entry that it embedded, it learns the embedder's scale, if the table has none.
+/// Reads and writes: as [`learn_scales`] and [`put_all`], the stored counts, and segments. Errors: an entry's own, as it came here; those of
 /// the embedder; those of [`put_all`].
 pub async fn embed_and_store(
     cache: &Cache,
@@ -85,6 +87,13 @@ async fn embed(
             return unreadable;
         }
     };
+    // An embedder that has just failed is not asked for more.
+    if made.iter().any(Result::is_ok)
+        && let Err(error) = learn_scales(cache).await
+    {
+        // Until a later put has learned the scale, similarities are compared as they are.
+        invocation.record_failure("learning the embedder's scale", &error);
+    }
     for ((at, _), made) in waiting.iter().zip(made) {
         match (made, &mut entries[*at]) {
             (Err(error), entry) => *entry = Err(error),

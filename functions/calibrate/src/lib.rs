@@ -14,7 +14,7 @@ use mneme_core::embedders::providers::EmbedderSlot;
 use mneme_core::embedders::scale::embedder_scale;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
-use mneme_guard::{CalibrationError, CurvePoint, LabelledPair, MIN_PAIRS, Target};
+use mneme_guard::{CalibrationError, CurvePoint, Cutoff, LabelledPair, MIN_PAIRS, Target};
 use mneme_model::confidence::Guard;
 use mneme_model::error::Error;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Request {
     pub guard: Option<Guard>,
     /// The lowest confidence that is served, in [0, 1]. Default: `MNEME_CONFIDENCE_CUTOFF`.
     pub cutoff: Option<f64>,
+    /// Whether the cutoff is chosen with the threshold, in place of a given one. Default: false.
+    #[serde(default)]
+    pub fit_cutoff: bool,
 }
 
 fn f1() -> Target {
@@ -66,8 +69,10 @@ pub struct Response {
     pub vetoed: BTreeMap<&'static str, Labels>,
     /// Whether the guard was on.
     pub guard: Guard,
-    /// The lowest confidence that counted as served.
+    /// The lowest confidence that counted as served: a value for `MNEME_CONFIDENCE_CUTOFF` if it was chosen.
     pub cutoff: f64,
+    /// With a certainty of 95 %, at most this share of the hits is wrong. See [`mneme_guard::Calibration`].
+    pub wrong_hits_at_most: f64,
 }
 
 /// The figures of a threshold.
@@ -127,12 +132,18 @@ impl Operation for Calibrate {
     type Response = Response;
 
     async fn handle(&self, cache: &Cache, _: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
-        let Request { mut pairs, target, guard, cutoff } = request;
+        let Request { mut pairs, target, guard, cutoff, fit_cutoff } = request;
         let config = &cache.config;
         if pairs.len() > MAX_PAIRS {
             return Err(Error::invalid(
                 format!("pairs: {} pairs, and {MAX_PAIRS} are taken", pairs.len()),
                 "send a sample of them, drawn at random",
+            ));
+        }
+        if fit_cutoff && cutoff.is_some() {
+            return Err(Error::invalid(
+                "cutoff: `fit_cutoff` chooses it",
+                "send `cutoff`, or `fit_cutoff`, and not both",
             ));
         }
         let cutoff = cutoff.unwrap_or(config.confidence_cutoff);
@@ -147,6 +158,7 @@ impl Operation for Calibrate {
         let scale = embedder_scale(cache, EmbedderSlot::Main).await?;
         let scored = PairScorer { config, guard, scale }.score_all(&pairs)?;
         let labelled: Vec<LabelledPair> = scored.iter().map(|scored| scored.pair).collect();
+        let cutoff = if fit_cutoff { Cutoff::Best } else { Cutoff::At(cutoff) };
         let found = mneme_guard::calibrate(&labelled, target, cutoff).map_err(refused)?;
 
         let (mut counts, mut vetoed) = (Labels::default(), BTreeMap::<_, Labels>::new());
@@ -171,7 +183,8 @@ impl Operation for Calibrate {
             pairs: counts,
             vetoed,
             guard,
-            cutoff,
+            cutoff: found.cutoff,
+            wrong_hits_at_most: found.wrong_hits_at_most,
         }))
     }
 }

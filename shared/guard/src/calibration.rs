@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::binomial::upper_bound;
+
 /// The guard's result for a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum PairScore {
@@ -33,6 +35,15 @@ pub enum Target {
     MaxWrong(f64),
 }
 
+/// The confidence from which on a pair is served.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cutoff {
+    /// This one, in [0, 1].
+    At(f64),
+    /// The one with the best threshold, of 0, 0.05, 0.1 and so on up to 0.95.
+    Best,
+}
+
 /// The results of one threshold. A pair is served if its similarity is at or above the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
@@ -53,6 +64,11 @@ pub struct CurvePoint {
 pub struct Calibration {
     /// The threshold that was chosen on the first half.
     pub threshold: f64,
+    /// The cutoff that applies: the given one, or the one that was chosen with the threshold.
+    pub cutoff: f64,
+    /// With a certainty of 95 %, at most this share of the hits is wrong (an exact binomial bound over the served pairs of
+    /// the second half, if those are drawn as the questions are). 1 if none of them is served.
+    pub wrong_hits_at_most: f64,
     /// The results on the first half. They are too good, since the threshold was chosen on it.
     pub fitted: CurvePoint,
     /// The results on the second half. They estimate the results on other pairs.
@@ -95,13 +111,15 @@ pub enum CalibrationError {
 /// The minimum number of pairs.
 pub const MIN_PAIRS: usize = 20;
 
-/// The best threshold for `target`. Vetoed pairs and pairs with a confidence below `cutoff` are served at no threshold.
+/// The best threshold for `target`, or the best threshold and cutoff. Vetoed pairs and pairs with a confidence below
+/// `cutoff` are served at no threshold.
 ///
 /// The pairs of each label are assigned to the two halves alternately, in their order. So equal pairs give equal
-/// results, and both halves have both labels. Of equally good thresholds the highest is chosen. If no threshold
+/// results, and both halves have both labels. Of equally good cutoffs, and then of equally good
+/// thresholds, the highest is chosen. If no threshold
 /// satisfies [`Target::MaxWrong`], the result is a threshold just above the highest similarity, which serves nothing.
 /// Errors: [`CalibrationError`].
-pub fn calibrate(pairs: &[LabelledPair], target: Target, cutoff: f64) -> Result<Calibration, CalibrationError> {
+pub fn calibrate(pairs: &[LabelledPair], target: Target, cutoff: Cutoff) -> Result<Calibration, CalibrationError> {
     if let Target::MaxWrong(found) = target
         && !(0.0..=1.0).contains(&found)
     {
@@ -123,25 +141,35 @@ pub fn calibrate(pairs: &[LabelledPair], target: Target, cutoff: f64) -> Result<
         if *seen % 2 == 0 { &mut fitting } else { &mut held_back }.push(*pair);
         *seen += 1;
     }
-    let candidates = curve(&fitting, cutoff);
-    let nothing = point(&fitting, cutoff, above_all(pairs));
+    let cutoffs = match cutoff {
+        Cutoff::At(cutoff) => vec![cutoff],
+        Cutoff::Best => (0..20u8).rev().map(|step| f64::from(step) / 20.0).collect(),
+    };
+    let nothing = |cutoff| (point(&fitting, cutoff, above_all(pairs)), cutoff);
     let goodness = |point: &CurvePoint| match target {
         Target::F1 => Some(point.f1),
         Target::MaxWrong(max) => (point.wrong <= max).then_some(point.recall),
     };
-    // Thresholds fall along the curve, so a lower threshold is chosen only if it is better.
-    let mut best = (nothing, goodness(&nothing).unwrap_or(0.0));
-    for candidate in &candidates {
-        if let Some(value) = goodness(candidate)
-            && value > best.1
-        {
-            best = (*candidate, value);
+    // Cutoffs fall, and thresholds fall along a curve, so a lower one is chosen only if it is better.
+    let mut best = (nothing(cutoffs[0]), 0.0);
+    for cutoff in cutoffs {
+        for candidate in curve(&fitting, cutoff) {
+            if let Some(value) = goodness(&candidate)
+                && value > best.1
+            {
+                best = ((candidate, cutoff), value);
+            }
         }
     }
-    let threshold = best.0.threshold;
+    let (fitted, cutoff) = best.0;
+    let threshold = fitted.threshold;
+    let served = held_back.iter().filter(|pair| pair.similarity >= threshold && is_servable(pair, cutoff));
+    let (hits, wrong) = served.fold((0, 0), |(hits, wrong), pair| (hits + 1, wrong + usize::from(!pair.same)));
     Ok(Calibration {
         threshold,
-        fitted: best.0,
+        cutoff,
+        wrong_hits_at_most: upper_bound(wrong, hits),
+        fitted,
         held_back: point(&held_back, cutoff, threshold),
         curve: curve(&held_back, cutoff),
     })

@@ -14,8 +14,10 @@
 //! | `signature` | the signature of a question, its stored format, its number fingerprint | `text`, `token` |
 //! | `compare` | two signatures: alignment, features, vetoes, model | `signature`, `text`, `language`, `token` |
 //! | `conversation` | messages: context key, history, signature of a conversation | all of the above |
+//! | `binomial` | the exact bound of a share that was counted | |
 //! | `calibration` | the best threshold for labelled pairs, and the curve of precision and recall | |
 
+mod binomial;
 mod calibration;
 mod compare;
 mod conversation;
@@ -25,7 +27,7 @@ mod text;
 mod token;
 
 pub use calibration::{
-    Calibration, CalibrationError, CurvePoint, LabelledPair, MIN_PAIRS, PairScore, Target, calibrate,
+    Calibration, CalibrationError, CurvePoint, Cutoff, LabelledPair, MIN_PAIRS, PairScore, Target, calibrate,
 };
 pub use compare::features::{FEATURE_NAMES, Features};
 pub use compare::model::probability_of_similarity;

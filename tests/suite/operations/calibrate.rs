@@ -241,6 +241,24 @@ async fn calibrate_with_unreachable_target_returns_no_threshold() {
 }
 
 #[tokio::test]
+async fn calibrate_that_fits_the_cutoff_yields_no_less_on_its_half_and_bounds_the_wrong_hits() {
+    let stack = Stack::start().await;
+    let pairs = overlapping(6, 60);
+    let request = |more: Value| {
+        let mut request = json!({"pairs": by_similarity(&pairs), "guard": "off", "target": {"max_wrong": 0.2}});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    let given = calibrate(&stack, &request(json!({"cutoff": 0.9}))).await;
+    let fitted = calibrate(&stack, &request(json!({"fit_cutoff": true}))).await;
+    assert!(fitted["fitted"]["recall"].as_f64() >= given["fitted"]["recall"].as_f64(), "{fitted}\n{given}");
+    check(&fitted, &pairs, fitted["cutoff"].as_f64().unwrap(), Some(0.2));
+    let bound = fitted["wrong_hits_at_most"].as_f64().unwrap();
+    let found = 1.0 - fitted["held_back"]["precision"].as_f64().unwrap();
+    assert!(found < bound && bound < 1.0, "{found} {bound}");
+}
+
+#[tokio::test]
 async fn calibrate_uses_configured_defaults_for_any_caller() {
     let stack = Stack::builder()
         .variables(&[
@@ -322,6 +340,12 @@ async fn invalid_calibrate_requests_are_refused_with_named_errors() {
         (with("guard", json!("maybe")), "InvalidRequest", 400, "guard"),
         (with("guard", json!(true)), "InvalidRequest", 400, "guard"),
         (with("cutoff", json!(1.5)), "InvalidRequest", 400, "cutoff: 1.5"),
+        (
+            json!({"pairs": good, "cutoff": 0.5, "fit_cutoff": true}),
+            "InvalidRequest",
+            400,
+            "cutoff: `fit_cutoff` chooses it",
+        ),
         (with("cutoff", json!("high")), "InvalidRequest", 400, "cutoff: a number is expected"),
         (pair(json!({"a": text, "b": text})), "InvalidRequest", 400, "pairs[3]: missing field `same`"),
         (pair(json!({"a": text, "same": same})), "InvalidRequest", 400, "pairs[3]: missing field `b`"),

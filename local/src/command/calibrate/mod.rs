@@ -44,6 +44,9 @@ pub struct Calibrate {
     /// The minimum confidence of a hit. Without it, MNEME_CONFIDENCE_CUTOFF.
     #[arg(long, value_name = "0..1")]
     cutoff: Option<f64>,
+    /// Choose the minimum confidence together with the threshold.
+    #[arg(long, conflicts_with = "cutoff")]
+    fit_cutoff: bool,
     /// Write the curve of the half held back to this file: threshold, precision, recall, wrong hits and F1.
     #[arg(long, value_name = "FILE.csv")]
     curve: Option<PathBuf>,
@@ -76,6 +79,9 @@ pub async fn calibrate(arguments: Calibrate) -> Result<(), Box<dyn Error>> {
     }
     if let Some(cutoff) = arguments.cutoff {
         request["cutoff"] = cutoff.into();
+    }
+    if arguments.fit_cutoff {
+        request["fit_cutoff"] = true.into();
     }
     let api = Api::new(server.api_url());
     let reply = tokio::select! {

@@ -18,6 +18,7 @@ pub(super) struct Reply {
     vetoed: BTreeMap<String, Labels>,
     guard: String,
     cutoff: f64,
+    wrong_hits_at_most: f64,
 }
 
 /// What a threshold yields on one half of the pairs, each as a share from 0 to 1.
@@ -52,7 +53,7 @@ pub(super) struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reply { threshold, fitted, held_back, pairs, vetoed, guard, cutoff, .. } = &self.reply;
+        let Reply { threshold, fitted, held_back, pairs, vetoed, guard, cutoff, wrong_hits_at_most, .. } = &self.reply;
         let target = match self.target {
             Target::F1 => "the best F1".to_owned(),
             Target::MaxWrong(share) => format!("the most hits with at most {:.1} % wrong", share * 100.0),
@@ -81,7 +82,9 @@ impl fmt::Display for Report {
             let Yield { precision, recall, wrong, f1 } = *yields;
             table.add_row([name.to_owned(), percent(precision), percent(recall), percent(wrong), format!("{f1:.3}")]);
         }
-        write!(f, "{table}\nTrust the half held back: the threshold was not chosen on it.")
+        let bound = wrong_hits_at_most * 100.0;
+        writeln!(f, "{table}\nTrust the half held back: the threshold was not chosen on it.")?;
+        write!(f, "With a certainty of 95 % at most {bound:.1} % of the hits on such questions are wrong.")
     }
 }
 
@@ -103,7 +106,7 @@ pub(super) mod tests {
             "curve": [point(0.25, 0.95), point(0.5, 0.8), point(1.0, 0.3)],
             "pairs": {"same": 30, "different": 28},
             "vetoed": {"date": {"same": 0, "different": 2}, "number": {"same": 1, "different": 4}},
-            "guard": "on", "cutoff": 0.7,
+            "guard": "on", "cutoff": 0.7, "wrong_hits_at_most": 0.234,
         });
         serde_json::from_value(reply).unwrap()
     }
@@ -122,6 +125,7 @@ pub(super) mod tests {
             "90.0 %",
             "10.0 %",
             "0.812",
+            "at most 23.4 % of the hits",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

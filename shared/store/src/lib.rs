@@ -1,12 +1,14 @@
 //! The table of the cache. This is the only crate with a DynamoDB client.
 //!
 //! Every mutation of entries is a transaction with the counter. [`actions`] makes the parts of a transaction, and
-//! [`transaction`] sends it. All other writes go to single items and change no answer.
+//! [`transaction`] sends it. All other writes go to single items. Only the scale of an
+//! embedder changes answers among them.
 //!
 //! | to learn about | read |
 //! | --- | --- |
 //! | the keys and the attributes of the table | [`key`], [`attribute`] |
 //! | entries, and the counter | [`entry_row`], [`counter`] |
+//! | writing the scale of an embedder | `scale` |
 //! | creating and checking the table | [`schema`] |
 //! | the client and its writes to single items | [`table`] |
 //! | reads by key and scans | [`read`] |
@@ -44,6 +46,7 @@ pub mod pointers;
 pub mod queue_state;
 pub mod read;
 mod retry_conflicts;
+mod scale;
 pub mod schema;
 pub mod segments;
 pub mod settings;

@@ -100,7 +100,7 @@ impl EmbeddingService {
 const SAMPLE: &str = include_str!("../../shared/src/embedders/scale/texts.tsv");
 
 /// Whether `text` is one of the questions from which a scale is learned.
-fn is_of_sample(text: &str) -> bool {
+pub(crate) fn is_of_sample(text: &str) -> bool {
     SAMPLE.lines().any(|line| line.split('\t').any(|one| one == text))
 }
 

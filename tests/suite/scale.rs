@@ -67,3 +67,30 @@ async fn put_without_a_text_to_embed_and_put_that_cannot_be_embedded_learn_no_sc
     plain.put(json!({"query": QUESTION, "response": "R", "embedding": mneme_tests::vector(8, 0.1)})).await;
     assert_eq!(scale(&plain).await, None);
 }
+
+#[tokio::test]
+async fn move_learns_the_scale_of_its_second_embedder_and_a_switch_exchanges_the_scales() {
+    let service = EmbeddingService::start().await;
+    service.set(Behavior::EmbedNarrowly);
+    let next = format!("openai:next@{}/v1", service.url);
+    let variables = [("MNEME_EMBEDDER", service.embedder()), ("MNEME_EMBEDDER_NEXT", next)];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let stack = Stack::builder().variables(&variables).start().await;
+    stack.put(json!({"query": QUESTION, "response": "R"})).await;
+    // The second embedder tells no topics apart, so its scale is stored without knots.
+    service.set(Behavior::Embed(8));
+    let lengths = async || {
+        let counter = stack.rows().await.remove(&0).unwrap();
+        ["embedder_scale", "reembed_scale"].map(|name| Some(counter.get(name)?.as_b().unwrap().as_ref().len()))
+    };
+    for (action, expected) in [
+        ("start", [Some(27), None]),
+        ("step", [Some(27), Some(1)]),
+        ("switch", [Some(1), Some(27)]),
+        ("switch_back", [Some(27), Some(1)]),
+        ("abort", [Some(27), None]),
+    ] {
+        stack.invoke("reembed", json!({"action": action})).await.unwrap();
+        assert_eq!(lengths().await, expected, "{action}");
+    }
+}

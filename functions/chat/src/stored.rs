@@ -108,7 +108,7 @@ impl Stored {
         record_outcome(invocation, &self.stats, &query.namespace, &outcome);
         match outcome {
             LookupOutcome::Miss(miss) => Found::Miss(miss.reason),
-            LookupOutcome::Hit { layer, entry, similarity, confidence } => {
+            LookupOutcome::Hit { layer, entry, similarity, confidence, .. } => {
                 if access_is_due(cache, &entry) {
                     self.accesses.record(entry.id, query.now_secs);
                 }

@@ -1,11 +1,11 @@
 //! The exact bound of a share that was counted (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934).
 
 /// The certainty of [`upper_bound`].
-pub const CERTAINTY: f64 = 0.95;
+pub(crate) const CERTAINTY: f64 = 0.95;
 
 /// The share that the true one does not exceed, with a certainty of [`CERTAINTY`], if `found` of `of` were counted. 1 if
 /// nothing was counted. `found` must be at most `of`.
-pub fn upper_bound(found: usize, of: usize) -> f64 {
+pub(crate) fn upper_bound(found: usize, of: usize) -> f64 {
     if found >= of {
         return 1.0;
     }

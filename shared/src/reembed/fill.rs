@@ -44,9 +44,9 @@ const READY: VisitedCounts =
 /// embedder is not configured, or if the move was ended or switched meanwhile; the embedder's own; `StoreBackendError`.
 /// Vectors that were added before the error stay, and the next call continues after them.
 pub async fn step(cache: &Cache, budget: StepBudget) -> Result<State, Error> {
-    learn_scales(cache).await?;
     let counter = move_counter(cache).await?;
     let Some(other) = counter.second.clone().filter(|other| !other.ending) else { return Err(nothing_to_add()) };
+    learn_scales(cache).await?;
     let mut state = fill(cache, budget, &other).await?;
     let inactive = state.counter.second_embedder().filter(|_| state.complete);
     if let Some(inactive) = inactive {

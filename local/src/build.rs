@@ -35,12 +35,13 @@ pub enum BuildError {
     },
 }
 
-/// Builds the binary of every function, and `mneme-local` itself, with cargo. Returns the directory that holds them.
+/// Builds the binary of every function, `mneme-local` itself and the command line `mneme` with cargo. Returns the
+/// directory that holds them.
 ///
 /// # Errors
 /// As [`build_some_functions`].
 pub fn build_functions() -> Result<PathBuf, BuildError> {
-    build_some_functions(FUNCTIONS)
+    build(FUNCTIONS, &["mneme-local", "mneme"])
 }
 
 /// Builds the binaries of `functions`, and `mneme-local` itself, with cargo. Returns the directory that holds them.
@@ -51,6 +52,10 @@ pub fn build_functions() -> Result<PathBuf, BuildError> {
 /// # Errors
 /// When cargo cannot be run, when the build fails, or when the workspace has no binary for some function.
 pub fn build_some_functions(functions: &[&str]) -> Result<PathBuf, BuildError> {
+    build(functions, &["mneme-local"])
+}
+
+fn build(functions: &[&str], programs: &[&str]) -> Result<PathBuf, BuildError> {
     // This crate's directory is local/ in the workspace's root.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let workspace = workspace.canonicalize().unwrap_or(workspace);
@@ -60,7 +65,8 @@ pub fn build_some_functions(functions: &[&str]) -> Result<PathBuf, BuildError> {
     let mut command = Command::new(&cargo);
     // `--workspace` selects the features of a build of the whole workspace, whichever binaries are built. With other
     // features, cargo would build the dependencies a second time.
-    command.args(["build", "--workspace", "--message-format=json-render-diagnostics", "--bin=mneme-local"]);
+    command.args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
+    command.args(programs.iter().map(|program| format!("--bin={program}")));
     command.args(functions.iter().map(|function| format!("--bin=mneme-{function}")));
     if !cfg!(debug_assertions) {
         command.arg("--release");

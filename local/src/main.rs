@@ -1,9 +1,9 @@
-//! The command line: the local server, the demo, calibration, re-embedding, keys for `chat`, and the contract.
+//! The command line: the local server, the demo, keys for `chat`, and the contract.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, Calibrate, ChatKeys, Contract, Demo, Reembed, Serve};
+use mneme_local::command::{self, ChatKeys, Contract, Demo, Serve};
 use tracing_subscriber::EnvFilter;
 
 /// Run mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
@@ -18,8 +18,6 @@ struct Arguments {
 enum Command {
     Serve(Serve),
     Demo(Demo),
-    Calibrate(Calibrate),
-    Reembed(Reembed),
     Contract(Contract),
     ChatKeys(ChatKeys),
 }
@@ -38,8 +36,6 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => command::serve(arguments).await,
         Command::Demo(arguments) => command::demo(arguments).await,
-        Command::Calibrate(arguments) => command::calibrate(arguments).await,
-        Command::Reembed(arguments) => command::reembed(arguments).await,
         Command::Contract(arguments) => command::contract(arguments),
         Command::ChatKeys(arguments) => command::chat_keys(arguments),
     };

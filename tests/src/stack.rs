@@ -31,7 +31,8 @@ pub const TABLE: &str = "mneme";
 /// DynamoDB Local separates the tables of access keys (DynamoDB Developer Guide, "DynamoDB local usage notes").
 const ENGINE_VARIABLE: &str = "MNEME_TEST_DYNAMODB";
 
-fn binaries() -> PathBuf {
+/// The directory of the product's binaries. Builds them first if this process has not done so.
+pub fn binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES.get_or_init(|| mneme_local::build_functions().expect("the function binaries build")).clone()
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod command_line;
 mod configuration;
 mod conversations;
 mod embedder;

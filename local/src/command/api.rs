@@ -18,27 +18,18 @@ pub(super) enum ApiError {
 pub(super) struct Api {
     http: reqwest::Client,
     url: String,
-    token: Option<String>,
 }
 
 impl Api {
     pub(super) fn new(url: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.to_owned(), token: None }
-    }
-
-    /// Sends `token` as the bearer token of every request.
-    pub(super) fn with_token(self, token: Option<String>) -> Self {
-        Self { token, ..self }
+        Self { http: reqwest::Client::new(), url: url.to_owned() }
     }
 
     /// Sends `POST path` with `body`. Returns the reply's body.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ApiError> {
         let request = || format!("POST {path}");
         let unanswered = |source| ApiError::Unanswered { request: request(), source };
-        let mut post = self.http.post(format!("{}{path}", self.url.trim_end_matches('/'))).json(body);
-        if let Some(token) = &self.token {
-            post = post.bearer_auth(token);
-        }
+        let post = self.http.post(format!("{}{path}", self.url)).json(body);
         let response = post.send().await.map_err(unanswered)?;
         let status = response.status();
         let body = response.text().await.map_err(unanswered)?;

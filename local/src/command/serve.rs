@@ -1,6 +1,6 @@
 //! `mneme-local serve`: serves until a signal stops it.
 
-use std::{error::Error, io::Write as _, path::PathBuf};
+use std::{error::Error, io::Write as _, net::IpAddr, path::PathBuf};
 
 use super::{environment, signals::Signals};
 use crate::{
@@ -15,6 +15,10 @@ use crate::{
 /// stderr. The functions inherit every MNEME_* and AWS_* variable. MNEME_EMBEDDER=minilm fetches the weights once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Serve {
+    /// Address on which the HTTP API and the Invoke API listen. With 0.0.0.0 other machines and containers reach them.
+    /// They have no authentication. The embedded DynamoDB listens on 127.0.0.1 in any case.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
     /// Port of the HTTP API and the Invoke API; 0 means any free port.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -42,6 +46,7 @@ impl Serve {
         let binaries = self.binaries.map_or_else(build_functions, Ok)?;
         environment::provide_weights(&mut env)?;
         Ok(Options {
+            host: self.host,
             port: self.port,
             dynamodb: match self.dynamodb_endpoint {
                 Some(url) => Dynamodb::Endpoint(url),

@@ -1,27 +1,18 @@
-//! `mneme-local calibrate`: runs the real function from a shell.
+//! `mneme calibrate`: the real function on a file of pairs.
 
 use std::path::Path;
-use std::process::Command;
 
 use mneme_tests::Stack;
 use serde_json::{Value, json};
 
 use super::example;
+use crate::command_line::{Run, mneme};
 
-/// Runs `mneme-local calibrate` on a file with these lines. Returns exit code, stdout and stderr.
-fn shell(folder: &Path, lines: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+/// Runs `mneme calibrate` on a file with these lines.
+async fn shell(stack: &Stack, folder: &Path, lines: &str, arguments: &[&str]) -> Run {
     let file = folder.join("pairs.jsonl");
     std::fs::write(&file, lines).unwrap();
-    let binaries = mneme_local::build_functions().unwrap();
-    let output = Command::new(binaries.join("mneme-local"))
-        .args(["calibrate", "--binaries"])
-        .arg(&binaries)
-        .arg(&file)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    mneme(stack, &[&["calibrate", file.to_str().unwrap()][..], arguments].concat()).await
 }
 
 fn as_lines(pairs: &[Value]) -> String {
@@ -36,14 +27,12 @@ async fn calibrate_command_prints_the_reply_of_the_function() {
     let request = json!({"pairs": pairs, "target": {"max_wrong": 0.1}, "guard": "off", "cutoff": 0.5});
     let expected = stack.invoke("calibrate", request).await.unwrap();
     let chosen = ["--target", "max-wrong=0.1", "--guard", "off", "--cutoff", "0.5"];
-    let (code, stdout, stderr) = shell(folder.path(), &lines, &[&chosen[..], &["--json"]].concat());
-    assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected);
+    let run = shell(&stack, folder.path(), &lines, &[&chosen[..], &["--json"]].concat()).await;
+    assert_eq!(run.json(), expected);
 
     let curve = folder.path().join("curve.csv");
     let arguments = [&chosen[..], &["--curve", curve.to_str().unwrap()]].concat();
-    let (code, stdout, stderr) = shell(folder.path(), &lines, &arguments);
-    assert_eq!(code, Some(0), "{stderr}");
+    let stdout = shell(&stack, folder.path(), &lines, &arguments).await.succeeded();
     let percent = |share: &Value| format!("{:.1} %", share.as_f64().unwrap() * 100.0);
     let held_back = &expected["held_back"];
     for part in [
@@ -61,28 +50,27 @@ async fn calibrate_command_prints_the_reply_of_the_function() {
     assert_eq!(curve.lines().count(), 1 + expected["curve"].as_array().unwrap().len());
 }
 
-#[test]
-fn calibrate_command_with_invalid_lines_names_them() {
-    let folder = tempfile::tempdir().unwrap();
+#[tokio::test]
+async fn calibrate_command_with_invalid_lines_names_them() {
+    let (stack, folder) = (Stack::start().await, tempfile::tempdir().unwrap());
     let mut pairs = example();
     pairs[2]["similarity"] = json!(7);
-    let refused = |lines: &str, arguments: &[&str], says: &str| {
-        let (code, stdout, stderr) = shell(folder.path(), lines, arguments);
-        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-        assert!(stderr.contains(says), "{says}\n{stderr}");
+    let refused = async |lines: &str, arguments: &[&str], says: &str| {
+        shell(&stack, folder.path(), lines, arguments).await.failed(1, &[says]);
     };
     // The third pair is on the fourth line.
     let lines = as_lines(&pairs).replacen('\n', "\n\n", 1);
-    refused(&lines, &[], "pairs.jsonl, line 4: similarity: 7 is not a cosine similarity; send a number from -1 to 1");
-    refused("{\"a\": }\n", &[], "pairs.jsonl, line 1: expected value");
-    refused("", &[], "pairs.jsonl: pairs: 0 pairs are too few; send at least 20");
-    refused(&as_lines(&example()), &["--cutoff", "7"], "cutoff: 7 is not a confidence");
-    refused(&as_lines(&example()), &["--curve", "/no/such/folder/curve.csv"], "cannot write /no/such/folder/curve.csv");
+    let says = "pairs.jsonl, line 4: similarity: 7 is not a cosine similarity; send a number from -1 to 1";
+    refused(&lines, &[], says).await;
+    refused("{\"a\": }\n", &[], "pairs.jsonl, line 1: expected value").await;
+    refused("", &[], "pairs.jsonl: pairs: 0 pairs are too few; send at least 20").await;
+    refused(&as_lines(&example()), &["--cutoff", "7"], "cutoff: 7 is not a confidence").await;
+    let nowhere = ["--curve", "/no/such/folder/curve.csv"];
+    refused(&as_lines(&example()), &nowhere, "cannot write /no/such/folder/curve.csv").await;
     let embedding: Vec<f32> = (0..24_000u16).map(f32::from).collect();
     let side = json!({"query": "What?", "embedding": embedding});
     let large = vec![json!({"a": side, "b": side, "same": true}); 20];
-    refused(&as_lines(&large), &[], "larger than the 6 MB that Lambda takes; send each pair's `similarity`");
-    let (code, _, stderr) = shell(folder.path(), "", &["--target", "recall"]);
-    assert_eq!(code, Some(2));
-    assert!(stderr.contains("give f1, or max-wrong= and a share"), "{stderr}");
+    refused(&as_lines(&large), &[], "larger than the 6 MB that Lambda takes; send each pair's `similarity`").await;
+    let bad_target = shell(&stack, folder.path(), "", &["--target", "recall"]).await;
+    bad_target.failed(2, &["give f1, or max-wrong= and a share"]);
 }

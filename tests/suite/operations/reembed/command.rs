@@ -1,22 +1,15 @@
-//! `mneme-local reembed`: runs the real function from a shell.
-
-use std::process::Command;
+//! `mneme reembed`: runs the real function from a shell.
 
 use mneme_tests::Stack;
 use mneme_tests::models::{ALPHA, BETA};
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 
 use super::world::World;
+use crate::command_line::{Run, mneme};
 
-/// Runs `mneme-local reembed` on a served cache. Returns exit code, stdout and stderr.
-async fn shell(stack: &Stack, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let binaries = mneme_local::build_functions().unwrap();
-    let mut command = Command::new(binaries.join("mneme-local"));
-    command.args(["reembed", "--url", stack.server.api_url()]).args(arguments);
-    let output = spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+/// Runs `mneme reembed` on a served cache.
+async fn shell(stack: &Stack, arguments: &[&str]) -> Run {
+    mneme(stack, &[&["reembed"][..], arguments].concat()).await
 }
 
 #[tokio::test]
@@ -24,7 +17,7 @@ async fn reembed_command_moves_a_cache() {
     let world = World::start().await;
     world.fill().await;
     let run = async |arguments: &[&str]| {
-        let (code, stdout, stderr) = shell(&world.moving, arguments).await;
+        let Run { code, stdout, stderr } = shell(&world.moving, arguments).await;
         assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
         (stdout, stderr)
     };
@@ -50,14 +43,11 @@ async fn reembed_command_moves_a_cache() {
 async fn reembed_command_reports_refusals_and_retries_failures() {
     let world = World::start().await;
     world.fill().await;
-    let (code, stdout, stderr) = shell(&world.moving, &["switch"]).await;
-    assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("no move to another embedder is under way"), "{stderr}");
+    shell(&world.moving, &["switch"]).await.failed(1, &["no move to another embedder is under way"]);
     world.act("start").await;
     world.models.fail([401]);
-    let (code, _, stderr) = shell(&world.moving, &[]).await;
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("refused the API key") && stderr.contains("trying again"), "{stderr}");
-    let (code, ..) = shell(&world.moving, &["swap"]).await;
-    assert_eq!(code, Some(2));
+    let run = shell(&world.moving, &[]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("refused the API key") && run.stderr.contains("trying again"), "{}", run.stderr);
+    shell(&world.moving, &["swap"]).await.failed(2, &["invalid value 'swap'"]);
 }

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
 use serde_json::Value;
 
 /// Why a file cannot be sent.
@@ -22,13 +21,6 @@ pub(super) enum PairsError {
 #[error("{place}{detail}; {remediation}")]
 pub(super) struct Refusal {
     place: String,
-    detail: String,
-    remediation: String,
-}
-
-/// The fields of a problem (RFC 9457) that are used here.
-#[derive(Deserialize)]
-struct Problem {
     detail: String,
     remediation: String,
 }
@@ -69,24 +61,22 @@ impl Pairs {
         &self.pairs
     }
 
-    /// The refusal in an error reply, with the line of its pair; `None` for a failure that is not due to the pairs.
-    pub(super) fn refusal(&self, status: u16, body: &str) -> Option<Refusal> {
+    /// A refusal of the function in terms of the file, with the line of its pair if `detail` names one.
+    pub(super) fn refusal(&self, detail: &str, remediation: String) -> Refusal {
         let file = self.file.display();
-        if let Ok(Problem { detail, remediation }) = serde_json::from_str(body) {
-            return Some(match self.line_of(&detail) {
-                Some((line, rest)) => {
-                    Refusal { place: format!("{file}, line {line}: "), detail: rest.to_owned(), remediation }
-                }
-                None => Refusal { place: format!("{file}: "), detail, remediation },
-            });
+        match self.line_of(detail) {
+            Some((line, rest)) => {
+                Refusal { place: format!("{file}, line {line}: "), detail: rest.to_owned(), remediation }
+            }
+            None => Refusal { place: format!("{file}: "), detail: detail.to_owned(), remediation },
         }
-        (status == 413).then(|| Refusal {
-            place: format!("{file}: "),
-            detail: "the pairs are larger than the 6 MB that Lambda takes".to_owned(),
-            remediation:
-                "send each pair's `similarity` in place of its embeddings, or embeddings as base64, or fewer pairs"
-                    .to_owned(),
-        })
+    }
+
+    /// The refusal of a file that no request can carry.
+    pub(super) fn too_large(&self) -> Refusal {
+        let remedy =
+            "send each pair's `similarity` in place of its embeddings, or embeddings as base64, or fewer pairs";
+        self.refusal("the pairs are larger than the 6 MB that Lambda takes", remedy.to_owned())
     }
 
     /// If `detail` names a pair, returns the pair's line and the rest of the detail.
@@ -118,17 +108,13 @@ mod tests {
     #[test]
     fn refusal_of_a_pair_names_its_line() {
         let pairs = Pairs::parse(Path::new("pairs.jsonl"), "{}\n\n{}\n").unwrap();
-        let refused = |detail: &str| {
-            let body = json!({"detail": detail, "remediation": "correct it"}).to_string();
-            pairs.refusal(400, &body).unwrap().to_string()
-        };
+        let refused = |detail: &str| pairs.refusal(detail, "correct it".to_owned()).to_string();
         assert_eq!(refused("pairs[1].a.query: too long"), "pairs.jsonl, line 3: a.query: too long; correct it");
         assert_eq!(refused("pairs[0]: missing field `a`"), "pairs.jsonl, line 1: missing field `a`; correct it");
         for other in ["pairs: 2 pairs are too few", "pairs[2]: beyond", "pairs[x]: odd", "cutoff: 7"] {
             assert_eq!(refused(other), format!("pairs.jsonl: {other}; correct it"));
         }
-        let too_large = pairs.refusal(413, r#"{"message":"Request Too Long"}"#).unwrap().to_string();
+        let too_large = pairs.too_large().to_string();
         assert!(too_large.contains("6 MB") && too_large.contains("`similarity`"), "{too_large}");
-        assert!(pairs.refusal(500, r#"{"message":"Internal Server Error"}"#).is_none());
     }
 }

@@ -106,7 +106,7 @@ impl fmt::Display for State {
             }
         }
         match self.next() {
-            Some(next) => write!(f, "\nnext       mneme-local reembed {next}"),
+            Some(next) => write!(f, "\nnext       mneme reembed {next}"),
             None => write!(f, "\nno move is under way"),
         }
     }
@@ -127,7 +127,7 @@ mod tests {
             state.to_string(),
             "active     a/1, 3 dimensions\nother      b/1, 4 dimensions\nids        9 of 9 gone through, 20 a second\n\
              entries    7 ready, 2 without a stored query\n\
-             next       mneme-local reembed switch: lookups compare with the other embedder's vectors from then on"
+             next       mneme reembed switch: lookups compare with the other embedder's vectors from then on"
         );
         let none =
             r#"{"phase":"none","active":{"fingerprint":null,"dim":null},"side":null,"other":null,"complete":true}"#;

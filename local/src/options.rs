@@ -1,13 +1,20 @@
 //! What to serve, and where.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The arguments of [`Server::start`](crate::Server::start).
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Port of the HTTP API and the Invoke API on 127.0.0.1; 0 means any free port.
+    /// Address on which the HTTP API and the Invoke API listen. Default: 127.0.0.1. Other machines reach another one.
+    pub host: IpAddr,
+    /// Port of the HTTP API and the Invoke API; 0 means any free port.
     pub port: u16,
     /// The DynamoDB that the functions use.
     pub dynamodb: Dynamodb,
@@ -54,6 +61,7 @@ impl Default for Options {
     /// Any free ports, an embedded DynamoDB in memory, and 4 instances. `binaries` is empty and has to be set.
     fn default() -> Self {
         Self {
+            host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             dynamodb: Dynamodb::Embedded { port: 0, data: None },
             max_instances: 4,

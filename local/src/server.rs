@@ -42,7 +42,7 @@ impl Server {
         if !environment::has_binaries(&options.binaries) {
             return Err(StartError::NoBinaries { directory: options.binaries });
         }
-        let listener = TcpListener::bind(("127.0.0.1", options.port)).await;
+        let listener = TcpListener::bind((options.host, options.port)).await;
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
             bound.map_err(|source| StartError::bind("the HTTP API", "--port", options.port, source))?;
@@ -67,7 +67,7 @@ impl Server {
         }));
 
         let (stop_api, stopping) = oneshot::channel::<()>();
-        let app = api::router(Arc::clone(&functions));
+        let app = api::router(Arc::clone(&functions), options.host.is_loopback());
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });

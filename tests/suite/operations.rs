@@ -3,6 +3,7 @@
 mod calibrate;
 mod chat;
 mod clear;
+mod console;
 mod delete;
 mod find;
 mod get;

@@ -87,7 +87,7 @@ PATTERNS = [
 # The functions that may read the whole table or embed many texts.
 SCANS = {"list", "namespaces", "stats", "clear", "vacuum", "calibrate", "reembed"}
 # The functions without an alarm on their duration.
-WITHOUT_DURATION_ALARM = {"chat", "clear", "provision", "reembed", "snapshot", "vacuum"}
+WITHOUT_DURATION_ALARM = {"chat", "clear", "console", "provision", "reembed", "snapshot", "vacuum"}
 
 # An alarm by metric math has at most this many metrics (CloudWatch, "Limits").
 MAX_ALARM_METRICS = 10
@@ -282,7 +282,9 @@ def check_routes(template: dict, stack: dict) -> None:
     check("routes of the API", set(operations), set(ROUTES))
     either = {"Fn::If": ["UseJwt", [{"Jwt": []}], [{"Iam": []}]]}
     for route, operation in operations.items():
-        check(f"{route}: authorisation", operation.get("security"), either)
+        is_public = OPERATIONS[ROUTES[route]]["scope"] == "public"
+        expected = {"Fn::If": ["OpenConsole", [], either]} if is_public else either
+        check(f"{route}: authorisation", operation.get("security"), expected)
         integration = operation.get("x-amazon-apigateway-integration", {})
         check(f"{route}: payload format", integration.get("payloadFormatVersion"), "2.0")
         check(f"{route}: function", f"{{{logical(ROUTES.get(route, '?'))}Aliaslive}}" in str(integration.get("uri")))
@@ -290,6 +292,10 @@ def check_routes(template: dict, stack: dict) -> None:
     check("IAM", schemes["Iam"]["x-amazon-apigateway-authtype"], "awsSigv4")
     condition, jwt, otherwise = schemes["Jwt"]["Fn::If"]
     check("JWT by parameter", (condition, otherwise), ("UseJwt", {"Ref": "AWS::NoValue"}))
+    condition, cors, otherwise = body["x-amazon-apigateway-cors"]["Fn::If"]
+    check("CORS by parameter", (condition, otherwise), ("WithCors", {"Ref": "AWS::NoValue"}))
+    check("CORS", cors["allowOrigins"], {"Ref": "CorsOrigins"})
+    check("CORS: methods", set(cors["allowMethods"]) >= {route.split()[0] for route in ROUTES})
     check("JWT", jwt["x-amazon-apigateway-authorizer"]["jwtConfiguration"]["issuer"], {"Ref": "JwtIssuer"})
     [stage] = [r["Properties"] for r in stack["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
     check("throttling", {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(stage["DefaultRouteSettings"]))
@@ -451,7 +457,7 @@ def check_monitoring(template: dict) -> None:
     for function in OPERATIONS:
         name = json.dumps({"Fn::Sub": f"${{AWS::StackName}}-{function}"})
         check(f"{function}: throttles alarm", ("Throttles", name, "Sum") in watched)
-        # `snapshot` and `provision` do little. The other functions without this alarm may use all their time.
+        # `snapshot`, `provision` and `console` do little. The other functions without this alarm may use all their time.
         check(f"{function}: p99 alarm", ("Duration", name, "p99") in watched, function not in WITHOUT_DURATION_ALARM)
         errors = alarms.get(f"{function.capitalize()}Errors")
         check(f"{function}: errors alarm", errors is not None, function != "snapshot")
@@ -465,6 +471,9 @@ def check_monitoring(template: dict) -> None:
     check("alarms with too many metrics", {name for name, n in metrics.items() if n > MAX_ALARM_METRICS}, set())
     conflicts = {m for m, _, _ in watched_metrics(alarms["CounterConflicts"])}
     check("conflicts alarm", conflicts, {"TransactionConflict", "LostRaces"})
+    rate = {m for m, _, _ in watched_metrics(alarms["HitRate"])}
+    check("alarm on the hit rate", rate, {"HitsExact", "HitsSemantic", "Misses"})
+    check("metrics of the hit rate that the code does not write", rate - written_metrics(), set())
     check("HTTP alarm", {m for m, _, _ in watched_metrics(alarms["ApiFailures"])}, {"5xx"})
     check("alarm on reads", {m for m, _, _ in watched_metrics(alarms["TableReadUnits"])}, {"ConsumedReadCapacityUnits"})
     table_alarms = [alarms["TableReadThrottles"], alarms["TableWriteThrottles"]]

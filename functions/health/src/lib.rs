@@ -11,8 +11,10 @@ use mneme_model::error::Error;
 use serde::Serialize;
 
 /// The state of the cache.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Response {
+    /// The version of the function.
+    pub version: &'static str,
     /// True if `problems` is empty.
     pub healthy: bool,
     /// Whether DynamoDB answers and the table exists.
@@ -29,6 +31,23 @@ pub struct Response {
     pub embedder_dim: Option<u32>,
     /// What is wrong, each problem with its remedy.
     pub problems: Vec<String>,
+}
+
+impl Default for Response {
+    /// Nothing was examined yet.
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            healthy: false,
+            table_reachable: false,
+            schema_ok: false,
+            embedder_match: false,
+            embedder_works: None,
+            embedder_fingerprint: None,
+            embedder_dim: None,
+            problems: Vec::new(),
+        }
+    }
 }
 
 /// Examines the table and the embedder. The status is 503 if there is a problem; the response object is the same.

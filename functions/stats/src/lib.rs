@@ -22,6 +22,8 @@ pub struct Request {
 /// The counts.
 #[derive(Debug, Serialize)]
 pub struct Response {
+    /// The version of the function.
+    pub version: &'static str,
     /// The namespace of the request. Null: every namespace that the caller may use.
     pub namespace: Option<Namespace>,
     /// The number of live entries.
@@ -60,6 +62,7 @@ impl Operation for Stats {
         let mut counts = EventCounts::default();
         totals.counts.values().for_each(|namespace_counts| counts.add(namespace_counts));
         Ok(Reply::ok(Response {
+            version: env!("CARGO_PKG_VERSION"),
             namespace: request.namespace,
             entries: totals.live.values().sum(),
             namespaces: totals.live.len() as u64,

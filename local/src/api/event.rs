@@ -25,7 +25,7 @@ use uuid::Uuid;
 const CLF: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// The address of every caller: the API listens on the loopback interface only.
+/// The address that events give every caller.
 const SOURCE_IP: &str = "127.0.0.1";
 
 /// The route and the stage of a Function URL.
@@ -138,7 +138,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The claims of a bearer token, as API Gateway's JWT authoriser adds them. Nothing of the token is verified
-/// (signature, issuer, audience, time), because only this machine reaches the API.
+/// (signature, issuer, audience, time), because the API is not for callers that are not trusted.
 fn authorizer(headers: &HeaderMap) -> Option<ApiGatewayRequestAuthorizer> {
     let authorization = joined(headers, &header::AUTHORIZATION)?;
     let payload = authorization.strip_prefix("Bearer ")?.split('.').nth(1)?;

@@ -17,11 +17,11 @@ use axum::{Router, middleware, routing::post};
 
 use crate::lambda::Functions;
 
-/// The router of the API port.
-pub(crate) fn router(functions: Arc<Functions>) -> Router {
+/// The router of the API port. `only_this_machine`: whether it is reached from this machine only.
+pub(crate) fn router(functions: Arc<Functions>, only_this_machine: bool) -> Router {
     Router::new()
         .route("/2015-03-31/functions/{function}/invocations", post(invoke::invoke))
         .with_state(Arc::clone(&functions))
         .fallback_service(http::service(functions))
-        .layer(middleware::from_fn(origin::check))
+        .layer(middleware::from_fn_with_state(origin::Names::of(only_this_machine), origin::check))
 }

@@ -77,7 +77,8 @@ impl Program {
         stdout.read_line(&mut line).unwrap();
         let (api, dynamodb) = line.trim_end().strip_prefix("ready api=").unwrap().split_once(" dynamodb=").unwrap();
         for url in [api, dynamodb] {
-            assert!(url.strip_prefix("http://127.0.0.1:").unwrap().parse::<u16>().is_ok(), "{line}");
+            let host = if arguments.contains(&"0.0.0.0") && url == api { "0.0.0.0" } else { "127.0.0.1" };
+            assert!(url.strip_prefix(&format!("http://{host}:")).unwrap().parse::<u16>().is_ok(), "{line}");
         }
         let (api, dynamodb) = (api.to_owned(), dynamodb.to_owned());
         Self { child, stdout, api, dynamodb, _binaries: binaries }
@@ -126,6 +127,16 @@ async fn serve_on_sigkill_leaves_no_children() {
     let (_, answer) = invoke(&Client::new(), &program.api, &json!({})).await;
     program.signal(Signal::KILL);
     assert_ends(pid(&answer)).await;
+}
+
+#[tokio::test]
+async fn serve_for_other_machines_answers_to_local_names_only() {
+    let program = Program::start_with(&["--host", "0.0.0.0"]);
+    for (host, is_refused) in [("mneme:3000", false), ("192.0.2.7:3000", false), ("evil.example", true)] {
+        let request = Client::new().get(format!("{}/no/route", program.api)).header("host", host);
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status, if is_refused { 403 } else { 404 }, "{host}");
+    }
 }
 
 #[test]

@@ -114,6 +114,8 @@ fn canonical_name(word: &str) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
+    /// Get what is the same for every caller, without a token.
+    Public,
     /// Look up and read entries.
     Read,
     /// Also store, touch and delete entries.
@@ -145,6 +147,7 @@ impl Scope {
     /// The word of the scope in a claim.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Public => "none",
             Self::Read => "mneme:read",
             Self::Write => "mneme:write",
             Self::Admin => "mneme:admin",

@@ -150,8 +150,8 @@ const LRU_INDEX: &str = "gsi_lru";
 
 /// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
 pub const OPERATIONS: &[OperationSpec] = &[
-    PROVISION, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM, CALIBRATE,
-    REEMBED, SNAPSHOT, DELETE, CLEAR,
+    PROVISION, CONSOLE, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM,
+    CALIBRATE, REEMBED, SNAPSHOT, DELETE, CLEAR,
 ];
 
 /// The operation `provision`.
@@ -160,6 +160,15 @@ pub const PROVISION: OperationSpec = OperationSpec {
     summary: "Create the table if that is allowed, and stamp it with the embedder.",
     errors: &[EmbedderMismatchError, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, DescribeTimeToLive, Scan, Stamp],
+    ..OperationSpec::NOTHING
+};
+
+/// The operation `console`.
+pub const CONSOLE: OperationSpec = OperationSpec {
+    name: "console",
+    scope: Scope::Public,
+    summary: "Serve the page for operators.",
+    endpoints: &[Endpoint::new("GET", "/console")],
     ..OperationSpec::NOTHING
 };
 

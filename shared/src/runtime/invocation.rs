@@ -28,10 +28,14 @@ impl Invocation {
         Self { identity, record: Mutex::default() }
     }
 
-    /// Checks that the caller may use the operation at all: it has the operation's scope, and a namespace.
+    /// Checks that the caller may use the operation at all: it has the operation's scope, and a namespace. A public
+    /// operation needs neither.
     ///
     /// Errors: `InsufficientScope`, `NamespaceForbidden`.
     pub(super) fn authorize_operation(&self, operation: &OperationSpec) -> Result<(), Error> {
+        if operation.scope == Scope::Public {
+            return Ok(());
+        }
         self.authorize_scope(operation.scope)?;
         self.identity.access.check_any()
     }

@@ -33,6 +33,7 @@ CALLS = {
     "delete_meta": ({"key": "owner"}, 200),
     "stats": ({"namespace": NAMESPACE}, 200),
     "health": ({}, 200),
+    "console": ({}, 200),
     "vacuum": ({"body": models.VacuumRequest(namespace=NAMESPACE)}, 200),
     # Pairs of one label only cannot be calibrated.
     "calibrate": ({"body": models.CalibrateRequest.from_dict({"pairs": [PAIR] * 20})}, 400),

@@ -50,6 +50,7 @@ async function main() {
   await expect("deleteMeta", 200, client.DELETE("/v1/meta/{key}", key));
   await expect("stats", 200, client.GET("/v1/stats"));
   await expect("health", 200, client.GET("/v1/health"));
+  await expect("console", 200, client.GET("/console", { parseAs: "text" }));
   await expect("vacuum", 200, client.POST("/v1/vacuum", { body: { namespace } }));
   // Pairs of one label only cannot be calibrated.
   await expect("calibrate", 400, client.POST("/v1/calibrate", { body: { pairs: Array(20).fill(pair) } }));

@@ -154,6 +154,8 @@ class Stats:
     version_counter: int
     embedder_fingerprint: str | None
     embedder_dim: int | None
+    version: str | None = None
+    """The version of the function; None if it is older than this field."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ class Health:
     """What is wrong, and what to do about it."""
     embedder_works: bool | None = None
     """Whether the configured embedder embedded a text at most a minute ago; None if none is configured."""
+    version: str | None = None
+    """The version of the function; None if it is older than this field."""
 
     def __bool__(self) -> bool:
         return self.healthy

@@ -115,6 +115,10 @@ fn body(text: Option<String>, is_base64: bool) -> Result<Vec<u8>, Error> {
 fn response<T: Serialize>(outcome: Result<Reply<T>, Error>) -> Result<(StatusCode, HeaderMap, Body), Error> {
     let mut headers = HeaderMap::new();
     let (status, text) = match outcome {
+        Ok(Reply { status, document: Some(document), .. }) => {
+            headers = document.headers;
+            (status, document.text.to_owned())
+        }
         Ok(reply) => {
             headers.insert(header::CONTENT_TYPE, JSON);
             (reply.status, serde_json::to_string(&reply.body).map_err(Error::internal)?)

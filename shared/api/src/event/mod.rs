@@ -16,7 +16,7 @@ mod json;
 pub mod raw;
 mod request;
 
-use lambda_http::http::StatusCode;
+use lambda_http::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -71,22 +71,42 @@ pub struct Reply<T> {
     pub status: StatusCode,
     /// The response object.
     pub body: T,
+    /// What HTTP callers get in place of the response object's JSON.
+    pub document: Option<Document>,
+}
+
+/// A text for HTTP callers, with its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The headers, with `Content-Type`.
+    pub headers: HeaderMap,
+    /// The text.
+    pub text: &'static str,
 }
 
 impl<T> Reply<T> {
+    fn new(status: StatusCode, body: T) -> Self {
+        Self { status, body, document: None }
+    }
+
     /// A reply with status 200.
     pub fn ok(body: T) -> Self {
-        Self { status: StatusCode::OK, body }
+        Self::new(StatusCode::OK, body)
     }
 
     /// A reply with status 503.
     pub fn unavailable(body: T) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, body }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, body)
     }
 
     /// A reply with status 201.
     pub fn created(body: T) -> Self {
-        Self { status: StatusCode::CREATED, body }
+        Self::new(StatusCode::CREATED, body)
+    }
+
+    /// The same reply, of which HTTP callers get `text` with `headers`.
+    pub fn with_document(self, text: &'static str, headers: HeaderMap) -> Self {
+        Self { document: Some(Document { headers, text }), ..self }
     }
 }
 

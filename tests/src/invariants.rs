@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_model::clock::Clock;
+use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_store::entry_row;
 use mneme_store::key::{DerivedKind, RowKey};
+use mneme_store::segments::range_of;
+use mneme_store::tag_blocks::TagBlock;
 
 use crate::stack::{Item, Stack};
 
@@ -92,6 +96,7 @@ impl Snapshot {
         self.check_entries();
         self.check_pointers();
         self.check_namespace_stats(|_| false);
+        self.check_tag_blocks();
         self.check_others();
     }
 
@@ -118,6 +123,23 @@ impl Snapshot {
         let found: BTreeMap<i128, i128> =
             self.derived(DerivedKind::Pointer).map(|(id, row)| (id, number(row, "entry_id"))).collect();
         assert_eq!(found, expected, "pointers found, and expected");
+    }
+
+    /// Checks that the tag blocks name each entry with a tag. They may also name entries that are gone, until `vacuum`
+    /// takes these out.
+    pub fn check_tag_blocks(&self) {
+        let blocks: BTreeMap<RowKey, TagBlock> = self
+            .data(DerivedKind::TagBlock)
+            .map(|item| TagBlock::from_item(item).expect("a tag block"))
+            .map(|block| (block.key, block))
+            .collect();
+        for (id, row) in &self.entries {
+            let of = EntryId::new(u64::try_from(*id).expect("an id")).expect("an id");
+            for tag in entry_row::tags(row).iter() {
+                let key = RowKey::tag_block(&namespace(&text(row, "namespace")), tag, range_of(of.get()));
+                assert!(blocks.get(&key).is_some_and(|block| block.ids.contains(&of)), "{id} is not found by {tag}");
+            }
+        }
     }
 
     /// Checks that each namespace with rows has statistics, and that they count the rows. The counts of namespaces that

@@ -32,6 +32,7 @@ mod scale;
 mod segments;
 mod skipped;
 mod slow;
+mod tags;
 mod time;
 mod transactions;
 mod unread;

@@ -14,6 +14,7 @@ use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_model::tag::Tags;
 use mneme_store::counter::QuotaHint;
 use mneme_store::table::Table;
 use mneme_tests::Stack;
@@ -56,6 +57,7 @@ impl Timed {
             response: "A".to_owned(),
             vectors: Vec::new(),
             metadata: Map::new(),
+            tags: Tags::default(),
             ttl_secs,
             confidence_score: 1.0,
             if_absent: false,

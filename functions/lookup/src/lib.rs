@@ -30,6 +30,7 @@ use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::{MAX_REPLY_BYTES, escaped_answer_bytes, escaped_bytes};
 use mneme_model::namespace::Namespace;
 use mneme_model::question::{Message, Question};
+use mneme_model::tag::Tags;
 use mneme_screen::personal::is_personal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -39,7 +40,7 @@ use self::leases::{LeaseRequest, Released};
 /// A batch of questions.
 const BATCH: BatchShape = BatchShape {
     list: "queries",
-    shared: &["namespace", "context", "threshold", "guard", "bypass", "explain", "lease"],
+    shared: &["namespace", "context", "tags", "threshold", "guard", "bypass", "explain", "lease"],
     max_items: 100,
 };
 
@@ -61,6 +62,9 @@ pub struct Request {
     /// Without it, the configured embedder embeds the text if the exact layer has no answer. Without an embedder, only
     /// the exact layer runs.
     pub embedding: Option<Embedding>,
+    /// Only an entry with all of these tags answers. Default: none.
+    #[serde(default)]
+    pub tags: Tags,
     /// Forces a miss. Nothing is read.
     #[serde(default)]
     pub bypass: bool,
@@ -122,6 +126,9 @@ pub enum Answer {
         age_seconds: i64,
         /// The metadata that was stored with the answer.
         metadata: Map<String, Value>,
+        /// The tags of the entry. Left out if there are none.
+        #[serde(skip_serializing_if = "Tags::is_empty")]
+        tags: Tags,
         /// True if the right answer depends on the time of asking. Left out otherwise.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         volatile: bool,
@@ -307,7 +314,8 @@ struct CheckedQuestion {
 }
 
 fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<CheckedQuestion, Error> {
-    let Request { query, messages, context, namespace, embedding, bypass, threshold, guard, explain, lease } = request;
+    let Request { query, messages, context, namespace, embedding, tags, bypass, threshold, guard, explain, lease } =
+        request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
     let question = question.for_comparison(&cache.config);
     let threshold = threshold.unwrap_or(-1.0);
@@ -333,6 +341,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     invocation.authorize(&namespace)?;
     let threshold = (threshold as f32).max(cache.config.similarity_threshold);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
+    let query = query.with_required_tags(tags);
     let is_refused = || cache.config.refuse_personal && is_personal(&query.question.message);
     let miss = if bypass { Some(MissReason::Bypass) } else { is_refused().then_some(MissReason::Personal) };
     Ok(CheckedQuestion { query, miss, explain, lease_secs })
@@ -351,6 +360,7 @@ fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explana
             confidence: confidence as f32,
             age_seconds: query.now_secs.saturating_sub(entry.created_at).max(0),
             metadata: entry.metadata,
+            tags: entry.tags,
             volatile: query.question.signature.is_volatile(),
             explanation,
         },

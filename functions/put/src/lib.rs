@@ -19,6 +19,7 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::question::{Message, Question};
 use mneme_model::skip_reason::SkipReason;
+use mneme_model::tag::Tags;
 use mneme_screen::finish_reason;
 use mneme_screen::policy::Policy;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use tokio::time::timeout_at;
 /// A batch of entries.
 const BATCH: BatchShape = BatchShape {
     list: "entries",
-    shared: &["namespace", "context", "metadata", "ttl_seconds", "confidence_score", "if_absent"],
+    shared: &["namespace", "context", "metadata", "tags", "ttl_seconds", "confidence_score", "if_absent"],
     max_items: 1000,
 };
 /// The largest size of an idempotency key.
@@ -57,6 +58,9 @@ pub struct EntryRequest {
     pub embedding: Option<Embedding>,
     /// An object that is stored with the answer and returned with it. Default: empty.
     pub metadata: Option<Map<String, Value>>,
+    /// Up to 16 tags, by which the entry is found and deleted. Default: none.
+    #[serde(default)]
+    pub tags: Tags,
     /// The time to live in seconds. Default: `MNEME_DEFAULT_TTL_SECS`, else unlimited.
     pub ttl_seconds: Option<u64>,
     /// How much the caller trusts the answer, in [0, 1]. Default: 1.
@@ -309,6 +313,7 @@ impl Put {
             query: config.store_query.then_some(question.message),
             response: entry.response,
             metadata,
+            tags: entry.tags,
             ttl_secs: entry.ttl_seconds,
             // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
             confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },

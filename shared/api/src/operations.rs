@@ -471,7 +471,7 @@ pub const SNAPSHOT: OperationSpec = OperationSpec {
 pub const DELETE: OperationSpec = OperationSpec {
     name: "delete",
     scope: Scope::Write,
-    summary: "Delete an entry by its id, or by its namespace and question.",
+    summary: "Delete an entry by its id, or by its namespace and question, or the entries that have a tag.",
     endpoints: &[Endpoint::new("DELETE", "/v1/entries/{id}"), Endpoint::new("POST", "/v1/entries/delete")],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem, DeleteItem],

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
 use crate::row_vectors::RowVectors;
+use crate::tag::Tags;
 
 /// One stored answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +32,8 @@ pub struct Entry {
     pub vectors: RowVectors,
     /// A JSON object that the caller stored with the answer.
     pub metadata: Map<String, Value>,
+    /// The tags that the caller attached.
+    pub tags: Tags,
     /// The caller's trust in the answer, from 0 to 1.
     pub confidence_score: f64,
     /// Epoch seconds of the put.
@@ -72,6 +75,7 @@ impl Entry {
             response: "A".to_owned(),
             vectors: RowVectors::default(),
             metadata: Map::new(),
+            tags: Tags::default(),
             confidence_score: 1.0,
             created_at: 1,
             last_accessed_at: 1,
@@ -129,6 +133,8 @@ pub struct EntryHeader {
     pub last_accessed_at: i64,
     /// Epoch second from which on the entry is absent.
     pub expires_at: Option<i64>,
+    /// The tags that the caller attached.
+    pub tags: Tags,
 }
 
 impl EntryHeader {
@@ -147,6 +153,7 @@ impl From<&Entry> for EntryHeader {
             created_at: entry.created_at,
             last_accessed_at: entry.last_accessed_at,
             expires_at: entry.expires_at,
+            tags: entry.tags.clone(),
         }
     }
 }

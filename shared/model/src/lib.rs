@@ -3,7 +3,7 @@
 //! | to learn about | read |
 //! | --- | --- |
 //! | a question, its hash and its context key | [`question`], [`normalize`], [`context_key`] |
-//! | a stored entry, its id and its namespace | [`entry`], [`entry_id`], [`namespace`] |
+//! | a stored entry, its id, its namespace and its tags | [`entry`], [`entry_id`], [`namespace`], [`tag`] |
 //! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
 //! | similarities of different embedders on one scale | [`scale`] |
 //! | texts that an embedder reads in part | [`long_text`] |
@@ -30,3 +30,4 @@ pub mod question;
 pub mod row_vectors;
 pub mod scale;
 pub mod skip_reason;
+pub mod tag;

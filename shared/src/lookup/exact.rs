@@ -49,10 +49,13 @@ impl ExactRules<'_> {
         self.objection(entry)
     }
 
-    /// Why an entry of the same entry key does not answer the question: the guard sees a difference that normalisation
-    /// drops, or the confidence is below the cutoff.
+    /// Why an entry of the same entry key does not answer the question: it lacks a required tag, the guard sees a
+    /// difference that normalisation drops, or the confidence is below the cutoff.
     pub(super) fn objection(&self, entry: &Entry) -> Option<Objection> {
         let Self { query, guard, config } = *self;
+        if !entry.tags.contains_all(&query.required_tags) {
+            return Some(MissReason::MissingTag.into());
+        }
         let veto = contradiction_of_equal_texts(&query.question.signature, entry.signature().as_ref(), guard);
         if let Some(veto) = veto {
             return Some(Objection { reason: MissReason::Vetoed, veto: Some(veto) });

@@ -27,6 +27,8 @@ pub enum MissReason {
     LowConfidence,
     /// The nearest entry that is similar enough holds a stored failure and no answer.
     Rejected,
+    /// The nearest entry that is similar enough lacks a tag that the caller requires.
+    MissingTag,
     /// The nearest entry that is similar enough contradicts the question.
     Vetoed,
     /// There is no exact match, and no vector to compare.

@@ -6,6 +6,7 @@ use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::question::Question;
+use mneme_model::tag::Tags;
 use mneme_store::key::RowKey;
 
 use crate::embedders::query_vector::QueryVector;
@@ -21,6 +22,8 @@ pub struct Query {
     pub threshold: f32,
     /// What the request says about the guard; `None`: the namespace's setting decides.
     pub guard: Option<Guard>,
+    /// The tags that an entry must have to answer. They are no part of the question: they only exclude entries.
+    pub required_tags: Tags,
     /// The time of the lookup, in epoch seconds.
     pub now_secs: i64,
     pub(crate) vector: QueryVector,
@@ -40,7 +43,13 @@ impl Query {
         now_secs: i64,
     ) -> Self {
         let fingerprint = question.signature.number_fingerprint();
-        Self { question, namespace, threshold, guard, now_secs, vector: QueryVector::new(embedding), fingerprint }
+        let (required_tags, vector) = (Tags::default(), QueryVector::new(embedding));
+        Self { question, namespace, threshold, guard, required_tags, now_secs, vector, fingerprint }
+    }
+
+    /// The same query, which only entries with all of `tags` may answer.
+    pub fn with_required_tags(self, tags: Tags) -> Self {
+        Self { required_tags: tags, ..self }
     }
 
     /// Why the embedder could not make the vector; `None` if it did, or was not called.

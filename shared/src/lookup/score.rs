@@ -86,6 +86,8 @@ impl Scoring<'_> {
         let confidence = confidence(probability, entry.confidence_score, age_secs, config.confidence_half_life_secs);
         let objection = if !is_servable(&entry.response) {
             Some(MissReason::Rejected.into())
+        } else if !entry.tags.contains_all(&query.required_tags) {
+            Some(MissReason::MissingTag.into())
         } else if veto.is_some() {
             Some(Objection { reason: MissReason::Vetoed, veto })
         } else if entry.has_key(&query.namespace, &query.question.hash)

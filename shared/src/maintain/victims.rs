@@ -52,6 +52,7 @@ mod tests {
     use mneme_model::entry_id::EntryId;
     use mneme_model::namespace::Namespace;
     use mneme_model::normalize::QueryHash;
+    use mneme_model::tag::Tags;
     use proptest::prelude::*;
 
     use super::*;
@@ -64,6 +65,7 @@ mod tests {
             created_at: 0,
             last_accessed_at,
             expires_at,
+            tags: Tags::default(),
         }
     }
 

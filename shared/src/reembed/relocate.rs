@@ -8,6 +8,7 @@ use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::key::RowKey;
 use mneme_store::read::{Projection, pointed_entry};
+use mneme_store::tag_blocks::TagAdditions;
 use mneme_store::transaction::TransactionOutcome;
 
 use crate::cache::Cache;
@@ -61,13 +62,16 @@ async fn relocate_with_ticket(
         }
         let id = EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?;
         let all = vectors.clone().or(EntryVectors::of_row(&row, &counter));
+        let mut tagged = TagAdditions::default();
+        tagged.add(&row.namespace, &row.tags, id);
         let new = Entry { id, vectors: all.to_row_vectors(None, &counter, &cache.config)?, ..row };
-        let actions = vec![
+        let mut actions = vec![
             table.claim_ids(&counter, 1, 1, None)?,
             table.insert_row(entry_to_item(&new)?)?,
             table.delete_row(&EntryHeader::from(seen), DeleteCondition::Exists)?,
             table.point(pointer, pointed, id)?,
         ];
+        actions.extend(table.add_tagged(&tagged)?);
         let outcome = table.transact(actions, cache.deadline).await?;
         match outcome {
             TransactionOutcome::Committed => return Ok(true),

@@ -3,12 +3,14 @@
 //! - [`put`]: storing entries.
 //! - [`remove`]: removing entries.
 //! - [`clear`]: removing all entries of a namespace.
+//! - [`delete_tagged`]: removing the entries that have a tag.
 //! - [`touch`]: recording an access.
 //! - [`settings`]: quotas and meta.
 //! - `commit`: committing a transaction that does not depend on the counter.
 
 pub mod clear;
 mod commit;
+pub mod delete_tagged;
 pub mod put;
 pub mod remove;
 pub mod settings;

@@ -7,6 +7,7 @@ use mneme_model::entry::EntryHeader;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_model::tag::Tag;
 use mneme_store::actions::{DeleteCondition, StatsChange};
 use mneme_store::key::RowKey;
 use mneme_store::transaction::{MAX_ACTIONS, TransactionOutcome};
@@ -19,19 +20,22 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Why entries are removed. The reason decides what must still be true of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum Reason<'a> {
     /// A caller asked for it. The row is removed, also if it has changed since it was read.
     Requested,
+    /// A caller asked to remove the entries with this tag. The row is removed unless it has lost the tag.
+    Tagged(&'a Tag),
     /// The entry was among the least recently used. It is removed unless it was used since it was chosen.
     Evicted,
     /// The entry has expired. It is removed unless it was stored again since.
     Expired,
 }
 
-impl Reason {
-    fn condition(self) -> DeleteCondition {
+impl<'a> Reason<'a> {
+    fn condition(self) -> DeleteCondition<'a> {
         match self {
             Self::Requested => DeleteCondition::Exists,
+            Self::Tagged(tag) => DeleteCondition::Tagged(tag),
             Self::Evicted => DeleteCondition::NotAccessed,
             Self::Expired => DeleteCondition::NotPutAgain,
         }
@@ -52,7 +56,7 @@ pub struct Removal {
 /// Writes: transactions of up to 100 actions with one counter update each, which adds the number of entries to the
 /// version. A row that is gone, or is no longer as `reason` requires, is skipped.
 /// Errors: `StoreBackendError`; what was removed until then stays removed.
-pub async fn remove(cache: &Cache, rows: &[EntryHeader], reason: Reason) -> Result<Removal, Error> {
+pub async fn remove(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> Result<Removal, Error> {
     let mut removed = 0;
     let mut rest = rows;
     while !rest.is_empty() && Instant::now() + MARGIN < cache.deadline {
@@ -76,7 +80,7 @@ fn batch_len(rows: &[EntryHeader]) -> usize {
         .count()
 }
 
-async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason) -> Result<u64, Error> {
+async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> Result<u64, Error> {
     let table = &cache.table;
     let mut budget = cache.retry_budget();
     let mut rows: Vec<&EntryHeader> = rows.iter().collect();
@@ -92,7 +96,7 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason) -> Re
             let change = changes.entry(&row.namespace).or_default();
             change.entries -= 1;
             match reason {
-                Reason::Requested => {}
+                Reason::Requested | Reason::Tagged(_) => {}
                 Reason::Evicted => change.counts.evictions += 1,
                 Reason::Expired => change.counts.expirations += 1,
             }

@@ -9,6 +9,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::row_vectors::RowVectors;
+use mneme_model::tag::Tag;
 
 use crate::attribute as name;
 use crate::counter::Counter;
@@ -40,13 +41,15 @@ impl StatsChange {
 
 /// The condition under which a row is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteCondition {
+pub enum DeleteCondition<'a> {
     /// The row exists.
     Exists,
     /// No access to the row was recorded since its header was read.
     NotAccessed,
     /// The row was not replaced since its header was read.
     NotPutAgain,
+    /// The row still has this tag.
+    Tagged(&'a Tag),
 }
 
 impl Table {
@@ -124,11 +127,12 @@ impl Table {
     }
 
     /// Deletes the entry's row if `condition` holds.
-    pub fn delete_row(&self, row: &EntryHeader, condition: DeleteCondition) -> Result<TransactWriteItem, Error> {
+    pub fn delete_row(&self, row: &EntryHeader, condition: DeleteCondition<'_>) -> Result<TransactWriteItem, Error> {
         let condition = match condition {
             DeleteCondition::Exists => Condition::Exists(name::ID),
             DeleteCondition::NotAccessed => Condition::equals(name::LAST_ACCESSED_AT, n(row.last_accessed_at)),
             DeleteCondition::NotPutAgain => Condition::equals(name::CREATED_AT, n(row.created_at)),
+            DeleteCondition::Tagged(tag) => Condition::Contains(name::TAGS, s(tag.as_str())),
         };
         self.delete_action(row.id.into(), Expression::when(condition))
     }

@@ -27,6 +27,8 @@ pub const LAST_ACCESSED_AT: &str = "last_accessed_at";
 pub const ACCESS_COUNT: &str = "access_count";
 /// The epoch second of expiry. DynamoDB's own TTL deletes by it.
 pub const TTL: &str = "ttl";
+/// The entry's tags, a list of texts in ascending order. It is absent if there are none.
+pub const TAGS: &str = "tags";
 /// The name of the caller who put the entry.
 pub const STORED_BY: &str = "stored_by";
 /// The context key, 32 bytes.
@@ -166,6 +168,18 @@ pub const BASIS_PARTS: &str = "basis_parts";
 pub const RANGES: &str = "ranges";
 /// A bit set of the ranges that hold no entry, in segment manifests.
 pub const EMPTY_RANGES: &str = "emptied";
+/// The number of a range of ids, in tag blocks.
+pub const RANGE: &str = "range";
+/// The set of positions in the range whose entries have the tag, in tag blocks.
+pub const POSITIONS: &str = "positions";
+/// The tag, in tag deletions.
+pub const TAG: &str = "tag";
+/// The counter's next id when a tag deletion was asked for.
+pub const BEFORE_ID: &str = "before_id";
+/// The time at which a tag deletion was asked for, in epoch seconds.
+pub const ASKED_AT: &str = "asked_at";
+/// How often `vacuum` has carried out a tag deletion.
+pub const VISITS: &str = "visits";
 /// The bytes of one part of a basis.
 pub const BYTES: &str = "bytes";
 /// The namespaces and context keys of the entries, in segments.

@@ -12,6 +12,7 @@ use mneme_model::long_text::Unread;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::row_vectors::RowVectors;
+use mneme_model::tag::Tags;
 use serde_json::Value;
 
 use crate::attribute as name;
@@ -46,6 +47,7 @@ pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
         response: text(item, name::RESPONSE).unwrap_or_default(),
         vectors: vectors(item),
         metadata: serde_json::from_str(&text(item, name::METADATA).unwrap_or_default()).unwrap_or_default(),
+        tags: tags(item),
         confidence_score: number(item, name::CONFIDENCE_SCORE).unwrap_or(1.0),
         created_at: number(item, name::CREATED_AT).unwrap_or(0),
         last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
@@ -71,6 +73,7 @@ pub fn header_from_item(item: &Item) -> Option<EntryHeader> {
         created_at: number(item, name::CREATED_AT).unwrap_or(0),
         last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
         expires_at: expires_at(item),
+        tags: tags(item),
     })
 }
 
@@ -92,6 +95,7 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
     let optional = [
         (name::QUERY, entry.query.as_ref().map(s)),
         (name::STORED_BY, entry.stored_by.as_ref().map(s)),
+        (name::TAGS, tags_value(&entry.tags)),
         (name::CONTEXT_KEY, entry.context_key.map(|key| b(*key.as_bytes()))),
         (name::SIGNATURE, entry.signature.clone().map(b)),
         (name::TTL, entry.expires_at.map(n)),
@@ -122,6 +126,20 @@ pub fn namespace(item: &Item) -> Option<Namespace> {
 /// The query hash of the row. `None` if it is missing or malformed.
 pub fn query_hash(item: &Item) -> Option<QueryHash> {
     text(item, name::QUERY_HASH).and_then(|hash| QueryHash::try_from(hash).ok())
+}
+
+/// The tags of the row.
+pub fn tags(item: &Item) -> Tags {
+    let tags = item.get(name::TAGS).and_then(|tags| tags.as_l().ok()).into_iter().flatten();
+    Tags::from_row(tags.filter_map(|tag| tag.as_s().ok().cloned()))
+}
+
+/// `tags` as the value of a row's attribute. `None` means that the attribute is absent.
+///
+/// The value is a list and no set, because DynamoDB returns the elements of a set in any order.
+pub fn tags_value(tags: &Tags) -> Option<AttributeValue> {
+    let list: Vec<AttributeValue> = tags.iter().map(|tag| s(tag.as_str())).collect();
+    (!list.is_empty()).then_some(AttributeValue::L(list))
 }
 
 /// The context key of the row. `None` for an entry that was put as a plain query.
@@ -210,6 +228,7 @@ mod tests {
             response: "r".to_owned(),
             vectors: RowVectors { embedding: Some(vec![0, 0, 128, 63]), ..RowVectors::default() },
             metadata: Map::new(),
+            tags: Tags::default(),
             confidence_score: 0.5,
             created_at: 1_700_000_000,
             last_accessed_at: 1_700_000_001,
@@ -303,6 +322,7 @@ mod tests {
             context_key in prop::option::of(any::<[u8; 32]>()),
             signature in prop::option::of(prop::collection::vec(any::<u8>(), 1..64)),
             unread in prop::option::of(any::<[u8; 16]>()),
+            tags in prop::collection::vec("[a-z:/é]{1,9}", 0..16),
         ) -> Entry {
             Entry {
                 id: EntryId::new(id).unwrap(),
@@ -317,6 +337,7 @@ mod tests {
                     unread: unread.and_then(|bytes| Unread::from_bytes(&bytes)),
                 },
                 metadata: Map::from_iter([("k".to_owned(), Value::from(score))]),
+                tags: Tags::from_row(tags),
                 confidence_score: score,
                 created_at,
                 last_accessed_at: created_at,

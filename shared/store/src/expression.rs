@@ -30,6 +30,8 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// The map has an entry with this key.
     HasKey(&'static str, String),
+    /// The list or the set contains this value.
+    Contains(&'static str, AttributeValue),
 }
 
 /// The relation in a [`Condition::Compare`].
@@ -85,12 +87,13 @@ impl Condition {
 
 /// An update expression, a condition expression, and the names and values of their placeholders.
 ///
-/// The clauses are in the order SET, REMOVE, ADD. Conditions are joined by AND.
+/// The clauses are in the order SET, REMOVE, ADD, DELETE. Conditions are joined by AND.
 #[derive(Debug, Clone, Default)]
 pub struct Expression {
     sets: Vec<String>,
     removes: Vec<String>,
     adds: Vec<String>,
+    deletes: Vec<String>,
     conditions: Vec<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
@@ -164,9 +167,16 @@ impl Expression {
         self
     }
 
-    /// Whether there is nothing to set, remove or add.
+    /// Deletes elements from a set. DynamoDB removes an attribute whose set becomes empty.
+    pub fn delete(mut self, attribute: &str, elements: AttributeValue) -> Self {
+        let (name, value) = (self.name(attribute), self.value(attribute, elements));
+        self.deletes.push(format!("{name} {value}"));
+        self
+    }
+
+    /// Whether there is nothing to set, remove, add or delete.
     pub fn changes_nothing(&self) -> bool {
-        self.sets.is_empty() && self.removes.is_empty() && self.adds.is_empty()
+        self.sets.is_empty() && self.removes.is_empty() && self.adds.is_empty() && self.deletes.is_empty()
     }
 
     fn name(&mut self, attribute: &str) -> String {
@@ -213,12 +223,16 @@ impl Expression {
                 let alternatives: Vec<String> = conditions.into_iter().map(|one| self.render(one)).collect();
                 format!("({})", alternatives.join(" OR "))
             }
+            Condition::Contains(attribute, value) => {
+                let (name, value) = (self.name(attribute), self.value(attribute, value));
+                format!("contains({name}, {value})")
+            }
             Condition::HasKey(map, key) => format!("attribute_exists({})", self.path(map, &key)),
         }
     }
 
     fn update_text(&self) -> Option<String> {
-        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds)];
+        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds), ("DELETE", &self.deletes)];
         let clauses = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
         let clauses: Vec<String> = clauses.map(|(word, parts)| format!("{word} {}", parts.join(", "))).collect();
         (!clauses.is_empty()).then(|| clauses.join(" "))

@@ -7,6 +7,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_model::tag::Tag;
 use sha2::{Digest, Sha256};
 
 /// A value of the table's primary key `id`.
@@ -47,10 +48,14 @@ pub enum DerivedKind {
     Lease = 11,
     /// The vectors of the questions of one context that were leased lately.
     LeaseBoard = 12,
+    /// The entries of a range of ids that have one tag.
+    TagBlock = 13,
     /// The quota of one namespace. It is data, not derived: it must not be lost.
     Quota = 20,
     /// The `meta` map. It is data, not derived: it must not be lost.
     Meta = 21,
+    /// A deletion by a tag that `vacuum` has to finish. It is data, not derived: it must not be lost.
+    TagDeletion = 24,
 }
 
 /// The number of items that hold the names of the namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
@@ -169,6 +174,16 @@ impl RowKey {
         Self::hashed(DerivedKind::Quota, &[namespace.as_str()])
     }
 
+    /// The block of `tag` for range `number` of ids.
+    pub fn tag_block(namespace: &Namespace, tag: &Tag, number: u64) -> Self {
+        Self::hashed(DerivedKind::TagBlock, &[namespace.as_str(), tag.as_str(), &number.to_string()])
+    }
+
+    /// The deletion of the entries with `tag`.
+    pub fn tag_deletion(namespace: &Namespace, tag: &Tag) -> Self {
+        Self::hashed(DerivedKind::TagDeletion, &[namespace.as_str(), tag.as_str()])
+    }
+
     /// The directory item that holds the name of `namespace`.
     pub fn directory(namespace: &Namespace) -> Self {
         let shard = Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS;
@@ -190,7 +205,7 @@ impl RowKey {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
             Basis, Directory, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats, Pointer, Quota,
-            Segment, SegmentManifest, VacuumCursor, WriterQueue,
+            Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
         };
         [
             Pointer,
@@ -205,8 +220,10 @@ impl RowKey {
             MoveProgress,
             Lease,
             LeaseBoard,
+            TagBlock,
             Quota,
             Meta,
+            TagDeletion,
         ]
         .into_iter()
         .find(|known| *known as i128 == kind)
@@ -251,6 +268,7 @@ mod tests {
     fn derived_key_of_each_kind_has_kind_and_fits_dynamodb_number() {
         let namespace = Namespace::default();
         let hash = QueryHash::of("q", true);
+        let tag = Tag::try_from("t".to_owned()).unwrap();
         for (key, kind) in [
             (RowKey::pointer(&namespace, &hash), DerivedKind::Pointer),
             (RowKey::namespace_stats(&namespace), DerivedKind::NamespaceStats),
@@ -259,6 +277,8 @@ mod tests {
             (RowKey::directory(&namespace), DerivedKind::Directory),
             (RowKey::lease(&namespace, &hash), DerivedKind::Lease),
             (RowKey::lease_board(&namespace, None), DerivedKind::LeaseBoard),
+            (RowKey::tag_block(&namespace, &tag, 0), DerivedKind::TagBlock),
+            (RowKey::tag_deletion(&namespace, &tag), DerivedKind::TagDeletion),
             (RowKey::quota(&namespace), DerivedKind::Quota),
             (RowKey::META, DerivedKind::Meta),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),

@@ -23,6 +23,7 @@
 //! | segments, their manifest and their basis | [`segments`] |
 //! | moves to another embedder | [`vectors`], [`move_progress`] |
 //! | quotas and meta | [`settings`] |
+//! | which entries have a tag, and deletions by a tag | [`tag_blocks`], [`tag_deletion`] |
 //! | the place where the next `vacuum` continues | [`vacuum_cursor`] |
 //! | errors of DynamoDB, and which of them the SDK retries | [`backend_error`], `retry_conflicts` |
 //! | the capacity that calls consume | [`capacity`] |
@@ -51,6 +52,8 @@ pub mod schema;
 pub mod segments;
 pub mod settings;
 pub mod table;
+pub mod tag_blocks;
+pub mod tag_deletion;
 pub mod transaction;
 pub mod vacuum_cursor;
 pub mod vectors;

@@ -24,6 +24,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::question::Question;
+use mneme_model::tag::Tags;
 use mneme_store::table::Table;
 use serde_json::Map;
 use tokio::sync::oneshot;
@@ -103,6 +104,7 @@ impl TestCache {
             response: stored.response.to_owned(),
             vectors: vec![NewVector::of_caller(vector(stored.cosine), stored.query, &self.cache.config)],
             metadata: Map::new(),
+            tags: Tags::default(),
             ttl_secs: stored.ttl_secs,
             confidence_score: 1.0,
             if_absent: false,

@@ -58,7 +58,7 @@ async function main() {
   await expect("snapshot", 501, client.POST("/v1/snapshot"));
   await expect("restore", 501, client.POST("/v1/restore"));
   await expect("releaseLease", 200, client.POST("/v1/lookup/release", { body: { query: "q", lease_token: "t" } }));
-  await expect("deleteEntryByQuery", 200, client.POST("/v1/entries/delete", { body: { query: "q" } }));
+  await expect("deleteEntries", 200, client.POST("/v1/entries/delete", { body: { query: "q" } }));
   await expect("deleteEntry", 404, client.DELETE("/v1/entries/{id}", { params: { path: { id: 1 } } }));
   await expect("clearNamespace", 200, client.DELETE("/v1/namespaces/{namespace}", named));
   await expect("clearAll", 200, client.DELETE("/v1/namespaces", { params: { query: { confirm: "all" } } }));

@@ -7,6 +7,7 @@ mod leases;
 mod provision;
 mod python_rows;
 mod stats;
+mod tags;
 mod vacuum;
 
 use std::ops::RangeInclusive;
@@ -67,6 +68,7 @@ impl Case {
         snapshot.check_entries();
         snapshot.check_pointers();
         snapshot.check_namespace_stats(|namespace| Some(namespace) == self.inconsistent);
+        snapshot.check_tag_blocks();
         snapshot.check_others();
     }
 

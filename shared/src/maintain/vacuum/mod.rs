@@ -4,6 +4,7 @@
 //! - `run`: the steps of a pass, in order.
 //! - `page`: repairing what one page of the table holds.
 //! - `pointers`: one live entry and one pointer for each entry key.
+//! - `tags`: tag blocks, and deletions by a tag that were not finished.
 //! - `obsolete`: which derived items no reader uses any more.
 //! - `cursor`: where a pass continues.
 //! - `pass`: what a pass covers, and what it has done.
@@ -14,6 +15,7 @@ mod page;
 mod pass;
 mod pointers;
 mod run;
+mod tags;
 
 pub use cursor::{VacuumCursor, load_cursor, save_cursor};
 pub use pass::{Repairs, VacuumPass};

@@ -14,10 +14,13 @@ use mneme_store::item::{Item, number};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_store::read::{Projection, pointed_entry};
 use mneme_store::settings::quota_from_item;
+use mneme_store::tag_blocks::TagBlock;
+use mneme_store::tag_deletion::TagDeletion;
 
 use super::obsolete::LiveVersions;
 use super::pass::VacuumPass;
 use super::pointers::set_pointers;
+use super::tags::{clean_blocks, finish_deletions, restore_blocks};
 use crate::cache::Cache;
 use crate::maintain::directory;
 use crate::maintain::eviction::enforce_all_caps;
@@ -43,6 +46,10 @@ pub(super) struct TablePage {
     segments: Vec<(RowKey, u64)>,
     /// Items that belong to one embedder, with its generation.
     embedder_items: Vec<(RowKey, EmbedderGeneration)>,
+    /// Tag blocks.
+    tag_blocks: Vec<TagBlock>,
+    /// Deletions by a tag, in namespaces that the pass covers.
+    tag_deletions: Vec<TagDeletion>,
     /// The quotas of namespaces that the pass covers.
     quotas: Vec<(Namespace, u64)>,
 }
@@ -70,6 +77,11 @@ impl TablePage {
                 Some(DerivedKind::Quota) => {
                     page.quotas.extend(quota_from_item(item).filter(|(namespace, _)| pass.covers(namespace)));
                 }
+                Some(DerivedKind::TagBlock) => page.tag_blocks.extend(TagBlock::from_item(item)),
+                Some(DerivedKind::TagDeletion) => {
+                    let deletion = TagDeletion::from_item(item);
+                    page.tag_deletions.extend(deletion.filter(|deletion| pass.covers(&deletion.namespace)));
+                }
                 _ => {
                     page.basis_items.extend(key.basis_version().map(|version| (key, version)));
                     page.segments.extend(number(item, name::ENTRIES).map(|entries| (key, entries)));
@@ -88,8 +100,9 @@ impl TablePage {
     }
 }
 
-/// Removes expired entries, repairs pointers and the counter, removes derived items that no reader uses, and enforces the
-/// page's quotas. Returns false if the time ran out before the expired entries, or those over a quota, were removed.
+/// Removes expired entries, repairs pointers, tag blocks and the counter, finishes deletions by a tag, removes derived
+/// items that no reader uses, and enforces the page's quotas. Returns false if the time ran out before all entries that
+/// have to go were removed.
 ///
 /// `next_id`: as at the start of the pass. It only grows, so an id below it stays below it.
 /// Reads: the pointers of the page's entries, and the entries of its pointers. Errors: `StoreBackendError`.
@@ -115,6 +128,11 @@ pub(super) async fn repair_page(
         pass.repaired.counter_moved |= table.raise_next_id_above(page.highest_id).await?;
     }
     set_pointers(cache, pass, &live).await?;
+    restore_blocks(cache, pass, &live).await?;
+    clean_blocks(cache, pass, &page.tag_blocks).await?;
+    if !finish_deletions(cache, pass, &page.tag_deletions).await? {
+        return Ok(false);
+    }
     if let Some(ranges) = &mut pass.ranges {
         live.iter().for_each(|row| ranges.add_entry(row.id));
         page.segments.iter().for_each(|(key, entries)| ranges.add_segment(*key, *entries));

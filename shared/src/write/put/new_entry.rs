@@ -5,6 +5,7 @@ use mneme_model::context_key::ContextKey;
 use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
+use mneme_model::tag::Tags;
 use mneme_store::counter::QuotaHint;
 use mneme_store::idempotency_record::RequestDigest;
 use mneme_store::key::RowKey;
@@ -33,6 +34,8 @@ pub struct NewEntry {
     pub vectors: Vec<NewVector>,
     /// The caller's own data.
     pub metadata: Map<String, Value>,
+    /// The tags by which the entry is found and deleted.
+    pub tags: Tags,
     /// Seconds to live; `None`: no expiry.
     pub ttl_secs: Option<u64>,
     /// A factor of the confidence of each hit, from 0 to 1.
@@ -62,6 +65,7 @@ impl IdempotencyKey {
     pub fn new(key: String, entry: &NewEntry) -> Self {
         let metadata = serde_json::to_string(&entry.metadata).unwrap_or_default();
         let vectors: Vec<u8> = entry.vectors.iter().flat_map(|vector| vector.embedding.to_bytes()).collect();
+        let tags = serde_json::to_vec(&entry.tags).unwrap_or_default();
         let mut hash = Sha256::new();
         for part in [
             entry.query_hash.to_string().as_bytes(),
@@ -71,6 +75,7 @@ impl IdempotencyKey {
             &entry.ttl_secs.unwrap_or(0).to_be_bytes(),
             &entry.confidence_score.to_be_bytes(),
             &[u8::from(entry.if_absent)],
+            &tags,
         ] {
             // The length tells where a part ends.
             hash.update((part.len() as u64).to_be_bytes());

@@ -12,6 +12,7 @@ use mneme_store::counter::{Counter, QuotaHint};
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::item::item_bytes;
+use mneme_store::tag_blocks::TagAdditions;
 use mneme_store::transaction::MAX_ACTIONS;
 
 use super::new_entry::{NewEntry, StoredEntry};
@@ -67,6 +68,7 @@ struct PlannedEntry {
     /// The dimension of its vector of the active embedder, if it has one.
     dim: Option<u32>,
     actions: Vec<(ActionRole, TransactWriteItem)>,
+    tagged: TagAdditions,
     change: StatsChange,
 }
 
@@ -84,6 +86,7 @@ impl Planner<'_> {
         let mut changes: BTreeMap<&Namespace, StatsChange> = BTreeMap::new();
         // The counter after the entries planned so far.
         let mut counter = seen.counter.clone();
+        let mut tagged = TagAdditions::default();
         let mut row_bytes = 0;
         for (new, existing) in entries.iter().zip(&seen.existing) {
             if let Some(answer) = self.answer_without_write(new, existing) {
@@ -97,9 +100,10 @@ impl Planner<'_> {
                     continue;
                 }
             };
-            // The counter, the statistics of the namespaces, and those of the table.
+            // The counter, the statistics of the namespaces, those of the table, and the tag blocks.
             let namespaces = changes.len() + usize::from(!changes.contains_key(&new.namespace));
-            let others = 1 + namespaces + usize::from(table_stats.is_some());
+            let blocks = tagged.len() + planned.tagged.blocks_without(&tagged);
+            let others = 1 + namespaces + usize::from(table_stats.is_some()) + blocks;
             let actions = plan.actions.len() + planned.actions.len() + others;
             row_bytes += planned.row_bytes;
             if !plan.actions.is_empty() && (actions > MAX_ACTIONS || row_bytes > MAX_ROW_BYTES) {
@@ -112,6 +116,7 @@ impl Planner<'_> {
             change.entries += planned.change.entries;
             change.has_ttl |= planned.change.has_ttl;
             change.counts.add(&planned.change.counts);
+            tagged.extend(planned.tagged);
             plan.results.push(Ok(planned.stored));
             for (role, action) in planned.actions {
                 plan.push(role, action);
@@ -127,7 +132,8 @@ impl Planner<'_> {
             _ => table.claim_ids(&seen.counter, ids, mutations, counter.dim)?,
         };
         plan.push(ActionRole::Counter, counted);
-        for action in table.change_stats(changes, table_stats)? {
+        let others = table.change_stats(changes, table_stats)?.into_iter().chain(table.add_tagged(&tagged)?);
+        for action in others {
             plan.push(ActionRole::Rest, action);
         }
         Ok(plan)
@@ -208,6 +214,7 @@ impl Planner<'_> {
             response: new.response.clone(),
             vectors: vectors.to_row_vectors(in_place, counter, config)?,
             metadata: new.metadata.clone(),
+            tags: new.tags.clone(),
             confidence_score: new.confidence_score,
             created_at: now,
             last_accessed_at: now,
@@ -245,8 +252,12 @@ impl Planner<'_> {
             let until_ms = self.cache.clock.now_ms() + LEASE_REST_MS;
             actions.push((ActionRole::Rest, table.end_lease(key, token, until_ms)?));
         }
+        let mut tagged = TagAdditions::default();
+        // The blocks have the id of a row that is replaced in place.
+        let new_tags = in_place.map_or_else(|| new.tags.clone(), |row| new.tags.without(&row.tags));
+        tagged.add(&new.namespace, &new_tags, id);
         let (is_new, dim) = (in_place.is_none(), vectors.active_dim());
-        Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, change })
+        Ok(PlannedEntry { stored, is_new, row_bytes, dim, actions, tagged, change })
     }
 }
 
@@ -271,8 +282,10 @@ mod tests {
     use mneme_model::embedding::Embedding;
     use mneme_model::normalize::QueryHash;
     use mneme_model::row_vectors::RowVectors;
+    use mneme_model::tag::Tags;
     use mneme_store::item::n;
     use mneme_store::key::RowKey;
+    use mneme_store::segments::range_of;
     use mneme_store::table::Table;
     use proptest::prelude::*;
     use serde_json::Map;
@@ -314,6 +327,7 @@ mod tests {
         fn any_put()(
             query in 0u32..60, space in 0u32..4, response in 0usize..390_000, vector in 0u8..3, rows in 0u64..6,
             key in prop::option::of(0u32..8), ttl in prop::option::of(1u64..9),
+            tags in prop::collection::vec("[a-z]", 0..5),
         ) -> (NewEntry, u8, u64) {
             let embedding = |n: u8| Embedding::normalized(vec![1.0, f32::from(n)]).unwrap();
             let new_vector = |embedding| NewVector { made_by: None, embedding, unread: None };
@@ -326,6 +340,7 @@ mod tests {
                 response: "r".repeat(response),
                 vectors: (vector > 0).then(|| new_vector(embedding(vector))).into_iter().collect(),
                 metadata: Map::new(),
+                tags: Tags::from_row(tags),
                 ttl_secs: ttl,
                 confidence_score: 1.0,
                 if_absent: false,
@@ -397,6 +412,11 @@ mod tests {
                     true => prop_assert_eq!(raised, (Some(&n(stored)), None)),
                     false => prop_assert_eq!(raised, (Some(&version), Some(&next_id))),
                 }
+                let blocks = some[..plan.results.len()].iter().zip(&ids).flat_map(|(entry, id)| {
+                    let block = |tag| RowKey::tag_block(&entry.namespace, tag, range_of(*id));
+                    entry.tags.iter().map(block).collect::<Vec<_>>()
+                });
+                prop_assert!(blocks.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
                 let records = some[..plan.results.len()].iter().filter_map(NewEntry::idempotency_record_key);
                 prop_assert!(records.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
                 // There are as few transactions as possible: the next entry would not have fitted.
@@ -407,7 +427,9 @@ mod tests {
                     let next = Planner { cache: &cache }.plan_entry(entry, existing, &after).unwrap();
                     let stats = RowKey::namespace_stats(&entry.namespace).attribute();
                     let adds_stats = !keys.contains(stats.as_n().unwrap());
-                    let actions = plan.actions.len() + next.actions.len() + usize::from(adds_stats);
+                    let is_new_block = |key: &RowKey| !keys.contains(key.attribute().as_n().unwrap());
+                    let blocks = next.tagged.keys().filter(is_new_block).count();
+                    let actions = plan.actions.len() + next.actions.len() + usize::from(adds_stats) + blocks;
                     let bytes = rows.iter().sum::<usize>() + next.row_bytes;
                     prop_assert!(actions > MAX_ACTIONS || bytes > MAX_ROW_BYTES, "{actions} actions, {bytes} bytes");
                 }

@@ -58,6 +58,7 @@ impl Timed {
             vectors: Vec::new(),
             metadata: Map::new(),
             tags: Tags::default(),
+            usage: None,
             ttl_secs,
             confidence_score: 1.0,
             if_absent: false,

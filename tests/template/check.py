@@ -71,6 +71,7 @@ PATTERNS = [
     ("DefaultTtlSecs", *WHOLE),
     ("MaxEntries", *WHOLE),
     ("MetricNamespaces", ["", "0", "20", "1000"], ["1001", "-1", "many"]),
+    ("Prices", ["", "gpt-x=2.5/10", "a:0=1/2,b/c=0.1/0"], ["gpt-x", "a=1", "a=1/b", "=1/2", "a=1/2,"]),
     ("SimilarityThreshold", ["", "0.85", "-1", "1", "-0.5", "1.0"], ["2", "..", "-", "1.5", "85"]),
     ("ConfidenceCutoff", ["", "0", "0.7", "1"], ["7", "-0.1", ".", "1.1"]),
     ("Embedder", *EMBEDDERS),

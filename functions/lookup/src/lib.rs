@@ -293,7 +293,7 @@ impl Lookup {
         if let Some(error) = query.embedding_error() {
             invocation.record_failure("embedding the query", error);
         }
-        record_outcome(invocation, &self.stats, &query.namespace, outcome);
+        record_outcome(invocation, &self.stats, &cache.config.prices, query, outcome);
         if let LookupOutcome::Hit { entry, .. } = outcome
             && access_is_due(cache, entry)
         {

@@ -20,6 +20,7 @@ use mneme_model::normalize::QueryHash;
 use mneme_model::question::{Message, Question};
 use mneme_model::skip_reason::SkipReason;
 use mneme_model::tag::Tags;
+use mneme_model::usage::Usage;
 use mneme_screen::finish_reason;
 use mneme_screen::policy::Policy;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,8 @@ pub struct EntryRequest {
     /// Up to 16 tags, by which the entry is found and deleted. Default: none.
     #[serde(default)]
     pub tags: Tags,
+    /// What the answer cost. Hits of the entry add it to what the cache saved.
+    pub usage: Option<Usage>,
     /// The time to live in seconds. Default: `MNEME_DEFAULT_TTL_SECS`, else unlimited.
     pub ttl_seconds: Option<u64>,
     /// How much the caller trusts the answer, in [0, 1]. Default: 1.
@@ -284,6 +287,7 @@ impl Put {
         if let Some(token) = &entry.lease_token {
             lease::check_token(token)?;
         }
+        entry.usage.as_ref().map_or(Ok(()), Usage::check)?;
         let unfinished = entry.finish_reason.as_deref().map_or(Ok(None), finish_reason::skip_reason)?;
         if let Some(reason) = unfinished.or_else(|| self.policy.skip_reason(&question, &entry.response)) {
             let lease = entry.lease_token.map(|token| UsedLease {
@@ -314,6 +318,7 @@ impl Put {
             response: entry.response,
             metadata,
             tags: entry.tags,
+            usage: entry.usage,
             ttl_secs: entry.ttl_seconds,
             // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
             confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },

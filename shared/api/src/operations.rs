@@ -243,6 +243,7 @@ pub const LOOKUP: OperationSpec = OperationSpec {
         "MNEME_EMBEDDER_TIMEOUT_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
         "MNEME_LEASES",
+        "MNEME_PRICES",
         "MNEME_TXN_RETRIES",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     ],
@@ -394,10 +395,10 @@ pub const META: OperationSpec = OperationSpec {
 pub const STATS: OperationSpec = OperationSpec {
     name: "stats",
     scope: Scope::Read,
-    summary: "Count entries, hits, misses, evictions and expirations.",
+    summary: "Count entries, hits and misses, or show the lookups of a range of time and what they saved.",
     endpoints: &[Endpoint::new("GET", "/v1/stats")],
     errors: &[StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, Scan],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan],
     ..OperationSpec::NOTHING
 };
 

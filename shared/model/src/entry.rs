@@ -13,6 +13,7 @@ use crate::namespace::Namespace;
 use crate::normalize::QueryHash;
 use crate::row_vectors::RowVectors;
 use crate::tag::Tags;
+use crate::usage::Usage;
 
 /// One stored answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +35,8 @@ pub struct Entry {
     pub metadata: Map<String, Value>,
     /// The tags that the caller attached.
     pub tags: Tags,
+    /// What the answer cost, as the caller stated it.
+    pub usage: Option<Usage>,
     /// The caller's trust in the answer, from 0 to 1.
     pub confidence_score: f64,
     /// Epoch seconds of the put.
@@ -76,6 +79,7 @@ impl Entry {
             vectors: RowVectors::default(),
             metadata: Map::new(),
             tags: Tags::default(),
+            usage: None,
             confidence_score: 1.0,
             created_at: 1,
             last_accessed_at: 1,

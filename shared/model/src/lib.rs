@@ -6,6 +6,7 @@
 //! | a stored entry, its id, its namespace and its tags | [`entry`], [`entry_id`], [`namespace`], [`tag`] |
 //! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
 //! | similarities of different embedders on one scale | [`scale`] |
+//! | what an answer cost | [`usage`] |
 //! | texts that an embedder reads in part | [`long_text`] |
 //! | why a put stores nothing | [`skip_reason`] |
 //! | whether a stored answer may be served | [`confidence`] |
@@ -31,3 +32,4 @@ pub mod row_vectors;
 pub mod scale;
 pub mod skip_reason;
 pub mod tag;
+pub mod usage;

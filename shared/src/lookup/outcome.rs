@@ -4,6 +4,7 @@ use mneme_guard::VetoKind;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 /// Which layer answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,8 +17,9 @@ pub enum Layer {
 }
 
 /// Why a question was not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MissReason {
     /// The namespace has no live entry to compare with.
     NoEntry,
@@ -48,6 +50,11 @@ pub enum MissReason {
 }
 
 impl MissReason {
+    /// The name that callers get.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// Whether the lookup ran out of time, so that nothing is known of an answer.
     pub fn is_for_lack_of_time(self) -> bool {
         matches!(self, Self::NotLoaded | Self::Unavailable)

@@ -3,11 +3,13 @@
 use mneme_guard::VetoKind;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
-use mneme_model::namespace::Namespace;
+use mneme_model::usage::{Prices, Usage};
+use mneme_store::hour_stats::{LookupTally, Savings};
 use mneme_store::namespace_stats::EventCounts;
 use serde::Serialize;
 
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason};
+use super::query::Query;
 use crate::cache::Cache;
 use crate::maintain::stats_buffer::StatsBuffer;
 use crate::runtime::invocation::Invocation;
@@ -39,9 +41,15 @@ struct LoggedResult {
     confidence: Option<f32>,
 }
 
-/// Counts the outcome of a lookup in `namespace`, and records its metrics and its result.
-pub fn record_outcome(invocation: &Invocation, stats: &StatsBuffer, namespace: &Namespace, outcome: &LookupOutcome) {
-    stats.record(namespace, event_counts(outcome));
+/// Counts the outcome of `query` and what a hit saved, and records its metrics and its result.
+pub fn record_outcome(
+    invocation: &Invocation,
+    stats: &StatsBuffer,
+    prices: &Prices,
+    query: &Query,
+    outcome: &LookupOutcome,
+) {
+    stats.record(&query.namespace, query.now_secs, event_counts(outcome), &tally(outcome, prices));
     record_metrics(invocation, outcome);
     invocation.record_result(logged_result(outcome));
 }
@@ -70,6 +78,32 @@ fn event_counts(found: &LookupOutcome) -> EventCounts {
         LookupOutcome::Hit { layer: Layer::Exact, .. } => EventCounts { hits_exact: 1, ..EventCounts::default() },
         LookupOutcome::Hit { layer: Layer::Semantic, .. } => EventCounts { hits_semantic: 1, ..EventCounts::default() },
         LookupOutcome::Miss(_) => EventCounts { misses: 1, ..EventCounts::default() },
+    }
+}
+
+fn tally(found: &LookupOutcome, prices: &Prices) -> LookupTally {
+    match found {
+        LookupOutcome::Hit { layer, entry, .. } => LookupTally {
+            hits_exact: u64::from(*layer == Layer::Exact),
+            hits_semantic: u64::from(*layer == Layer::Semantic),
+            savings: entry.usage.as_ref().map(|usage| savings(usage, prices)).unwrap_or_default(),
+            ..LookupTally::default()
+        },
+        LookupOutcome::Miss(miss) => {
+            LookupTally { misses: [(miss.reason.name().to_owned(), 1)].into(), ..LookupTally::default() }
+        }
+    }
+}
+
+fn savings(usage: &Usage, prices: &Prices) -> Savings {
+    let cost = prices.cost_micros(usage);
+    Savings {
+        hits_with_usage: 1,
+        hits_with_cost: u64::from(cost.is_some()),
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        latency_ms: usage.latency_ms,
+        cost_micros: cost.unwrap_or(0),
     }
 }
 

@@ -29,6 +29,8 @@ pub const ACCESS_COUNT: &str = "access_count";
 pub const TTL: &str = "ttl";
 /// The entry's tags, a list of texts in ascending order. It is absent if there are none.
 pub const TAGS: &str = "tags";
+/// What the answer cost, a JSON object as text. It is absent if the caller did not say.
+pub const USAGE: &str = "usage";
 /// The name of the caller who put the entry.
 pub const STORED_BY: &str = "stored_by";
 /// The context key, 32 bytes.
@@ -168,6 +170,20 @@ pub const BASIS_PARTS: &str = "basis_parts";
 pub const RANGES: &str = "ranges";
 /// A bit set of the ranges that hold no entry, in segment manifests.
 pub const EMPTY_RANGES: &str = "emptied";
+/// The hour in hours since the epoch, in hour stats.
+pub const HOUR: &str = "hour";
+/// The number of hits whose entries say what they cost, in hour stats.
+pub const HITS_WITH_USAGE: &str = "hits_with_usage";
+/// The number of hits whose cost is known, in hour stats.
+pub const HITS_WITH_COST: &str = "hits_with_cost";
+/// The tokens of prompts that hits saved, in hour stats.
+pub const PROMPT_TOKENS: &str = "prompt_tokens";
+/// The tokens of answers that hits saved, in hour stats.
+pub const COMPLETION_TOKENS: &str = "completion_tokens";
+/// The time of model calls that hits saved in milliseconds, in hour stats.
+pub const LATENCY_MS: &str = "latency_ms";
+/// The cost that hits saved, in millionths, in hour stats.
+pub const COST_MICROS: &str = "cost_micros";
 /// The number of a range of ids, in tag blocks.
 pub const RANGE: &str = "range";
 /// The set of positions in the range whose entries have the tag, in tag blocks.

@@ -48,6 +48,7 @@ pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
         vectors: vectors(item),
         metadata: serde_json::from_str(&text(item, name::METADATA).unwrap_or_default()).unwrap_or_default(),
         tags: tags(item),
+        usage: text(item, name::USAGE).and_then(|usage| serde_json::from_str(&usage).ok()),
         confidence_score: number(item, name::CONFIDENCE_SCORE).unwrap_or(1.0),
         created_at: number(item, name::CREATED_AT).unwrap_or(0),
         last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
@@ -96,6 +97,7 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
         (name::QUERY, entry.query.as_ref().map(s)),
         (name::STORED_BY, entry.stored_by.as_ref().map(s)),
         (name::TAGS, tags_value(&entry.tags)),
+        (name::USAGE, entry.usage.as_ref().and_then(|usage| serde_json::to_string(usage).ok()).map(s)),
         (name::CONTEXT_KEY, entry.context_key.map(|key| b(*key.as_bytes()))),
         (name::SIGNATURE, entry.signature.clone().map(b)),
         (name::TTL, entry.expires_at.map(n)),
@@ -215,6 +217,7 @@ pub fn generation_value(generation: EmbedderGeneration) -> AttributeValue {
 mod tests {
     use proptest::prelude::*;
 
+    use mneme_model::usage::Usage;
     use serde_json::Map;
 
     use super::*;
@@ -229,6 +232,7 @@ mod tests {
             vectors: RowVectors { embedding: Some(vec![0, 0, 128, 63]), ..RowVectors::default() },
             metadata: Map::new(),
             tags: Tags::default(),
+            usage: None,
             confidence_score: 0.5,
             created_at: 1_700_000_000,
             last_accessed_at: 1_700_000_001,
@@ -338,6 +342,7 @@ mod tests {
                 },
                 metadata: Map::from_iter([("k".to_owned(), Value::from(score))]),
                 tags: Tags::from_row(tags),
+                usage: access_count.is_multiple_of(3).then(|| Usage { latency_ms: id, ..Usage::default() }),
                 confidence_score: score,
                 created_at,
                 last_accessed_at: created_at,

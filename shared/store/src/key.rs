@@ -50,6 +50,8 @@ pub enum DerivedKind {
     LeaseBoard = 12,
     /// The entries of a range of ids that have one tag.
     TagBlock = 13,
+    /// The lookups of one hour, in a namespace or in the whole cache.
+    HourStats = 14,
     /// The quota of one namespace. It is data, not derived: it must not be lost.
     Quota = 20,
     /// The `meta` map. It is data, not derived: it must not be lost.
@@ -179,6 +181,13 @@ impl RowKey {
         Self::hashed(DerivedKind::TagBlock, &[namespace.as_str(), tag.as_str(), &number.to_string()])
     }
 
+    /// The lookups of `hour`, in hours since the epoch, in a namespace, or in the whole cache if it is `None`.
+    pub fn hour_stats(namespace: Option<&Namespace>, hour: i64) -> Self {
+        // No namespace has an empty name.
+        let name = namespace.map_or("", Namespace::as_str);
+        Self::hashed(DerivedKind::HourStats, &[name, &hour.to_string()])
+    }
+
     /// The deletion of the entries with `tag`.
     pub fn tag_deletion(namespace: &Namespace, tag: &Tag) -> Self {
         Self::hashed(DerivedKind::TagDeletion, &[namespace.as_str(), tag.as_str()])
@@ -204,8 +213,8 @@ impl RowKey {
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
-            Basis, Directory, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats, Pointer, Quota,
-            Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
+            Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats,
+            Pointer, Quota, Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
         };
         [
             Pointer,
@@ -221,6 +230,7 @@ impl RowKey {
             Lease,
             LeaseBoard,
             TagBlock,
+            HourStats,
             Quota,
             Meta,
             TagDeletion,
@@ -279,6 +289,7 @@ mod tests {
             (RowKey::lease_board(&namespace, None), DerivedKind::LeaseBoard),
             (RowKey::tag_block(&namespace, &tag, 0), DerivedKind::TagBlock),
             (RowKey::tag_deletion(&namespace, &tag), DerivedKind::TagDeletion),
+            (RowKey::hour_stats(None, 0), DerivedKind::HourStats),
             (RowKey::quota(&namespace), DerivedKind::Quota),
             (RowKey::META, DerivedKind::Meta),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),

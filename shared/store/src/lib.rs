@@ -19,6 +19,7 @@
 //! | pointers and idempotency records | [`pointers`], [`idempotency_record`] |
 //! | the number of rows of a namespace, its events, and the directory of namespaces | [`namespace_stats`] |
 //! | leases: who makes the answer to a question that has none | [`leases`] |
+//! | the lookups of each hour, and what they saved | [`hour_stats`] |
 //! | the writer queue | [`queue_state`] |
 //! | segments, their manifest and their basis | [`segments`] |
 //! | moves to another embedder | [`vectors`], [`move_progress`] |
@@ -35,6 +36,7 @@ pub mod capacity;
 pub mod counter;
 pub mod entry_row;
 pub mod expression;
+pub mod hour_stats;
 pub mod idempotency_record;
 pub mod index;
 pub mod item;

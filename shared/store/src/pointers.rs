@@ -1,4 +1,6 @@
 //! Single writes that repair pointers, expired derived items and the counter's next id. They count as no mutation.
+//! Single writes that repair pointers and the counter's next id, or remove expired derived items. They count as no
+//! mutation.
 
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -33,6 +35,8 @@ impl Table {
 
     /// Deletes a derived item that has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
     pub async fn delete_expired_derived(&self, key: RowKey, now_secs: i64) -> Result<bool, Error> {
+    /// Deletes the derived item at `key` if it has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
+    pub async fn delete_expired(&self, key: RowKey, now_secs: i64) -> Result<bool, Error> {
         self.delete_if(key, Expression::when(is_expired(now_secs))).await
     }
 

@@ -105,6 +105,7 @@ impl TestCache {
             vectors: vec![NewVector::of_caller(vector(stored.cosine), stored.query, &self.cache.config)],
             metadata: Map::new(),
             tags: Tags::default(),
+            usage: None,
             ttl_secs: stored.ttl_secs,
             confidence_score: 1.0,
             if_absent: false,

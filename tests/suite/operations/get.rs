@@ -25,7 +25,9 @@ async fn get_over_http_and_directly_returns_the_same_entry() {
       "query": "q",
       "query_hash": "8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf",
       "response": "A",
-      "stored_by": null
+      "stored_by": null,
+      "tags": [],
+      "usage": null
     }
     "#);
 }

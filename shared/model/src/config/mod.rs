@@ -8,6 +8,7 @@ use mneme_embed::key::KeySource;
 use mneme_embed::spec::Spec;
 
 use crate::limits::MAX_TTL_SECS;
+use crate::usage::Prices;
 pub use chat::ChatConfig;
 pub use env::Variable;
 use env::{MAIN, RawEnv};
@@ -180,6 +181,8 @@ pub struct Config {
     pub time_zone: Option<String>,
     /// What only `chat` reads.
     pub chat: ChatConfig,
+    /// `MNEME_PRICES`: the prices of tokens by model. Without it, no hit has a cost.
+    pub prices: Prices,
     /// `MNEME_TLS_ROOTS`: true if connections to AWS trust only the pinned roots, false if they trust the system's.
     pub pins_tls_roots: bool,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`: the memory of the function in MB. `None` outside Lambda.
@@ -307,6 +310,7 @@ impl Config {
             ),
             time_zone: env.take("MNEME_TIME_ZONE", None, &"the name of a time zone of the IANA, such as Europe/Vienna"),
             chat: env.chat(),
+            prices: env.optional("MNEME_PRICES", Prices::FORM, |_| true).unwrap_or_default(),
             pins_tls_roots: env.one_of("MNEME_TLS_ROOTS", true, &[("pinned", true), ("system", false)]),
             memory_mb: env.optional(MEMORY_SIZE, positive, |n| *n >= 1),
         };

@@ -18,8 +18,8 @@ pub struct Repairs {
     pub tag_blocks_set: u64,
     /// Live entries that were removed for a deletion by a tag that its caller did not finish.
     pub deleted_by_tag: u64,
-    /// Derived items that were removed: pointers to missing entries, expired idempotency records, empty tag blocks,
-    /// and items of an obsolete basis or of a retired embedder.
+    /// Derived items that were removed: pointers to missing entries, expired idempotency records and hour stats,
+    /// empty tag blocks, and items of an obsolete basis or of a retired embedder.
     pub derived_removed: u64,
     /// Entries that were removed because another entry has the same entry key.
     pub duplicates: u64,

@@ -6,6 +6,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::tag::Tags;
+use mneme_model::usage::Usage;
 use mneme_store::counter::QuotaHint;
 use mneme_store::idempotency_record::RequestDigest;
 use mneme_store::key::RowKey;
@@ -36,6 +37,8 @@ pub struct NewEntry {
     pub metadata: Map<String, Value>,
     /// The tags by which the entry is found and deleted.
     pub tags: Tags,
+    /// What the answer cost. It is no part of the request that an idempotency key belongs to.
+    pub usage: Option<Usage>,
     /// Seconds to live; `None`: no expiry.
     pub ttl_secs: Option<u64>,
     /// A factor of the confidence of each hit, from 0 to 1.

@@ -215,6 +215,7 @@ impl Planner<'_> {
             vectors: vectors.to_row_vectors(in_place, counter, config)?,
             metadata: new.metadata.clone(),
             tags: new.tags.clone(),
+            usage: new.usage.clone(),
             confidence_score: new.confidence_score,
             created_at: now,
             last_accessed_at: now,
@@ -341,6 +342,7 @@ mod tests {
                 vectors: (vector > 0).then(|| new_vector(embedding(vector))).into_iter().collect(),
                 metadata: Map::new(),
                 tags: Tags::from_row(tags),
+                usage: None,
                 ttl_secs: ttl,
                 confidence_score: 1.0,
                 if_absent: false,
@@ -398,7 +400,7 @@ mod tests {
                 let keys: HashSet<String> = plan.actions.iter().map(key_of).collect();
                 prop_assert_eq!(keys.len(), plan.actions.len());
                 let ids: Vec<u64> = plan.results.iter().map(|result| result.as_ref().unwrap().id.get()).collect();
-                let new: Vec<u64> = ids.into_iter().filter(|id| *id >= counter.next_id).collect();
+                let new: Vec<u64> = ids.iter().copied().filter(|id| *id >= counter.next_id).collect();
                 prop_assert_eq!(&new, &(counter.next_id..counter.next_id + new.len() as u64).collect::<Vec<u64>>());
                 prop_assert_eq!(plan.roles.iter().filter(|role| **role == ActionRole::NewRow).count(), new.len());
                 // The counter goes up once, by the ids and by the entries.

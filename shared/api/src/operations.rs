@@ -484,7 +484,7 @@ pub const DELETE: OperationSpec = OperationSpec {
 /// The operation `clear`.
 pub const CLEAR: OperationSpec = OperationSpec {
     name: "clear",
-    summary: "Delete every entry of one namespace, or of all.",
+    summary: "Delete every entry of one namespace, or of all, and on request what else is kept of it.",
     endpoints: &[Endpoint::new("DELETE", "/v1/namespaces"), Endpoint::new("DELETE", "/v1/namespaces/{namespace}")],
     errors: &[StoreBackendError],
     table_actions: &[GetItem, DescribeTable, BatchGetItem, Scan, UpdateItem, DeleteItem],

@@ -2,6 +2,7 @@
 //!
 //! - [`put`]: storing entries.
 //! - [`remove`]: removing entries.
+//! - [`purge`]: removing what is kept of a namespace besides its entries.
 //! - [`clear`]: removing all entries of a namespace.
 //! - [`delete_tagged`]: removing the entries that have a tag.
 //! - [`touch`]: recording an access.
@@ -11,6 +12,7 @@
 pub mod clear;
 mod commit;
 pub mod delete_tagged;
+pub mod purge;
 pub mod put;
 pub mod remove;
 pub mod settings;

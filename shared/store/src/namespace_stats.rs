@@ -140,6 +140,14 @@ impl Table {
         let names = AttributeValue::Ss(vec![namespace.to_string()]);
         self.update_if(key, Expression::new().add(name::NAMES, names)).await.map(|_| ())
     }
+
+    /// Takes `namespace` out of the set of names in the directory item at `key`, if that exists. Writes: one UpdateItem.
+    /// Errors: `StoreBackendError`.
+    pub async fn remove_name(&self, key: RowKey, namespace: &Namespace) -> Result<(), Error> {
+        let names = AttributeValue::Ss(vec![namespace.to_string()]);
+        let expression = Expression::when(Condition::Exists(name::NAMES)).delete(name::NAMES, names);
+        self.update_if(key, expression).await.map(|_| ())
+    }
 }
 
 #[cfg(test)]

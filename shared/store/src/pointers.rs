@@ -28,7 +28,7 @@ impl Table {
         self.put_if(pointer_item(pointer, id), Expression::when(still_names(seen))).await
     }
 
-    /// Deletes `pointer`, if it still names `id`. Returns whether it did. Writes: one DeleteItem.
+    /// Deletes the pointer or the idempotency record at `pointer`, if it still names `id`. Returns whether it did. Writes: one DeleteItem.
     pub async fn delete_pointer(&self, pointer: RowKey, id: EntryId) -> Result<bool, Error> {
         self.delete_if(pointer, Expression::when(Condition::equals(name::ENTRY_ID, n(id)))).await
     }

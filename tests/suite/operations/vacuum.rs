@@ -23,6 +23,7 @@ async fn vacuum_of_a_consistent_table_changes_nothing() {
       "basis_learned": false,
       "counter_moved": false,
       "cursor": null,
+      "deleted_by_tag": 0,
       "derived_removed": 0,
       "duplicates": 0,
       "evicted": 0,
@@ -30,7 +31,8 @@ async fn vacuum_of_a_consistent_table_changes_nothing() {
       "expired": 0,
       "pointers_set": 0,
       "ranges_packed": 0,
-      "ranges_thinned": 0
+      "ranges_thinned": 0,
+      "tag_blocks_set": 0
     }
     "#);
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap(), reply);
@@ -77,6 +79,7 @@ async fn vacuum_repairs_pointers_duplicates_and_the_counter() {
       "basis_learned": false,
       "counter_moved": true,
       "cursor": null,
+      "deleted_by_tag": 0,
       "derived_removed": 1,
       "duplicates": 3,
       "evicted": 0,
@@ -84,7 +87,8 @@ async fn vacuum_repairs_pointers_duplicates_and_the_counter() {
       "expired": 0,
       "pointers_set": 0,
       "ranges_packed": 0,
-      "ranges_thinned": 0
+      "ranges_thinned": 0,
+      "tag_blocks_set": 0
     }
     "#);
     assert_eq!(stack.entry_ids().await, [1]);

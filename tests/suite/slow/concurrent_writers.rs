@@ -44,6 +44,44 @@ async fn puts_of_the_same_queries_by_six_writers_create_one_row_per_query() {
     assert_eq!((entries.len(), version), (100, 600));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn deletion_by_tag_among_8_writers_removes_exactly_the_tagged_entries() {
+    const STORED: usize = 5000;
+    const TAGGED_EVERY: usize = 5;
+    const WRITERS: usize = 8;
+    const PUTS: usize = 20;
+    let stack = Stack::builder().max_instances(WRITERS + 1).exclusive().start().await;
+    let all: Vec<usize> = (0..STORED).collect();
+    for some in all.chunks(1000) {
+        let tags = |n: usize| if n.is_multiple_of(TAGGED_EVERY) { json!(["gone", "all"]) } else { json!(["all"]) };
+        let entry = |n: &usize| json!({"query": format!("stored {n}"), "response": "r", "tags": tags(*n)});
+        stack.invoke("put", json!({"entries": some.iter().map(entry).collect::<Vec<_>>()})).await.unwrap();
+    }
+    let writer = async |writer: usize| {
+        for put in 0..PUTS {
+            let entry = json!({"query": format!("{writer}/{put}"), "response": "r", "tags": ["all"]});
+            stack.invoke("put", entry).await.unwrap();
+        }
+    };
+    let deletion = async {
+        let (mut deleted, mut request) = (0, json!({"namespace": "default", "tag": "gone"}));
+        loop {
+            let reply = stack.invoke("delete", request.clone()).await.unwrap();
+            deleted += reply["deleted_entries"].as_u64().unwrap();
+            if reply["cursor"].is_null() {
+                return deleted;
+            }
+            request["cursor"] = reply["cursor"].clone();
+        }
+    };
+    let (_, deleted) = futures::join!(join_all((0..WRITERS).map(writer)), deletion);
+    let tagged = STORED / TAGGED_EVERY;
+    assert_eq!(deleted, tagged as u64);
+    let (entries, version) = invariants::check(&stack).await;
+    let written = WRITERS * PUTS;
+    assert_eq!((entries.len(), version), (STORED - tagged + written, (STORED + tagged + written) as i128));
+}
+
 /// Puts `query` after a lost race, so that the put takes a ticket in the writer queue. Returns the duration.
 async fn put_through_queue(stack: &Stack, query: &str) -> Duration {
     let lost = vec![None, None, Some("ConditionalCheckFailed"), None];

@@ -20,3 +20,4 @@ mod tags;
 pub use cursor::{VacuumCursor, load_cursor, save_cursor};
 pub use pass::{Repairs, VacuumPass};
 pub use run::run_pass;
+pub(crate) use tags::clean_blocks;

@@ -131,7 +131,7 @@ pub(super) async fn repair_page(
     }
     set_pointers(cache, pass, &live).await?;
     restore_blocks(cache, pass, &live).await?;
-    clean_blocks(cache, pass, &page.tag_blocks).await?;
+    pass.repaired.derived_removed += clean_blocks(cache, &page.tag_blocks).await?;
     if !finish_deletions(cache, pass, &page.tag_deletions).await? {
         return Ok(false);
     }

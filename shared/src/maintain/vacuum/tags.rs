@@ -30,11 +30,12 @@ pub(super) async fn restore_blocks(cache: &Cache, pass: &mut VacuumPass, rows: &
     Ok(())
 }
 
-/// Takes ids out of `blocks` whose rows are gone or have lost the tag. A block without ids is deleted.
+/// Takes ids out of `blocks` whose rows are gone or have lost the tag. A block without ids is deleted. Returns how many
+/// blocks were deleted.
 ///
 /// Reads: the rows that the blocks name. Writes: one UpdateItem for each block with such ids, and one DeleteItem for each
 /// block that becomes empty. Errors: `StoreBackendError`.
-pub(super) async fn clean_blocks(cache: &Cache, pass: &mut VacuumPass, blocks: &[TagBlock]) -> Result<(), Error> {
+pub(crate) async fn clean_blocks(cache: &Cache, blocks: &[TagBlock]) -> Result<u64, Error> {
     let ids: BTreeSet<EntryId> = blocks.iter().flat_map(|block| block.ids.iter().copied()).collect();
     let rows = cache.table.batch_get(ids.into_iter().map(RowKey::from), Projection::Lru).await?;
     let mut tagged: BTreeMap<RowKey, BTreeSet<EntryId>> = BTreeMap::new();
@@ -44,14 +45,15 @@ pub(super) async fn clean_blocks(cache: &Cache, pass: &mut VacuumPass, blocks: &
             tagged.entry(key).or_default().insert(row.id);
         }
     }
+    let mut deleted = 0;
     for block in blocks {
         let none = BTreeSet::new();
         let gone = &block.ids - tagged.get(&block.key).unwrap_or(&none);
         if !gone.is_empty() || block.ids.is_empty() {
-            pass.repaired.derived_removed += u64::from(cache.table.remove_tagged(block.key, &gone).await?);
+            deleted += u64::from(cache.table.remove_tagged(block.key, &gone).await?);
         }
     }
-    Ok(())
+    Ok(deleted)
 }
 
 /// Carries out `deletions`. An entry that was put again since is kept. Returns false if the time ran out.

@@ -49,6 +49,7 @@ async fn tags_of_an_entry_are_in_each_reply_sorted_and_once() {
 #[tokio::test]
 async fn tags_that_are_invalid_are_refused_by_name() {
     let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
     let many: Vec<String> = (0..17).map(|n| n.to_string()).collect();
     for (tags, named) in [
         (json!([""]), "the tag is empty"),

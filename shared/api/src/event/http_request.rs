@@ -9,7 +9,10 @@ use crate::routes::{ROUTES, Route, RouteMatch, find_route};
 use mneme_model::error::{Error, ErrorKind};
 
 /// The parameters that are whole numbers. In a path or a query every value is text.
-const NUMBERS: &[&str] = &["id", "after_id", "limit"];
+const NUMBERS: &[&str] = &["id", "after_id", "limit", "from", "to"];
+
+/// The parameters that are `true` or `false`.
+const SWITCHES: &[&str] = &["purge"];
 
 /// The parts of an HTTP request that carry fields.
 #[derive(Debug, Default)]
@@ -46,8 +49,9 @@ impl HttpRequest {
         let mut fields = self.body_fields()?;
         let action = route.and_then(|route| route.action).map(|action| ("action".to_owned(), action.to_owned()));
         for (name, text) in self.query.into_iter().chain(parameters).chain(action) {
-            let value = match whole_number(&text) {
-                Some(number) if NUMBERS.contains(&name.as_str()) => Value::from(number),
+            let value = match (whole_number(&text), text.parse::<bool>()) {
+                (Some(number), _) if NUMBERS.contains(&name.as_str()) => Value::from(number),
+                (_, Ok(switch)) if SWITCHES.contains(&name.as_str()) => Value::from(switch),
                 _ => Value::from(text),
             };
             let was = fields.insert(name.clone(), value);

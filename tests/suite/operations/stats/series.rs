@@ -94,6 +94,7 @@ async fn stats_by_hour_and_by_day_group_the_hours_of_the_range() {
 async fn stats_of_a_claimed_caller_sum_the_namespaces_of_the_claim() {
     let variables = [("MNEME_NAMESPACE_CLAIM", "tenants"), ("MNEME_NAMESPACE_CLAIM_FORM", "list")];
     let stack = Stack::builder().variables(&variables).start().await;
+    stack.provision_without_ttl().await;
     let start = now() / HOUR * HOUR;
     for (namespace, hits) in [("a", 1), ("b", 2), ("c", 4), ("", 7)] {
         stack.put_item(hour(namespace, start, &[("hits_exact", hits)])).await;

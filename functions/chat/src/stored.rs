@@ -18,6 +18,7 @@ use mneme_model::error::{Error, ErrorKind};
 use mneme_model::limits::check_bytes;
 use mneme_model::namespace::Namespace;
 use mneme_model::question::Question;
+use mneme_model::tag::Tags;
 use mneme_openai::completion::{Completion, Content};
 use mneme_screen::policy::Policy;
 use tokio::time::timeout;
@@ -105,7 +106,7 @@ impl Stored {
         if let Some(error) = query.embedding_error() {
             invocation.record_failure("embedding the query", error);
         }
-        record_outcome(invocation, &self.stats, &query.namespace, &outcome);
+        record_outcome(invocation, &self.stats, &cache.config.prices, query, &outcome);
         match outcome {
             LookupOutcome::Miss(miss) => Found::Miss(miss.reason),
             LookupOutcome::Hit { layer, entry, similarity, confidence, .. } => {
@@ -175,6 +176,8 @@ impl Stored {
             query: config.store_query.then(|| question.message.clone()),
             response,
             metadata,
+            tags: Tags::default(),
+            usage: None,
             ttl_secs: self.policy.ttl_secs(ttl_secs, question, cache.now_secs()),
             confidence_score: 1.0,
             if_absent: false,

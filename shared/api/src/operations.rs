@@ -291,6 +291,7 @@ pub const CHAT: OperationSpec = OperationSpec {
         "MNEME_STALE_IF_ERROR_MS",
         "MNEME_EMBEDDER_TIMEOUT_MS",
         "MNEME_ACCESS_RESOLUTION_SECS",
+        "MNEME_PRICES",
         "MNEME_DEFAULT_TTL_SECS",
         "MNEME_VOLATILE_TTL_SECS",
         "MNEME_TIME_ZONE",

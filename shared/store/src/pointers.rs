@@ -1,6 +1,4 @@
 //! Single writes that repair pointers, expired derived items and the counter's next id. They count as no mutation.
-//! Single writes that repair pointers and the counter's next id, or remove expired derived items. They count as no
-//! mutation.
 
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
@@ -28,15 +26,14 @@ impl Table {
         self.put_if(pointer_item(pointer, id), Expression::when(still_names(seen))).await
     }
 
-    /// Deletes the pointer or the idempotency record at `pointer`, if it still names `id`. Returns whether it did. Writes: one DeleteItem.
+    /// Deletes the pointer or the idempotency record at `pointer`, if it still names `id`. Returns whether it did.
+    /// Writes: one DeleteItem.
     pub async fn delete_pointer(&self, pointer: RowKey, id: EntryId) -> Result<bool, Error> {
         self.delete_if(pointer, Expression::when(Condition::equals(name::ENTRY_ID, n(id)))).await
     }
 
     /// Deletes a derived item that has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
     pub async fn delete_expired_derived(&self, key: RowKey, now_secs: i64) -> Result<bool, Error> {
-    /// Deletes the derived item at `key` if it has expired at `now_secs`. Returns whether it had. Writes: one DeleteItem.
-    pub async fn delete_expired(&self, key: RowKey, now_secs: i64) -> Result<bool, Error> {
         self.delete_if(key, Expression::when(is_expired(now_secs))).await
     }
 

@@ -38,8 +38,7 @@ pub(super) struct TablePage {
     highest_id: u64,
     /// Pointers, and the entries that they name.
     pointers: Vec<(RowKey, EntryId)>,
-    /// Derived items with a time to live that has ended: idempotency records, leases and lease boards.
-    /// Idempotency records and hour stats that have expired.
+    /// Derived items with a time to live that has ended: idempotency records, leases, lease boards and hour stats.
     expired_items: Vec<RowKey>,
     /// Segments and parts of a basis, with the version of their basis.
     basis_items: Vec<(RowKey, u64)>,
@@ -70,10 +69,12 @@ impl TablePage {
             let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) else { continue };
             match key.derived_kind() {
                 Some(DerivedKind::Pointer) => page.pointers.extend(pointed_entry(item).map(|id| (key, id))),
-                Some(DerivedKind::IdempotencyRecord | DerivedKind::Lease | DerivedKind::LeaseBoard)
-                Some(DerivedKind::IdempotencyRecord | DerivedKind::HourStats)
-                    if number(item, name::TTL).is_some_and(|until: i64| until <= now_secs) =>
-                {
+                Some(
+                    DerivedKind::IdempotencyRecord
+                    | DerivedKind::Lease
+                    | DerivedKind::LeaseBoard
+                    | DerivedKind::HourStats,
+                ) if number(item, name::TTL).is_some_and(|until: i64| until <= now_secs) => {
                     page.expired_items.push(key);
                 }
                 Some(DerivedKind::Quota) => {
@@ -154,8 +155,6 @@ pub(super) async fn repair_page(
         .await?;
     let ended: Vec<bool> = stream::iter(page.expired_items)
         .map(|key| table.delete_expired_derived(key, now))
-    let expired: Vec<bool> = stream::iter(page.expired_items)
-        .map(|key| table.delete_expired(key, now))
         .buffer_unordered(WRITES_AT_ONCE)
         .try_collect()
         .await?;
@@ -165,7 +164,6 @@ pub(super) async fn repair_page(
         .try_collect::<()>()
         .await?;
     let removed = pointers.iter().chain(&ended).filter(|removed| **removed).count() + obsolete.len();
-    let removed = pointers.iter().chain(&expired).filter(|removed| **removed).count() + obsolete.len();
     pass.repaired.derived_removed += removed as u64;
     let evictions = enforce_all_caps(cache, &page.quotas, None).await?;
     pass.removed.add(evictions);

@@ -75,7 +75,7 @@ pub(crate) async fn entries(cache: &Cache, arguments: Entries, as_json: bool) ->
         if !arguments.vectors {
             entry.remove("embedding");
         }
-        show::<Entry>(&*serde_json::value::to_raw_value(&entry)?, as_json)?;
+        show::<Entry>(&serde_json::value::to_raw_value(&entry)?, as_json)?;
         return Ok(Outcome::Done);
     }
     let found = list(cache, &arguments).await?;

@@ -51,7 +51,7 @@ pub(crate) async fn stats(cache: &Cache, arguments: Stats, as_json: bool) -> Don
     let Stats { namespace, watch, lines } = arguments;
     let read = async || cache.call::<Box<RawValue>>(&STATS, Fields::new().with("namespace", namespace.clone())).await;
     let Some(interval) = watch else {
-        show::<Counts>(&*read().await?, as_json)?;
+        show::<Counts>(&read().await?, as_json)?;
         return Ok(Outcome::Done);
     };
     let mut previous: Option<Counts> = None;

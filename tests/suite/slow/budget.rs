@@ -69,7 +69,9 @@ fn rounds(calls: &[Call]) -> usize {
 /// True if the call writes counts of lookups. Instances do that in the background for many lookups together.
 fn writes_lookup_counts(call: &Call) -> bool {
     call.operation == "UpdateItem"
-        && call.request["UpdateExpression"].as_str().is_some_and(|text| text.contains(" ADD #") && (text.starts_with("SET #name") || text.starts_with("SET #hour")))
+        && call.request["UpdateExpression"].as_str().is_some_and(|text| {
+            text.contains(" ADD #") && (text.starts_with("SET #name") || text.starts_with("SET #hour"))
+        })
 }
 
 /// The cost of `work`. The pause makes concurrent calls overlap.

@@ -34,13 +34,17 @@ pub enum LeaseState {
     Held {
         /// For how many seconds at most, rounded up.
         seconds: u64,
+        /// When the lease ends, in epoch milliseconds. Two leases of a question seldom end in the same millisecond, so a
+        /// caller that waits sees that the lease changed hands.
+        #[serde(skip)]
+        until_ms: i64,
     },
 }
 
 impl LeaseState {
     fn held(lease: &Lease, now_ms: i64) -> Self {
         let left_ms = u64::try_from(lease.until_ms.saturating_sub(now_ms)).unwrap_or(0);
-        Self::Held { seconds: left_ms.div_ceil(1000).max(1) }
+        Self::Held { seconds: left_ms.div_ceil(1000).max(1), until_ms: lease.until_ms }
     }
 }
 

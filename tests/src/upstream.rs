@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 /// How the service answers.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub enum Behavior {
     Reply(Canned),
     /// It does what the `model` of the request names: see [`of_model`].
     ByModel,
+    /// It takes a permit of the semaphore for each request, and then does the other thing.
+    After(Arc<Semaphore>, Box<Behavior>),
     /// It never answers.
     Hang,
 }
@@ -101,6 +104,11 @@ impl Upstream {
         self.state().behavior = behavior;
     }
 
+    /// The number of requests since the last call of [`Upstream::take_received`].
+    pub fn received(&self) -> usize {
+        self.state().received.len()
+    }
+
     /// The requests since the last call.
     pub fn take_received(&self) -> Vec<Received> {
         std::mem::take(&mut self.state().received)
@@ -117,7 +125,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Bo
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let route = format!("{} {}", head.method, head.uri.path());
     let received = Received { route, headers: head.headers, body };
-    let behavior = {
+    let mut behavior = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if received.route == "GET /calls" {
             return reply(Canned::json(200, &json!(state.received.len())));
@@ -125,8 +133,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Response<Bo
         state.received.push(received);
         state.behavior.clone()
     };
+    while let Behavior::After(permits, then) = behavior {
+        permits.acquire().await.expect("an open semaphore").forget();
+        behavior = *then;
+    }
     match behavior {
-        Behavior::Hang => std::future::pending().await,
+        Behavior::After(..) | Behavior::Hang => std::future::pending().await,
         Behavior::Reply(canned) => reply(canned),
         Behavior::ByModel => reply(of_model(request["model"].as_str().unwrap_or_default(), request["stream"] == true)),
         Behavior::Say(text) if request["stream"] == true => reply(Canned::stream(&events(&text, "stop"))),

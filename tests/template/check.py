@@ -82,6 +82,7 @@ PATTERNS = [
     ("UpstreamApiKeyArn", *KEY_ARNS),
     ("UpstreamTimeoutMs", *WHOLE),
     ("ChatBudgetMs", *WHOLE),
+    ("ChatWaitMs", ["", "0", "10000", "900000"], ["-1", "1.5", "x", "900001", "1000000"]),
     ("ChatKeys", ["", "[]", '[{"name": "web", "sha256": "00"}]'], ["any", "sk-a-key-itself"]),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]

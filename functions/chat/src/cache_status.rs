@@ -41,36 +41,59 @@ impl Forwarded {
 /// How a request was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CacheStatus {
-    /// A stored answer was served. `ttl_secs`: for how long it will be served.
-    Hit { ttl_secs: Option<i64> },
-    /// The upstream was called.
-    Forwarded {
-        why: Forwarded,
-        /// The id of the entry that stores the answer.
-        stored: Option<EntryId>,
-        /// A word that says more, such as the reason of a miss.
-        detail: Option<String>,
+    /// A stored answer was served.
+    Hit {
+        /// For how long it will be served.
+        ttl_secs: Option<i64>,
+        /// Whether another request's call made it while this request waited.
+        is_collapsed: bool,
     },
+    /// The upstream was called.
+    Forwarded(Forwarding),
+}
+
+/// A call of the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Forwarding {
+    pub(crate) why: Forwarded,
+    /// The id of the entry that stores the answer.
+    pub(crate) stored: Option<EntryId>,
+    /// A word that says more, such as the reason of a miss.
+    pub(crate) detail: Option<String>,
+    /// Whether the request waited for another's answer, which did not come.
+    pub(crate) has_waited: bool,
+}
+
+impl Forwarding {
+    /// A call for the reason `why`, whose answer is not stored and which waited for nobody.
+    pub(crate) fn new(why: Forwarded, detail: Option<&str>) -> Self {
+        Self { why, stored: None, detail: detail.map(str::to_owned), has_waited: false }
+    }
 }
 
 impl CacheStatus {
     /// The upstream is called, for the reason `why`.
     pub(crate) fn forwarded(why: Forwarded, detail: Option<&str>) -> Self {
-        Self::Forwarded { why, stored: None, detail: detail.map(str::to_owned) }
+        Self::Forwarded(Forwarding::new(why, detail))
     }
 
     /// Adds the status to `headers`.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let text = match self {
-            Self::Hit { ttl_secs: None } => "mneme; hit".to_owned(),
-            Self::Hit { ttl_secs: Some(secs) } => format!("mneme; hit; ttl={secs}"),
-            Self::Forwarded { why, stored, detail } => {
+            Self::Hit { ttl_secs, is_collapsed } => {
+                // RFC 9211, section 2.6: the answer is that of another request that was forwarded.
+                let how = if *is_collapsed { "fwd=miss; collapsed" } else { "hit" };
+                let ttl = ttl_secs.map(|secs| format!("; ttl={secs}")).unwrap_or_default();
+                format!("mneme; {how}{ttl}")
+            }
+            Self::Forwarded(Forwarding { why, stored, detail, has_waited }) => {
+                let waited_word = if *has_waited { "; collapsed=?0" } else { "" };
                 let stored_word = if stored.is_some() { "; stored" } else { "" };
                 let detail = detail.as_deref().map(|detail| format!("; detail={detail}")).unwrap_or_default();
                 if let Some(id) = stored {
                     headers.insert(ENTRY_ID, id.get().into());
                 }
-                format!("mneme; fwd={}{stored_word}{detail}", why.word())
+                format!("mneme; fwd={}{stored_word}{waited_word}{detail}", why.word())
             }
         };
         if let Ok(value) = HeaderValue::try_from(text) {
@@ -114,10 +137,22 @@ mod tests {
     fn write_has_the_form_of_the_standard() {
         let stored = EntryId::new(7);
         for (status, expected) in [
-            (CacheStatus::Hit { ttl_secs: None }, "mneme; hit"),
-            (CacheStatus::Hit { ttl_secs: Some(60) }, "mneme; hit; ttl=60"),
+            (CacheStatus::Hit { ttl_secs: None, is_collapsed: false }, "mneme; hit"),
+            (CacheStatus::Hit { ttl_secs: Some(60), is_collapsed: false }, "mneme; hit; ttl=60"),
+            (CacheStatus::Hit { ttl_secs: None, is_collapsed: true }, "mneme; fwd=miss; collapsed"),
             (CacheStatus::forwarded(Forwarded::Miss, Some("no_entry")), "mneme; fwd=miss; detail=no_entry"),
-            (CacheStatus::Forwarded { why: Forwarded::Stale, stored, detail: None }, "mneme; fwd=stale; stored"),
+            (
+                CacheStatus::Forwarded(Forwarding { stored, ..Forwarding::new(Forwarded::Stale, None) }),
+                "mneme; fwd=stale; stored",
+            ),
+            (
+                CacheStatus::Forwarded(Forwarding {
+                    stored,
+                    has_waited: true,
+                    ..Forwarding::new(Forwarded::Miss, Some("no_entry"))
+                }),
+                "mneme; fwd=miss; stored; collapsed=?0; detail=no_entry",
+            ),
             (CacheStatus::forwarded(Forwarded::Bypass, Some("audio")), "mneme; fwd=bypass; detail=audio"),
         ] {
             assert_eq!(written(&status), expected);

@@ -7,12 +7,14 @@
 //! | --- | --- |
 //! | `directives` | what a caller says to the cache, in headers |
 //! | `cache_status` | what a caller learns of the cache, in headers |
+//! | `flight` | waiting for the answer that another request has under way |
 //! | `stored` | looking an answer up, and storing one |
 //! | `upstream` | the upstream service |
 //! | `relay` | handing the upstream's reply on |
 
 mod cache_status;
 mod directives;
+mod flight;
 mod relay;
 mod stored;
 mod upstream;
@@ -40,8 +42,9 @@ use mneme_screen::policy::Policy;
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::cache_status::{CacheStatus, Forwarded};
+use self::cache_status::{CacheStatus, Forwarded, Forwarding};
 use self::directives::Directives;
+use self::flight::Flight;
 use self::relay::Relay;
 use self::stored::{Allowed, Destination, Found, Hit, Stored};
 use self::upstream::{Call, Upstream, not_configured};
@@ -143,22 +146,27 @@ impl HttpOperation for Chat {
                 return relay.pass(CacheStatus::forwarded(Forwarded::Bypass, Some(detail)), responder).await;
             }
         };
-        let (why, detail) = match self.look_up(cache, invocation, &asked, &directives).await {
+        let (found, flight) = self.look_up(cache, invocation, &asked, &directives).await;
+        let forwarding = match found {
             Ok(hit) => {
-                reply_with(*hit, &asked, cache.now_secs(), responder).await;
+                reply_with(*hit, flight.has_waited, &asked, cache.now_secs(), responder).await;
                 return Ok(());
             }
-            Err(forwarded) => forwarded,
+            Err(forwarding) => forwarding,
         };
         if directives.control.only_if_cached {
             return Err(not_cached());
         }
         if directives.control.no_store {
-            return relay.pass(CacheStatus::forwarded(why, detail.as_deref()), responder).await;
+            return relay.pass(CacheStatus::Forwarded(forwarding), responder).await;
         }
-        let destination =
-            Destination { question: &asked.question, namespace: &asked.query.namespace, ttl_secs: directives.ttl_secs };
-        relay.pass_and_store(why, detail, destination, responder).await
+        let destination = Destination {
+            question: &asked.question,
+            namespace: &asked.query.namespace,
+            ttl_secs: directives.ttl_secs,
+            lease_token: flight.lease_token.as_deref(),
+        };
+        relay.pass_and_store(forwarding, destination, responder).await
     }
 
     /// Both forms in one object: the members of RFC 9457, and the `error` that OpenAI's clients read.
@@ -215,32 +223,37 @@ fn asked(cache: &Cache, body: &[u8], directives: &Directives, namespace: Namespa
 }
 
 impl Chat {
-    /// The stored answer, or why the upstream is called, with a word that says more.
+    /// The stored answer, or why the upstream is called. Waits for the answer if another request has it under way.
     async fn look_up(
         &self,
         cache: &Cache,
         invocation: &Invocation,
         asked: &Asked,
         directives: &Directives,
-    ) -> Result<Box<Hit>, (Forwarded, Option<String>)> {
-        if directives.control.no_cache {
-            return Err((Forwarded::Request, None));
+    ) -> (Result<Box<Hit>, Forwarding>, Flight) {
+        let control = directives.control;
+        if control.no_cache {
+            return (Err(Forwarding::new(Forwarded::Request, None)), Flight::default());
         }
+        // Who stores nothing makes no answer for others.
+        let shares_calls = !control.no_store && !control.only_if_cached;
         let allowed = Allowed {
             model: asked.request.model(),
-            max_age_secs: directives.control.max_age,
+            max_age_secs: control.max_age,
             tool_calls: cache.config.chat.stores_tool_calls,
         };
-        match self.stored.look_up(cache, invocation, &asked.query, allowed).await {
-            Found::Hit(hit) => Ok(hit),
-            Found::Stale => Err((Forwarded::Stale, None)),
-            Found::ToolCalls => Err((Forwarded::Miss, Some("tool-calls".to_owned()))),
-            Found::Failed(why) => Err((Forwarded::Bypass, Some(why.to_owned()))),
+        let (found, flight) = self.stored.look_up(cache, invocation, &asked.query, allowed, shares_calls).await;
+        let forwarding = match found {
+            Found::Hit(hit) => return (Ok(hit), flight),
+            Found::Stale => Forwarding::new(Forwarded::Stale, None),
+            Found::ToolCalls => Forwarding::new(Forwarded::Miss, Some("tool-calls")),
+            Found::Failed(why) => Forwarding::new(Forwarded::Bypass, Some(why)),
             Found::Miss(reason) => {
                 let reason = serde_json::to_value(reason).ok();
-                Err((Forwarded::Miss, reason.as_ref().and_then(Value::as_str).map(str::to_owned)))
+                Forwarding::new(Forwarded::Miss, reason.as_ref().and_then(Value::as_str))
             }
-        }
+        };
+        (Err(Forwarding { has_waited: flight.has_waited, ..forwarding }), flight)
     }
 }
 
@@ -252,8 +265,8 @@ fn not_cached() -> Error {
     )
 }
 
-/// Replies with a stored answer, in the caller's form.
-async fn reply_with(hit: Hit, asked: &Asked, now_secs: i64, responder: &mut Responder) {
+/// Replies with a stored answer, in the caller's form. `is_collapsed`: another request's call made it meanwhile.
+async fn reply_with(hit: Hit, is_collapsed: bool, asked: &Asked, now_secs: i64, responder: &mut Responder) {
     let stamp = Stamp { id: format!("chatcmpl-{}", Uuid::new_v4().simple()), created: now_secs };
     let (content_type, body) = match asked.request.form {
         ReplyForm::Json => ("application/json", replay::json(&hit.completion, &stamp).to_string()),
@@ -263,7 +276,7 @@ async fn reply_with(hit: Hit, asked: &Asked, now_secs: i64, responder: &mut Resp
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    CacheStatus::Hit { ttl_secs: hit.ttl_secs }.write(&mut headers);
+    CacheStatus::Hit { ttl_secs: hit.ttl_secs, is_collapsed }.write(&mut headers);
     cache_status::write_hit(&mut headers, &hit);
     responder.begin(StatusCode::OK, headers);
     responder.send(body.into()).await;

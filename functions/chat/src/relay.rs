@@ -13,7 +13,7 @@ use mneme_openai::completion::{Completion, NotStored};
 use mneme_openai::stream;
 use tokio::time::timeout_at;
 
-use crate::cache_status::{CacheStatus, Forwarded};
+use crate::cache_status::{CacheStatus, Forwarding};
 use crate::openai_names;
 use crate::stored::{Destination, Stored};
 use crate::upstream::{Call, Upstream, broken_off, handed_back};
@@ -65,38 +65,51 @@ impl Relay<'_> {
         Ok(())
     }
 
-    /// As [`Relay::pass`], and stores the answer if it is one.
-    ///
-    /// A stream is stored after its last event: the caller has the whole answer, and only the end of the reply waits.
-    /// Its headers cannot say whether it was stored.
+    /// As [`Relay::pass`], and stores the answer if it is one. Otherwise it releases the lease.
     pub(crate) async fn pass_and_store(
         &self,
-        why: Forwarded,
-        detail: Option<String>,
+        forwarding: Forwarding,
         destination: Destination<'_>,
         responder: &mut Responder,
     ) -> Result<(), Error> {
+        let passed = self.pass_and_try_to_store(forwarding, destination, responder).await;
+        if !matches!(passed, Ok(true)) {
+            self.stored.release(self.cache, self.invocation, destination).await;
+        }
+        passed.map(drop)
+    }
+
+    /// Hands the request and the reply on. Returns whether the answer was stored.
+    ///
+    /// A stream is stored after its last event: the caller has the whole answer, and only the end of the reply waits.
+    /// Its headers cannot say whether it was stored.
+    async fn pass_and_try_to_store(
+        &self,
+        forwarding: Forwarding,
+        destination: Destination<'_>,
+        responder: &mut Responder,
+    ) -> Result<bool, Error> {
         let reply = self.send().await?;
         let is_success = reply.head.status.is_success();
         if reply.is_stream() {
-            let status = CacheStatus::Forwarded { why, stored: None, detail };
-            let chunks = self.stream(reply, &status, responder).await?;
-            if let Some(chunks) = chunks.filter(|_| is_success) {
-                // Why a stream is not stored goes nowhere: its headers are sent.
-                let _ = self.store(destination, stream::read(&chunks)).await;
-            }
-            return Ok(());
+            let chunks = self.stream(reply, &CacheStatus::Forwarded(forwarding), responder).await?;
+            // Why a stream is not stored goes nowhere: its headers are sent.
+            return Ok(match chunks.filter(|_| is_success) {
+                Some(chunks) => self.store(destination, stream::read(&chunks)).await.is_ok(),
+                None => false,
+            });
         }
         let (head, body) = self.collect(reply).await?;
-        let status = match is_success {
-            false => CacheStatus::Forwarded { why, stored: None, detail },
+        let forwarding = match is_success {
+            false => forwarding,
             true => match self.store(destination, Completion::from_json(&body)).await {
-                Ok(id) => CacheStatus::Forwarded { why, stored: Some(id), detail },
-                Err(reason) => CacheStatus::Forwarded { why, stored: None, detail: Some(reason) },
+                Ok(id) => Forwarding { stored: Some(id), ..forwarding },
+                Err(reason) => Forwarding { detail: Some(reason), ..forwarding },
             },
         };
-        respond(head, body, &status, responder).await;
-        Ok(())
+        let is_stored = forwarding.stored.is_some();
+        respond(head, body, &CacheStatus::Forwarded(forwarding), responder).await;
+        Ok(is_stored)
     }
 
     async fn send(&self) -> Result<Reply, Error> {

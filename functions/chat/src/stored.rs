@@ -21,7 +21,9 @@ use mneme_model::question::Question;
 use mneme_model::tag::Tags;
 use mneme_openai::completion::{Completion, Content};
 use mneme_screen::policy::Policy;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use crate::flight::Flight;
 
 /// How long storing an answer may take. The caller has its answer, or waits for it.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
@@ -80,29 +82,61 @@ pub(crate) struct Destination<'r> {
     pub(crate) namespace: &'r Namespace,
     /// The time to live that the caller wants.
     pub(crate) ttl_secs: Option<u64>,
+    /// The token of the lease under which the answer is made. Storing the answer ends the lease.
+    pub(crate) lease_token: Option<&'r str>,
 }
 
 impl Stored {
-    /// Looks `query` up. Takes at most `MNEME_CHAT_BUDGET_MS`, and never fails the request.
+    /// Looks `query` up. After a miss, if `shares_calls`, takes the lease of the question or waits for the answer of who
+    /// has it, as [`Stored::join_flight`].
+    ///
+    /// Without a wait it takes at most `MNEME_CHAT_BUDGET_MS`. It never fails the request, and counts one outcome.
     pub(crate) async fn look_up(
         &self,
         cache: &Cache,
         invocation: &Invocation,
         query: &Query,
         allowed: Allowed<'_>,
-    ) -> Found {
-        let budget = Duration::from_millis(cache.config.chat.budget_ms);
-        let cache = &cache.within(budget);
-        let searched = timeout(budget, self.engine.search(cache, &[query])).await;
-        let outcome = match searched {
-            Err(_) => return Found::Failed("timeout"),
-            Ok(Err(error)) => return failed(invocation, &error),
-            Ok(Ok(mut outcomes)) => match outcomes.pop() {
-                Some(Ok(outcome)) => outcome,
-                Some(Err(error)) => return failed(invocation, &error),
-                None => return failed(invocation, &Error::internal("the engine returned no outcome")),
-            },
+        shares_calls: bool,
+    ) -> (Found, Flight) {
+        let budget_until = Instant::now() + Duration::from_millis(cache.config.chat.budget_ms);
+        let (outcome, flight) = match self.search(cache, invocation, query).await {
+            Ok(outcome) if shares_calls => self.join_flight(cache, invocation, query, outcome, budget_until).await,
+            searched => (searched, Flight::default()),
         };
+        (outcome.map_or_else(|found| found, |outcome| self.found(cache, invocation, query, outcome, allowed)), flight)
+    }
+
+    /// One search of the engine. Takes at most `MNEME_CHAT_BUDGET_MS`. Errors: [`Found::Failed`].
+    pub(crate) async fn search(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        query: &Query,
+    ) -> Result<LookupOutcome, Found> {
+        let budget = Duration::from_millis(cache.config.chat.budget_ms);
+        let searched = timeout(budget, self.engine.search(&cache.within(budget), &[query])).await;
+        let outcome = match searched {
+            Err(_) => return Err(Found::Failed("timeout")),
+            Ok(found) => found.and_then(|mut outcomes| {
+                outcomes.pop().ok_or_else(|| Error::internal("the engine returned no outcome")).flatten()
+            }),
+        };
+        outcome.map_err(|error| {
+            invocation.record_failure("looking the request up", &error);
+            Found::Failed(error.kind.name())
+        })
+    }
+
+    /// Records `outcome`, and reads the answer in it.
+    fn found(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        query: &Query,
+        outcome: LookupOutcome,
+        allowed: Allowed<'_>,
+    ) -> Found {
         if let Some(error) = query.embedding_error() {
             invocation.record_failure("embedding the query", error);
         }
@@ -147,7 +181,7 @@ impl Stored {
         destination: Destination<'_>,
         completion: &Completion,
     ) -> Result<UnembeddedEntry, String> {
-        let Destination { question, namespace, ttl_secs } = destination;
+        let Destination { question, namespace, ttl_secs, lease_token } = destination;
         let config = &cache.config;
         let is_text = matches!(completion.content, Content::Text(_));
         if !is_text && !config.chat.stores_tool_calls {
@@ -183,15 +217,10 @@ impl Stored {
             if_absent: false,
             stored_by: invocation.principal().map(str::to_owned),
             idempotency: None,
-            lease_token: None,
+            lease_token: lease_token.map(str::to_owned),
         };
         Ok(UnembeddedEntry { entry, text })
     }
-}
-
-fn failed(invocation: &Invocation, error: &Error) -> Found {
-    invocation.record_failure("looking the request up", error);
-    Found::Failed(error.kind.name())
 }
 
 fn found(entry: Entry, layer: Layer, similarity: f32, confidence: f64, now_secs: i64, allowed: Allowed<'_>) -> Found {

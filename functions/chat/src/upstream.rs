@@ -151,8 +151,9 @@ impl Upstream {
         let is_handed_on = |name: &HeaderName| {
             HANDED_ON.contains(name) || HANDED_ON_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
         };
-        let handed_on = call.headers.iter().filter(|(name, _)| is_handed_on(name));
-        handed_on.for_each(|(name, value)| drop(headers.append(name, value.clone())));
+        for (name, value) in call.headers.iter().filter(|(name, _)| is_handed_on(name)) {
+            headers.append(name, value.clone());
+        }
         if !call.body.is_empty() {
             headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }

@@ -5,7 +5,6 @@ use mneme_api::access::Scope;
 use mneme_api::event::RequestFields;
 use mneme_core::cache::Cache;
 use mneme_core::lease;
-use mneme_core::lookup::outcome::MissReason;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_model::config::Leases;
 use mneme_model::error::Error;
@@ -107,7 +106,7 @@ pub(crate) async fn take_missing(
         let (mut answer, question) = answered?;
         if let (Answer::Miss { reason, lease, .. }, Some(secs)) = (&mut answer, question.lease_secs)
             && may_store
-            && is_leased(*reason)
+            && reason.is_leased()
         {
             match lease::take(cache, &question.query, secs).await {
                 Ok(taken) => *lease = Some(taken),
@@ -117,9 +116,4 @@ pub(crate) async fn take_missing(
         Ok(answer)
     };
     stream::iter(answered).map(with_lease).buffered(LEASES_AT_ONCE).collect().await
-}
-
-/// Whether an answer to such a miss is stored and found. If the table did not answer in time, it is not asked again.
-fn is_leased(reason: MissReason) -> bool {
-    !matches!(reason, MissReason::Bypass | MissReason::Personal | MissReason::Unavailable)
 }

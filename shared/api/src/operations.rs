@@ -270,6 +270,8 @@ pub const CHAT: OperationSpec = OperationSpec {
         "MNEME_UPSTREAM_API_KEY",
         "MNEME_UPSTREAM_TIMEOUT_MS",
         "MNEME_CHAT_BUDGET_MS",
+        "MNEME_CHAT_WAIT_MS",
+        "MNEME_LEASES",
         "MNEME_CHAT_KEYS",
         "MNEME_CHAT_TOOL_CALLS",
         "MNEME_EMBEDDER_API_KEY",

@@ -55,6 +55,12 @@ impl MissReason {
         self.into()
     }
 
+    /// Whether the lease of the question may be taken after such a miss: an answer to it is stored and found, and the table
+    /// is worth asking.
+    pub fn is_leased(self) -> bool {
+        !matches!(self, Self::Bypass | Self::Personal | Self::Unavailable)
+    }
+
     /// Whether the lookup ran out of time, so that nothing is known of an answer.
     pub fn is_for_lack_of_time(self) -> bool {
         matches!(self, Self::NotLoaded | Self::Unavailable)

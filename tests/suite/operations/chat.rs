@@ -2,11 +2,14 @@
 
 mod callers;
 mod faults;
+mod flight;
 mod keys;
 mod storing;
 
 use mneme_tests::Stack;
 use mneme_tests::embedder::EmbeddingService;
+use mneme_tests::proxy::Call;
+use mneme_tests::stack::StackBuilder;
 use mneme_tests::upstream::{Behavior, Upstream, usage};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -66,10 +69,14 @@ impl World {
     }
 
     async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::on(Stack::builder(), variables).await
+    }
+
+    async fn on(builder: StackBuilder<'_>, variables: &[(&str, &str)]) -> Self {
         let upstream = Upstream::start().await;
         let base_url = upstream.base_url();
         let own = [("MNEME_UPSTREAM", base_url.as_str()), ("MNEME_CHAT_BUDGET_MS", "300000")];
-        let stack = Stack::builder().variables(&own).variables(variables).start().await;
+        let stack = builder.variables(&own).variables(variables).start().await;
         Self { stack, upstream, client: reqwest::Client::new() }
     }
 
@@ -250,16 +257,22 @@ async fn chat_without_an_upstream_says_so_by_name() {
     );
 }
 
+/// Whether a call takes or releases a lease.
+fn concerns_lease(call: &Call) -> bool {
+    call.operation == "UpdateItem" && call.request["UpdateExpression"].as_str().unwrap().contains("#lease_token")
+}
+
 /// The calls on the requests' path, sorted. Counts and access times are written in the background.
 fn calls_on_the_path(stack: &Stack) -> Vec<String> {
-    let mut calls = stack.proxy.take_operations();
-    calls.retain(|operation| operation != "UpdateItem");
-    calls.sort();
-    calls
+    let mut calls = stack.proxy.take_calls();
+    calls.retain(|call| call.operation != "UpdateItem" || concerns_lease(call));
+    let mut operations: Vec<String> = calls.into_iter().map(|call| call.operation).collect();
+    operations.sort();
+    operations
 }
 
 #[tokio::test]
-async fn hit_costs_a_lookup_and_miss_costs_a_lookup_and_a_put() {
+async fn hit_costs_a_lookup_and_miss_costs_a_lookup_a_lease_and_a_put() {
     let world = World::start().await;
     let stack = &world.stack;
     let asked = |question: &str| json!({"messages": ask(question)["messages"], "context": {"model": "model"}});
@@ -274,11 +287,18 @@ async fn hit_costs_a_lookup_and_miss_costs_a_lookup_and_a_put() {
     let lookup_hit = calls_on_the_path(stack);
     assert_eq!(world.chat(&ask("first")).await.header("cache-status"), "mneme; hit");
     assert_eq!(calls_on_the_path(stack), lookup_hit);
-    assert_eq!(stack.lookup(asked("third")).await["outcome"], "miss");
-    let mut lookup_and_put = calls_on_the_path(stack);
-    stack.invoke("put", json!({"query": "third", "response": "A"})).await.unwrap();
-    lookup_and_put.extend(calls_on_the_path(stack));
-    lookup_and_put.sort();
-    assert!(world.chat(&ask("third")).await.header("cache-status").contains("stored"));
-    assert_eq!(calls_on_the_path(stack), lookup_and_put);
+    let mut leased = asked("third");
+    leased["lease"] = json!({"seconds": 900});
+    let token = stack.lookup(leased).await["lease"]["token"].clone();
+    assert!(token.is_string());
+    let mut lookup_lease_and_put = calls_on_the_path(stack);
+    let mut put = asked("third");
+    put["response"] = json!("A");
+    put["lease_token"] = token;
+    stack.invoke("put", put).await.unwrap();
+    lookup_lease_and_put.extend(calls_on_the_path(stack));
+    lookup_lease_and_put.sort();
+    assert!(world.chat(&ask("fourth")).await.header("cache-status").contains("stored"));
+    assert_eq!(calls_on_the_path(stack), lookup_lease_and_put);
+    assert_eq!(lookup_lease_and_put.iter().filter(|call| *call == "UpdateItem").count(), 1, "the lease");
 }

@@ -21,6 +21,8 @@ pub struct ChatConfig {
     pub upstream_timeout_ms: u64,
     /// `MNEME_CHAT_BUDGET_MS`: how long the cache may take before the upstream is called.
     pub budget_ms: u64,
+    /// `MNEME_CHAT_WAIT_MS`: how long a request waits for the answer that another one has under way. 0: it does not wait.
+    pub wait_ms: u64,
     /// `MNEME_CHAT_KEYS`: the keys of callers that reach the function at its own URL. `None`: nobody gets in there.
     pub keys: Option<String>,
     /// `MNEME_CHAT_TOOL_CALLS`: whether calls of tools are stored, for the exact layer alone.
@@ -42,6 +44,7 @@ impl RawEnv {
             upstream_key,
             upstream_timeout_ms: self.parse("MNEME_UPSTREAM_TIMEOUT_MS", 120_000, positive, |ms| *ms >= 1),
             budget_ms: self.parse("MNEME_CHAT_BUDGET_MS", 300, positive, |ms| *ms >= 1),
+            wait_ms: self.parse("MNEME_CHAT_WAIT_MS", 10_000, "a whole number from 0 to 900000", |ms| *ms <= 900_000),
             keys: self.take("MNEME_CHAT_KEYS", None, &KEYS_FORM),
             stores_tool_calls: self.one_of("MNEME_CHAT_TOOL_CALLS", false, &[("off", false), ("exact", true)]),
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::proxy::Call;
 use mneme_tests::stack::{Item, overcounts_transactions};
+use mneme_tests::upstream::Upstream;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
 
@@ -164,7 +165,7 @@ const DESIGNED: [Budget; 6] = [
 ];
 
 /// Measured budgets of requests that the design does not mention, with their composition.
-const BOUNDED: [Budget; 20] = [
+const BOUNDED: [Budget; 22] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
     // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the
@@ -200,6 +201,10 @@ const BOUNDED: [Budget; 20] = [
     ("lookup: miss while it is held by meaning", 3, 8.0, 0.0),
     // Like a new entry in a table with quotas; reads the lease and writes it.
     ("put: with a lease token", 3, 5.0, 18.0),
+    // A lookup's hit without a vector.
+    ("chat: hit", 2, 3.0, 0.0),
+    // A lookup's miss without a vector, one write of the lease, and a new entry that ends the lease.
+    ("chat: miss", 5, 6.0, 19.0),
     ("get", 1, 1.0, 0.0),
     ("find", 2, 2.0, 0.0),
     // Reads the counter and a page of the index, then ten rows.
@@ -339,11 +344,27 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     let exact = async |stack: &Stack, _: u32| ask(stack, json!({"query": "known"}), json!("exact")).await;
     capped.measure("lookup: hit with its access due", 2, nothing, exact).await;
     on.costs.extend(capped.costs);
+
+    let upstream = Upstream::start().await;
+    let mut chat = Measured::over(&[("MNEME_UPSTREAM", upstream.base_url().as_str()), CHAT_BUDGET], entries).await;
+    let hello = async |stack: &Stack, n: u32| say(stack, n).await;
+    chat.measure("chat: miss", 5, nothing, hello).await;
+    chat.measure("chat: hit", 2, hello, hello).await;
+    on.costs.extend(chat.costs);
     on.costs
 }
 
 fn question(query: &str, angle: f64) -> Value {
     json!({"query": query, "embedding": vector(DIM, angle)})
+}
+
+/// So long that the pauses of a measurement change no outcome.
+const CHAT_BUDGET: (&str, &str) = ("MNEME_CHAT_BUDGET_MS", "300000");
+
+async fn say(stack: &Stack, n: u32) {
+    let request = json!({"model": "m", "messages": [{"role": "user", "content": format!("Hello {n}?")}]});
+    let (status, reply) = stack.post("/v1/chat/completions", request).await;
+    assert_eq!(status, 200, "{reply}");
 }
 
 async fn put_numbered(stack: &Stack, n: u32) {

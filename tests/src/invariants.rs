@@ -95,9 +95,38 @@ impl Snapshot {
     pub fn check(&self) {
         self.check_entries();
         self.check_pointers();
+        self.check_answers();
         self.check_namespace_stats(|_| false);
         self.check_tag_blocks();
         self.check_others();
+    }
+
+    /// Checks that each entry has either its answer in its row, or an answer item with the same stamp, and that no other
+    /// answer item exists.
+    pub fn check_answers(&self) {
+        let mut expected = BTreeMap::new();
+        for (id, row) in &self.entries {
+            let is_apart = row.contains_key("answer");
+            assert_eq!(row.contains_key("response"), !is_apart, "the answer of entry {id}");
+            if is_apart {
+                let entry = EntryId::new(u64::try_from(*id).expect("an id")).expect("an id");
+                expected.insert(id_of(RowKey::answer(entry)), row["answer"].clone());
+            }
+        }
+        let found: BTreeMap<i128, AttributeValue> =
+            self.derived(DerivedKind::Answer).map(|(id, row)| (id, row["answer"].clone())).collect();
+        assert_eq!(found, expected, "answer items found, and expected");
+    }
+
+    /// The response of the entry `id`, from its row or its answer item.
+    pub fn response(&self, id: i128) -> &str {
+        let row = &self.entries[&id];
+        let answer = |id| EntryId::new(id).map(RowKey::answer).map(id_of);
+        let item = match row.contains_key("answer") {
+            true => &self.rows[&u64::try_from(id).ok().and_then(answer).expect("an id")],
+            false => row,
+        };
+        item["response"].as_s().expect("a text")
     }
 
     /// Checks that ids are below `next_id`, and that each (namespace, query hash) has one row.

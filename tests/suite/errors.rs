@@ -68,7 +68,7 @@ async fn invalid_puts_are_refused_and_store_nothing() {
         (with("embedding", json!([1, 0])), "EmbedderDimensionError", 422, "has 2 numbers, and the cache's have 3"),
         (with("embedding", json!(base64(&[1.0; 4]))), "EmbedderDimensionError", 422, "has 4 numbers"),
         (with("query", json!(long)), "EntryTooLarge", 413, "40000 bytes"),
-        (with("response", json!("x".repeat(410_000))), "EntryTooLarge", 413, "409600"),
+        (with("response", json!("x".repeat(2_200_000))), "EntryTooLarge", 413, "2097152 are allowed"),
         (with("metadata", json!({"m": "x".repeat(70_000)})), "EntryTooLarge", 413, "metadata"),
         (json!({"entries": [], "query": "q"}), "InvalidRequest", 400, "`query` cannot be shared"),
         (json!({"entries": {}}), "InvalidRequest", 400, "entries"),

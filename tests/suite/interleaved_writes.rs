@@ -40,7 +40,7 @@ async fn stack_with(entries: &[Value]) -> Stack {
 }
 
 fn response(snapshot: &Snapshot, id: i128) -> &str {
-    snapshot.entries[&id]["response"].as_s().unwrap()
+    snapshot.response(id).trim_end()
 }
 
 #[tokio::test]

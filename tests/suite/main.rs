@@ -19,6 +19,7 @@ mod guard;
 mod interleaved_writes;
 mod leases;
 mod logs;
+mod long_answers;
 mod messages;
 mod namespace_claims;
 mod normalization;

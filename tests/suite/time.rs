@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_config::SdkConfig;
 use mneme_core::cache::Cache;
-use mneme_core::entries::live_entry;
+use mneme_core::entries::live_row;
 use mneme_core::maintain::eviction::enforce_caps;
 use mneme_core::write::put::{IdempotencyKey, NewEntry, StoredEntry, put_all};
 use mneme_core::write::touch::touch;
@@ -71,7 +71,7 @@ impl Timed {
     }
 
     async fn is_live(&self, id: EntryId) -> bool {
-        live_entry(&self.cache, id).await.unwrap().is_some()
+        live_row(&self.cache, id).await.unwrap().is_some()
     }
 }
 

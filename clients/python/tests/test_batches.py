@@ -84,7 +84,7 @@ def test_bad_entries_have_their_errors_in_place(client: Any) -> None:
             ("one", "1"),
             Put("two", "2", embedding=["x"]),  # type: ignore[list-item]
             (" ", "3"),
-            ("four", "4" * 500_000),
+            ("four", "4" * 2_200_000),
             Put("five", "5", metadata={"x": float("inf")}),
             Put([{"role": "user", "content": "six"}], "6", ttl=60),
         ]

@@ -77,7 +77,7 @@ def test_not_found(client: Any) -> None:
 
 
 def test_entry_too_large(client: Any) -> None:
-    raised(EntryTooLarge, lambda: client.put("question", "a" * 500_000))
+    raised(EntryTooLarge, lambda: client.put("question", "a" * 2_200_000))
 
 
 def test_body_that_lambda_does_not_take_is_entry_too_large(client: Any) -> None:

@@ -29,7 +29,7 @@ export type ItemResult<T> = { value: T; error?: undefined } | { value?: undefine
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_RETRIES = 2;
-/** A reply takes answers of about 3 MB, and an answer has at most 400 KB. Those that did not fit are asked for again. */
+/** A reply takes answers of about 3 MB. Those that did not fit are asked for again. */
 const QUERIES_OF_A_ROUND = [100, 7, 1];
 const MAX_ENTRIES = 1_000;
 

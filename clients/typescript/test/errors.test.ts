@@ -59,7 +59,7 @@ test("a missing entry is NotFound", async () => {
 });
 
 test("a response above 400 KB is EntryTooLarge", async () => {
-  await rejects(client().put({ query: "long", response: "x".repeat(420_000) }), EntryTooLarge, 413);
+  await rejects(client().put({ query: "long", response: "x".repeat(2_200_000) }), EntryTooLarge, 413);
 });
 
 test("a vector of another length is EmbedderDimensionError", async () => {

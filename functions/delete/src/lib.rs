@@ -3,7 +3,7 @@
 use mneme_api::event::Reply;
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::entries::{entry_by_hash, indexed_rows, live_entry};
+use mneme_core::entries::{indexed_rows, live_row, row_by_hash};
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::write::delete_tagged::{TaggedSlice, delete_tagged};
@@ -91,7 +91,7 @@ impl Operation for Delete {
         let id = match id {
             Some(id) if namespace.is_none() && !has_question && context.is_none() => {
                 cache.open().await?;
-                let row = live_entry(cache, id).await?.ok_or_else(no_such_entry)?;
+                let row = live_row(cache, id).await?.ok_or_else(no_such_entry)?;
                 invocation.authorize(&row.namespace)?;
                 remove(cache, &[row]).await?
             }
@@ -165,7 +165,7 @@ async fn remove(cache: &Cache, rows: &[Entry]) -> Result<Option<EntryId>, Error>
 ///
 /// The duplicates are deleted too. Otherwise one of them would answer in place of the deleted entry.
 async fn rows_of(cache: &Cache, namespace: &Namespace, hash: &QueryHash) -> Result<Vec<Entry>, Error> {
-    let Some(entry) = entry_by_hash(cache, namespace, hash).await? else { return Ok(Vec::new()) };
+    let Some(entry) = row_by_hash(cache, namespace, hash).await? else { return Ok(Vec::new()) };
     let mut rows = indexed_rows(cache, namespace, hash, Some(entry.id)).await?;
     rows.retain(|row| row.id != entry.id && !row.is_expired(cache.now_secs()));
     rows.push(entry);

@@ -3,7 +3,7 @@
 use mneme_api::event::Reply;
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::entries::live_entry;
+use mneme_core::entries::{live_row, with_answer};
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_model::entry::{Entry, no_such_entry};
@@ -30,8 +30,8 @@ impl Operation for Get {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Entry>, Error> {
         cache.open().await?;
-        let entry = live_entry(cache, request.id).await?.ok_or_else(no_such_entry)?;
-        invocation.authorize(&entry.namespace)?;
-        Ok(Reply::ok(entry))
+        let row = live_row(cache, request.id).await?.ok_or_else(no_such_entry)?;
+        invocation.authorize(&row.namespace)?;
+        with_answer(cache, row).await?.map(Reply::ok).ok_or_else(no_such_entry)
     }
 }

@@ -3,7 +3,7 @@
 use mneme_api::event::Reply;
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::entries::live_entry;
+use mneme_core::entries::live_row;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::write::touch::touch;
@@ -40,7 +40,7 @@ impl Operation for Touch {
 
     async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
         cache.open().await?;
-        let entry = live_entry(cache, request.id).await?.ok_or_else(no_such_entry)?;
+        let entry = live_row(cache, request.id).await?.ok_or_else(no_such_entry)?;
         invocation.authorize(&entry.namespace)?;
         if touch(cache, entry.id, cache.now_secs()).await? {
             Ok(Reply::ok(Response { touched: true, id: entry.id }))

@@ -4,6 +4,8 @@ use mneme_guard::{ConversationSignature, Signature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::answer::ApartAnswer;
+use crate::confidence::is_servable;
 use crate::context_key::ContextKey;
 use crate::embedder::ServedEmbedder;
 use crate::embedding::{Embedding, encode_base64};
@@ -26,12 +28,16 @@ pub struct Entry {
     pub query_hash: QueryHash,
     /// The query as the caller sent it. `None` if only the hash is stored.
     pub query: Option<String>,
-    /// The stored answer.
+    /// The stored answer. Empty if it is in an item of its own and was not read ([`Entry::lacks_answer`]).
     pub response: String,
+    /// What the row says of an answer in an item of its own; `None` if the answer is in the row. The JSON form leaves it
+    /// out.
+    #[serde(skip)]
+    pub apart: Option<ApartAnswer>,
     /// Little-endian float32. The JSON form shows the first vector in base64.
     #[serde(rename = "embedding", serialize_with = "serialize_first_vector")]
     pub vectors: RowVectors,
-    /// A JSON object that the caller stored with the answer.
+    /// A JSON object that the caller stored with the answer, and that is stored where the answer is.
     pub metadata: Map<String, Value>,
     /// The tags that the caller attached.
     pub tags: Tags,
@@ -76,6 +82,7 @@ impl Entry {
             query_hash: QueryHash::of("q", true),
             query: None,
             response: "A".to_owned(),
+            apart: None,
             vectors: RowVectors::default(),
             metadata: Map::new(),
             tags: Tags::default(),
@@ -110,6 +117,16 @@ impl Entry {
         }
     }
 
+    /// Whether response and metadata are in an item of their own and were not read.
+    pub fn lacks_answer(&self) -> bool {
+        self.apart.is_some() && self.response.is_empty() && self.metadata.is_empty()
+    }
+
+    /// Whether the response may be served, also if it was not read: it is neither empty nor a stored failure.
+    pub fn is_servable(&self) -> bool {
+        self.apart.map_or_else(|| is_servable(&self.response), |apart| apart.is_servable)
+    }
+
     /// Whether the entry has expired at `now_secs` and counts as absent.
     pub fn is_expired(&self, now_secs: i64) -> bool {
         self.expires_at.is_some_and(|at| at <= now_secs)
@@ -139,6 +156,8 @@ pub struct EntryHeader {
     pub expires_at: Option<i64>,
     /// The tags that the caller attached.
     pub tags: Tags,
+    /// Whether the answer is in an item of its own.
+    pub has_answer_item: bool,
 }
 
 impl EntryHeader {
@@ -158,6 +177,7 @@ impl From<&Entry> for EntryHeader {
             last_accessed_at: entry.last_accessed_at,
             expires_at: entry.expires_at,
             tags: entry.tags.clone(),
+            has_answer_item: entry.apart.is_some(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | a question, its hash and its context key | [`question`], [`normalize`], [`context_key`] |
 //! | a stored entry, its id, its namespace and its tags | [`entry`], [`entry_id`], [`namespace`], [`tag`] |
+//! | where its answer is stored | [`answer`] |
 //! | vectors, and the embedders that made them | [`embedding`], [`row_vectors`], [`embedder`] |
 //! | similarities of different embedders on one scale | [`scale`] |
 //! | what an answer cost | [`usage`] |
@@ -14,6 +15,7 @@
 //! | the environment variables of a function | [`config`] |
 //! | the current time | [`clock`] |
 
+pub mod answer;
 pub mod clock;
 pub mod confidence;
 pub mod config;

@@ -31,6 +31,10 @@ pub const MAX_FIRST_DIM: usize = 4096;
 /// answers with at most 6 MB. One entry of 400 KB takes up to 2.8 MB as JSON inside a JSON string.
 pub const MAX_REPLY_BYTES: usize = 3 * 1024 * 1024;
 
+/// The most bytes on the wire of an answer that is stored compressed. The other entries of a reply and the rest of its
+/// row leave this much of the 6 MB.
+pub const MAX_COMPRESSED_REPLY_BYTES: usize = 2 * 1024 * 1024;
+
 /// The number of bytes of `text` as JSON inside a JSON string, which is what API Gateway gets.
 pub fn escaped_bytes(text: &str) -> usize {
     let bytes = |byte| match byte {

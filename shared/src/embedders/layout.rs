@@ -151,7 +151,7 @@ fn check_first_dim(dim: usize, config: &Config) -> Result<(), Error> {
 ///
 /// Errors: `InvalidRequest`, if zeros are needed and the dimension is not known.
 fn absent_vector(counter: &Counter, config: &Config) -> Result<Option<Vec<u8>>, Error> {
-    if config.projection != IndexProjection::All {
+    if !config.is_shared_with_library() {
         return Ok(None);
     }
     let dim = match counter.second.as_ref() {

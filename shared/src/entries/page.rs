@@ -10,13 +10,14 @@ use mneme_store::item::item_bytes;
 use mneme_store::read::Projection;
 use serde::Deserialize;
 
+use super::with_answer;
 use crate::cache::Cache;
 use crate::maintain::totals::table_totals;
 
 /// The most ids that one page reads, whether they are entries or not.
 const MAX_EXAMINED: u64 = 2000;
 
-/// A page ends once it has read this many bytes, whoever's they are. Strongly consistent, 4 KB cost one read unit.
+/// A page ends once it has read this many bytes of rows, whoever's they are. Strongly consistent, 4 KB cost one read unit.
 const MAX_READ_BYTES: usize = 8 << 20;
 
 /// A listing begins with up to this many keys of each namespace in the index. They cost half a read unit.
@@ -106,7 +107,8 @@ fn wire_bytes(entry: &Entry) -> usize {
 /// Reads: in order of ids, the counter and up to 32 keys of `gsi_lru` of each namespace in a list. If these are all, the
 /// rows that they name, else the next `limit` ids by BatchGetItem. If these do not fill the page, up to 1,000 keys of
 /// `gsi_lru` and the rows that they name, or up to 2,000 ids. In order of use, `gsi_lru` and the rows that it names, and
-/// without a list of namespaces also the whole table, to find their names. A page ends early once it has read 8 MB.
+/// without a list of namespaces also the whole table, to find their names. Answers in items of their own are read only for
+/// the page. A page ends early once it has read 8 MB of rows.
 /// `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
 pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
     match after {
@@ -142,22 +144,39 @@ impl<'a> Reader<'a> {
         (self.limit - self.entries.len()).clamp(least, 100).min(affordable.max(1))
     }
 
-    /// Reads the rows of `ids` and takes those that belong to the page. Returns the last id that was used, if the page
+    /// Reads the rows of `ids`, and the answers of those that belong to the page. Returns the last id that was used, if the page
     /// is full.
     async fn read(&mut self, ids: &[EntryId]) -> Result<Option<EntryId>, Error> {
         let rows = self.cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
         self.read_rows += ids.len();
         self.read_bytes += rows.iter().map(|(_, item)| item_bytes(item)).sum::<usize>();
-        for id in ids {
-            let is_own = |entry: &Entry| !entry.is_expired(self.now_secs) && self.access.includes(&entry.namespace);
-            let Some(entry) = rows.entry(*id).filter(is_own) else { continue };
-            self.reply_bytes += wire_bytes(&entry);
-            self.entries.push(entry);
-            if self.entries.len() == self.limit || self.reply_bytes > MAX_REPLY_BYTES {
-                return Ok(Some(*id));
+        let is_own = |entry: &Entry| !entry.is_expired(self.now_secs) && self.access.includes(&entry.namespace);
+        let mut own: Vec<Entry> = Vec::new();
+        let mut reply_bytes = self.reply_bytes;
+        let mut is_full = false;
+        for entry in ids.iter().filter_map(|id| rows.entry(*id)).filter(is_own) {
+            // An answer that was not read yet takes at least its own bytes of the reply.
+            reply_bytes += wire_bytes(&entry) + entry.apart.map_or(0, |apart| apart.bytes);
+            own.push(entry);
+            is_full = self.entries.len() + own.len() == self.limit || reply_bytes > MAX_REPLY_BYTES;
+            if is_full {
+                break;
             }
         }
-        Ok(ids.last().copied().filter(|_| self.read_bytes >= MAX_READ_BYTES))
+        let read = self.cache.table.read_answers(&mut own).await?;
+        let mut last = None;
+        for (entry, is_read) in own.into_iter().zip(read) {
+            last = Some(entry.id);
+            let entry = if is_read { Some(entry) } else { with_answer(self.cache, entry).await? };
+            let Some(entry) = entry else { continue };
+            self.reply_bytes += wire_bytes(&entry);
+            self.entries.push(entry);
+            if self.reply_bytes > MAX_REPLY_BYTES {
+                return Ok(last);
+            }
+        }
+        let has_read_enough = self.read_bytes >= MAX_READ_BYTES;
+        Ok(last.filter(|_| is_full).or(ids.last().copied().filter(|_| has_read_enough)))
     }
 }
 

@@ -8,6 +8,7 @@ use mneme_model::confidence::Guard;
 use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
+use mneme_model::limits::MAX_REPLY_BYTES;
 use mneme_model::namespace::Namespace;
 use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
@@ -52,6 +53,36 @@ impl Round {
     /// The results for `queries` queries if the table did not answer.
     fn unavailable(queries: usize) -> Self {
         Self { outcomes: (0..queries).map(|_| Ok(unavailable())).collect(), saw_missing_row: false }
+    }
+
+    /// The round with the answers that are in items of their own. An entry whose answer item was replaced or removed since
+    /// is no hit, so its query is looked up again. Nothing is read beyond what a reply has room for.
+    ///
+    /// Reads: the answer items of hits, strongly. If they do not come in time, their queries are the miss `unavailable`.
+    /// Errors: `StoreBackendError`.
+    async fn with_answers(mut self, cache: &Cache) -> Result<Self, Error> {
+        let mut bytes = 0;
+        let mut hits: Vec<&mut LookupOutcome> = Vec::new();
+        for outcome in self.outcomes.iter_mut().flatten() {
+            let LookupOutcome::Hit { entry, .. } = &*outcome else { continue };
+            if bytes <= MAX_REPLY_BYTES && entry.lacks_answer() {
+                bytes += entry.apart.map_or(0, |apart| apart.bytes);
+                hits.push(outcome);
+            }
+        }
+        let entries = hits.iter_mut().filter_map(|outcome| outcome.entry_mut());
+        let read = match cache.table.read_answers(entries).await {
+            Err(error) if error.is_store_overload() => {
+                hits.into_iter().for_each(|hit| *hit = unavailable());
+                return Ok(self);
+            }
+            read => read?,
+        };
+        for (hit, _) in hits.into_iter().zip(read).filter(|(_, is_read)| !is_read) {
+            *hit = LookupOutcome::Miss(Miss::without_comparison(MissReason::NoEntry));
+            self.saw_missing_row = true;
+        }
+        Ok(self)
     }
 }
 
@@ -156,7 +187,8 @@ impl LookupEngine {
         queries: &[&Query],
     ) -> Result<Vec<Result<LookupOutcome, Error>>, Error> {
         let bounded = cache.within_lookup_budget();
-        let Round { mut outcomes, mut saw_missing_row } = self.round(cache, &bounded, queries, false).await?;
+        let Round { mut outcomes, mut saw_missing_row } =
+            self.round(cache, &bounded, queries, false).await?.with_answers(&bounded).await?;
         let mut last_version = None;
         // A row that is gone may have been replaced by a row that was written after the counter was read. Misses are
         // looked up again, until nothing was written between two rounds.
@@ -171,7 +203,7 @@ impl LookupEngine {
                 break;
             }
             let again: Vec<&Query> = missed.iter().map(|at| queries[*at]).collect();
-            let round = self.round(cache, &bounded, &again, true).await?;
+            let round = self.round(cache, &bounded, &again, true).await?.with_answers(&bounded).await?;
             saw_missing_row = round.saw_missing_row;
             missed.into_iter().zip(round.outcomes).for_each(|(at, outcome)| outcomes[at] = outcome);
         }

@@ -1,6 +1,6 @@
 //! The exact layer: the live entry with the same namespace and query hash.
 
-use mneme_model::confidence::{Guard, confidence, contradiction_of_equal_texts, is_servable};
+use mneme_model::confidence::{Guard, confidence, contradiction_of_equal_texts};
 use mneme_model::config::Config;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
@@ -43,7 +43,7 @@ impl ExactRules<'_> {
 
     /// Why a live entry of the same entry key is not served.
     pub(super) fn refusal(&self, entry: &Entry) -> Option<Objection> {
-        if !is_servable(&entry.response) {
+        if !entry.is_servable() {
             return Some(MissReason::Rejected.into());
         }
         self.objection(entry)

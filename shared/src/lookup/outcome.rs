@@ -103,6 +103,16 @@ pub enum LookupOutcome {
     Miss(Miss),
 }
 
+impl LookupOutcome {
+    /// The entry of a hit.
+    pub(super) fn entry_mut(&mut self) -> Option<&mut Entry> {
+        match self {
+            Self::Hit { entry, .. } => Some(entry),
+            Self::Miss(_) => None,
+        }
+    }
+}
+
 /// A lookup without an answer.
 #[derive(Debug, PartialEq)]
 pub struct Miss {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use mneme_guard::{Verdict, VetoKind};
-use mneme_model::confidence::{Guard, confidence, exact_values_agree, is_servable, verdict};
+use mneme_model::confidence::{Guard, confidence, exact_values_agree, verdict};
 use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
@@ -84,7 +84,7 @@ impl Scoring<'_> {
         let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
         let confidence = confidence(probability, entry.confidence_score, age_secs, config.confidence_half_life_secs);
-        let objection = if !is_servable(&entry.response) {
+        let objection = if !entry.is_servable() {
             Some(MissReason::Rejected.into())
         } else if !entry.tags.contains_all(&query.required_tags) {
             Some(MissReason::MissingTag.into())

@@ -66,6 +66,7 @@ mod tests {
             last_accessed_at,
             expires_at,
             tags: Tags::default(),
+            has_answer_item: false,
         }
     }
 

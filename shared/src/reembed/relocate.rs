@@ -4,6 +4,7 @@ use mneme_model::entry::{Entry, EntryHeader};
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_store::actions::DeleteCondition;
+use mneme_store::answer_item::{answer_to_item, place_answer};
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::key::RowKey;
@@ -19,7 +20,7 @@ use crate::writer_queue::Ticket;
 /// Returns false and changes nothing if the row is no longer as in `seen`, or if its pointer names another entry.
 ///
 /// `vectors`: of the query in `seen`. `embedders`: the counter that the move was read from.
-/// Reads: the counter, then the row and its pointer. The order matters: the write is conditional on the counter's
+/// Reads: the counter, then the row, its pointer and its answer item. The order matters: the write is conditional on the counter's
 /// version, so the row cannot be newer than the counter. Writes: one transaction, one mutation; after a lost race also
 /// the writer queue.
 /// Errors: `StoreBackendError`.
@@ -55,23 +56,32 @@ async fn relocate_with_ticket(
         }
         let rows = table.batch_get([seen.id.into(), pointer], Projection::All).await?;
         let pointed = rows.get(pointer).and_then(pointed_entry);
-        let Some(row) = rows.entry(seen.id) else { return Ok(false) };
+        let Some(mut row) = rows.entry(seen.id) else { return Ok(false) };
         let is_same = row.query == seen.query && row.vectors == seen.vectors;
         if !is_same || row.is_expired(cache.now_secs()) || pointed.is_some_and(|id| id != row.id) {
+            return Ok(false);
+        }
+        let header = EntryHeader::from(&row);
+        if !table.read_answer(&mut row).await? {
             return Ok(false);
         }
         let id = EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?;
         let all = vectors.clone().or(EntryVectors::of_row(&row, &counter));
         let mut tagged = TagAdditions::default();
         tagged.add(&row.namespace, &row.tags, id);
-        let new = Entry { id, vectors: all.to_row_vectors(None, &counter, &cache.config)?, ..row };
+        let mut new = Entry { id, vectors: all.to_row_vectors(None, &counter, &cache.config)?, ..row };
+        place_answer(&mut new, cache.config.is_shared_with_library());
         let mut actions = vec![
             table.claim_ids(&counter, 1, 1, None)?,
             table.insert_row(entry_to_item(&new)?)?,
-            table.delete_row(&EntryHeader::from(seen), DeleteCondition::Exists)?,
+            table.delete_row(&header, DeleteCondition::Exists)?,
             table.point(pointer, pointed, id)?,
         ];
         actions.extend(table.add_tagged(&tagged)?);
+        actions.extend(answer_to_item(&new)?.map(|answer| table.put_answer(answer)).transpose()?);
+        if header.has_answer_item {
+            actions.push(table.delete_answer(header.id)?);
+        }
         let outcome = table.transact(actions, cache.deadline).await?;
         match outcome {
             TransactionOutcome::Committed => return Ok(true),

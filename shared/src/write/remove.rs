@@ -9,7 +9,9 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::tag::Tag;
 use mneme_store::actions::{DeleteCondition, StatsChange};
+use mneme_store::entry_row::header_from_item;
 use mneme_store::key::RowKey;
+use mneme_store::read::Projection;
 use mneme_store::transaction::{MAX_ACTIONS, TransactionOutcome};
 use tokio::time::Instant;
 
@@ -40,6 +42,15 @@ impl<'a> Reason<'a> {
             Self::Expired => DeleteCondition::NotPutAgain,
         }
     }
+
+    /// Whether the row that was `seen` and is `now` may still be removed.
+    fn holds(self, seen: &EntryHeader, now: &EntryHeader) -> bool {
+        match self {
+            Self::Requested => true,
+            Self::Evicted => now.last_accessed_at == seen.last_accessed_at,
+            Self::Expired => now.created_at == seen.created_at,
+        }
+    }
 }
 
 /// The result of a removal.
@@ -51,9 +62,9 @@ pub struct Removal {
     pub left: usize,
 }
 
-/// Removes `rows` and their pointers until the deadline.
+/// Removes `rows`, their answer items and their pointers until the deadline.
 ///
-/// Writes: transactions of up to 100 actions with one counter update each, which adds the number of entries to the
+/// Reads: rows that were not as they were seen, strongly. Writes: transactions of up to 100 actions with one counter update each, which adds the number of entries to the
 /// version. A row that is gone, or is no longer as `reason` requires, is skipped.
 /// Errors: `StoreBackendError`; what was removed until then stays removed.
 pub async fn remove(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> Result<Removal, Error> {
@@ -67,14 +78,15 @@ pub async fn remove(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> 
     Ok(Removal { removed, left: rest.len() })
 }
 
-/// How many of `rows` fit one transaction: two actions each, one for each namespace's statistics, the counter and the
-/// statistics of the table.
+/// How many of `rows` fit one transaction: two actions each, one for each answer item and for each namespace's
+/// statistics, the counter and the statistics of the table.
 fn batch_len(rows: &[EntryHeader]) -> usize {
     let mut actions = 2;
     let mut namespaces = HashSet::new();
     rows.iter()
         .take_while(|row| {
-            actions += 2 + usize::from(namespaces.insert(&row.namespace));
+            // A row that is not as it was seen may have an answer item after all.
+            actions += 3 + usize::from(namespaces.insert(&row.namespace));
             actions <= MAX_ACTIONS
         })
         .count()
@@ -83,16 +95,18 @@ fn batch_len(rows: &[EntryHeader]) -> usize {
 async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> Result<u64, Error> {
     let table = &cache.table;
     let mut budget = cache.retry_budget();
-    let mut rows: Vec<&EntryHeader> = rows.iter().collect();
+    let mut rows = rows.to_vec();
     // Pointers that were found to name other entries. They are kept.
     let mut kept: BTreeSet<RowKey> = BTreeSet::new();
     while !rows.is_empty() {
         let mut changes: BTreeMap<&Namespace, StatsChange> = BTreeMap::new();
         // By key, because a transaction takes one action per item, and duplicates of an entry share a pointer.
         let mut pointers: BTreeMap<RowKey, Vec<EntryId>> = BTreeMap::new();
+        let mut answers = Vec::new();
         let mut actions = Vec::new();
         for row in &rows {
             actions.push(table.delete_row(row, reason.condition())?);
+            answers.extend(row.has_answer_item.then_some(row.id));
             let change = changes.entry(&row.namespace).or_default();
             change.entries -= 1;
             match reason {
@@ -105,6 +119,9 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
         pointers.retain(|pointer, _| !kept.contains(pointer));
         for (pointer, ids) in &pointers {
             actions.push(table.unpoint(*pointer, ids)?);
+        }
+        for id in answers {
+            actions.push(table.delete_answer(id)?);
         }
         actions.push(table.raise_version(rows.len() as u64)?);
         actions.extend(table.change_stats(changes, cache.table_stats_key())?);
@@ -123,11 +140,25 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
         let first_pointer = rows.len();
         let elsewhere = pointers.keys().enumerate().filter(|(at, _)| outcome.failed_condition(first_pointer + at));
         kept.extend(elsewhere.map(|(_, pointer)| *pointer));
-        let mut at = 0..rows.len();
-        rows.retain(|_| at.next().is_some_and(|at| !outcome.failed_condition(at)));
-        if before == (rows.len(), kept.len()) {
+        let (mut as_seen, mut changed) = (Vec::new(), Vec::new());
+        for (at, row) in rows.into_iter().enumerate() {
+            if outcome.failed_condition(at) { changed.push(row) } else { as_seen.push(row) }
+        }
+        if before == (as_seen.len(), kept.len()) {
             return Err(Error::internal("a removal was refused for none of its rows"));
         }
+        as_seen.extend(still_removable(cache, changed, reason).await?);
+        rows = as_seen;
     }
     Ok(0)
+}
+
+/// Those of `rows` that only got or lost an answer item since they were read, as they are now.
+async fn still_removable(cache: &Cache, rows: Vec<EntryHeader>, reason: Reason) -> Result<Vec<EntryHeader>, Error> {
+    let now = cache.table.batch_get(rows.iter().map(|row| row.id.into()), Projection::Lru).await?;
+    let again = rows.into_iter().filter_map(|seen| {
+        let row = header_from_item(now.get(seen.id.into())?)?;
+        (row.has_answer_item != seen.has_answer_item && reason.holds(&seen, &row)).then_some(row)
+    });
+    Ok(again.collect())
 }

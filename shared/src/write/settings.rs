@@ -185,7 +185,7 @@ impl<'a> Settings<'a> {
 
     /// Whether the table is shared with the Python library.
     fn is_shared(&self) -> bool {
-        self.cache.config.projection == IndexProjection::All
+        self.cache.config.is_shared_with_library()
     }
 
     /// Commits a change of item 0, which raises the version by one, together with `item`. False when a condition does

@@ -110,7 +110,7 @@ impl Table {
     }
 
     /// Stores the row `item` in place of `seen`, if the stored row still has the namespace, the query hash, the first
-    /// vector and the generations of `seen`.
+    /// vector, the generations and the answer item of `seen`.
     pub fn replace_row(&self, item: Item, seen: &Entry) -> Result<TransactWriteItem, Error> {
         let RowVectors { embedding, generation, next, unread: _ } = &seen.vectors;
         let is_same_vector = match embedding {
@@ -122,11 +122,13 @@ impl Table {
             .and(Condition::equals(name::QUERY_HASH, s(seen.query_hash.to_string())))
             .and(is_same_vector)
             .and(Condition::is(name::EMBEDDING_GENERATION, generation.map(generation_value)))
-            .and(Condition::is(name::NEXT_GENERATION, next_generation));
+            .and(Condition::is(name::NEXT_GENERATION, next_generation))
+            .and(Condition::is(name::ANSWER_STAMP, seen.apart.map(|apart| b(*apart.stamp.as_bytes()))));
         self.put_action(item, expression)
     }
 
-    /// Deletes the entry's row if `condition` holds.
+    /// Deletes the entry's row if `condition` holds, and if the row still has an answer item or still has none. The
+    /// transaction that deletes a row with an answer item also takes [`Table::delete_answer`].
     pub fn delete_row(&self, row: &EntryHeader, condition: DeleteCondition<'_>) -> Result<TransactWriteItem, Error> {
         let condition = match condition {
             DeleteCondition::Exists => Condition::Exists(name::ID),
@@ -134,7 +136,11 @@ impl Table {
             DeleteCondition::NotPutAgain => Condition::equals(name::CREATED_AT, n(row.created_at)),
             DeleteCondition::Tagged(tag) => Condition::Contains(name::TAGS, s(tag.as_str())),
         };
-        self.delete_action(row.id.into(), Expression::when(condition))
+        let has_answer_item = match row.has_answer_item {
+            true => Condition::Exists(name::ANSWER_STAMP),
+            false => Condition::Absent(name::ANSWER_STAMP),
+        };
+        self.delete_action(row.id.into(), Expression::when(condition).and(has_answer_item))
     }
 
     /// Sets the entry's last access to `now_secs` and counts the access, if the row exists.
@@ -276,7 +282,7 @@ mod tests {
         let with_vector = Entry { vectors, ..without_vector.clone() };
         let (key, generations) = (
             "#namespace = :namespace AND #query_hash = :query_hash",
-            "attribute_not_exists(#embedder_era) AND attribute_not_exists(#next_era)",
+            "attribute_not_exists(#embedder_era) AND attribute_not_exists(#next_era) AND attribute_not_exists(#answer)",
         );
         for (seen, vector) in [
             (with_vector, "#embedding = :embedding"),

@@ -33,6 +33,13 @@ pub const TAGS: &str = "tags";
 pub const USAGE: &str = "usage";
 /// The name of the caller who put the entry.
 pub const STORED_BY: &str = "stored_by";
+/// The stamp of the answer item, 16 bytes, in an entry and in its answer item. An entry with it has neither `response`
+/// nor `metadata`.
+pub const ANSWER_STAMP: &str = "answer";
+/// The bytes of the response and the metadata before compression, in an entry with an answer item.
+pub const ANSWER_BYTES: &str = "answer_bytes";
+/// Present in an entry whose answer item holds a response that is not served: an empty one, or a stored failure.
+pub const ANSWER_REFUSED: &str = "answer_refused";
 /// The context key, 32 bytes.
 pub const CONTEXT_KEY: &str = "partition";
 /// The signature for the guard, encoded by `mneme_guard::ConversationSignature`.
@@ -93,6 +100,8 @@ pub const MAX_ENTRIES: &str = "max_entries";
 /// The map of the `meta` item: texts by key.
 pub const VALUES: &str = "values";
 
+/// The response and the metadata as a JSON array, compressed by zlib, in answer items.
+pub const COMPRESSED: &str = "compressed";
 /// The entry's id, in pointers and idempotency records.
 pub const ENTRY_ID: &str = "entry_id";
 /// Whether the put created an entry, in idempotency records.

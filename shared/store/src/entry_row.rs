@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_guard::{ConversationSignature, NumberFingerprint};
+use mneme_model::answer::{AnswerStamp, ApartAnswer};
 use mneme_model::context_key::ContextKey;
 use mneme_model::embedder::{EmbedderGeneration, ServedEmbedder};
 use mneme_model::embedding::Embedding;
@@ -16,7 +17,7 @@ use mneme_model::tag::Tags;
 use serde_json::Value;
 
 use crate::attribute as name;
-use crate::item::{Item, MAX_ITEM_BYTES, b, bytes, item_bytes, n, number, s, text};
+use crate::item::{Item, MAX_ITEM_BYTES, b, bytes, flag, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 
 /// A row is not an entry, because it lacks an attribute.
@@ -36,7 +37,7 @@ impl From<RowError> for Error {
 /// Reads the entry in `item`.
 ///
 /// Errors: [`RowError`] if `id`, `namespace` or `query_hash` is missing. Other missing attributes get defaults. The
-/// Python library does not write `query`, for example.
+/// Python library does not write `query`, for example. An answer in an item of its own is left out.
 pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
     let missing = |attribute| RowError { id: format!("{:?}", item.get(name::ID)), attribute };
     Ok(Entry {
@@ -45,6 +46,7 @@ pub fn entry_from_item(item: &Item) -> Result<Entry, RowError> {
         query_hash: query_hash(item).ok_or_else(|| missing(name::QUERY_HASH))?,
         query: text(item, name::QUERY).filter(|query| !query.is_empty()),
         response: text(item, name::RESPONSE).unwrap_or_default(),
+        apart: apart_answer(item),
         vectors: vectors(item),
         metadata: serde_json::from_str(&text(item, name::METADATA).unwrap_or_default()).unwrap_or_default(),
         tags: tags(item),
@@ -75,10 +77,12 @@ pub fn header_from_item(item: &Item) -> Option<EntryHeader> {
         last_accessed_at: number(item, name::LAST_ACCESSED_AT).unwrap_or(0),
         expires_at: expires_at(item),
         tags: tags(item),
+        has_answer_item: item.contains_key(name::ANSWER_STAMP),
     })
 }
 
-/// Makes the row of `entry`. Its `ttl` is the absolute second of expiry, by which DynamoDB's own TTL deletes.
+/// Makes the row of `entry`, without an answer that is in an item of its own. Its `ttl` is the absolute second of
+/// expiry, by which DynamoDB's own TTL deletes.
 ///
 /// Errors: `EntryTooLarge` if the row exceeds DynamoDB's 400 KB.
 pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
@@ -86,8 +90,6 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
         (name::ID.to_owned(), RowKey::from(entry.id).attribute()),
         (name::NAMESPACE.to_owned(), s(entry.namespace.to_string())),
         (name::QUERY_HASH.to_owned(), s(entry.query_hash.to_string())),
-        (name::RESPONSE.to_owned(), s(&entry.response)),
-        (name::METADATA.to_owned(), s(Value::Object(entry.metadata.clone()).to_string())),
         (name::CONFIDENCE_SCORE.to_owned(), n(entry.confidence_score)),
         (name::CREATED_AT.to_owned(), n(entry.created_at)),
         (name::LAST_ACCESSED_AT.to_owned(), n(entry.last_accessed_at)),
@@ -102,17 +104,51 @@ pub fn entry_to_item(entry: &Entry) -> Result<Item, Error> {
         (name::SIGNATURE, entry.signature.clone().map(b)),
         (name::TTL, entry.expires_at.map(n)),
     ];
-    let optional = optional.into_iter().chain(vector_attributes(&entry.vectors));
+    let optional = optional.into_iter().chain(answer_attributes(entry)).chain(vector_attributes(&entry.vectors));
     item.extend(optional.filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    let size = item_bytes(&item);
-    if size > MAX_ITEM_BYTES {
-        return Err(Error::new(
-            ErrorKind::EntryTooLarge,
-            format!("the entry takes {size} bytes, and a DynamoDB item holds {MAX_ITEM_BYTES}"),
-            "shorten the response or the metadata, or keep the response elsewhere and store a reference to it",
-        ));
-    }
+    check_item_bytes(&item)?;
     Ok(item)
+}
+
+/// Checks that `item`, which holds an entry or its answer, fits DynamoDB's 400 KB. Errors: `EntryTooLarge`.
+pub(crate) fn check_item_bytes(item: &Item) -> Result<(), Error> {
+    let size = item_bytes(item);
+    if size <= MAX_ITEM_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::EntryTooLarge,
+        format!("the entry takes {size} bytes, and a DynamoDB item holds {MAX_ITEM_BYTES}"),
+        "shorten the response or the metadata, or keep the response elsewhere and store a reference to it",
+    ))
+}
+
+/// What the row says of an answer in an item of its own. `None` if the answer is in the row.
+pub fn apart_answer(item: &Item) -> Option<ApartAnswer> {
+    Some(ApartAnswer {
+        stamp: bytes(item, name::ANSWER_STAMP).and_then(AnswerStamp::from_bytes)?,
+        bytes: number(item, name::ANSWER_BYTES).unwrap_or(0),
+        is_servable: !flag(item, name::ANSWER_REFUSED).unwrap_or(false),
+    })
+}
+
+/// The attributes that hold the answer, or say where it is, always in the same order. `None` means that the attribute is
+/// absent.
+pub(crate) fn answer_attributes(entry: &Entry) -> [(&'static str, Option<AttributeValue>); 5] {
+    let in_row = entry.apart.is_none();
+    let refused = entry.apart.filter(|apart| !apart.is_servable);
+    [
+        (name::RESPONSE, in_row.then(|| s(&entry.response))),
+        (name::METADATA, in_row.then(|| metadata_value(entry))),
+        (name::ANSWER_STAMP, entry.apart.map(|apart| b(*apart.stamp.as_bytes()))),
+        (name::ANSWER_BYTES, entry.apart.map(|apart| n(apart.bytes))),
+        (name::ANSWER_REFUSED, refused.map(|_| AttributeValue::Bool(true))),
+    ]
+}
+
+/// The metadata of the entry as a DynamoDB text.
+pub(crate) fn metadata_value(entry: &Entry) -> AttributeValue {
+    s(Value::Object(entry.metadata.clone()).to_string())
 }
 
 /// The id of the entry. `None` for the counter and for derived items.
@@ -229,6 +265,7 @@ mod tests {
             query_hash: QueryHash::of("q", true),
             query: Some("q".to_owned()),
             response: "r".to_owned(),
+            apart: None,
             vectors: RowVectors { embedding: Some(vec![0, 0, 128, 63]), ..RowVectors::default() },
             metadata: Map::new(),
             tags: Tags::default(),
@@ -334,6 +371,7 @@ mod tests {
                 query_hash: QueryHash::of(query.as_deref().unwrap_or("x"), true),
                 query,
                 response,
+                apart: None,
                 vectors: RowVectors {
                     embedding: floats.clone(),
                     generation: generations.0.map(EmbedderGeneration::new),

@@ -58,6 +58,9 @@ pub enum DerivedKind {
     Meta = 21,
     /// A deletion by a tag that `vacuum` has to finish. It is data, not derived: it must not be lost.
     TagDeletion = 24,
+    /// The response and the metadata of one entry. It is data, not derived: it is written, moved and removed with the
+    /// entry's row.
+    Answer = 30,
 }
 
 /// The number of items that hold the names of the namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
@@ -193,6 +196,17 @@ impl RowKey {
         Self::hashed(DerivedKind::TagDeletion, &[namespace.as_str(), tag.as_str()])
     }
 
+    /// The answer item of the entry `id`.
+    pub fn answer(id: EntryId) -> Self {
+        Self::derived(DerivedKind::Answer, id.get() as u128)
+    }
+
+    /// The entry in the key of an answer item.
+    pub fn answered_entry(self) -> Option<EntryId> {
+        let id = Some(self).filter(|key| key.derived_kind() == Some(DerivedKind::Answer))?.low();
+        u64::try_from(id).ok().and_then(EntryId::new)
+    }
+
     /// The directory item that holds the name of `namespace`.
     pub fn directory(namespace: &Namespace) -> Self {
         let shard = Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS;
@@ -213,7 +227,7 @@ impl RowKey {
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
-            Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats,
+            Answer, Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats,
             Pointer, Quota, Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
         };
         [
@@ -234,6 +248,7 @@ impl RowKey {
             Quota,
             Meta,
             TagDeletion,
+            Answer,
         ]
         .into_iter()
         .find(|known| *known as i128 == kind)
@@ -292,6 +307,7 @@ mod tests {
             (RowKey::hour_stats(None, 0), DerivedKind::HourStats),
             (RowKey::quota(&namespace), DerivedKind::Quota),
             (RowKey::META, DerivedKind::Meta),
+            (RowKey::answer(EntryId::new(u64::MAX).unwrap()), DerivedKind::Answer),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),
             (RowKey::VACUUM_CURSOR, DerivedKind::VacuumCursor),
             (RowKey::manifest(EmbedderGeneration::default()), DerivedKind::SegmentManifest),
@@ -316,6 +332,9 @@ mod tests {
             (RowKey::VACUUM_CURSOR.embedder_generation(), RowKey::segment(7, 7).embedder_generation()),
             (None, None)
         );
+        let id = EntryId::new(u64::MAX);
+        assert_eq!(id.map(RowKey::answer).and_then(RowKey::answered_entry), id);
+        assert_eq!(RowKey::META.answered_entry(), None);
         assert_eq!(RowKey::COUNTER.entry(), None);
         assert_eq!(RowKey::COUNTER.derived_kind(), None);
         assert_eq!(RowKey::from(EntryId::new(7).unwrap()).derived_kind(), None);

@@ -7,7 +7,7 @@
 //! | to learn about | read |
 //! | --- | --- |
 //! | the keys and the attributes of the table | [`key`], [`attribute`] |
-//! | entries, and the counter | [`entry_row`], [`counter`] |
+//! | entries, their long answers, and the counter | [`entry_row`], [`answer_item`], [`counter`] |
 //! | writing the scale of an embedder | `scale` |
 //! | creating and checking the table | [`schema`] |
 //! | the client and its writes to single items | [`table`] |
@@ -30,6 +30,7 @@
 //! | the capacity that calls consume | [`capacity`] |
 
 pub mod actions;
+pub mod answer_item;
 pub mod attribute;
 pub mod backend_error;
 pub mod capacity;

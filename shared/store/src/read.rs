@@ -50,8 +50,16 @@ pub enum Projection {
     Lru,
 }
 
-const HEADER: [&str; 7] =
-    [name::ID, name::NAMESPACE, name::QUERY_HASH, name::TTL, name::CREATED_AT, name::LAST_ACCESSED_AT, name::TAGS];
+const HEADER: [&str; 8] = [
+    name::ID,
+    name::NAMESPACE,
+    name::QUERY_HASH,
+    name::TTL,
+    name::CREATED_AT,
+    name::LAST_ACCESSED_AT,
+    name::TAGS,
+    name::ANSWER_STAMP,
+];
 
 impl Projection {
     /// The projection expression and the names of its placeholders. Every name has a placeholder, because `ttl` and
@@ -432,7 +440,7 @@ mod tests {
     fn projection_expression_has_placeholder_for_every_name() {
         assert_eq!(Projection::All.expression(), None);
         let (expression, names) = Projection::Lru.expression().unwrap();
-        assert_eq!(expression, "#id, #namespace, #query_hash, #ttl, #created_at, #last_accessed_at, #tags");
+        assert_eq!(expression, "#id, #namespace, #query_hash, #ttl, #created_at, #last_accessed_at, #tags, #answer");
         assert!(names.len() == HEADER.len() && names["#ttl"] == name::TTL);
         for projection in [Projection::Replica, Projection::Stats] {
             let (expression, names) = projection.expression().unwrap();

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use mneme_core::cache::Cache;
 use mneme_core::embedders::new_vector::NewVector;
-use mneme_core::entries::live_entry;
+use mneme_core::entries::live_row;
 use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::LookupOutcome;
 use mneme_core::lookup::query::Query;
@@ -118,7 +118,7 @@ impl TestCache {
 
     /// Removes the entry `id`. No instance of `lookup` is told.
     pub(crate) async fn remove(&self, id: EntryId) {
-        let entry = live_entry(&self.cache, id).await.unwrap().unwrap();
+        let entry = live_row(&self.cache, id).await.unwrap().unwrap();
         let removal = remove(&self.cache, &[EntryHeader::from(&entry)], Reason::Requested).await.unwrap();
         assert_eq!(removal.removed, 1);
     }

@@ -20,6 +20,7 @@ async fn vacuum_of_a_consistent_table_changes_nothing() {
     assert_eq!(status, 200);
     assert_json_snapshot!(reply, @r#"
     {
+      "answers_moved": 0,
       "basis_learned": false,
       "counter_moved": false,
       "cursor": null,

@@ -4,6 +4,7 @@
 //! consistent.
 
 mod leases;
+mod long_answers;
 mod provision;
 mod python_rows;
 mod stats;
@@ -67,6 +68,7 @@ impl Case {
     fn check(&self, snapshot: &Snapshot) {
         snapshot.check_entries();
         snapshot.check_pointers();
+        snapshot.check_answers();
         snapshot.check_namespace_stats(|namespace| Some(namespace) == self.inconsistent);
         snapshot.check_tag_blocks();
         snapshot.check_others();
@@ -194,8 +196,8 @@ fn entry_in(namespace: &str, query: &str, angle: f64) -> Value {
 /// Checks that the query has one row, with the reply's id and this response.
 fn assert_stored(snapshot: &Snapshot, namespace: &str, query: &str, reply: &Value, response: &str) {
     let rows = snapshot.rows_of(namespace, query);
-    let [(id, row)] = rows.as_slice() else { panic!("{} rows for {query}", rows.len()) };
-    assert_eq!((reply["id"].as_u64().map(i128::from), row["response"].as_s().unwrap().as_str()), (Some(*id), response));
+    let [(id, _)] = rows.as_slice() else { panic!("{} rows for {query}", rows.len()) };
+    assert_eq!((reply["id"].as_u64().map(i128::from), snapshot.response(*id)), (Some(*id), response));
 }
 
 /// Checks that the entries `ids` were removed and all others are unchanged.

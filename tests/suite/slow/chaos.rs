@@ -87,6 +87,7 @@ async fn run(seed: u64) {
     snapshot.check_entries();
     // `vacuum` may have read a query hash's rows during changes and written a pointer from them.
     snapshot.check_pointers();
+    snapshot.check_answers();
     // The statistics of a namespace with a quota are corrected from an index, which lagged here.
     snapshot.check_namespace_stats(|namespace| namespace == "small");
     snapshot.check_others();

@@ -196,6 +196,8 @@ class VacuumResult:
     basis_learned: bool
     cursor: str | None
     """Where to continue; None if everything was examined."""
+    answers_moved: int = 0
+    """Long answers of an older version that got items of their own."""
 
 
 @dataclass(frozen=True)

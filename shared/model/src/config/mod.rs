@@ -321,6 +321,12 @@ impl Config {
 }
 
 impl Config {
+    /// Whether the Python library uses the table, too. It reads whole entries from the indexes, so rows and item 0 keep
+    /// the layout that it knows.
+    pub fn is_shared_with_library(&self) -> bool {
+        self.projection == IndexProjection::All
+    }
+
     /// A configuration with the table name `cache` and these variables, for tests. Panics on a bad variable.
     #[cfg(any(test, feature = "testing"))]
     pub fn with(variables: &[(&str, &str)]) -> Self {

@@ -3,12 +3,14 @@
 //!
 //! - `run`: the steps of a pass, in order.
 //! - `page`: repairing what one page of the table holds.
+//! - `answers`: long answers in items of their own.
 //! - `pointers`: one live entry and one pointer for each entry key.
 //! - `tags`: tag blocks, and deletions by a tag that were not finished.
 //! - `obsolete`: which derived items no reader uses any more.
 //! - `cursor`: where a pass continues.
 //! - `pass`: what a pass covers, and what it has done.
 
+mod answers;
 mod cursor;
 mod obsolete;
 mod page;

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use mneme_model::answer::AnswerStamp;
 use mneme_model::embedder::EmbedderGeneration;
 use mneme_model::entry::EntryHeader;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_store::answer_item::stamp_of;
 use mneme_store::attribute as name;
 use mneme_store::entry_row::header_from_item;
 use mneme_store::item::{Item, number};
@@ -17,6 +19,7 @@ use mneme_store::settings::quota_from_item;
 use mneme_store::tag_blocks::TagBlock;
 use mneme_store::tag_deletion::TagDeletion;
 
+use super::answers::delete_orphaned_answers;
 use super::obsolete::LiveVersions;
 use super::pass::VacuumPass;
 use super::pointers::set_pointers;
@@ -38,6 +41,8 @@ pub(super) struct TablePage {
     highest_id: u64,
     /// Pointers, and the entries that they name.
     pointers: Vec<(RowKey, EntryId)>,
+    /// Answer items.
+    answers: Vec<(RowKey, AnswerStamp)>,
     /// Derived items with a time to live that has ended: idempotency records, leases, lease boards and hour stats.
     expired_items: Vec<RowKey>,
     /// Segments and parts of a basis, with the version of their basis.
@@ -69,6 +74,7 @@ impl TablePage {
             let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) else { continue };
             match key.derived_kind() {
                 Some(DerivedKind::Pointer) => page.pointers.extend(pointed_entry(item).map(|id| (key, id))),
+                Some(DerivedKind::Answer) => page.answers.extend(stamp_of(item).map(|stamp| (key, stamp))),
                 Some(
                     DerivedKind::IdempotencyRecord
                     | DerivedKind::Lease
@@ -164,7 +170,8 @@ pub(super) async fn repair_page(
         .try_collect::<()>()
         .await?;
     let removed = pointers.iter().chain(&ended).filter(|removed| **removed).count() + obsolete.len();
-    pass.repaired.derived_removed += removed as u64;
+    let orphaned = delete_orphaned_answers(cache, &page.answers).await?;
+    pass.repaired.derived_removed += removed as u64 + orphaned;
     let evictions = enforce_all_caps(cache, &page.quotas, None).await?;
     pass.removed.add(evictions);
     Ok(!evictions.unfinished)

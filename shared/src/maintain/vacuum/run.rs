@@ -7,6 +7,7 @@ use mneme_model::namespace::Namespace;
 use mneme_store::read::Projection;
 use tokio::time::{Instant, timeout_at};
 
+use super::answers::set_answers_apart;
 use super::cursor::VacuumCursor;
 use super::obsolete::LiveVersions;
 use super::page::{TablePage, repair_page};
@@ -24,8 +25,9 @@ const MARGIN: Duration = Duration::from_secs(3);
 /// to continue.
 ///
 /// First the settings that an older version wrote to item 0 are moved to items of their own. The steps are then:
-/// 1. Each page of the table: expired entries are removed, every live entry gets its pointer, duplicates and derived
-///    items without a use are removed, `next_id` is raised above every id in use, and the page's quotas are enforced.
+/// 1. Each page of the table: long answers that an older version stored in rows get items of their own, expired entries
+///    are removed, every live entry gets its pointer, duplicates, derived items without a use and answer items without an
+///    entry are removed, `next_id` is raised above every id in use, and the page's quotas are enforced.
 /// 2. The quotas in item 0 and the cap on the table are enforced.
 /// 3. Segments are written. A pass over one namespace skips this step. Only a pass that visits the whole table in one
 ///    call rewrites and deletes segments.
@@ -70,7 +72,8 @@ async fn run_steps(
     }
     pass.ranges = (*cursor == Some(VacuumCursor::Start) && pass.only.is_none()).then(RangeCounts::default);
     while let Some(at) = cursor.filter(|at| !matches!(at, VacuumCursor::Caps | VacuumCursor::Segments)) {
-        let page = cache.table.scan_page((0, 1), at.last_row(), Projection::Stats).await?;
+        let page = cache.table.scan_page((0, 1), at.last_row(), Projection::All).await?;
+        set_answers_apart(cache, pass, &page.items).await?;
         let contents = TablePage::new(pass, &page.items, cache.now_secs());
         if !repair_page(cache, pass, contents, counter.next_id, &versions).await? {
             return Ok(());

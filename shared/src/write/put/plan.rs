@@ -8,6 +8,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
 use mneme_store::actions::{DeleteCondition, StatsChange};
+use mneme_store::answer_item::{answer_to_item, place_answer};
 use mneme_store::counter::{Counter, QuotaHint};
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::idempotency_record::IdempotencyRecord;
@@ -27,11 +28,11 @@ const IDEMPOTENCY_SECS: i64 = 24 * 60 * 60;
 /// asks for the lease after its read, and has to find that it must look up again.
 const LEASE_REST_MS: i64 = 2000;
 
-/// The most bytes of rows in one transaction: what the other actions leave of its 4 MB (API reference,
+/// The most bytes of rows and answer items in one transaction: what the other actions leave of its 4 MB (API reference,
 /// `TransactWriteItems`).
 const MAX_ROW_BYTES: usize = 3_500_000;
 
-/// The most entries that one transaction could take: two actions each, the counter and the statistics.
+/// The most entries that one transaction could take: at least two actions each, the counter and the statistics.
 const MAX_AT_ONCE: usize = (MAX_ACTIONS - 2) / 2;
 
 /// What an action is for. A refusal is interpreted by it.
@@ -206,12 +207,13 @@ impl Planner<'_> {
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?,
         };
         let keeps_signature = counter.guard(&new.namespace, config) || new.signature.needs_history();
-        let row = Entry {
+        let mut row = Entry {
             id,
             namespace: new.namespace.clone(),
             query_hash: new.query_hash.clone(),
             query: new.query.clone(),
             response: new.response.clone(),
+            apart: None,
             vectors: vectors.to_row_vectors(in_place, counter, config)?,
             metadata: new.metadata.clone(),
             tags: new.tags.clone(),
@@ -225,14 +227,21 @@ impl Planner<'_> {
             context_key: new.context_key,
             signature: keeps_signature.then(|| new.signature.to_bytes()),
         };
+        place_answer(&mut row, config.is_shared_with_library());
         let item = entry_to_item(&row)?;
-        let row_bytes = item_bytes(&item);
+        let answer = answer_to_item(&row)?;
+        let row_bytes = item_bytes(&item) + answer.as_ref().map_or(0, item_bytes);
         let quota = counter.quota(&new.namespace);
         let stored = StoredEntry { id, created: replaced.is_none(), quota, replayed: false, kept: false };
         let mut actions = vec![match in_place {
             Some(seen) => (ActionRole::Rest, table.replace_row(item, seen)?),
             None => (ActionRole::NewRow, table.insert_row(item)?),
         }];
+        if let Some(answer) = answer {
+            actions.push((ActionRole::Rest, table.put_answer(answer)?));
+        } else if in_place.is_some_and(|seen| seen.apart.is_some()) {
+            actions.push((ActionRole::Rest, table.delete_answer(id)?));
+        }
         if existing.pointer != Some(id) {
             actions.push((ActionRole::Rest, table.point(new.pointer_key(), existing.pointer, id)?));
         }
@@ -240,6 +249,9 @@ impl Planner<'_> {
         change.has_ttl = new.ttl_secs.is_some();
         for old in existing.rows.iter().filter(|entry| entry.id != id) {
             actions.push((ActionRole::Rest, table.delete_row(&EntryHeader::from(old), DeleteCondition::Exists)?));
+            if old.apart.is_some() {
+                actions.push((ActionRole::Rest, table.delete_answer(old.id)?));
+            }
             change.entries -= 1;
             change.counts.expirations += u64::from(old.is_expired(now));
         }

@@ -32,7 +32,7 @@ pub(super) struct PutSnapshot {
 pub(super) struct ExistingEntry {
     /// The entry that the pointer names, if there is a pointer.
     pub(super) pointer: Option<EntryId>,
-    /// The rows, the newest last: at most one, except where races of the Python library left more.
+    /// The rows without long answers, the newest last: at most one, except where races of the Python library left more.
     pub(super) rows: Vec<Entry>,
     /// What is kept of the put that used the entry's idempotency key before, if there was one.
     pub(super) record: Option<IdempotencyRecord>,

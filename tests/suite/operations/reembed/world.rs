@@ -61,7 +61,7 @@ impl World {
         let world = Self { asked: 4, ..Self::start().await };
         for (at, text) in texts().into_iter().take(4).enumerate() {
             let namespace = if at == 0 { "other" } else { "default" };
-            world.put(ALPHA, json!({"query": text, "response": format!("Answer {at}."), "namespace": namespace})).await;
+            world.put(ALPHA, json!({"query": text, "response": answer(at), "namespace": namespace})).await;
         }
         world
     }
@@ -81,7 +81,7 @@ impl World {
     /// Stores entries in all caches, in two namespaces, some with a context.
     pub(crate) async fn fill(&self) {
         for (at, text) in texts().into_iter().enumerate() {
-            let mut entry = json!({"query": text, "response": format!("Answer {at}.")});
+            let mut entry = json!({"query": text, "response": answer(at)});
             if at % 5 == 4 {
                 entry["namespace"] = json!("other");
             }
@@ -238,6 +238,11 @@ pub(crate) fn variables_of(models: &Models) -> Vec<(&'static str, String)> {
         // The entries come with the vector of one of the models, whichever is active.
         ("MNEME_CALLER_VECTORS", "trust".to_owned()),
     ]
+}
+
+/// The answer to the text number `at`. Every third one is stored in an item of its own.
+fn answer(at: usize) -> String {
+    format!("{:>1$}", format!("Answer {at}."), if at % 3 == 1 { 5000 } else { 0 })
 }
 
 /// Invokes `reembed` with `action` until the action is complete.

@@ -140,6 +140,15 @@ impl<'a> Client<'a> {
         format!("{}/{}", self.number, self.serial)
     }
 
+    /// A response that is stored in an item of its own every other time.
+    fn answer(&mut self) -> String {
+        self.serial += 1;
+        match self.serial % 2 {
+            0 => format!("{}/{:05000}", self.number, self.serial),
+            _ => format!("{}/{}", self.number, self.serial),
+        }
+    }
+
     fn current(&mut self) -> &mut Own {
         self.own.last_mut().unwrap()
     }
@@ -154,7 +163,7 @@ impl<'a> Client<'a> {
 
     /// The query of `slot`, a new entry for it with its old or a new vector, and the state after the put.
     fn entry(&mut self, slot: usize) -> (String, Value, Known) {
-        let (query, response) = (QUERIES[slot].to_owned(), self.response());
+        let (query, response) = (QUERIES[slot].to_owned(), self.answer());
         let turn = match self.current().known(&query) {
             Known::Stored { turn, .. } if self.rng.bool() => turn,
             _ => self.serial,
@@ -341,7 +350,7 @@ impl<'a> Client<'a> {
     }
 
     async fn put_expiring(&mut self) {
-        let response = self.response();
+        let response = self.answer();
         let (query, ttl) = (format!("expiring {response}"), self.rng.u64(1..4));
         let began = now();
         let entry = json!({"query": query, "namespace": "expiring", "response": response, "ttl_seconds": ttl});
@@ -358,7 +367,7 @@ impl<'a> Client<'a> {
 
     /// Puts a unique query into the namespace `small`, which all clients fill, or the query that all clients share.
     async fn put_among_others(&mut self, namespace: &str) {
-        let response = self.response();
+        let response = self.answer();
         let query = if namespace == "small" { format!("q {response}") } else { "shared".to_owned() };
         let entry = json!({
             "query": query, "namespace": namespace, "response": response, "embedding": vector(SLOTS + 1, self.rng.f64()),
@@ -450,8 +459,8 @@ impl<'a> Client<'a> {
             for (query, possible) in &own.queries {
                 let stored = match snapshot.rows_of(&own.namespace, query).pop() {
                     None => vec![Known::Absent],
-                    Some((id, row)) => {
-                        let response = row["response"].as_s().unwrap();
+                    Some((id, _)) => {
+                        let response = snapshot.response(id);
                         let is_this = |known: &&Known| match known {
                             Known::Absent => false,
                             Known::Stored { id: known_id, response: text, .. } => {

@@ -1,0 +1,312 @@
+//! Long answers: they are stored in items of their own, written, read, moved and removed with their entry's row.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use mneme_store::key::{DerivedKind, RowKey};
+use mneme_tests::invariants::Snapshot;
+use mneme_tests::{Stack, vector};
+use serde_json::{Value, json};
+
+/// An answer of 20,000 bytes that names `text`.
+fn long(text: &str) -> String {
+    format!("{text:<20000}")
+}
+
+/// A text of `bytes` hexadecimal digits, which compresses to about a half.
+fn digits(bytes: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(11);
+    std::iter::repeat_with(|| random.digit(16)).take(bytes).collect()
+}
+
+fn entry(query: &str, response: &str, angle: f64) -> Value {
+    json!({"query": query, "response": response, "embedding": vector(8, angle), "metadata": {"model": "m"}})
+}
+
+/// The number of answer items.
+fn answer_items(snapshot: &Snapshot) -> usize {
+    snapshot.data(DerivedKind::Answer).count()
+}
+
+/// Checks the whole table, and returns the number of answer items.
+async fn checked_answer_items(stack: &Stack) -> usize {
+    let snapshot = Snapshot::read(stack).await;
+    snapshot.check();
+    answer_items(&snapshot)
+}
+
+#[tokio::test]
+async fn long_answer_is_served_by_every_operation_and_is_not_in_the_row() {
+    for response in [long("A"), digits(390_000), digits(600_000)] {
+        let stack = Stack::start().await;
+        let id = stack.put(entry("q", &response, 0.1)).await;
+        let row = &stack.rows().await[&i128::from(id)];
+        assert!(!row.contains_key("response") && !row.contains_key("metadata"), "{:?}", row.keys());
+        assert_eq!(checked_answer_items(&stack).await, 1);
+        let metadata = json!({"model": "m"});
+        let similar = json!({"query": "another", "embedding": vector(8, 0.1), "guard": "on"});
+        for question in [json!({"query": "q"}), similar] {
+            let hit = stack.lookup(question).await;
+            assert_eq!((&hit["outcome"], &hit["metadata"]), (&json!("hit"), &metadata));
+            assert!(hit["response"] == response);
+        }
+        let hash = mneme_model::normalize::QueryHash::of("q", true);
+        let found = stack.invoke("find", json!({"query_hash": hash})).await.unwrap();
+        let got = stack.invoke("get", json!({"id": id})).await.unwrap();
+        assert!(found == got && got["response"] == response && got["metadata"] == metadata);
+        for order in ["id", "lru"] {
+            let page = stack.invoke("list", json!({"order": order, "namespace": "default"})).await.unwrap();
+            assert_eq!(page["entries"], json!([got]), "{order}");
+        }
+        stack.invoke("touch", json!({"id": id})).await.unwrap();
+        assert_eq!(checked_answer_items(&stack).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn put_again_with_a_long_or_a_short_answer_leaves_one_answer() {
+    let stack = Stack::start().await;
+    // The vector says whether the entry keeps its id.
+    let puts = [
+        (long("first"), 0.0, 1, 1),
+        (long("second"), 0.0, 1, 1),
+        ("short".to_owned(), 0.0, 1, 0),
+        (long("third"), 0.0, 1, 1),
+        (long("fourth"), 1.0, 2, 1),
+        ("shorter".to_owned(), 2.0, 3, 0),
+    ];
+    for (response, angle, id, items) in puts {
+        assert_eq!(stack.put(entry("q", &response, angle)).await, id);
+        assert_eq!(checked_answer_items(&stack).await, items, "{response:.9}");
+        assert!(stack.lookup(json!({"query": "q"})).await["response"] == response);
+    }
+}
+
+#[tokio::test]
+async fn removal_of_an_entry_removes_its_answer() {
+    let stack = Stack::start().await;
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        ids.push(stack.put(entry(&format!("q{number}"), &long("A"), f64::from(number))).await);
+    }
+    stack.invoke("delete", json!({"id": ids[0]})).await.unwrap();
+    assert_eq!(checked_answer_items(&stack).await, 3);
+    stack.invoke("delete", json!({"query": "q1"})).await.unwrap();
+    assert_eq!(checked_answer_items(&stack).await, 2);
+    stack.invoke("quota", json!({"action": "set", "namespace": "default", "max_entries": 1})).await.unwrap();
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(checked_answer_items(&stack).await, 1);
+    stack.invoke("clear", json!({"namespace": "default"})).await.unwrap();
+    assert_eq!(checked_answer_items(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn answer_of_an_entry_with_a_lifetime_expires_with_it() {
+    let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
+    let mut expiring = entry("q", &long("A"), 0.0);
+    expiring["ttl_seconds"] = json!(60);
+    let id = stack.put(expiring).await;
+    let snapshot = Snapshot::read(&stack).await;
+    let item = snapshot.data(DerivedKind::Answer).next().unwrap();
+    assert_eq!(item["ttl"], snapshot.entries[&i128::from(id)]["ttl"], "DynamoDB's TTL deletes both");
+    stack.backdate([id], 100).await;
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["outcome"], "miss");
+    assert_eq!(stack.invoke("get", json!({"id": id})).await.unwrap_err().name, "NotFound");
+    assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["expired"], 1);
+    assert_eq!(checked_answer_items(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn long_answer_of_a_shared_table_stays_in_the_row() {
+    let variables = [("MNEME_GSI_PROJECTION", "ALL"), ("MNEME_EMBEDDER_DIM", "8")];
+    let stack = Stack::builder().variables(&variables).start().await;
+    let id = stack.put(entry("q", &long("A"), 0.0)).await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(reply["answers_moved"], 0);
+    assert!(stack.rows().await[&i128::from(id)]["response"].as_s().unwrap().starts_with('A'));
+    assert_eq!(checked_answer_items(&stack).await, 0);
+    assert!(stack.lookup(json!({"query": "q"})).await["response"] == long("A"));
+}
+
+/// Writes the entry `id` as an older version did: with its answer in its row.
+async fn store_in_row(stack: &Stack, id: u64, response: &str) {
+    let mut row = stack.rows().await[&i128::from(id)].clone();
+    row.insert("response".to_owned(), AttributeValue::S(response.to_owned()));
+    stack.put_item(row).await;
+}
+
+#[tokio::test]
+async fn vacuum_moves_long_answers_of_an_older_version_and_they_stay_served() {
+    let stack = Stack::start().await;
+    let responses = [long("A"), digits(390_000)];
+    for (number, response) in responses.iter().enumerate() {
+        let id = stack.put(entry(&format!("q{number}"), "short", number as f64)).await;
+        store_in_row(&stack, id, response).await;
+    }
+    let served = async || {
+        for (number, response) in responses.iter().enumerate() {
+            let hit = stack.lookup(json!({"query": format!("q{number}")})).await;
+            assert!(hit["response"] == *response && hit["metadata"] == json!({"model": "m"}));
+        }
+    };
+    served().await;
+    let counter = stack.counter().await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!((&reply["answers_moved"], &reply["derived_removed"]), (&json!(2), &json!(0)), "{reply}");
+    assert_eq!(stack.counter().await, counter, "no answer changed");
+    assert_eq!(checked_answer_items(&stack).await, 2);
+    served().await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!((&reply["answers_moved"], &reply["derived_removed"]), (&json!(0), &json!(0)), "{reply}");
+}
+
+#[tokio::test]
+async fn put_or_delete_of_an_entry_whose_answer_vacuum_moves_meanwhile_leaves_one_state() {
+    for (function, request, items) in [
+        ("put", entry("q", "short", 0.0), 0),
+        ("put", entry("q", &long("B"), 0.0), 1),
+        ("put", entry("q", &long("B"), 1.0), 1),
+        ("delete", json!({"id": 1}), 0),
+        ("delete", json!({"query": "q"}), 0),
+        ("clear", json!({"namespace": "default"}), 0),
+    ] {
+        let stack = Stack::start().await;
+        stack.put(entry("q", "short", 0.0)).await;
+        store_in_row(&stack, 1, &long("A")).await;
+        let held = stack.proxy.hold_nth("TransactWriteItems", 0);
+        let vacuum = async {
+            let release = held.arrived().await;
+            assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["answers_moved"], 1);
+            release();
+        };
+        let (reply, ()) = futures::join!(stack.invoke(function, request), vacuum);
+        reply.unwrap();
+        assert_eq!(checked_answer_items(&stack).await, items, "{function}");
+    }
+}
+
+#[tokio::test]
+async fn vacuum_removes_answers_that_no_entry_has() {
+    let stack = Stack::start().await;
+    let [gone, rewritten] = ["gone", "rewritten"].map(|query| entry(query, &long("A"), 0.0));
+    let (gone, rewritten) = (stack.put(gone).await, stack.put(rewritten).await);
+    let kept = stack.put(entry("kept", &long("A"), 0.0)).await;
+    stack.delete_item(gone.into()).await;
+    // The Python library writes whole rows.
+    let mut row = stack.rows().await[&i128::from(rewritten)].clone();
+    row.retain(|name, _| !name.starts_with("answer"));
+    row.insert("response".to_owned(), AttributeValue::S("short".to_owned()));
+    stack.put_item(row).await;
+    let reply = stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!((&reply["derived_removed"], &reply["answers_moved"]), (&json!(3), &json!(0)), "a pointer, too: {reply}");
+    assert_eq!(answer_items(&Snapshot::read(&stack).await), 1);
+    assert!(stack.invoke("get", json!({"id": kept})).await.unwrap()["response"] == long("A"));
+    assert_eq!(stack.invoke("get", json!({"id": rewritten})).await.unwrap()["response"], "short");
+}
+
+/// Calls `function` and does `meanwhile` before it reads the answer item, which is the read number `read` of `operation`.
+async fn overtaken(
+    stack: &Stack,
+    (function, request): (&str, Value),
+    (operation, read): (&str, usize),
+    (other, meanwhile): (&str, Value),
+) -> Result<Value, mneme_tests::FunctionError> {
+    let held = stack.proxy.hold_nth(operation, read);
+    let others = async {
+        let release = held.arrived().await;
+        stack.invoke(other, meanwhile).await.unwrap();
+        release();
+    };
+    futures::join!(stack.invoke(function, request), others).0
+}
+
+#[tokio::test]
+async fn answer_that_is_replaced_after_its_row_was_read_is_read_with_its_own_row() {
+    let lookup = || ("lookup", json!({"query": "q"}));
+    let get = || ("get", json!({"id": 1}));
+    let find = || ("find", json!({"query_hash": mneme_model::normalize::QueryHash::of("q", true)}));
+    let list = || ("list", json!({"namespace": "default"}));
+    for new in [long("new"), "new".to_owned()] {
+        for (ask, read) in [
+            (lookup(), ("BatchGetItem", 1)),
+            (get(), ("GetItem", 1)),
+            (find(), ("GetItem", 2)),
+            (list(), ("BatchGetItem", 1)),
+        ] {
+            let stack = Stack::start().await;
+            stack.put(entry("q", &long("old"), 0.0)).await;
+            let warm = stack.invoke(ask.0, ask.1.clone()).await.unwrap();
+            assert!(warm.to_string().contains("old"), "{}", ask.0);
+            // A lookup knows the row from before, so its second read is that of the answer.
+            let reply = overtaken(&stack, ask.clone(), read, ("put", entry("q", &new, 0.0))).await.unwrap();
+            let reply = reply["entries"].get(0).cloned().unwrap_or(reply);
+            assert!(reply["response"] == new, "{}: {reply:.200}", ask.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answer_that_is_deleted_after_its_row_was_read_is_absent() {
+    let cases = [
+        (("lookup", json!({"query": "q"})), ("BatchGetItem", 1)),
+        (("get", json!({"id": 1})), ("GetItem", 1)),
+        (("find", json!({"query_hash": mneme_model::normalize::QueryHash::of("q", true)})), ("GetItem", 2)),
+        (("list", json!({"namespace": "default"})), ("BatchGetItem", 1)),
+    ];
+    for (ask, read) in cases {
+        let stack = Stack::start().await;
+        stack.put(entry("q", &long("old"), 0.0)).await;
+        stack.invoke(ask.0, ask.1.clone()).await.unwrap();
+        match overtaken(&stack, ask.clone(), read, ("delete", json!({"id": 1}))).await {
+            Ok(reply) if ask.0 == "lookup" => assert_eq!(reply["outcome"], "miss", "{reply}"),
+            Ok(reply) => assert_eq!(reply["entries"], json!([]), "{}", ask.0),
+            Err(error) => assert_eq!(error.name, "NotFound", "{}", ask.0),
+        }
+    }
+}
+
+#[tokio::test]
+async fn entry_whose_answer_was_lost_is_a_miss() {
+    let stack = Stack::start().await;
+    let id = stack.put(entry("q", &long("A"), 0.0)).await;
+    let item = Snapshot::read(&stack).await.data(DerivedKind::Answer).next().unwrap()["id"].clone();
+    stack.delete_item(item.as_n().unwrap().parse().unwrap()).await;
+    assert_eq!(stack.lookup(json!({"query": "q"})).await["reason"], "no_entry");
+    assert_eq!(stack.invoke("get", json!({"id": id})).await.unwrap_err().name, "NotFound");
+    // The next put stores it again.
+    assert_eq!(stack.put(entry("q", &long("B"), 0.0)).await, id);
+    assert!(stack.lookup(json!({"query": "q"})).await["response"] == long("B"));
+}
+
+#[tokio::test]
+async fn batch_with_more_long_answers_than_a_reply_holds_reads_no_more_than_the_reply_holds() {
+    let stack = Stack::start().await;
+    let response = digits(340_000);
+    for number in 0..14 {
+        stack.put(entry(&format!("q{number}"), &response, f64::from(number))).await;
+    }
+    stack.proxy.take_calls();
+    let queries: Vec<Value> = (0..14).map(|number| json!({"query": format!("q{number}")})).collect();
+    let reply = stack.invoke("lookup", json!({"queries": queries})).await.unwrap();
+    let results = reply["results"].as_array().unwrap();
+    let served = results.iter().filter(|result| result["outcome"] == "hit").count();
+    assert!(results[..served].iter().all(|result| result["response"] == response), "{served}");
+    assert!(results[served..].iter().all(|result| result["error"]["type"] == "urn:mneme:error:EntryTooLarge"));
+    let requested = |call: &mneme_tests::proxy::Call| {
+        let keys = call.request["RequestItems"][mneme_tests::stack::TABLE]["Keys"].as_array();
+        let key = |key: &Value| RowKey::from_attribute(&AttributeValue::N(key["id"]["N"].as_str()?.to_owned()));
+        let is_answer = |of: &&Value| key(of).and_then(RowKey::derived_kind) == Some(DerivedKind::Answer);
+        keys.map_or(0, |keys| keys.iter().filter(is_answer).count())
+    };
+    let read: usize = stack.proxy.take_calls().iter().map(requested).sum();
+    assert!((served..=served + 1).contains(&read), "{read} answers were read for {served}");
+}
+
+#[tokio::test]
+async fn answer_too_large_for_any_item_is_refused_with_a_remedy() {
+    let stack = Stack::start().await;
+    for response in [digits(1_000_000), "x".repeat(2_200_000)] {
+        let error = stack.invoke("put", entry("q", &response, 0.0)).await.unwrap_err();
+        assert!(error.name == "EntryTooLarge", "{error:?}");
+    }
+    assert_eq!(stack.rows().await.keys().filter(|id| **id != 0).count(), 0);
+}

@@ -5,6 +5,8 @@
 //! consistent read of 4 KB costs 1, an eventually consistent one 0.5. A transactional write costs 2 for each KB. A
 //! change of an index entry costs 1, or 2 if its sort key changes.
 
+mod large_entries;
+
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 

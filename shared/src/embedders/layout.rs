@@ -1,7 +1,7 @@
 //! The place of each vector in an entry's row.
 
 use mneme_embed::spec::Spec;
-use mneme_model::config::{Config, IndexProjection};
+use mneme_model::config::Config;
 use mneme_model::embedder::ServedEmbedder;
 use mneme_model::entry::Entry;
 use mneme_model::error::{Error, ErrorKind};

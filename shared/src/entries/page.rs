@@ -17,7 +17,8 @@ use crate::maintain::totals::table_totals;
 /// The most ids that one page reads, whether they are entries or not.
 const MAX_EXAMINED: u64 = 2000;
 
-/// A page ends once it has read this many bytes of rows, whoever's they are. Strongly consistent, 4 KB cost one read unit.
+/// A page ends once it has read this many bytes of rows, whoever's they are. Strongly consistent, 4 KB cost one read
+/// unit.
 const MAX_READ_BYTES: usize = 8 << 20;
 
 /// A listing begins with up to this many keys of each namespace in the index. They cost half a read unit.
@@ -108,8 +109,7 @@ fn wire_bytes(entry: &Entry) -> usize {
 /// rows that they name, else the next `limit` ids by BatchGetItem. If these do not fill the page, up to 1,000 keys of
 /// `gsi_lru` and the rows that they name, or up to 2,000 ids. In order of use, `gsi_lru` and the rows that it names, and
 /// without a list of namespaces also the whole table, to find their names. Answers in items of their own are read only for
-/// the page. A page ends early once it has read 8 MB of rows.
-/// `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
+/// the page. A page ends early once it has read 8 MB of rows. `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
 pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
     match after {
         Position::Id(after) => page_by_id(cache, access, after, limit).await,
@@ -144,8 +144,8 @@ impl<'a> Reader<'a> {
         (self.limit - self.entries.len()).clamp(least, 100).min(affordable.max(1))
     }
 
-    /// Reads the rows of `ids`, and the answers of those that belong to the page. Returns the last id that was used, if the page
-    /// is full.
+    /// Reads the rows of `ids`, and the answers of those that belong to the page. Returns the last id that was used, if
+    /// the page is full.
     async fn read(&mut self, ids: &[EntryId]) -> Result<Option<EntryId>, Error> {
         let rows = self.cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
         self.read_rows += ids.len();

@@ -10,7 +10,7 @@ use crate::cache::Cache;
 /// hold.
 ///
 /// Errors: `StoreBackendError`, also when the outcome cannot be found out.
-pub(super) async fn commit(cache: &Cache, actions: &[TransactWriteItem]) -> Result<bool, Error> {
+pub(crate) async fn commit(cache: &Cache, actions: &[TransactWriteItem]) -> Result<bool, Error> {
     let mut budget = cache.retry_budget();
     loop {
         let outcome = cache.table.transact(actions.to_vec(), cache.deadline).await?;

@@ -10,7 +10,7 @@
 //! - `commit`: committing a transaction that does not depend on the counter.
 
 pub mod clear;
-mod commit;
+pub(crate) mod commit;
 pub mod delete_tagged;
 pub mod purge;
 pub mod put;

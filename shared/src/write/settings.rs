@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use mneme_model::config::IndexProjection;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
 use mneme_store::attribute as name;

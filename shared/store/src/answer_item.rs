@@ -127,9 +127,8 @@ impl Table {
         let lacking = entries.iter().filter(|entry| entry.lacks_answer());
         let keys: Vec<RowKey> = lacking.map(|entry| RowKey::answer(entry.id)).collect();
         let items = if keys.is_empty() { Rows::default() } else { self.batch_get(keys, Projection::All).await? };
-        let complete = |entry: &mut &mut Entry| {
-            !entry.lacks_answer() || fill_in(entry, items.get(RowKey::answer(entry.id)))
-        };
+        let complete =
+            |entry: &mut &mut Entry| !entry.lacks_answer() || fill_in(entry, items.get(RowKey::answer(entry.id)));
         Ok(entries.iter_mut().map(complete).collect())
     }
 
@@ -165,9 +164,9 @@ impl Table {
         let is_same = |attribute| Condition::is(attribute, item.get(attribute).cloned());
         let unchanged = Expression::when(Condition::Exists(name::ID)).and(is_same(name::RESPONSE));
         let unchanged = unchanged.and(is_same(name::METADATA)).and(is_same(name::TTL));
-        let row = answer_attributes(&entry).into_iter().fold(unchanged, |expression, (attribute, value)| {
-            expression.set_or_remove(attribute, value)
-        });
+        let row = answer_attributes(&entry)
+            .into_iter()
+            .fold(unchanged, |expression, (attribute, value)| expression.set_or_remove(attribute, value));
         let row = self.update_action(self.update_builder(entry.id.into(), row))?;
         Ok(Some(vec![row, self.put_answer(answer)?]))
     }
@@ -203,7 +202,10 @@ mod tests {
             assert_eq!(read.apart, entry.apart);
             let item = answer_to_item(&entry).unwrap().unwrap();
             assert_eq!(item.contains_key(name::COMPRESSED), is_compressed, "{bytes}");
-            assert_eq!((RowKey::from_attribute(&item[name::ID]), &item[name::TTL]), (Some(RowKey::answer(entry.id)), &n(77)));
+            assert_eq!(
+                (RowKey::from_attribute(&item[name::ID]), &item[name::TTL]),
+                (Some(RowKey::answer(entry.id)), &n(77))
+            );
             assert!(fill_in(&mut read, Some(&item)));
             assert_eq!(read, entry);
         }

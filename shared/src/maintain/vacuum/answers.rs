@@ -6,10 +6,10 @@ use mneme_store::entry_row::header_from_item;
 use mneme_store::item::Item;
 use mneme_store::key::RowKey;
 use mneme_store::read::Projection;
-use mneme_store::transaction::TransactionOutcome;
 
 use super::pass::VacuumPass;
 use crate::cache::Cache;
+use crate::write::commit::commit;
 
 /// Moves the long answers in the rows among `items` to items of their own. A table that is shared with the Python library
 /// keeps them.
@@ -21,9 +21,8 @@ pub(super) async fn set_answers_apart(cache: &Cache, pass: &mut VacuumPass, item
         return Ok(());
     }
     let now = cache.now_secs();
-    let is_covered = |item: &&Item| {
-        header_from_item(item).is_some_and(|row| pass.covers(&row.namespace) && !row.is_expired(now))
-    };
+    let is_covered =
+        |item: &&Item| header_from_item(item).is_some_and(|row| pass.covers(&row.namespace) && !row.is_expired(now));
     let covered: Vec<&Item> = items.iter().filter(is_covered).collect();
     for item in covered {
         let actions = match cache.table.set_answer_apart(item) {
@@ -32,11 +31,7 @@ pub(super) async fn set_answers_apart(cache: &Cache, pass: &mut VacuumPass, item
             actions => actions?,
         };
         let Some(actions) = actions else { continue };
-        match cache.table.transact(actions, cache.deadline).await? {
-            TransactionOutcome::Committed => pass.repaired.answers_moved += 1,
-            TransactionOutcome::Cancelled(_) => {}
-            TransactionOutcome::Unknown(error) => return Err(error),
-        }
+        pass.repaired.answers_moved += u64::from(commit(cache, &actions).await?);
     }
     Ok(())
 }

@@ -246,7 +246,8 @@ async fn entries_that_cannot_be_moved_are_counted_and_found_exactly() {
             match row.get("embedding") {
                 Some(vector) => assert_eq!(vector.as_b().unwrap().as_ref().len(), BETA.dim * 4, "{id}"),
                 // A full item has no room for zeros.
-                None if row.get("response").is_some_and(|text| text.as_s().is_ok_and(|text| text.len() == longest)) => {}
+                None if row.get("response").is_some_and(|text| text.as_s().is_ok_and(|text| text.len() == longest)) => {
+                }
                 None => assert_eq!(projection, "KEYS_ONLY", "{id}"),
             }
         }

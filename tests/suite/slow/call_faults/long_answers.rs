@@ -48,9 +48,7 @@ async fn put_of_a_long_answer_with_another_vector_with_any_fault_keeps_them_toge
 
 #[tokio::test]
 async fn delete_and_clear_of_a_long_answer_with_any_fault_remove_both_items() {
-    let request = async |stack: &Stack, n: u64| {
-        json!({"id": stack.put(with_answer(entry(&format!("q{n}"), 0.1), &long(n))).await})
-    };
+    let request = async |stack: &Stack, n: u64| json!({"id": stack.put(with_answer(entry(&format!("q{n}"), 0.1), &long(n))).await});
     let effect = |_: u64, _: &Value, before: &Snapshot, after: &Snapshot| {
         assert_gone(before, after, &[before.next_id - 1]);
         assert_eq!(answer_items(after) + 1, answer_items(before));
@@ -82,11 +80,11 @@ async fn vacuum_that_moves_and_removes_answers_with_any_fault_keeps_them_togethe
         stack.put_item(row).await;
         json!({})
     };
-    let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
-        assert_eq!((&reply["answers_moved"], &reply["cursor"]), (&json!(1), &json!(null)), "{reply}");
+    let effect = |n: u64, reply: &Value, _: &Snapshot, after: &Snapshot| {
+        assert!(reply["answers_moved"].as_u64() >= Some(1) && reply["cursor"].is_null(), "{reply}");
         let rows = after.rows_of("default", &format!("old{n}"));
+        assert!(rows[0].1.contains_key("answer"), "{:?}", rows[0].1.keys());
         assert_eq!(after.response(rows[0].0), long(n));
-        assert_eq!(answer_items(after), answer_items(before));
     };
     let case = Case { mutations: 0..=1, leaves: Failed::Part, inconsistent: Some("default"), ..Case::of("vacuum") };
     case.run(request, effect).await;

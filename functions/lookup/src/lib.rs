@@ -274,6 +274,8 @@ impl Lookup {
         let mut answered = Vec::new();
         for outcome in outcomes {
             answered.push(match outcome {
+                // Its answer was not read, because those before fill the reply.
+                Ok((_, LookupOutcome::Hit { entry, .. })) if entry.lacks_answer() => Err(reply_is_full()),
                 Ok((question, outcome)) => {
                     self.record(cache, invocation, &question.query, &outcome);
                     let explanation = match question.explain && question.miss.is_none() {

@@ -304,6 +304,37 @@ async fn batch_with_more_long_answers_than_a_reply_holds_reads_no_more_than_the_
 }
 
 #[tokio::test]
+async fn hit_whose_answer_was_not_read_is_never_served_without_it() {
+    let stack = Stack::start().await;
+    let response = digits(340_000);
+    for number in 0..14 {
+        stack.put(entry(&format!("q{number}"), &response, f64::from(number))).await;
+    }
+    let queries: Vec<Value> = (0..14).map(|number| json!({"query": format!("q{number}")})).collect();
+    let ask = ("lookup", json!({ "queries": queries }));
+    // Without the first answer, the answers that were read do not fill the reply.
+    let reply = overtaken(&stack, ask, ("BatchGetItem", 2), ("delete", json!({"id": 1}))).await.unwrap();
+    let results = reply["results"].as_array().unwrap();
+    assert_eq!(results[0]["outcome"], "miss", "{:.200}", results[0].to_string());
+    let served = results.iter().filter(|result| result["response"] == response).count();
+    let refused = results.iter().filter(|result| result["error"]["type"] == "urn:mneme:error:EntryTooLarge").count();
+    assert!(served >= 8 && served + refused == 13, "{served} served, {refused} refused");
+}
+
+#[tokio::test]
+async fn long_answer_that_is_put_with_a_lease_is_served_and_explained() {
+    let stack = Stack::start().await;
+    let miss = stack.lookup(json!({"query": "q", "lease": {"seconds": 300}})).await;
+    let mut put = entry("q", &long("A"), 0.0);
+    put["lease_token"] = miss["lease"]["token"].clone();
+    let id = stack.put(put).await;
+    assert_eq!(checked_answer_items(&stack).await, 1);
+    let hit = stack.lookup(json!({"query": "q", "lease": {"seconds": 300}, "explain": true})).await;
+    assert!(hit["response"] == long("A"));
+    assert_eq!(hit["explanation"]["candidates"][0]["id"], id);
+}
+
+#[tokio::test]
 async fn answer_too_large_for_any_item_is_refused_with_a_remedy() {
     let stack = Stack::start().await;
     for response in [digits(1_000_000), "x".repeat(2_200_000)] {

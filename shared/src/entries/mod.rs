@@ -77,9 +77,9 @@ pub async fn row_by_hash(cache: &Cache, namespace: &Namespace, hash: &QueryHash)
     Ok(rows.into_iter().rfind(fits))
 }
 
-/// The rows for this namespace and query hash, without answers that are in items of their own, expired ones included, the newest last: the rows that `gsi_hash` names,
-/// and the row `pointed` that the pointer names. There is more than one only if concurrent writers of the Python
-/// library left duplicates.
+/// The rows for this namespace and query hash, without answers that are in items of their own, expired ones included, the
+/// newest last: the rows that `gsi_hash` names, and the row `pointed` that the pointer names. There is more than one only
+/// if concurrent writers of the Python library left duplicates.
 ///
 /// Reads: `gsi_hash`, eventually consistent; then the rows by key, strongly.
 pub async fn indexed_rows(

@@ -109,7 +109,8 @@ fn wire_bytes(entry: &Entry) -> usize {
 /// rows that they name, else the next `limit` ids by BatchGetItem. If these do not fill the page, up to 1,000 keys of
 /// `gsi_lru` and the rows that they name, or up to 2,000 ids. In order of use, `gsi_lru` and the rows that it names, and
 /// without a list of namespaces also the whole table, to find their names. Answers in items of their own are read only for
-/// the page. A page ends early once it has read 8 MB of rows. `gsi_lru` is eventually consistent. Errors: `StoreBackendError`.
+/// the page. A page ends early once it has read 8 MB of rows. `gsi_lru` is eventually consistent. Errors:
+/// `StoreBackendError`.
 pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
     match after {
         Position::Id(after) => page_by_id(cache, access, after, limit).await,

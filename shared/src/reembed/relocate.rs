@@ -20,9 +20,9 @@ use crate::writer_queue::Ticket;
 /// Returns false and changes nothing if the row is no longer as in `seen`, or if its pointer names another entry.
 ///
 /// `vectors`: of the query in `seen`. `embedders`: the counter that the move was read from.
-/// Reads: the counter, then the row, its pointer and its answer item. The order matters: the write is conditional on the counter's
-/// version, so the row cannot be newer than the counter. Writes: one transaction, one mutation; after a lost race also
-/// the writer queue.
+/// Reads: the counter, then the row and its pointer, then its answer item. The order matters: the write is conditional on
+/// the counter's version, so the row cannot be newer than the counter. Writes: one transaction, one mutation; after a
+/// lost race also the writer queue.
 /// Errors: `StoreBackendError`.
 pub(crate) async fn relocate(
     cache: &Cache,

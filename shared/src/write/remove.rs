@@ -65,7 +65,8 @@ pub struct Removal {
 /// Removes `rows`, their answer items and their pointers until the deadline.
 ///
 /// Reads: rows that were not as they were seen, strongly. Writes: transactions of up to 100 actions with one counter
-/// update each, which adds the number of entries to the version. A row that is gone, or is no longer as `reason` requires, is skipped.
+/// update each, which adds the number of entries to the version. A row that is gone, or is no longer as `reason` requires,
+/// is skipped.
 /// Errors: `StoreBackendError`; what was removed until then stays removed.
 pub async fn remove(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -> Result<Removal, Error> {
     let mut removed = 0;

@@ -66,6 +66,20 @@ fn axum_bytes(bytes: &[u8]) -> axum::body::Bytes {
 }
 
 #[tokio::test]
+async fn long_answer_is_stored_in_an_item_of_its_own_and_replayed_whole() {
+    let world = World::start().await;
+    let text = format!("Once upon a time.{:>20000}", "The end.");
+    world.upstream.set(Behavior::Say(text.clone()));
+    world.chat(&ask("Tell me a story.")).await;
+    assert!(!world.stack.rows().await[&1].contains_key("response"));
+    for request in [ask("Tell me a story."), stream("Tell me a story.")] {
+        let hit = world.chat(&request).await;
+        assert_eq!(hit.header("cache-status"), "mneme; hit");
+        assert!(hit.text() == text);
+    }
+}
+
+#[tokio::test]
 async fn error_of_the_upstream_is_handed_on_and_not_stored() {
     let world = World::start().await;
     for status in [400, 401, 429, 500, 503] {

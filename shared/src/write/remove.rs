@@ -47,6 +47,7 @@ impl<'a> Reason<'a> {
     fn holds(self, seen: &EntryHeader, now: &EntryHeader) -> bool {
         match self {
             Self::Requested => true,
+            Self::Tagged(tag) => now.tags.contains(tag),
             Self::Evicted => now.last_accessed_at == seen.last_accessed_at,
             Self::Expired => now.created_at == seen.created_at,
         }
@@ -155,7 +156,7 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
 }
 
 /// Those of `rows` that only got or lost an answer item since they were read, as they are now.
-async fn still_removable(cache: &Cache, rows: Vec<EntryHeader>, reason: Reason) -> Result<Vec<EntryHeader>, Error> {
+async fn still_removable(cache: &Cache, rows: Vec<EntryHeader>, reason: Reason<'_>) -> Result<Vec<EntryHeader>, Error> {
     let now = cache.table.batch_get(rows.iter().map(|row| row.id.into()), Projection::Lru).await?;
     let again = rows.into_iter().filter_map(|seen| {
         let row = header_from_item(now.get(seen.id.into())?)?;

@@ -227,8 +227,8 @@ impl RowKey {
     pub fn derived_kind(self) -> Option<DerivedKind> {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
-            Answer, Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress, NamespaceStats,
-            Pointer, Quota, Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
+            Answer, Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress,
+            NamespaceStats, Pointer, Quota, Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
         };
         [
             Pointer,

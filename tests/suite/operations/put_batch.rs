@@ -47,10 +47,10 @@ async fn batch_over_4_mb_uses_as_few_transactions_as_possible() {
     let stack = Stack::start().await;
     stack.put(json!({"query": "first", "response": "r"})).await;
     stack.proxy.take_calls();
-    let entries = (0..14).map(|n| json!({"query": format!("q{n}"), "response": "r".repeat(380_000)})).collect();
+    let entries = (0..14).map(|n| json!({"query": format!("q{n}"), "response": "r".repeat(355_000)})).collect();
     let results = put_all(&stack, entries).await;
     assert!(results.iter().all(|result| result["created"] == true), "{results:?}");
-    assert_eq!(transactions(&stack), [20, 12]);
+    assert_eq!(transactions(&stack), [29, 17]);
     assert_eq!(stack.counter().await, (16, 15));
 }
 
@@ -63,7 +63,7 @@ async fn batch_with_invalid_entries_stores_the_others() {
         vec![
             good("a"),
             json!({"query": "b", "response": "r", "embedding": vector(5, 0.1)}),
-            json!({"query": "c", "response": "x".repeat(500_000)}),
+            json!({"query": "c", "response": "x".repeat(2_200_000)}),
             json!({"query": "d"}),
             good("e"),
         ],

@@ -77,6 +77,7 @@ async fn vacuum_repairs_pointers_duplicates_and_the_counter() {
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_json_snapshot!(reply, @r#"
     {
+      "answers_moved": 0,
       "basis_learned": false,
       "counter_moved": true,
       "cursor": null,

@@ -60,7 +60,10 @@ async fn deletion_by_tag_among_8_writers_removes_exactly_the_tagged_entries() {
     let writer = async |writer: usize| {
         for put in 0..PUTS {
             let entry = json!({"query": format!("{writer}/{put}"), "response": "r", "tags": ["all"]});
-            stack.invoke("put", entry).await.unwrap();
+            // The deletion writes the counter without a condition, so a put may lose every race. Callers try again.
+            while let Err(error) = stack.invoke("put", entry.clone()).await {
+                assert_eq!(error.name, "StoreBackendError");
+            }
         }
     };
     let deletion = async {

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 #[cfg(feature = "embed")]
 use crate::embedders::providers::{EmbedderPool, Embedders};
 use crate::retry_budget::RetryBudget;
+use crate::settings::SettingsMemory;
 use crate::writer_queue::{QueueMemory, WriterQueue};
 
 /// The part of an invocation's time that is kept for the reply.
@@ -46,6 +47,7 @@ pub struct Shared {
     #[cfg(feature = "embed")]
     scales_due: Mutex<Option<Instant>>,
     registered: Mutex<HashSet<Namespace>>,
+    pub(crate) settings: SettingsMemory,
     queue: QueueMemory,
 }
 
@@ -82,6 +84,7 @@ impl Cache {
             #[cfg(feature = "embed")]
             scales_due: Mutex::default(),
             registered: Mutex::default(),
+            settings: SettingsMemory::default(),
             queue: QueueMemory::default(),
         };
         Self { shared: Arc::new(shared), table, deadline: Instant::now() + Duration::from_secs(900) }

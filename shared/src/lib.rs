@@ -9,6 +9,7 @@
 //! | who makes the answer after a miss | `lease` |
 //! | changes to the table | [`write`](mod@write), `writer_queue`, `retry_budget` |
 //! | reading single entries and pages | [`entries`] |
+//! | the settings of namespaces | [`settings`] |
 //! | `vacuum`, quotas, the cap on the table, counts | [`maintain`] |
 //! | what a new instance reads in place of the entries | [`segments`] |
 //! | the embedders of a cache | [`embedders`], `mneme_embed` |
@@ -32,5 +33,6 @@ pub mod replica;
 mod retry_budget;
 pub mod runtime;
 pub mod segments;
+pub mod settings;
 pub mod write;
 mod writer_queue;

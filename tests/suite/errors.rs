@@ -196,9 +196,12 @@ async fn other_embedder_is_refused_by_operations_that_use_vectors_and_by_no_othe
             ("stats", json!({})),
             ("quota", json!({"action": "set", "namespace": "a", "max_entries": 1})),
             ("quota", json!({"action": "get", "namespace": "a"})),
-            ("meta", json!({"action": "set", "key": "owner", "value": "v"})),
-            ("meta", json!({"action": "get", "key": "owner"})),
+            ("meta", json!({"action": "set", "key": "guard:a", "value": "on"})),
+            ("meta", json!({"action": "get", "key": "guard:a"})),
+            ("settings", json!({"action": "get", "namespace": "a"})),
+            ("settings", json!({"action": "list"})),
             ("touch", json!({"id": 1})),
+            ("update", json!({"id": 1, "response": "changed"})),
             ("vacuum", json!({})),
         ] {
             other.invoke(function, request).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_row;
 use mneme_core::maintain::eviction::enforce_caps;
-use mneme_core::write::put::{IdempotencyKey, NewEntry, StoredEntry, put_all};
+use mneme_core::write::put::{IdempotencyKey, Lifetime, NewEntry, StoredEntry, put_all};
 use mneme_core::write::touch::touch;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
@@ -15,7 +15,6 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::tag::Tags;
-use mneme_store::counter::QuotaHint;
 use mneme_store::table::Table;
 use mneme_tests::Stack;
 use mneme_tests::stack::TABLE;
@@ -59,7 +58,7 @@ impl Timed {
             metadata: Map::new(),
             tags: Tags::default(),
             usage: None,
-            ttl_secs,
+            lifetime: Lifetime { asked_secs: ttl_secs, longest_secs: None },
             confidence_score: 1.0,
             if_absent: false,
             stored_by: None,
@@ -104,10 +103,7 @@ async fn idempotency_key_is_remembered_for_24_hours() {
     let timed = Timed::start(&[]).await;
     let first = timed.put("one", None, Some("key")).await;
     timed.set(24 * 3600 - 1);
-    assert_eq!(
-        timed.put("one", None, Some("key")).await,
-        StoredEntry { replayed: true, quota: QuotaHint::default(), ..first }
-    );
+    assert_eq!(timed.put("one", None, Some("key")).await, StoredEntry { replayed: true, max_entries: None, ..first });
     timed.set(24 * 3600);
     let second = timed.put("two", None, Some("key")).await;
     assert_eq!((second.id.get(), second.created), (2, true));

@@ -32,7 +32,7 @@ def requests(client: Any) -> list[Callable[[], Any]]:
     for name in NAMES:
         calls += [partial(client.quota, name), partial(client.meta, name), partial(client.stats, namespace=name)]
     calls += [
-        lambda: client.set_meta("a b/ß", "value ß"),
+        lambda: client.set_meta("guard:a b/ß", "off"),
         lambda: client.set_quota(3, namespace="a b/ß"),
         lambda: client.delete_quota("a b/ß"),
         lambda: client.clear("a b/ß"),

@@ -195,9 +195,9 @@ test("a quota is set, read, removed, and then not found", async () => {
 
 test("a meta value is set and read, with a key that needs encoding", async () => {
   const mneme = client();
-  const key = `${namespace()}/ä b+c`;
-  await mneme.setMeta(key, "team “ü”");
-  assert.equal(await mneme.meta(key), "team “ü”");
+  const key = `guard:${namespace()}/ä b+c`;
+  await mneme.setMeta(key, "off");
+  assert.equal(await mneme.meta(key), "off");
 });
 
 test("health, vacuum, calibrate and reembed answer", async () => {

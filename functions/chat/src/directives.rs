@@ -11,7 +11,7 @@ use mneme_model::namespace::Namespace;
 const NAMESPACE: &str = "x-mneme-namespace";
 /// The header with the time to live of what is stored, in seconds.
 const TTL: &str = "x-mneme-ttl";
-/// The header with the lowest similarity of a semantic hit. It may only raise the configured one.
+/// The header with the lowest similarity of a semantic hit. It may only raise that of the namespace.
 const THRESHOLD: &str = "x-mneme-threshold";
 
 /// What a caller says to the cache.
@@ -20,8 +20,8 @@ pub(crate) struct Directives {
     /// `None`: the caller names no namespace.
     pub(crate) namespace: Option<Namespace>,
     pub(crate) ttl_secs: Option<u64>,
-    /// -1 if the caller names none.
-    pub(crate) threshold: f32,
+    /// `None`: the caller names none.
+    pub(crate) threshold: Option<f32>,
     pub(crate) control: CacheControl,
 }
 
@@ -51,7 +51,7 @@ impl Directives {
         })?;
         let threshold = number(headers, THRESHOLD, "a number from -1 to 1", |t: &f32| (-1.0..=1.0).contains(t))?;
         let control = CacheControl::read(headers);
-        Ok(Self { namespace, ttl_secs, threshold: threshold.unwrap_or(-1.0), control })
+        Ok(Self { namespace, ttl_secs, threshold, control })
     }
 }
 
@@ -117,14 +117,14 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(read.namespace.unwrap().as_str(), "a b");
-        assert_eq!((read.ttl_secs, read.threshold), (Some(60), 0.9));
+        assert_eq!((read.ttl_secs, read.threshold), (Some(60), Some(0.9)));
         assert_eq!(read.control, CacheControl { no_cache: true, max_age: Some(30), ..CacheControl::default() });
     }
 
     #[test]
     fn read_without_headers_says_nothing() {
         let read = read(&[]).unwrap();
-        assert_eq!((read.namespace, read.ttl_secs, read.threshold), (None, None, -1.0));
+        assert_eq!((read.namespace, read.ttl_secs, read.threshold), (None, None, None));
         assert_eq!(read.control, CacheControl::default());
     }
 

@@ -216,9 +216,7 @@ fn asked(cache: &Cache, body: &[u8], directives: &Directives, namespace: Namespa
     if cache.config.refuse_personal && is_personal(&question.message) {
         return Err("personal");
     }
-    let threshold = directives.threshold.max(cache.config.similarity_threshold);
-    let compared = question.clone().for_comparison(&cache.config);
-    let query = Query::new(compared, namespace, None, threshold, None, cache.now_secs());
+    let query = Query::new(question.clone(), namespace, None, directives.threshold, None, cache.now_secs());
     Ok(Asked { request, question, query })
 }
 

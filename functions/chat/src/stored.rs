@@ -11,7 +11,7 @@ use mneme_core::maintain::access_buffer::AccessBuffer;
 use mneme_core::maintain::stats_buffer::StatsBuffer;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
-use mneme_core::write::put::{NewEntry, UnembeddedEntry, embed_and_store};
+use mneme_core::write::put::{Lifetime, NewEntry, UnembeddedEntry, embed_and_store};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
@@ -212,7 +212,10 @@ impl Stored {
             metadata,
             tags: Tags::default(),
             usage: None,
-            ttl_secs: self.policy.ttl_secs(ttl_secs, question, cache.now_secs()),
+            lifetime: Lifetime {
+                asked_secs: ttl_secs,
+                longest_secs: self.policy.longest_secs(question, cache.now_secs()),
+            },
             confidence_score: 1.0,
             if_absent: false,
             stored_by: invocation.principal().map(str::to_owned),

@@ -1,6 +1,10 @@
 //! `list`: lists entries page by page, by id or least recently used first.
 
-use mneme_api::event::Reply;
+mod filter;
+
+use std::collections::BTreeSet;
+
+use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::entries::page::{Order, Page, Position, page};
@@ -10,14 +14,36 @@ use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_model::normalize::normalize;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use filter::{Filter, take_metadata};
 
 /// The number of entries in a page of a request without `limit`.
 const DEFAULT_LIMIT: usize = 100;
 /// The largest number of entries in a page.
 const MAX_LIMIT: usize = 1000;
 
-/// A request to list entries.
+/// The fields of an entry in a listing. All of them but the embedding are listed if the request names none.
+const FIELDS: [&str; 13] = [
+    "id",
+    "namespace",
+    "query_hash",
+    "query",
+    "response",
+    "embedding",
+    "metadata",
+    "confidence_score",
+    "created_at",
+    "last_accessed_at",
+    "expires_at",
+    "access_count",
+    "stored_by",
+];
+
+/// A request to list entries. Fields `metadata.<key>` are taken out before: an entry is listed if its metadata has the
+/// value under the key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -32,13 +58,26 @@ pub struct Request {
     pub limit: Option<usize>,
     /// The `cursor` of the page before. Default: start at the beginning.
     pub cursor: Option<String>,
+    /// Lists only entries whose stored question has this part, in upper or lower case.
+    pub text: Option<String>,
+    /// Lists only entries that were put at this epoch second or later.
+    pub created_since: Option<i64>,
+    /// Lists only entries that were put before this epoch second.
+    pub created_before: Option<i64>,
+    /// Lists only entries whose last recorded access was at this epoch second or later.
+    pub used_since: Option<i64>,
+    /// Lists only entries whose last recorded access was before this epoch second.
+    pub used_before: Option<i64>,
+    /// The fields of each entry, separated by commas; `id` is always among them. Default: all but `embedding`.
+    pub fields: Option<String>,
 }
 
 /// A page of entries.
 #[derive(Debug, Serialize)]
 pub struct Response {
-    /// Live entries. A page may hold fewer than `limit`, even none, before the last page.
-    pub entries: Vec<Entry>,
+    /// Live entries, with the fields that were asked for. A page may hold fewer than `limit`, even none, before the last
+    /// page.
+    pub entries: Vec<Map<String, Value>>,
     /// The cursor of the next page. Null: this is the last page.
     pub cursor: Option<String>,
 }
@@ -49,10 +88,27 @@ pub struct List;
 
 impl Operation for List {
     const SPEC: &'static OperationSpec = &operations::LIST;
-    type Request = Request;
+    type Request = RequestFields;
     type Response = Response;
 
-    async fn handle(&self, cache: &Cache, invocation: &Invocation, request: Request) -> Result<Reply<Response>, Error> {
+    /// `fields`: those of a [`Request`].
+    async fn handle(
+        &self,
+        cache: &Cache,
+        invocation: &Invocation,
+        mut fields: RequestFields,
+    ) -> Result<Reply<Response>, Error> {
+        let metadata = take_metadata(&mut fields)?;
+        let request: Request = event::parse(fields)?;
+        let fields = listed_fields(request.fields.as_deref())?;
+        let filter = Filter {
+            text: request.text.map(|text| normalize(&text, true)),
+            metadata,
+            created_since: request.created_since,
+            created_before: request.created_before,
+            used_since: request.used_since,
+            used_before: request.used_before,
+        };
         let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Error::invalid(
@@ -73,8 +129,33 @@ impl Operation for List {
         };
         let scope = invocation.visible_namespaces(namespace)?;
         cache.open().await?;
-        let Page { entries, next } = page(cache, &scope, after, limit).await?;
+        let Page { entries, next } = page(cache, &scope, after, limit, &|entry| filter.accepts(entry)).await?;
+        let entries = entries.iter().map(|entry| with_fields(entry, &fields)).collect::<Result<_, _>>()?;
         Ok(Reply::ok(Response { entries, cursor: next.map(|next| cursor(next, namespace)) }))
+    }
+}
+
+/// The fields that a request asks for. Errors: `InvalidRequest` for a name that is no field of an entry.
+fn listed_fields(asked: Option<&str>) -> Result<BTreeSet<&'static str>, Error> {
+    let Some(asked) = asked else { return Ok(FIELDS.into_iter().filter(|name| *name != "embedding").collect()) };
+    let mut fields = BTreeSet::from(["id"]);
+    for name in asked.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let known = FIELDS.into_iter().find(|known| *known == name).ok_or_else(|| {
+            Error::invalid(
+                format!("fields: an entry has no field {name:?}"),
+                format!("send some of {}", FIELDS.join(",")),
+            )
+        })?;
+        fields.insert(known);
+    }
+    Ok(fields)
+}
+
+/// The JSON object of `entry` with only these fields.
+fn with_fields(entry: &Entry, fields: &BTreeSet<&'static str>) -> Result<Map<String, Value>, Error> {
+    match serde_json::to_value(entry).map_err(Error::internal)? {
+        Value::Object(all) => Ok(all.into_iter().filter(|(name, _)| fields.contains(name.as_str())).collect()),
+        _ => Err(Error::internal("an entry is a JSON object")),
     }
 }
 

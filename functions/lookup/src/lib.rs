@@ -68,9 +68,10 @@ pub struct Request {
     /// Forces a miss. Nothing is read.
     #[serde(default)]
     pub bypass: bool,
-    /// Raises the configured threshold for this question. A value below the configured one has no effect.
+    /// Raises the threshold of the namespace or the configuration for this question. A lower value has no effect.
     pub threshold: Option<f64>,
-    /// Switches the guard for this question. `off` needs `MNEME_GUARD_PER_REQUEST`. Default: as configured.
+    /// Switches the guard for this question. `off` needs `MNEME_GUARD_PER_REQUEST`. Default: as set for the
+    /// namespace, or else as configured.
     pub guard: Option<Guard>,
     /// Explains the outcome: what was compared, the nearest entries, and what decided. A caller that a claim binds to
     /// namespaces needs `MNEME_EXPLAIN=all`, because an explanation tells more of the stored questions than an answer.
@@ -319,9 +320,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     let Request { query, messages, context, namespace, embedding, tags, bypass, threshold, guard, explain, lease } =
         request;
     let question = Question::of(query.as_deref(), messages.as_deref(), context.as_ref(), &cache.config)?;
-    let question = question.for_comparison(&cache.config);
-    let threshold = threshold.unwrap_or(-1.0);
-    if !(-1.0..=1.0).contains(&threshold) {
+    if let Some(threshold) = threshold.filter(|threshold| !(-1.0..=1.0).contains(threshold)) {
         return Err(Error::invalid(
             format!("threshold: {threshold} is not a cosine similarity"),
             "send a number from -1 to 1, or leave the field out",
@@ -341,7 +340,7 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     }
     let lease_secs = lease.map(LeaseRequest::checked_secs).transpose()?;
     invocation.authorize(&namespace)?;
-    let threshold = (threshold as f32).max(cache.config.similarity_threshold);
+    let threshold = threshold.map(|threshold| threshold as f32);
     let query = Query::new(question, namespace, embedding, threshold, guard, cache.now_secs());
     let query = query.with_required_tags(tags);
     let is_refused = || cache.config.refuse_personal && is_personal(&query.question.message);

@@ -9,7 +9,9 @@ use mneme_core::lease;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_core::runtime::metrics::Metric;
-use mneme_core::write::put::{EmbeddedEntry, IdempotencyKey, NewEntry, StoredEntry, UnembeddedEntry, embed_and_store};
+use mneme_core::write::put::{
+    EmbeddedEntry, IdempotencyKey, Lifetime, NewEntry, StoredEntry, UnembeddedEntry, embed_and_store,
+};
 use mneme_model::config::CallerVectors;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry_id::EntryId;
@@ -297,7 +299,7 @@ impl Put {
             });
             return Ok(Checked::Skipped(reason, lease));
         }
-        let ttl_secs = self.policy.ttl_secs(entry.ttl_seconds, &question, cache.now_secs());
+        let longest_secs = self.policy.longest_secs(&question, cache.now_secs());
         let has_embedder = cache.embedders().are_configured();
         if has_embedder && entry.embedding.is_some() && config.caller_vectors == CallerVectors::Refuse {
             return Err(Error::invalid(
@@ -319,7 +321,7 @@ impl Put {
             metadata,
             tags: entry.tags,
             usage: entry.usage,
-            ttl_secs: entry.ttl_seconds,
+            lifetime: Lifetime { asked_secs: entry.ttl_seconds, longest_secs },
             // DynamoDB refuses positive numbers below 1E-130 (DynamoDB Developer Guide, "Naming rules and data types").
             confidence_score: if entry.confidence_score < 1e-100 { 0.0 } else { entry.confidence_score },
             if_absent: entry.if_absent,
@@ -327,9 +329,7 @@ impl Put {
             idempotency: None,
             lease_token: entry.lease_token,
         };
-        // The digest of the request must not depend on the time, as the lifetime may.
         new.idempotency = entry.idempotency_key.map(|key| IdempotencyKey::new(key, &new));
-        new.ttl_secs = ttl_secs;
         Ok(Checked::Accepted(Box::new(UnembeddedEntry { entry: new, text })))
     }
 }

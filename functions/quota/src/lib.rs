@@ -1,4 +1,4 @@
-//! `quota`: reads, sets or removes the maximum number of entries of a namespace.
+//! `quota`: reads, sets or removes the maximum number of entries of a namespace, which is one of its settings.
 
 use mneme_api::access::Scope;
 use mneme_api::event::Reply;
@@ -6,9 +6,11 @@ use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
-use mneme_core::write::settings::Settings;
+use mneme_core::settings::change::change_settings;
+use mneme_core::settings::read::settings_of;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::NamespaceSettings;
 use serde::{Deserialize, Serialize};
 
 /// What to do with the quota.
@@ -63,7 +65,8 @@ impl Operation for Quota {
         }
         let max_entries = match (action, max_entries) {
             (Action::Set, Some(quota @ 1..)) => {
-                Settings::new(cache).set_quota(&namespace, quota).await?;
+                let set = |before| Some(NamespaceSettings { max_entries: Some(quota), ..before });
+                change_settings(cache, &namespace, set).await?;
                 Some(quota)
             }
             (Action::Set, _) => {
@@ -75,9 +78,14 @@ impl Operation for Quota {
             (Action::Get | Action::Delete, Some(_)) => {
                 return Err(Error::invalid("max_entries: only `set` takes it", "leave the field out"));
             }
-            (Action::Get, None) => Some(Settings::new(cache).quota(&namespace).await?.ok_or_else(no_quota)?),
-            (Action::Delete, None) if Settings::new(cache).remove_quota(&namespace).await? => None,
-            (Action::Delete, None) => return Err(no_quota()),
+            (Action::Get, None) => Some(settings_of(cache, &namespace).await?.max_entries.ok_or_else(no_quota)?),
+            (Action::Delete, None) => {
+                let remove = |before: NamespaceSettings| {
+                    before.max_entries.map(|_| NamespaceSettings { max_entries: None, ..before })
+                };
+                change_settings(cache, &namespace, remove).await?.ok_or_else(no_quota)?;
+                None
+            }
         };
         Ok(Reply::ok(Response { namespace, max_entries }))
     }

@@ -150,8 +150,8 @@ const LRU_INDEX: &str = "gsi_lru";
 
 /// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
 pub const OPERATIONS: &[OperationSpec] = &[
-    PROVISION, CONSOLE, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, NAMESPACES, QUOTA, META, STATS, HEALTH, VACUUM,
-    CALIBRATE, REEMBED, SNAPSHOT, DELETE, CLEAR,
+    PROVISION, CONSOLE, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, UPDATE, NAMESPACES, QUOTA, SETTINGS, META, STATS,
+    HEALTH, VACUUM, CALIBRATE, REEMBED, SNAPSHOT, DELETE, CLEAR,
 ];
 
 /// The operation `provision`.
@@ -351,6 +351,18 @@ pub const TOUCH: OperationSpec = OperationSpec {
     ..OperationSpec::NOTHING
 };
 
+/// The operation `update`.
+pub const UPDATE: OperationSpec = OperationSpec {
+    name: "update",
+    scope: Scope::Write,
+    summary: "Change the answer, the metadata, the confidence or the expiry of an entry.",
+    endpoints: &[Endpoint::new("PATCH", "/v1/entries/{id}")],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    variables: &["MNEME_MAX_RESPONSE_BYTES", "MNEME_MAX_METADATA_BYTES", "MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
 /// The operation `namespaces`.
 pub const NAMESPACES: OperationSpec = OperationSpec {
     name: "namespaces",
@@ -373,8 +385,32 @@ pub const QUOTA: OperationSpec = OperationSpec {
         Endpoint::new("DELETE", "/v1/namespaces/{namespace}/quota").with_action("delete"),
     ],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem, DeleteItem],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, PutItem, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
+    ..OperationSpec::NOTHING
+};
+
+/// The operation `settings`.
+pub const SETTINGS: OperationSpec = OperationSpec {
+    name: "settings",
+    scope: Scope::Read,
+    summary: "Read, set, remove or list what is set for namespaces.",
+    endpoints: &[
+        Endpoint::new("GET", "/v1/namespaces/{namespace}/settings").with_action("get"),
+        Endpoint::new("PUT", "/v1/namespaces/{namespace}/settings").with_action("set"),
+        Endpoint::new("DELETE", "/v1/namespaces/{namespace}/settings").with_action("delete"),
+        Endpoint::new("GET", "/v1/settings").with_action("list"),
+    ],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, PutItem, UpdateItem, DeleteItem],
+    variables: &[
+        "MNEME_SIMILARITY_THRESHOLD",
+        "MNEME_CONFIDENCE_CUTOFF",
+        "MNEME_GUARD",
+        "MNEME_CROSS_LANGUAGE",
+        "MNEME_DEFAULT_TTL_SECS",
+        "MNEME_TXN_RETRIES",
+    ],
     ..OperationSpec::NOTHING
 };
 
@@ -389,7 +425,7 @@ pub const META: OperationSpec = OperationSpec {
         Endpoint::new("GET", "/v1/meta").with_action("list"),
     ],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, PutItem, UpdateItem, DeleteItem],
     variables: &["MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };

@@ -28,6 +28,7 @@ pub mod error;
 pub mod limits;
 pub mod long_text;
 pub mod namespace;
+pub mod namespace_settings;
 pub mod normalize;
 pub mod question;
 pub mod row_vectors;

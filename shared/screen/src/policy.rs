@@ -16,8 +16,6 @@ pub struct Policy {
     refused: RegexSet,
     /// `MNEME_PERSONAL`.
     refuses_personal: bool,
-    /// `MNEME_DEFAULT_TTL_SECS`.
-    default_ttl_secs: Option<u64>,
     /// `MNEME_VOLATILE_TTL_SECS`.
     volatile_ttl_secs: u64,
     /// `MNEME_TIME_ZONE`.
@@ -43,8 +41,7 @@ impl Policy {
             zone
         });
         let (refuses_personal, volatile_ttl_secs) = (config.refuse_personal, config.volatile_ttl_secs);
-        let default_ttl_secs = config.default_ttl_secs;
-        let policy = Self { refused, refuses_personal, default_ttl_secs, volatile_ttl_secs, time_zone };
+        let policy = Self { refused, refuses_personal, volatile_ttl_secs, time_zone };
         if complaints.is_empty() { Ok(policy) } else { Err(ConfigError(complaints)) }
     }
 
@@ -62,15 +59,10 @@ impl Policy {
         })
     }
 
-    /// The time to live of an answer to `question`, of which the caller asked for `asked`. `None`: it does not expire.
-    pub fn ttl_secs(&self, asked: Option<u64>, question: &Question, now_secs: i64) -> Option<u64> {
-        asked.or_else(|| match self.default_ttl_secs {
-            default if question.signature.is_volatile() => {
-                let longest = self.volatile_ttl_secs(now_secs);
-                Some(default.map_or(longest, |default| default.min(longest)))
-            }
-            default => default,
-        })
+    /// The most seconds that an answer to `question` lives from `now_secs` on if nobody asked for a time to live. `None`:
+    /// the answer does not depend on the time of asking.
+    pub fn longest_secs(&self, question: &Question, now_secs: i64) -> Option<u64> {
+        question.signature.is_volatile().then(|| self.volatile_ttl_secs(now_secs))
     }
 
     /// The longest time to live of an answer that depends on the time of asking, from `now_secs` on: at least a second.

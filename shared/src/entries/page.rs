@@ -1,5 +1,7 @@
 //! Entries in pages, in order of ids or of least recent use.
 
+use std::vec::IntoIter;
+
 use mneme_api::access::Access;
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
@@ -17,8 +19,8 @@ use crate::maintain::totals::table_totals;
 /// The most ids that one page reads, whether they are entries or not.
 const MAX_EXAMINED: u64 = 2000;
 
-/// A page ends once it has read this many bytes of rows, whoever's they are. Strongly consistent, 4 KB cost one read
-/// unit.
+/// A page ends once it has read this many bytes of rows and answers, whoever's they are. Strongly consistent, 4 KB cost
+/// one read unit.
 const MAX_READ_BYTES: usize = 8 << 20;
 
 /// A listing begins with up to this many keys of each namespace in the index. They cost half a read unit.
@@ -45,6 +47,10 @@ pub enum Position {
     /// Least recently used first: after this key; `None`: at the start.
     Lru(Option<LruKey>),
 }
+
+/// Says whether a listing has an entry. An entry that lacks its answer may belong to it: once its answer is read, it is
+/// judged again.
+pub type Wanted<'a> = &'a (dyn Fn(&Entry) -> bool + Sync);
 
 /// One page of a listing.
 #[derive(Debug)]
@@ -103,18 +109,26 @@ fn wire_bytes(entry: &Entry) -> usize {
         + 1024
 }
 
-/// Up to `limit` live entries after the position `after`, in the namespaces that `access` includes.
+/// Up to `limit` live entries after the position `after` that `is_wanted` accepts, in the namespaces that `access`
+/// includes. What one page reads is bounded whatever `is_wanted` refuses, so a page may have fewer entries.
 ///
 /// Reads: in order of ids, the counter and up to 32 keys of `gsi_lru` of each namespace in a list. If these are all, the
 /// rows that they name, else the next `limit` ids by BatchGetItem. If these do not fill the page, up to 1,000 keys of
 /// `gsi_lru` and the rows that they name, or up to 2,000 ids. In order of use, `gsi_lru` and the rows that it names, and
 /// without a list of namespaces also the whole table, to find their names. Answers in items of their own are read only for
-/// the page. A page ends early once it has read 8 MB of rows. `gsi_lru` is eventually consistent. Errors:
-/// `StoreBackendError`.
-pub async fn page(cache: &Cache, access: &Access, after: Position, limit: usize) -> Result<Page, Error> {
+/// rows that `is_wanted` accepts without them. A page ends early once it has read 8 MB. `gsi_lru` is eventually
+/// consistent. Errors: `StoreBackendError`.
+pub async fn page(
+    cache: &Cache,
+    access: &Access,
+    after: Position,
+    limit: usize,
+    is_wanted: Wanted<'_>,
+) -> Result<Page, Error> {
+    let reader = Reader::new(cache, access, limit, is_wanted);
     match after {
-        Position::Id(after) => page_by_id(cache, access, after, limit).await,
-        Position::Lru(after) => page_by_use(cache, access, after, limit).await,
+        Position::Id(after) => page_by_id(reader, after).await,
+        Position::Lru(after) => page_by_use(reader, after).await,
     }
 }
 
@@ -123,6 +137,7 @@ struct Reader<'a> {
     cache: &'a Cache,
     access: &'a Access,
     limit: usize,
+    is_wanted: Wanted<'a>,
     now_secs: i64,
     entries: Vec<Entry>,
     reply_bytes: usize,
@@ -131,9 +146,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(cache: &'a Cache, access: &'a Access, limit: usize) -> Self {
+    fn new(cache: &'a Cache, access: &'a Access, limit: usize, is_wanted: Wanted<'a>) -> Self {
         let now_secs = cache.now_secs();
-        Self { cache, access, limit, now_secs, entries: Vec::new(), reply_bytes: 0, read_bytes: 0, read_rows: 0 }
+        let entries = Vec::new();
+        Self { cache, access, limit, is_wanted, now_secs, entries, reply_bytes: 0, read_bytes: 0, read_rows: 0 }
     }
 
     /// How many rows to read next: as many as the page lacks, and as are likely to fit into what may be read. After the
@@ -151,41 +167,59 @@ impl<'a> Reader<'a> {
         let rows = self.cache.table.batch_get(ids.iter().map(|id| (*id).into()), Projection::All).await?;
         self.read_rows += ids.len();
         self.read_bytes += rows.iter().map(|(_, item)| item_bytes(item)).sum::<usize>();
-        let is_own = |entry: &Entry| !entry.is_expired(self.now_secs) && self.access.includes(&entry.namespace);
-        let mut own: Vec<Entry> = Vec::new();
-        let mut reply_bytes = self.reply_bytes;
-        let mut is_full = false;
-        for entry in ids.iter().filter_map(|id| rows.entry(*id)).filter(is_own) {
-            // An answer that was not read yet takes at least its own bytes of the reply.
-            reply_bytes += wire_bytes(&entry) + entry.apart.map_or(0, |apart| apart.bytes);
-            own.push(entry);
-            is_full = self.entries.len() + own.len() == self.limit || reply_bytes > MAX_REPLY_BYTES;
-            if is_full {
-                break;
+        let is_listed = |entry: &Entry| {
+            !entry.is_expired(self.now_secs) && self.access.includes(&entry.namespace) && (self.is_wanted)(entry)
+        };
+        let listed: Vec<Entry> = ids.iter().filter_map(|id| rows.entry(*id)).filter(is_listed).collect();
+        let mut rest = listed.into_iter();
+        while !rest.as_slice().is_empty() {
+            if let Some(last) = self.take(&mut rest).await? {
+                return Ok(Some(last));
             }
         }
-        let read = self.cache.table.read_answers(&mut own).await?;
+        Ok(ids.last().copied().filter(|_| self.read_bytes >= MAX_READ_BYTES))
+    }
+
+    /// Takes the next of `rows` into the page, as many as it may have room for, with their answers. Returns the last id
+    /// that was used, if the page is full.
+    async fn take(&mut self, rows: &mut IntoIter<Entry>) -> Result<Option<EntryId>, Error> {
+        let mut taken: Vec<Entry> = Vec::new();
+        let mut reply_bytes = self.reply_bytes;
+        while self.entries.len() + taken.len() < self.limit
+            && reply_bytes <= MAX_REPLY_BYTES
+            && let Some(row) = rows.next()
+        {
+            // An answer that was not read yet takes at least its own bytes of the reply.
+            reply_bytes += wire_bytes(&row) + row.apart.map_or(0, |apart| apart.bytes);
+            taken.push(row);
+        }
+        let lacked: Vec<bool> = taken.iter().map(Entry::lacks_answer).collect();
+        let read = self.cache.table.read_answers(&mut taken).await?;
         let mut last = None;
-        for (entry, is_read) in own.into_iter().zip(read) {
+        for ((entry, lacked_answer), is_read) in taken.into_iter().zip(lacked).zip(read) {
             last = Some(entry.id);
             let entry = if is_read { Some(entry) } else { with_answer(self.cache, entry).await? };
             let Some(entry) = entry else { continue };
+            self.read_bytes += entry.apart.filter(|_| lacked_answer).map_or(0, |apart| apart.bytes);
+            if lacked_answer && !(self.is_wanted)(&entry) {
+                continue;
+            }
             self.reply_bytes += wire_bytes(&entry);
             self.entries.push(entry);
-            if self.reply_bytes > MAX_REPLY_BYTES {
+            if self.entries.len() == self.limit || self.reply_bytes > MAX_REPLY_BYTES {
                 return Ok(last);
             }
         }
-        let has_read_enough = self.read_bytes >= MAX_READ_BYTES;
-        Ok(last.filter(|_| is_full).or(ids.last().copied().filter(|_| has_read_enough)))
+        let is_cut = !rows.as_slice().is_empty() && self.read_bytes >= MAX_READ_BYTES;
+        Ok(last.filter(|_| is_cut))
     }
 }
 
-async fn page_by_id(cache: &Cache, access: &Access, after: Option<EntryId>, limit: usize) -> Result<Page, Error> {
+async fn page_by_id(mut reader: Reader<'_>, after: Option<EntryId>) -> Result<Page, Error> {
+    let Reader { cache, access, .. } = reader;
     let (end, mut indexed) = tokio::try_join!(async { Ok(cache.read_counter().await?.next_id) }, async {
         indexed_ids(cache, access, after, FIRST_INDEXED_IDS).await
     })?;
-    let mut reader = Reader::new(cache, access, limit);
     let first = after.map_or(1, |id| id.get().saturating_add(1));
     let mut at = first;
     while indexed.is_none() && at < end {
@@ -238,7 +272,8 @@ async fn indexed_ids(
     Ok(Some(ids))
 }
 
-async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limit: usize) -> Result<Page, Error> {
+async fn page_by_use(mut reader: Reader<'_>, after: Option<LruKey>) -> Result<Page, Error> {
+    let Reader { cache, access, limit, .. } = reader;
     let namespaces = match access {
         Access::Only(namespaces) => namespaces.clone(),
         Access::All => table_totals(&cache.patient()).await?.live.into_keys().collect(),
@@ -250,7 +285,6 @@ async fn page_by_use(cache: &Cache, access: &Access, after: Option<LruKey>, limi
     keys.sort_unstable();
     let more = keys.len() > limit;
     keys.truncate(limit);
-    let mut reader = Reader::new(cache, access, limit);
     let mut rest = keys.as_slice();
     while !rest.is_empty() {
         let (some, later) = rest.split_at(reader.step().min(rest.len()));

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::iter::Peekable;
 
+use mneme_model::confidence::Guard;
 use mneme_model::entry_id::EntryId;
 
+use super::rules::Rules;
 use crate::replica::Candidate;
 
 /// How many candidates are read together with the counter. Each further round reads twice as many as the one before.
@@ -20,15 +22,19 @@ pub(super) struct CandidateStream<I: Iterator<Item = Candidate>> {
     rest: Peekable<I>,
     /// Candidates that the filter refused.
     skipped: VecDeque<EntryId>,
-    /// Whether the filter is the guard's, so that another setting of the guard needs other candidates.
+    /// Whether the filter is the guard's.
     is_guarded: bool,
+    /// No candidate with a lower bound is in the stream.
+    threshold: f32,
 }
 
 impl<I: Iterator<Item = Candidate>> CandidateStream<I> {
     /// The candidates in `all`. The nearest one is always among the first, because it gives the reason of a miss; the
-    /// others have to pass `filter`. `is_guarded`: whether the filter is the guard's.
-    pub(super) fn new(all: I, is_guarded: bool, filter: impl Fn(&Candidate) -> bool) -> Self {
-        let mut stream = Self { first: Vec::new(), rest: all.peekable(), skipped: VecDeque::new(), is_guarded };
+    /// others have to pass `filter`. `is_guarded`: whether the filter is the guard's. `threshold`: the lowest bound in
+    /// `all`.
+    pub(super) fn new(all: I, is_guarded: bool, threshold: f32, filter: impl Fn(&Candidate) -> bool) -> Self {
+        let mut stream =
+            Self { first: Vec::new(), rest: all.peekable(), skipped: VecDeque::new(), is_guarded, threshold };
         let mut first = stream.next(1, None, |_| true);
         first.extend(stream.next(FIRST_CANDIDATES - 1, None, filter));
         stream.first = first;
@@ -45,9 +51,10 @@ impl<I: Iterator<Item = Candidate>> CandidateStream<I> {
         std::mem::take(&mut self.first)
     }
 
-    /// Whether the filter is the guard's.
-    pub(super) fn is_guarded(&self) -> bool {
-        self.is_guarded
+    /// Whether no candidate is missing that `rules` would serve for a question with or without a number fingerprint.
+    pub(super) fn suffices_for(&self, rules: &Rules, has_fingerprint: bool) -> bool {
+        let skips_too_many = rules.guard == Guard::Off && self.is_guarded && has_fingerprint;
+        !skips_too_many && self.threshold <= rules.threshold
     }
 
     /// The next candidates that pass `filter`, at most `count`. Stops at the first candidate whose upper bound is below
@@ -89,7 +96,7 @@ mod tests {
     ) -> CandidateStream<std::vec::IntoIter<Candidate>> {
         let all: Vec<Candidate> =
             bounds.iter().map(|(id, bound)| Candidate { id: *id, bound: *bound, similarity: None }).collect();
-        CandidateStream::new(all.into_iter(), true, filter)
+        CandidateStream::new(all.into_iter(), true, 0.0, filter)
     }
 
     fn numbers(ids: &[EntryId]) -> Vec<u64> {

@@ -10,6 +10,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::limits::MAX_REPLY_BYTES;
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::Layers;
 use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
 use mneme_store::read::{Rows, pointed_entry};
@@ -21,12 +22,14 @@ use super::explain::{Explainer, Explanation};
 use super::first_read::{FirstRead, ReadCounter, Wanted, first_read};
 use super::outcome::{LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
+use super::rules::Rules;
 use super::score::{Scoring, outcome_of};
 use super::semantic::{Comparison, compare, may_answer};
 use crate::cache::Cache;
 use crate::embedders::query_vector::{ReadEmbedder, embed_questions};
 use crate::entries::indexed_rows;
 use crate::replica::{Candidate, Candidates, Loader};
+use crate::settings::read::{all_settings, latest_settings, take_settings, unread_settings};
 
 /// The lookups of one instance, with its replica.
 #[derive(Debug)]
@@ -36,8 +39,6 @@ pub struct LookupEngine {
     last_counter: Option<ReadCounter>,
     /// The embedder whose vectors were compared last.
     embedder: Option<ReadEmbedder>,
-    /// The configured setting of the guard.
-    guard: Guard,
 }
 
 /// The results of one round.
@@ -102,22 +103,12 @@ struct RoundContext<'a> {
     embedder: &'a ReadEmbedder,
 }
 
-impl RoundContext<'_> {
-    /// Whether the guard judges the answers to `query`.
-    fn guard(&self, query: &Query) -> Guard {
-        query.guard.unwrap_or_else(|| self.counter.guard(&query.namespace, &self.cache.config).into())
-    }
-
-    fn exact_rules<'q>(&'q self, query: &'q Query) -> ExactRules<'q> {
-        ExactRules { query, guard: self.guard(query), config: &self.cache.config }
-    }
-}
-
 /// A query that has no outcome yet.
 struct PendingQuery<'a> {
     /// Its position in the request.
     position: usize,
     query: &'a Query,
+    rules: Rules,
     /// The entries that may hold its exact answer.
     known: Vec<EntryId>,
     exact: ExactMatch,
@@ -129,12 +120,16 @@ struct PendingQuery<'a> {
 impl PendingQuery<'_> {
     /// Whether the exact layer has no answer and there is a vector to compare.
     fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
-        self.blocked.is_none() && !self.exact.is_answer() && self.query.vector.get(Some(embedder)).is_some()
+        self.needs_semantic_layer() && self.query.vector.get(Some(embedder)).is_some()
     }
 
     /// Whether the exact layer has no answer and the embedder still has to make the vector.
     fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
-        self.blocked.is_none() && !self.exact.is_answer() && self.query.vector.is_awaited(embedder)
+        self.needs_semantic_layer() && self.query.vector.is_awaited(embedder)
+    }
+
+    fn needs_semantic_layer(&self) -> bool {
+        self.blocked.is_none() && !self.exact.is_answer() && self.rules.layers == Layers::All
     }
 
     /// Notes that `failed` keeps the query from being compared. Returns any error but an overload of the table.
@@ -167,7 +162,7 @@ impl CatchUp {
 impl LookupEngine {
     /// An engine that has read nothing yet.
     pub fn new(config: &Config) -> Self {
-        Self { loader: Loader::new(config), last_counter: None, embedder: None, guard: config.guard.into() }
+        Self { loader: Loader::new(config), last_counter: None, embedder: None }
     }
 
     /// Looks up all of `queries` and returns one result for each, in their order.
@@ -219,13 +214,12 @@ impl LookupEngine {
         query: &Query,
         outcome: &LookupOutcome,
     ) -> Result<Explanation, Error> {
-        let (Some((counter, _)), Some(embedder)) = (&self.last_counter, &self.embedder) else {
-            return Ok(Explanation::without_candidates(query, query.guard.unwrap_or(self.guard), &cache.config));
+        let rules = self.expected_rules(cache, query);
+        let Some(embedder) = &self.embedder else {
+            return Ok(Explanation::without_candidates(query, rules, &cache.config));
         };
-        let context = RoundContext { invocation: cache, cache, counter, embedder };
-        let guard = context.guard(query);
         let replica = &mut self.loader.replica;
-        Explainer { cache, query, guard, embedder, replica }.explain(outcome).await
+        Explainer { cache, query, rules, embedder, replica }.explain(outcome).await
     }
 
     /// Whether lookups asked for something that is not in memory yet.
@@ -255,14 +249,24 @@ impl LookupEngine {
     ) -> Result<Round, Error> {
         let interval = Duration::from_millis(cache.config.stale_check_interval_ms);
         let holds_all = queries.iter().all(|query| self.loader.replica.holds(&query.namespace));
+        let rules: Vec<Rules> = queries.iter().map(|query| self.expected_rules(cache, query)).collect();
         let last = self.last_counter.take();
+        let last_settings = last.as_ref().map(|(counter, _)| counter.settings_version);
         let is_trusted =
             !fresh_counter && holds_all && last.as_ref().is_some_and(|(_, read_at)| read_at.elapsed() < interval);
-        let candidates: Vec<_> = queries.iter().map(|query| self.candidates(query)).collect();
+        let candidates: Vec<_> =
+            queries.iter().zip(&rules).map(|(query, rules)| self.candidates(query, rules)).collect();
         let wanted: Vec<Wanted<'_>> = queries
             .iter()
+            .zip(rules)
             .zip(&candidates)
-            .map(|(query, candidates)| Wanted { query, known: self.known(query), candidates: candidates.first() })
+            .map(|((query, rules), candidates)| Wanted {
+                query,
+                rules,
+                settings: last.as_ref().and_then(|(counter, _)| unread_settings(cache, counter, &query.namespace)),
+                known: self.known(query),
+                candidates: candidates.first(),
+            })
             .collect();
         let FirstRead { mut rows, counter } = match first_read(cache, &wanted, last, is_trusted).await {
             Err(error) if error.is_store_overload() => return Ok(Round::unavailable(queries.len())),
@@ -270,12 +274,19 @@ impl LookupEngine {
         };
         let Some((counter, counter_read_at)) = counter else {
             // Without item 0, only the rows that came can answer.
-            let outcome = |one: &Wanted<'_>| match one.exact_match(&cache.config, &rows) {
+            let outcome = |one: &Wanted<'_>| match one.exact_match(&rows) {
                 ExactMatch::Entry(entry, confidence) => exact_hit(entry, confidence),
                 ExactMatch::Refused(_) | ExactMatch::Nothing => unavailable(),
             };
             return Ok(Round { outcomes: wanted.iter().map(outcome).map(Ok).collect(), saw_missing_row: false });
         };
+        // Settings that were read together with the counter may be older than the counter, unless the last counter had the
+        // same version of the settings.
+        for one in wanted.iter().filter(|_| last_settings == Some(counter.settings_version)) {
+            if let Some(key) = one.settings.filter(|key| rows.has_read(*key)) {
+                take_settings(cache, &counter, &one.query.namespace, rows.get(key));
+            }
+        }
         let embedder = ReadEmbedder::new(counter.served_embedder(&cache.config)?, &cache.embedders());
         let context = RoundContext { invocation, cache, counter: &counter, embedder: &embedder };
         let last_scale = self.embedder.as_ref().map(|last| last.served.scale());
@@ -342,7 +353,8 @@ impl LookupEngine {
         Ok((outcomes.into_iter().map(|(_, outcome)| outcome).collect(), catch_up))
     }
 
-    /// The queries by namespace, each with the entries that may hold its exact answer. Reads: these entries' rows.
+    /// The queries by namespace, each with its rules and with the entries that may hold its exact answer. Reads: these
+    /// entries' rows, and the settings of the namespaces, unless they are known.
     async fn by_namespace<'a>(
         &self,
         context: RoundContext<'_>,
@@ -350,6 +362,7 @@ impl LookupEngine {
         candidates: Vec<CandidateStream<Candidates>>,
         rows: &mut Rows,
     ) -> Result<BTreeMap<&'a Namespace, Vec<PendingQuery<'a>>>, Error> {
+        let RoundContext { cache, counter, .. } = context;
         let mut pending: BTreeMap<&Namespace, Vec<PendingQuery<'_>>> = BTreeMap::new();
         let mut keys: Vec<RowKey> = Vec::new();
         for (position, (query, candidates)) in queries.iter().zip(candidates).enumerate() {
@@ -357,14 +370,31 @@ impl LookupEngine {
             let known: Vec<EntryId> = pointed.into_iter().chain(self.known(query)).collect();
             keys.extend(known.iter().map(|id| RowKey::from(*id)));
             let exact = ExactMatch::Nothing;
-            let one = PendingQuery { position, query, known, exact, candidates, blocked: None };
+            let rules = self.expected_rules(cache, query);
+            let one = PendingQuery { position, query, rules, known, exact, candidates, blocked: None };
             pending.entry(&query.namespace).or_default().push(one);
         }
-        match context.cache.table.fetch_missing(rows, keys).await {
+        let settings = all_settings(cache, counter, pending.keys().copied());
+        let (read, settings) = tokio::join!(cache.table.fetch_missing(rows, keys), settings);
+        match read {
             // The exact layer uses what came, and finds out for itself what is missing.
-            Err(error) if !error.is_store_overload() => Err(error),
-            _ => Ok(pending),
+            Err(error) if !error.is_store_overload() => return Err(error),
+            _ => {}
         }
+        let settings = match settings {
+            Err(error) if !error.is_store_overload() => return Err(error),
+            settings => settings.ok(),
+        };
+        for one in pending.values_mut().flatten() {
+            match &settings {
+                Some(settings) => {
+                    one.rules = Rules::new(one.query, &settings.of(&one.query.namespace), &cache.config);
+                }
+                // Without the settings of the namespace nothing can be judged.
+                None => one.blocked = Some(MissReason::Unavailable),
+            }
+        }
+        Ok(pending)
     }
 
     /// The exact layer of one query: the live entry among those known, whose rows have been read, or among further rows
@@ -379,8 +409,12 @@ impl LookupEngine {
         one: &mut PendingQuery<'_>,
         rows: &mut Rows,
     ) -> Result<CatchUp, Error> {
+        if one.blocked.is_some() {
+            return Ok(CatchUp::default());
+        }
         let query = one.query;
-        let rules = context.exact_rules(query);
+        let rules = one.rules;
+        let rules = ExactRules { query, rules: &rules };
         one.exact = rules.among(&one.known, rows);
         if !matches!(one.exact, ExactMatch::Nothing) {
             return Ok(CatchUp::default());
@@ -433,8 +467,12 @@ impl LookupEngine {
         }
         // A query that came without a vector has one only now, and had no candidates before.
         let are_stale = are_stale || catch_up.changed;
-        for one in pending.iter_mut().filter(|one| are_stale || !one.query.vector.was_sent()) {
-            one.candidates = self.candidates(one.query);
+        let is_outdated = |one: &PendingQuery<'_>| {
+            let suffices = one.candidates.suffices_for(&one.rules, one.query.fingerprint.is_some());
+            are_stale || !one.query.vector.was_sent() || !suffices
+        };
+        for one in pending.iter_mut().filter(|one| is_outdated(one)) {
+            one.candidates = self.candidates(one.query, &one.rules);
         }
         let comparable = pending.iter().filter(|one| one.is_comparable(context.embedder));
         let keys: Vec<RowKey> =
@@ -468,7 +506,7 @@ impl LookupEngine {
         pending: PendingQuery<'_>,
         rows: &mut Rows,
     ) -> Result<(LookupOutcome, bool), Error> {
-        let PendingQuery { query, exact, mut candidates, blocked, .. } = pending;
+        let PendingQuery { query, rules, exact, candidates, blocked, .. } = pending;
         let RoundContext { cache, embedder, .. } = context;
         let refused = match exact {
             ExactMatch::Entry(entry, confidence) => return Ok((exact_hit(entry, confidence), false)),
@@ -477,6 +515,10 @@ impl LookupEngine {
         };
         if let Some(reason) = blocked {
             return Ok((LookupOutcome::Miss(Miss::without_comparison(reason)), false));
+        }
+        if rules.layers == Layers::Exact {
+            let Objection { reason, veto } = refused.unwrap_or(MissReason::ExactOnly.into());
+            return Ok((LookupOutcome::Miss(Miss { veto, ..Miss::without_comparison(reason) }), false));
         }
         let Some(embedding) = query.vector.get(Some(embedder)) else {
             let objection = match query.embedding_error() {
@@ -489,14 +531,11 @@ impl LookupEngine {
             let Objection { reason, veto } = objection;
             return Ok((LookupOutcome::Miss(Miss { veto, ..Miss::without_comparison(reason) }), false));
         };
-        let guard = context.guard(query);
-        // The namespace's setting switches the guard off, so the candidates that it skipped are wanted.
-        if guard == Guard::Off && candidates.is_guarded() && query.fingerprint.is_some() {
-            candidates = self.candidates_with(query, guard);
-        }
         let is_cut = query.vector.is_cut(embedder, &query.question.message);
         let unread = OnceLock::new();
-        let scoring = Scoring { query, embedding, embedder, is_cut, unread: &unread, guard, config: &cache.config };
+        let signature = rules.signature(query);
+        let scoring =
+            Scoring { query, embedding, embedder, is_cut, unread: &unread, rules: &rules, signature: &signature };
         let Comparison { scored, requested, saw_other_embedder, is_cut_off } =
             compare(&cache.table, &mut self.loader.replica, scoring, candidates, rows).await?;
         let nearest = || {
@@ -527,24 +566,27 @@ impl LookupEngine {
         ids
     }
 
-    /// The query's candidates, with the guard as the request or the configuration sets it.
-    fn candidates(&mut self, query: &Query) -> CandidateStream<Candidates> {
-        self.candidates_with(query, query.guard.unwrap_or(self.guard))
+    /// The rules of `query`, by what the instance last read of the namespace's settings.
+    fn expected_rules(&self, cache: &Cache, query: &Query) -> Rules {
+        let own = latest_settings(cache, self.last_counter.as_ref().map(|(counter, _)| counter), &query.namespace);
+        Rules::new(query, &own, &cache.config)
     }
 
-    /// The query's candidates. With the guard on, those are skipped whose numbers and identifiers contradict the
-    /// query's.
-    fn candidates_with(&mut self, query: &Query, guard: Guard) -> CandidateStream<Candidates> {
-        let vector = query.vector.get(self.embedder.as_ref());
+    /// The query's candidates by `rules`. With the guard on, those are skipped whose numbers and identifiers contradict
+    /// the query's.
+    fn candidates(&mut self, query: &Query, rules: &Rules) -> CandidateStream<Candidates> {
+        let is_compared = rules.layers == Layers::All;
+        let vector = query.vector.get(self.embedder.as_ref()).filter(|_| is_compared);
         let all = vector.map(|vector| {
             let scale = self.embedder.as_ref().map(|embedder| embedder.served.scale()).unwrap_or_default();
-            let threshold = scale.raw_threshold(query.threshold);
+            let threshold = scale.raw_threshold(rules.threshold);
             self.loader.replica.candidates(&query.namespace, query.question.context_key, vector, threshold)
         });
-        let is_guarded = guard == Guard::On;
+        let is_guarded = rules.guard == Guard::On;
         let namespace = query.namespace.hash();
         let filter =
             |candidate: &Candidate| !is_guarded || may_answer(&self.loader.replica, query, &namespace, candidate);
-        CandidateStream::new(all.unwrap_or_default(), is_guarded, filter)
+        let threshold = if is_compared { rules.threshold } else { f32::INFINITY };
+        CandidateStream::new(all.unwrap_or_default(), is_guarded, threshold, filter)
     }
 }

@@ -1,13 +1,13 @@
 //! The exact layer: the live entry with the same namespace and query hash.
 
-use mneme_model::confidence::{Guard, confidence, contradiction_of_equal_texts};
-use mneme_model::config::Config;
+use mneme_model::confidence::{confidence, contradiction_of_equal_texts};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_store::read::Rows;
 
 use super::outcome::{Layer, LookupOutcome, MissReason, Objection};
 use super::query::Query;
+use super::rules::Rules;
 
 /// The result of the exact layer.
 #[derive(Debug)]
@@ -24,8 +24,7 @@ pub(super) enum ExactMatch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExactRules<'a> {
     pub(super) query: &'a Query,
-    pub(super) guard: Guard,
-    pub(super) config: &'a Config,
+    pub(super) rules: &'a Rules,
 }
 
 impl ExactRules<'_> {
@@ -50,23 +49,26 @@ impl ExactRules<'_> {
     }
 
     /// Why an entry of the same entry key does not answer the question: it lacks a required tag, the guard sees a
-    /// difference that normalisation drops, or the confidence is below the cutoff.
+    /// difference that normalisation drops, the entry is too old, or the confidence is below the cutoff.
     pub(super) fn objection(&self, entry: &Entry) -> Option<Objection> {
-        let Self { query, guard, config } = *self;
+        let Self { query, rules } = *self;
         if !entry.tags.contains_all(&query.required_tags) {
             return Some(MissReason::MissingTag.into());
         }
-        let veto = contradiction_of_equal_texts(&query.question.signature, entry.signature().as_ref(), guard);
+        let veto = contradiction_of_equal_texts(&query.question.signature, entry.signature().as_ref(), rules.guard);
         if let Some(veto) = veto {
             return Some(Objection { reason: MissReason::Vetoed, veto: Some(veto) });
         }
-        (self.confidence(entry) < config.confidence_cutoff).then(|| MissReason::LowConfidence.into())
+        if rules.forbid_age_of(entry, query.now_secs) {
+            return Some(MissReason::TooOld.into());
+        }
+        (self.confidence(entry) < rules.cutoff).then(|| MissReason::LowConfidence.into())
     }
 
     /// The confidence of an exact match: the entry's score, halved with each half-life of its age.
     pub(super) fn confidence(&self, entry: &Entry) -> f64 {
         let age_secs = self.query.now_secs - entry.created_at;
-        confidence(1.0, entry.confidence_score, age_secs, self.config.confidence_half_life_secs)
+        confidence(1.0, entry.confidence_score, age_secs, self.rules.half_life)
     }
 
     /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key.
@@ -99,14 +101,17 @@ pub(super) fn exact_hit(entry: Box<Entry>, confidence: f64) -> LookupOutcome {
 #[cfg(test)]
 mod tests {
     use mneme_guard::VetoKind;
+    use mneme_model::confidence::Guard;
+    use mneme_model::config::Config;
     use mneme_model::namespace::Namespace;
+    use mneme_model::namespace_settings::NamespaceSettings;
     use mneme_model::question::Question;
 
     use super::*;
 
     fn query(text: &str, now_secs: i64) -> Query {
         let question = Question::of(Some(text), None, None, &Config::with(&[])).unwrap();
-        Query::new(question, Namespace::default(), None, 0.9, None, now_secs)
+        Query::new(question, Namespace::default(), None, None, None, now_secs)
     }
 
     fn entry(query: Option<&str>, response: &str) -> Entry {
@@ -121,8 +126,10 @@ mod tests {
     }
 
     fn judge(asked: &str, stored: Entry, guard: Guard, config: &[(&str, &str)]) -> ExactMatch {
-        let (query, config) = (query(asked, 1100), Config::with(config));
-        ExactRules { query: &query, guard, config: &config }.judge(Some(stored))
+        let query = query(asked, 1100);
+        let settings = NamespaceSettings { guard: Some(guard), ..NamespaceSettings::default() };
+        let rules = Rules::new(&query, &settings, &Config::with(config));
+        ExactRules { query: &query, rules: &rules }.judge(Some(stored))
     }
 
     #[test]
@@ -132,8 +139,9 @@ mod tests {
         assert!(
             matches!(judged("[ERROR] 500"), ExactMatch::Refused(objection) if objection == MissReason::Rejected.into())
         );
-        let (query, config) = (query("q", 1000), Config::with(&[]));
-        let rules = ExactRules { query: &query, guard: Guard::On, config: &config };
+        let query = query("q", 1000);
+        let rules = Rules::new(&query, &NamespaceSettings::default(), &Config::with(&[]));
+        let rules = ExactRules { query: &query, rules: &rules };
         assert!(matches!(rules.judge(None), ExactMatch::Nothing));
         assert!(matches!(rules.among(&[], &Rows::default()), ExactMatch::Nothing));
     }

@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::exact::ExactRules;
 use super::outcome::{Layer, LookupOutcome, MissReason, Objection};
 use super::query::Query;
+use super::rules::Rules;
 use super::score::{ScoredEntry, Scoring};
 use crate::cache::Cache;
 use crate::embedders::query_vector::ReadEmbedder;
@@ -69,17 +70,6 @@ pub struct ComparedQuestion {
     pub follow_up: bool,
 }
 
-/// The rules by which entries were judged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Rules {
-    /// The lowest similarity of a semantic hit.
-    pub threshold: f32,
-    /// The lowest confidence of a hit.
-    pub cutoff: f64,
-    /// Whether the guard judged.
-    pub guard: Guard,
-}
-
 /// One compared entry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExplainedCandidate {
@@ -124,13 +114,12 @@ pub struct OtherContext {
 
 impl Explanation {
     /// The explanation of a lookup for which nothing could be compared.
-    pub(super) fn without_candidates(query: &Query, guard: Guard, config: &Config) -> Self {
+    pub(super) fn without_candidates(query: &Query, rules: Rules, config: &Config) -> Self {
         let question = ComparedQuestion {
             text: shortened(&normalize(&query.question.message, config.normalize)),
             context_key: query.question.context_key.as_ref().map(hexadecimal),
             follow_up: query.question.signature.needs_history(),
         };
-        let rules = Rules { threshold: query.threshold, cutoff: config.confidence_cutoff, guard };
         Self { question, rules, candidates: Vec::new(), complete: false, other_context: None }
     }
 }
@@ -139,7 +128,7 @@ impl Explanation {
 pub(super) struct Explainer<'a> {
     pub(super) cache: &'a Cache,
     pub(super) query: &'a Query,
-    pub(super) guard: Guard,
+    pub(super) rules: Rules,
     pub(super) embedder: &'a ReadEmbedder,
     pub(super) replica: &'a mut Replica,
 }
@@ -151,7 +140,7 @@ impl Explainer<'_> {
     /// Reads, strongly: the pointer and the rows of the entry key; the nearest rows, at most 96; on a miss at most 10
     /// rows of equal questions, and the pointer of the question without context. Errors: `StoreBackendError`.
     pub(super) async fn explain(mut self, outcome: &LookupOutcome) -> Result<Explanation, Error> {
-        let mut explanation = Explanation::without_candidates(self.query, self.guard, &self.cache.config);
+        let mut explanation = Explanation::without_candidates(self.query, self.rules, &self.cache.config);
         match self.compare(outcome, &mut explanation).await {
             Err(error) if error.is_store_overload() => explanation.complete = false,
             compared => compared?,
@@ -172,8 +161,10 @@ impl Explainer<'_> {
         explanation.complete = self.replica.holds(&query.namespace);
         let unread = OnceLock::new();
         let is_cut = query.vector.is_cut(embedder, &query.question.message);
-        let config = &self.cache.config;
-        let scoring = Scoring { query, embedding, embedder, is_cut, unread: &unread, guard: self.guard, config };
+        let rules = self.rules;
+        let signature = rules.signature(query);
+        let scoring =
+            Scoring { query, embedding, embedder, is_cut, unread: &unread, rules: &rules, signature: &signature };
         let mut scored = Vec::new();
         let read = self.nearest(scoring, &mut rows, &mut scored).await;
         scored.retain(|scored| !listed.contains(&scored.entry.id));
@@ -197,7 +188,7 @@ impl Explainer<'_> {
             cache.table.fetch_missing(rows, [pointed.into()]).await?;
             ids.insert(pointed);
         }
-        let rules = ExactRules { query, guard: self.guard, config: &cache.config };
+        let rules = ExactRules { query, rules: &self.rules };
         let explain = |entry: Entry| {
             let objection = rules.refusal(&entry);
             let confidence = rules.confidence(&entry);
@@ -215,7 +206,7 @@ impl Explainer<'_> {
         rows: &mut Rows,
         scored: &mut Vec<ScoredEntry>,
     ) -> Result<(), Error> {
-        let near = scoring.embedder.served.scale().raw_threshold(scoring.query.threshold - NEAR_MISS);
+        let near = scoring.embedder.served.scale().raw_threshold(self.rules.threshold - NEAR_MISS);
         for threshold in [near, -1.0] {
             scored.clear();
             let done = self.nearest_above(threshold.max(-1.0), scoring, rows, scored).await;
@@ -261,7 +252,7 @@ impl Explainer<'_> {
     /// What the semantic layer thinks of an entry.
     fn semantic(&self, scored: ScoredEntry, outcome: &LookupOutcome) -> ExplainedCandidate {
         let ScoredEntry { entry, similarity, scaled, probability, confidence, objection } = scored;
-        let is_similar = scaled >= self.query.threshold;
+        let is_similar = scaled >= self.rules.threshold;
         let objection = if is_similar { objection } else { Some(MissReason::BelowThreshold.into()) };
         let is_served = matches!(outcome, LookupOutcome::Hit { entry: served, .. } if served.id == entry.id);
         let scores = (similarity, probability, confidence);
@@ -296,8 +287,10 @@ impl Explainer<'_> {
 
     /// The guard's features of the question and `entry` that are not 0. `similarity`: on the scale of the reference.
     fn features(&self, entry: &Entry, similarity: f32) -> BTreeMap<&'static str, f32> {
-        let Some(signature) = entry.signature().filter(|_| self.guard == Guard::On) else { return BTreeMap::new() };
-        let values = self.query.question.signature.features(&signature, similarity).values();
+        let Some(signature) = entry.signature().filter(|_| self.rules.guard == Guard::On) else {
+            return BTreeMap::new();
+        };
+        let values = self.rules.signature(self.query).features(&signature, similarity).values();
         let named = FEATURE_NAMES.iter().copied().zip(values).map(|(name, value)| (name, value as f32));
         named.filter(|(_, value)| *value != 0.0).collect()
     }

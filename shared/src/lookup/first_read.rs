@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use mneme_model::confidence::Guard;
-use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_store::counter::Counter;
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 
 use super::exact::{ExactMatch, ExactRules};
 use super::query::Query;
+use super::rules::Rules;
 use crate::cache::Cache;
 
 /// The counter, and when it was read.
@@ -29,6 +29,10 @@ pub(super) struct FirstRead {
 /// A query, and the entries whose rows may answer it.
 pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
+    /// The rules, as far as they are known before the read.
+    pub(super) rules: Rules,
+    /// The key of the namespace's settings, if they have to be read.
+    pub(super) settings: Option<RowKey>,
     /// The entries that the replica knows for the query's hash, the newest first.
     pub(super) known: Vec<EntryId>,
     /// The first candidates of the semantic layer.
@@ -38,15 +42,16 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     fn keys(&self) -> impl Iterator<Item = RowKey> {
         let entries = self.candidates.iter().chain(&self.known).map(|id| RowKey::from(*id));
-        entries.chain([self.query.pointer_key()])
+        entries.chain([self.query.pointer_key()]).chain(self.settings)
     }
 
-    /// The exact answer in `rows`, as far as they were read. Item 0 may switch the guard off in a namespace; without it,
-    /// the guard judges.
-    pub(super) fn exact_match(&self, config: &Config, rows: &Rows) -> ExactMatch {
+    /// The exact answer in `rows`, as far as they were read, by the rules that were known before the read. The settings of
+    /// the namespace may have switched the guard off; the guard judges all the same, unless the request switches it off.
+    pub(super) fn exact_match(&self, rows: &Rows) -> ExactMatch {
         let pointed = rows.get(self.query.pointer_key()).and_then(pointed_entry);
         let ids: Vec<EntryId> = pointed.into_iter().chain(self.known.iter().copied()).collect();
-        ExactRules { query: self.query, guard: self.query.guard.unwrap_or(Guard::On), config }.among(&ids, rows)
+        let rules = Rules { guard: self.query.guard.unwrap_or(Guard::On), ..self.rules };
+        ExactRules { query: self.query, rules: &rules }.among(&ids, rows)
     }
 }
 
@@ -77,7 +82,7 @@ pub(super) async fn first_read(
     let table = cache.table.patient_until(begun + patience);
     let take = |more: Rows| {
         rows.extend(more);
-        let needs_no_counter = || wanted.iter().all(|one| one.exact_match(&cache.config, &rows).is_answer());
+        let needs_no_counter = || wanted.iter().all(|one| one.exact_match(&rows).is_answer());
         match !rows.has_read(RowKey::COUNTER) && needs_no_counter() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

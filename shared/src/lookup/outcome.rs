@@ -41,6 +41,10 @@ pub enum MissReason {
     NotEmbeddable,
     /// The question is personal, and `MNEME_PERSONAL` is `refuse`. Nothing was read.
     Personal,
+    /// There is no exact match, and the settings of the namespace allow the exact layer only.
+    ExactOnly,
+    /// The nearest entry that is similar enough is older than the settings of the namespace allow.
+    TooOld,
     /// The caller asked for a miss.
     Bypass,
     /// There is no exact match, and the namespace could not be loaded into memory in time.

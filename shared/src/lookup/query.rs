@@ -18,8 +18,8 @@ pub struct Query {
     pub question: Question,
     /// The namespace that is searched.
     pub namespace: Namespace,
-    /// The lowest similarity of a semantic hit.
-    pub threshold: f32,
+    /// The lowest similarity of a semantic hit that the request asks for; `None`: the settings of the namespace decide.
+    pub threshold: Option<f32>,
     /// What the request says about the guard; `None`: the namespace's setting decides.
     pub guard: Option<Guard>,
     /// The tags that an entry must have to answer. They are no part of the question: they only exclude entries.
@@ -38,7 +38,7 @@ impl Query {
         question: Question,
         namespace: Namespace,
         embedding: Option<Embedding>,
-        threshold: f32,
+        threshold: Option<f32>,
         guard: Option<Guard>,
         now_secs: i64,
     ) -> Self {

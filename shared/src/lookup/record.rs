@@ -123,6 +123,8 @@ fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
                 MissReason::EmbedderFailure => &[Metric::Misses, Metric::MissesEmbedderFailure],
                 MissReason::NotEmbeddable => &[Metric::Misses, Metric::MissesNotEmbeddable],
                 MissReason::Personal => &[Metric::Misses, Metric::MissesPersonal],
+                MissReason::ExactOnly => &[Metric::Misses, Metric::MissesExactOnly],
+                MissReason::TooOld => &[Metric::Misses, Metric::MissesTooOld],
                 MissReason::Bypass => &[Metric::Misses, Metric::MissesBypass],
                 MissReason::NotLoaded => &[Metric::Misses, Metric::MissesNotLoaded],
                 MissReason::Unavailable => &[Metric::Misses, Metric::MissesUnavailable],

@@ -2,9 +2,8 @@
 
 use std::sync::OnceLock;
 
-use mneme_guard::{Verdict, VetoKind};
+use mneme_guard::{ConversationSignature, Verdict, VetoKind};
 use mneme_model::confidence::{Guard, confidence, exact_values_agree, verdict};
-use mneme_model::config::Config;
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 use mneme_model::long_text::Unread;
@@ -12,6 +11,7 @@ use mneme_model::long_text::Unread;
 use super::exact::ExactRules;
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
+use super::rules::Rules;
 use crate::embedders::query_vector::ReadEmbedder;
 use crate::replica::{Nearest, similarity};
 
@@ -41,8 +41,9 @@ pub(super) struct Scoring<'a> {
     pub(super) is_cut: bool,
     /// The hash of what the embedder does not read of the question. It is computed when an entry needs it.
     pub(super) unread: &'a OnceLock<Option<Unread>>,
-    pub(super) guard: Guard,
-    pub(super) config: &'a Config,
+    pub(super) rules: &'a Rules,
+    /// The question's signature, as `rules` compare it.
+    pub(super) signature: &'a ConversationSignature,
 }
 
 impl Scoring<'_> {
@@ -50,7 +51,7 @@ impl Scoring<'_> {
     /// context key, has no vector of this embedder and dimension, has expired, or is not similar enough.
     pub(super) fn score(&self, entry: Entry) -> Option<ScoredEntry> {
         let similarity = self.similarity(&entry)?;
-        (self.scaled(similarity) >= self.query.threshold).then(|| self.judge(entry, similarity))
+        (self.scaled(similarity) >= self.rules.threshold).then(|| self.judge(entry, similarity))
     }
 
     /// The similarity of question and `entry`. `None` if the two are not compared: the entry belongs to another
@@ -72,9 +73,10 @@ impl Scoring<'_> {
 
     /// The score of an entry that is compared, whatever the threshold is.
     pub(super) fn judge(&self, entry: Entry, similarity: f32) -> ScoredEntry {
-        let Self { query, guard, config, .. } = *self;
+        let Self { query, rules, signature, .. } = *self;
+        let guard = rules.guard;
         let scaled = self.scaled(similarity);
-        let (probability, veto) = match verdict(&query.question.signature, entry.signature().as_ref(), scaled, guard) {
+        let (probability, veto) = match verdict(signature, entry.signature().as_ref(), scaled, guard) {
             Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
                 (0.0, Some(VetoKind::Identifier))
             }
@@ -83,7 +85,7 @@ impl Scoring<'_> {
         };
         let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
-        let confidence = confidence(probability, entry.confidence_score, age_secs, config.confidence_half_life_secs);
+        let confidence = confidence(probability, entry.confidence_score, age_secs, rules.half_life);
         let objection = if !entry.is_servable() {
             Some(MissReason::Rejected.into())
         } else if !entry.tags.contains_all(&query.required_tags) {
@@ -91,11 +93,13 @@ impl Scoring<'_> {
         } else if veto.is_some() {
             Some(Objection { reason: MissReason::Vetoed, veto })
         } else if entry.has_key(&query.namespace, &query.question.hash)
-            && let Some(objection) = (ExactRules { query, guard, config }).objection(&entry)
+            && let Some(objection) = (ExactRules { query, rules }).objection(&entry)
         {
             // The exact layer has refused the entry, and the vectors of equal texts are equal.
             Some(objection)
-        } else if confidence < config.confidence_cutoff {
+        } else if rules.forbid_age_of(&entry, query.now_secs) {
+            Some(MissReason::TooOld.into())
+        } else if confidence < rules.cutoff {
             Some(MissReason::LowConfidence.into())
         } else {
             None

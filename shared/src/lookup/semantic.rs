@@ -98,8 +98,9 @@ pub(super) async fn compare(
             .min(MAX_COMPARED.saturating_sub(compared))
             .min(MAX_REQUESTED.saturating_sub(comparison.requested.len()));
         let best = best_servable(&comparison.scored);
-        let filter =
-            |candidate: &Candidate| scoring.guard == Guard::Off || may_answer(replica, query, &namespace, candidate);
+        let filter = |candidate: &Candidate| {
+            scoring.rules.guard == Guard::Off || may_answer(replica, query, &namespace, candidate)
+        };
         ids = candidates.next(count, best, filter);
         if ids.is_empty() && comparison.scored.is_empty() {
             ids = candidates.take_skipped(count);

@@ -10,7 +10,6 @@ use std::time::Duration;
 use mneme_model::entry::EntryHeader;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
-use mneme_store::counter::QuotaHint;
 use mneme_store::entry_row::header_from_item;
 use mneme_store::index::LruKey;
 use mneme_store::key::RowKey;
@@ -22,7 +21,6 @@ use super::directory::{register, registered_namespaces};
 use super::victims::{choose_victims, eviction_batch};
 use crate::cache::Cache;
 use crate::write::remove::{Reason, remove};
-use crate::write::settings::Settings;
 
 /// How many of the least recently used entries are read to find expired ones, if the namespace has entries that expire.
 const MIN_EXAMINED: usize = 1000;
@@ -117,28 +115,19 @@ struct Enforcement {
 /// 32 namespaces are under the cap of the table, 32 are chosen at random, as Redis samples keys. The victims are then
 /// only approximately the least recently used.
 ///
-/// `quota`: what item 0 said of the namespace's quota. `stored`: how many entries the put has stored. It removes up to
-/// twice as many, so that batches cannot outgrow the cap.
+/// `quota`: the namespace's quota. `stored`: how many entries the put has stored. It removes up to twice as many, so that
+/// batches cannot outgrow the cap.
 ///
-/// Reads: the namespace's quota, if quotas have items of their own; one item of statistics. Above the cap: up to 5,000
+/// Reads: one item of statistics. Above the cap: up to 5,000
 /// keys of `gsi_lru`, and the rows of the victims; up to 1,000 rows if entries expire. Writes: up to 200 removals, or
 /// twice `stored`. The next put or `vacuum` removes the rest.
 /// Errors: `StoreBackendError`.
 pub async fn enforce_caps(
     cache: &Cache,
     namespace: &Namespace,
-    quota: QuotaHint,
+    quota: Option<u64>,
     stored: usize,
 ) -> Result<Evictions, Error> {
-    let may_have_quota = quota.may_have_item || quota.in_counter.is_some();
-    let own_stats = async {
-        if !may_have_quota {
-            return Ok(None);
-        }
-        cache.table.namespace_stats(RowKey::namespace_stats(namespace)).await.map(Some)
-    };
-    let settings = Settings::new(cache);
-    let (quota, own_stats) = tokio::try_join!(settings.quota_from(quota, namespace), own_stats)?;
     if cache.config.max_entries.is_some() {
         register(cache, namespace).await?;
     }
@@ -147,10 +136,7 @@ pub async fn enforce_caps(
         (None, Some(cap)) => (CapScope::Table, cap),
         (None, None) => return Ok(Evictions::default()),
     };
-    let stats = match (scope, own_stats) {
-        (CapScope::Namespace(_), Some(stats)) => stats,
-        _ => cache.table.namespace_stats(scope.stats_key()).await?,
-    };
+    let stats = cache.table.namespace_stats(scope.stats_key()).await?;
     let fits = stats.counted && stats.entries <= i64::try_from(cap).unwrap_or(i64::MAX);
     // The directory of a table that was never counted may lack namespaces, which `vacuum` adds.
     let is_countable = matches!(scope, CapScope::Namespace(_)) && cap <= PUT_LIMITS.keys as u64;

@@ -39,6 +39,10 @@ pub enum Metric {
     MissesNotEmbeddable,
     /// Misses because personal questions are refused.
     MissesPersonal,
+    /// Misses without an exact match in namespaces that allow the exact layer only.
+    MissesExactOnly,
+    /// Misses because the nearest entry that is similar enough is too old.
+    MissesTooOld,
     /// Misses that the caller asked for.
     MissesBypass,
     /// Misses because the namespace could not be loaded into memory in time.

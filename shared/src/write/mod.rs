@@ -6,7 +6,7 @@
 //! - [`clear`]: removing all entries of a namespace.
 //! - [`delete_tagged`]: removing the entries that have a tag.
 //! - [`touch`]: recording an access.
-//! - [`settings`]: quotas and meta.
+//! - [`update`]: changing parts of an entry.
 //! - `commit`: committing a transaction that does not depend on the counter.
 
 pub mod clear;
@@ -15,5 +15,5 @@ pub mod delete_tagged;
 pub mod purge;
 pub mod put;
 pub mod remove;
-pub mod settings;
 pub mod touch;
+pub mod update;

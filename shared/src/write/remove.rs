@@ -29,7 +29,8 @@ pub enum Reason<'a> {
     Tagged(&'a Tag),
     /// The entry was among the least recently used. It is removed unless it was used since it was chosen.
     Evicted,
-    /// The entry has expired. It is removed unless it was stored again since.
+    /// The entry has expired. It is removed unless it was stored again since, or its life was
+    /// prolonged.
     Expired,
 }
 
@@ -39,7 +40,7 @@ impl<'a> Reason<'a> {
             Self::Requested => DeleteCondition::Exists,
             Self::Tagged(tag) => DeleteCondition::Tagged(tag),
             Self::Evicted => DeleteCondition::NotAccessed,
-            Self::Expired => DeleteCondition::NotPutAgain,
+            Self::Expired => DeleteCondition::StillExpired,
         }
     }
 
@@ -49,7 +50,13 @@ impl<'a> Reason<'a> {
             Self::Requested => true,
             Self::Tagged(tag) => now.tags.contains(tag),
             Self::Evicted => now.last_accessed_at == seen.last_accessed_at,
-            Self::Expired => now.created_at == seen.created_at,
+            Self::Expired => {
+                let is_prolonged = match (seen.expires_at, now.expires_at) {
+                    (Some(seen), Some(now)) => now > seen,
+                    (_, now) => now.is_none(),
+                };
+                now.created_at == seen.created_at && !is_prolonged
+            }
         }
     }
 }

@@ -46,10 +46,10 @@ pub enum DeleteCondition<'a> {
     Exists,
     /// No access to the row was recorded since its header was read.
     NotAccessed,
-    /// The row was not replaced since its header was read.
-    NotPutAgain,
     /// The row still has this tag.
     Tagged(&'a Tag),
+    /// The row was not replaced since its header was read, and its life was not prolonged.
+    StillExpired,
 }
 
 impl Table {
@@ -130,17 +130,41 @@ impl Table {
     /// Deletes the entry's row if `condition` holds, and if the row still has an answer item or still has none. The
     /// transaction that deletes a row with an answer item also takes [`Table::delete_answer`].
     pub fn delete_row(&self, row: &EntryHeader, condition: DeleteCondition<'_>) -> Result<TransactWriteItem, Error> {
-        let condition = match condition {
-            DeleteCondition::Exists => Condition::Exists(name::ID),
-            DeleteCondition::NotAccessed => Condition::equals(name::LAST_ACCESSED_AT, n(row.last_accessed_at)),
-            DeleteCondition::NotPutAgain => Condition::equals(name::CREATED_AT, n(row.created_at)),
-            DeleteCondition::Tagged(tag) => Condition::Contains(name::TAGS, s(tag.as_str())),
+        let expression = match condition {
+            DeleteCondition::Exists => Expression::when(Condition::Exists(name::ID)),
+            DeleteCondition::NotAccessed => {
+                Expression::when(Condition::equals(name::LAST_ACCESSED_AT, n(row.last_accessed_at)))
+            }
+            DeleteCondition::Tagged(tag) => Expression::when(Condition::Contains(name::TAGS, s(tag.as_str()))),
+            DeleteCondition::StillExpired => {
+                // A relative time to live, which the Python library writes, is below the absolute one.
+                let until = Condition::at_most(name::TTL, n(row.expires_at.unwrap_or(i64::MAX)));
+                let same_put = Condition::equals(name::CREATED_AT, n(row.created_at));
+                Expression::when(same_put).and(until)
+            }
         };
         let has_answer_item = match row.has_answer_item {
             true => Condition::Exists(name::ANSWER_STAMP),
             false => Condition::Absent(name::ANSWER_STAMP),
         };
-        self.delete_action(row.id.into(), Expression::when(condition).and(has_answer_item))
+        self.delete_action(row.id.into(), expression.and(has_answer_item))
+    }
+
+    /// Sets `attributes` of the row of `seen` to what `item` has, and removes those that it has not, if the row still has
+    /// the entry key and the answer item of `seen`.
+    pub fn update_row(
+        &self,
+        seen: &Entry,
+        item: &Item,
+        attributes: &[&'static str],
+    ) -> Result<TransactWriteItem, Error> {
+        let same_entry = Expression::when(Condition::equals(name::NAMESPACE, s(seen.namespace.to_string())))
+            .and(Condition::equals(name::QUERY_HASH, s(seen.query_hash.to_string())))
+            .and(Condition::is(name::ANSWER_STAMP, seen.apart.map(|apart| b(*apart.stamp.as_bytes()))));
+        let expression = attributes
+            .iter()
+            .fold(same_entry, |all, attribute| all.set_or_remove(attribute, item.get(*attribute).cloned()));
+        self.update_action(self.update_builder(seen.id.into(), expression))
     }
 
     /// Sets the entry's last access to `now_secs` and counts the access, if the row exists.

@@ -70,8 +70,10 @@ pub const META: &str = "meta";
 /// A map from namespace to `max_entries`. It holds quotas in tables that are shared with the Python library, and in
 /// tables of versions before quotas had items of their own.
 pub const QUOTAS: &str = "quotas";
-/// Whether quotas may be in items of their own.
+/// Whether quotas may be in items of their own, in tables of versions before [`SETTINGS_VERSION`].
 pub const HAS_QUOTA_ITEMS: &str = "has_quota_items";
+/// The number of changes of the settings of namespaces.
+pub const SETTINGS_VERSION: &str = "settings_version";
 /// The active embedder's generation.
 pub const ACTIVE_GENERATION: &str = "embedder_era";
 /// The generation of first vectors in rows that name no generation.
@@ -95,7 +97,9 @@ pub const SECOND_ENDING: &str = "reembed_ending";
 
 // Items with negative keys.
 
-/// The largest number of entries, in quotas.
+/// What is set for a namespace, as JSON, except the largest number of entries.
+pub const SETTINGS: &str = "settings";
+/// The largest number of entries, in the settings of a namespace.
 pub const MAX_ENTRIES: &str = "max_entries";
 /// The map of the `meta` item: texts by key.
 pub const VALUES: &str = "values";
@@ -123,7 +127,7 @@ pub const LEASE_SLOTS: [&str; 16] = [
 ];
 /// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
-/// The name of the namespace, in namespace stats and quotas.
+/// The name of the namespace, in namespace stats and settings.
 pub const NAME: &str = "name";
 /// Whether `entries` includes every row, in namespace stats.
 pub const COUNTED: &str = "counted";
@@ -139,7 +143,7 @@ pub const MISSES: &str = "misses";
 pub const EVICTIONS: &str = "evictions";
 /// The number of removed expired entries, in namespace stats.
 pub const EXPIRATIONS: &str = "expirations";
-/// A set of namespaces, in the directory.
+/// A set of namespaces, in the directories.
 pub const NAMES: &str = "names";
 /// The last ticket given out, in the writer queue.
 pub const ISSUED: &str = "issued";

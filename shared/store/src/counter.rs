@@ -7,6 +7,7 @@ use mneme_model::config::{Config, EmbedderConfig};
 use mneme_model::embedder::{EmbedderGeneration, MoveEnd, SecondEmbedder, ServedEmbedder};
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::NamespaceSettings;
 use mneme_model::scale::Scale;
 
 use crate::attribute as name;
@@ -16,25 +17,18 @@ use crate::item::{Item, bytes, item_bytes, n, number, s, text};
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// What item 0 says of a namespace's quota.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QuotaHint {
-    /// The quota in item 0, which holds if the namespace has no item for its quota.
-    pub in_counter: Option<u64>,
-    /// Whether the namespace may have an item for its quota.
-    pub may_have_item: bool,
-}
-
-/// The largest size of item 0 after a write to it. It has a cap because every request reads item 0, and every mutation
-/// writes it.
-pub const MAX_COUNTER_BYTES: usize = 1024;
-
 /// The largest size of the `meta` item, and of item 0 in a table that is shared with the Python library, which keeps
 /// quotas and meta there.
 pub const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 
-/// The prefix of the meta keys that switch the guard `on` or `off` in one namespace. The name of the namespace follows.
+/// The prefix of the meta keys with which older versions switched the guard `on` or `off` in one namespace. The name of
+/// the namespace follows.
 pub const GUARD_KEY: &str = "guard:";
+
+/// The meta key with which older versions switched the guard of `namespace`.
+pub fn guard_key(namespace: &Namespace) -> String {
+    format!("{GUARD_KEY}{namespace}")
+}
 
 /// The attributes that `provision` writes: those of item 0 that [`Table::stamp`] and a new stamp set, and those of the
 /// stats of a new table ([`Table::recount`]).
@@ -86,8 +80,10 @@ pub struct Counter {
     pub second: Option<SecondEmbedder>,
     /// The quotas in item 0: `max_entries` by namespace.
     pub quotas: BTreeMap<String, u64>,
-    /// Whether quotas may be in items of their own.
+    /// Whether an older version may have written quotas to items of their own.
     pub has_quota_items: bool,
+    /// The number of changes of the settings of namespaces.
+    pub settings_version: u64,
     /// The `meta` map in item 0: texts by key.
     pub meta: BTreeMap<String, String>,
     /// The size of the item as DynamoDB counts it.
@@ -131,6 +127,7 @@ impl Counter {
                 .filter_map(|(name, value)| Some((name.clone(), value.as_n().ok()?.parse().ok()?)))
                 .collect(),
             has_quota_items: item.contains_key(name::HAS_QUOTA_ITEMS),
+            settings_version: number(item, name::SETTINGS_VERSION).unwrap_or(0),
             meta: map(name::META).filter_map(|(key, value)| Some((key.clone(), value.as_s().ok()?.clone()))).collect(),
             bytes: item_bytes(item),
         })
@@ -149,22 +146,36 @@ impl Counter {
         item
     }
 
-    /// Whether the guard is on in `namespace`. The meta key of the namespace decides, or else the configuration. Every
-    /// value of the key except `off` switches the guard on.
-    pub fn guard(&self, namespace: &Namespace, config: &Config) -> bool {
-        self.meta.get(&format!("{GUARD_KEY}{namespace}")).map_or(config.guard, |value| value != "off")
+    /// Whether this is the counter of a table without item 0.
+    pub fn is_unwritten(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The settings of `namespace` that are in item 0: its quota, and its switch of the guard. They hold where the
+    /// namespace's item sets nothing. Every value of the switch except `off` switches the guard on.
+    pub fn settings(&self, namespace: &Namespace) -> NamespaceSettings {
+        NamespaceSettings {
+            guard: self.meta.get(&guard_key(namespace)).map(|value| (value != "off").into()),
+            max_entries: self.quotas.get(namespace.as_str()).copied(),
+            ..NamespaceSettings::default()
+        }
+    }
+
+    /// The namespaces that have settings in item 0.
+    pub fn namespaces_with_settings(&self) -> impl Iterator<Item = Namespace> {
+        let guarded = self.meta.keys().filter_map(|key| key.strip_prefix(GUARD_KEY));
+        guarded.chain(self.quotas.keys().map(String::as_str)).map(|name| Namespace::from_row(name.to_owned()))
+    }
+
+    /// Whether namespaces may have settings in items of their own.
+    pub fn may_have_settings_items(&self) -> bool {
+        self.settings_version > 0 || self.has_quota_items
     }
 
     /// Whether the configuration has a fingerprint or a dimension, and item 0 lacks it.
     pub fn lacks_stamp(&self, config: &Config) -> bool {
         let EmbedderConfig { fingerprint, dim, .. } = &config.embedder;
         (self.fingerprint.is_none() && fingerprint.is_some()) || (self.dim.is_none() && dim.is_some())
-    }
-
-    /// What item 0 says of the namespace's quota.
-    pub fn quota(&self, namespace: &Namespace) -> QuotaHint {
-        let in_counter = self.quotas.get(namespace.as_str()).copied();
-        QuotaHint { in_counter, may_have_item: self.has_quota_items }
     }
 
     /// The active embedder.

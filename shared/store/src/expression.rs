@@ -187,8 +187,13 @@ impl Expression {
 
     /// The path of the entry `key` in a map. The key is a caller's text and may contain any character.
     fn path(&mut self, map: &str, key: &str) -> String {
-        self.names.insert("#key".to_owned(), key.to_owned());
-        format!("{}.#key", self.name(map))
+        let fits = |placeholder: &String| self.names.get(placeholder).is_none_or(|taken| taken == key);
+        let placeholder = std::iter::once("#key".to_owned())
+            .chain((2..).map(|count| format!("#key_{count}")))
+            .find(fits)
+            .unwrap_or_default();
+        self.names.insert(placeholder.clone(), key.to_owned());
+        format!("{}.{placeholder}", self.name(map))
     }
 
     fn value(&mut self, attribute: &str, value: AttributeValue) -> String {
@@ -317,6 +322,9 @@ mod tests {
         let expression = Expression::new().set_in("quotas", "a.b #c", n(1));
         assert_eq!(expression.update_text().as_deref(), Some("SET #quotas.#key = :value"));
         assert_eq!(expression.names["#key"], "a.b #c");
+        let two = expression.remove_from("meta", "other").and(Condition::HasKey("meta", "other".to_owned()));
+        assert_eq!(two.update_text().as_deref(), Some("SET #quotas.#key = :value REMOVE #meta.#key_2"));
+        assert_eq!(two.condition_text().as_deref(), Some("attribute_exists(#meta.#key_2)"));
     }
 
     #[test]

@@ -52,10 +52,12 @@ pub enum DerivedKind {
     TagBlock = 13,
     /// The lookups of one hour, in a namespace or in the whole cache.
     HourStats = 14,
-    /// The quota of one namespace. It is data, not derived: it must not be lost.
-    Quota = 20,
+    /// The settings of one namespace. It is data, not derived: it must not be lost.
+    Settings = 20,
     /// The `meta` map. It is data, not derived: it must not be lost.
     Meta = 21,
+    /// A set of names of namespaces that have settings.
+    SettingsDirectory = 22,
     /// A deletion by a tag that `vacuum` has to finish. It is data, not derived: it must not be lost.
     TagDeletion = 24,
     /// The response and the metadata of one entry. It is data, not derived: it is written, moved and removed with the
@@ -63,7 +65,7 @@ pub enum DerivedKind {
     Answer = 30,
 }
 
-/// The number of items that hold the names of the namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
+/// The number of items of a directory, which holds names of namespaces. 64 items of 400 KB hold over 100,000 names of 200 bytes.
 pub const DIRECTORY_SHARDS: u8 = 64;
 
 /// The number of bits below the kind in the key of a derived item.
@@ -174,9 +176,9 @@ impl RowKey {
         Self::hashed(DerivedKind::LeaseBoard, &[namespace.as_str(), &context])
     }
 
-    /// The quota of a namespace.
-    pub fn quota(namespace: &Namespace) -> Self {
-        Self::hashed(DerivedKind::Quota, &[namespace.as_str()])
+    /// The settings of a namespace.
+    pub fn settings(namespace: &Namespace) -> Self {
+        Self::hashed(DerivedKind::Settings, &[namespace.as_str()])
     }
 
     /// The block of `tag` for range `number` of ids.
@@ -209,8 +211,17 @@ impl RowKey {
 
     /// The directory item that holds the name of `namespace`.
     pub fn directory(namespace: &Namespace) -> Self {
-        let shard = Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS;
-        Self::directory_shard(shard)
+        Self::directory_shard(shard_of(namespace))
+    }
+
+    /// The item of the directory of settings that holds the name of `namespace`.
+    pub fn settings_directory(namespace: &Namespace) -> Self {
+        Self::settings_directory_shard(shard_of(namespace))
+    }
+
+    /// Item number `shard` of the directory of settings, below [`DIRECTORY_SHARDS`].
+    pub const fn settings_directory_shard(shard: u8) -> Self {
+        Self::derived(DerivedKind::SettingsDirectory, shard as u128)
     }
 
     /// Directory item number `shard`, below [`DIRECTORY_SHARDS`].
@@ -228,7 +239,8 @@ impl RowKey {
         let kind = self.0.checked_neg()? >> LOW_BITS;
         use DerivedKind::{
             Answer, Basis, Directory, HourStats, IdempotencyRecord, Lease, LeaseBoard, Meta, MoveProgress,
-            NamespaceStats, Pointer, Quota, Segment, SegmentManifest, TagBlock, TagDeletion, VacuumCursor, WriterQueue,
+            NamespaceStats, Pointer, Segment, SegmentManifest, Settings, SettingsDirectory, TagBlock, TagDeletion,
+            VacuumCursor, WriterQueue,
         };
         [
             Pointer,
@@ -245,8 +257,9 @@ impl RowKey {
             LeaseBoard,
             TagBlock,
             HourStats,
-            Quota,
+            Settings,
             Meta,
+            SettingsDirectory,
             TagDeletion,
             Answer,
         ]
@@ -279,6 +292,11 @@ impl RowKey {
     }
 }
 
+/// The number of the directory item that holds the name of `namespace`.
+fn shard_of(namespace: &Namespace) -> u8 {
+    Sha256::digest(namespace.as_str().as_bytes())[0] % DIRECTORY_SHARDS
+}
+
 impl From<EntryId> for RowKey {
     fn from(id: EntryId) -> Self {
         Self(i128::from(id.get()))
@@ -305,7 +323,8 @@ mod tests {
             (RowKey::tag_block(&namespace, &tag, 0), DerivedKind::TagBlock),
             (RowKey::tag_deletion(&namespace, &tag), DerivedKind::TagDeletion),
             (RowKey::hour_stats(None, 0), DerivedKind::HourStats),
-            (RowKey::quota(&namespace), DerivedKind::Quota),
+            (RowKey::settings(&namespace), DerivedKind::Settings),
+            (RowKey::settings_directory(&namespace), DerivedKind::SettingsDirectory),
             (RowKey::META, DerivedKind::Meta),
             (RowKey::answer(EntryId::new(u64::MAX).unwrap()), DerivedKind::Answer),
             (RowKey::WRITER_QUEUE, DerivedKind::WriterQueue),

@@ -14,7 +14,7 @@ use mneme_core::entries::live_row;
 use mneme_core::lookup::engine::LookupEngine;
 use mneme_core::lookup::outcome::LookupOutcome;
 use mneme_core::lookup::query::Query;
-use mneme_core::write::put::{NewEntry, put_all};
+use mneme_core::write::put::{Lifetime, NewEntry, put_all};
 use mneme_core::write::remove::{Reason, remove};
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
@@ -89,8 +89,7 @@ impl TestCache {
     }
 
     pub(crate) fn query_with(&self, namespace: &str, text: &str, embedding: Option<Embedding>) -> Query {
-        let threshold = self.cache.config.similarity_threshold;
-        Query::new(self.question(text), name(namespace), embedding, threshold, None, NOW)
+        Query::new(self.question(text), name(namespace), embedding, None, None, NOW)
     }
 
     pub(crate) async fn put(&self, stored: Stored<'_>) -> EntryId {
@@ -106,7 +105,7 @@ impl TestCache {
             metadata: Map::new(),
             tags: Tags::default(),
             usage: None,
-            ttl_secs: stored.ttl_secs,
+            lifetime: Lifetime { asked_secs: stored.ttl_secs, longest_secs: None },
             confidence_score: 1.0,
             if_absent: false,
             stored_by: None,

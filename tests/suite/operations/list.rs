@@ -94,3 +94,75 @@ async fn invalid_list_parameters_are_refused() {
         assert_eq!(stack.get(&format!("/v1/entries?{bad}")).await.0, 400, "{bad}");
     }
 }
+
+/// The ids of the page at `path`.
+async fn ids_at(stack: &Stack, path: &str) -> Vec<u64> {
+    let (status, page) = stack.get(path).await;
+    assert_eq!(status, 200, "{path}: {page}");
+    page["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn list_with_filters_returns_the_entries_that_meet_all_of_them() {
+    let stack = Stack::start().await;
+    for (query, source) in
+        [("Where is my INVOICE?", json!("faq")), ("Pay an invoice", json!(7)), ("Reset", json!("faq"))]
+    {
+        stack.put(json!({"query": query, "response": "r", "metadata": {"source": source}})).await;
+    }
+    stack.put(json!({"query": "invoices elsewhere", "response": "r", "namespace": "b"})).await;
+    stack.backdate([2], 1000).await;
+    let now = stack.get("/v1/entries/1").await.1["created_at"].as_i64().unwrap();
+    for (filter, expected) in [
+        ("text=Invoice", &[1, 2, 4][..]),
+        ("text=%20my%20%20invoice", &[1]),
+        ("text=invoice&namespace=default", &[1, 2]),
+        ("metadata.source=faq", &[1, 3]),
+        ("metadata.source=7", &[2]),
+        ("metadata.source=faq&text=invoice", &[1]),
+        ("metadata.other=faq", &[]),
+        (&format!("created_since={}", now - 500), &[1, 3, 4]),
+        (&format!("created_before={}", now - 500), &[2]),
+        (&format!("used_since={}", now - 500), &[1, 3, 4]),
+        (&format!("used_before={}", now - 500), &[2]),
+        ("text=invoice&namespace=default&order=lru", &[2, 1]),
+    ] {
+        assert_eq!(ids_at(&stack, &format!("/v1/entries?{filter}")).await, expected, "{filter}");
+    }
+    let directly = json!({"metadata.source": 7, "created_since": null});
+    assert_eq!(stack.invoke("list", directly).await.unwrap()["entries"].as_array().unwrap().len(), 1);
+    for bad in [json!({"metadata.source": ["faq"]}), json!({"text": 7}), json!({"created_since": "today"})] {
+        assert_eq!(stack.invoke("list", bad.clone()).await.unwrap_err().name, "InvalidRequest", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn list_with_a_filter_reads_a_bounded_number_of_rows_and_its_cursor_continues() {
+    let stack = Stack::start().await;
+    for hundred in 0..25 {
+        let entries: Vec<Value> =
+            (0..100).map(|n| json!({"query": format!("q {hundred} {n}"), "response": "r"})).collect();
+        stack.invoke("put", json!({"entries": entries})).await.unwrap();
+    }
+    stack.put(json!({"query": "the needle", "response": "r"})).await;
+    let page = stack.invoke("list", json!({"text": "needle"})).await.unwrap();
+    assert_eq!(page["entries"], json!([]));
+    assert!(page["cursor"].is_string(), "{page}");
+    let (ids, pages) = all_pages(&stack, json!({"text": "needle"})).await;
+    assert_eq!((ids, pages), (vec![2501], 2));
+}
+
+#[tokio::test]
+async fn list_returns_the_fields_that_were_asked_for_and_no_embedding_without_asking() {
+    let stack = Stack::start().await;
+    stack.put(json!({"query": "q", "response": "r", "embedding": [1.0, 0.0]})).await;
+    let entry = async |path: &str| stack.get(path).await.1["entries"][0].clone();
+    let all = entry("/v1/entries").await;
+    assert!(all.get("embedding").is_none() && all["response"] == "r", "{all}");
+    assert_eq!(entry("/v1/entries?fields=query").await, json!({"id": 1, "query": "q"}));
+    let vector = entry("/v1/entries?fields=embedding,id").await;
+    assert_eq!(vector.as_object().unwrap().len(), 2);
+    assert_eq!(vector["embedding"], stack.get("/v1/entries/1").await.1["embedding"]);
+    let (status, problem) = stack.get("/v1/entries?fields=vector").await;
+    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("vector"), "{problem}");
+}

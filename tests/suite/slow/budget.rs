@@ -175,10 +175,10 @@ const BOUNDED: [Budget; 22] = [
     ("put: new vector", 3, 3.0, 24.0),
     // Like a new entry, and reads and writes the idempotency record.
     ("put: with a key", 2, 3.0, 18.0),
-    // Like a new entry, then strongly consistent reads of the quota and of the statistics.
-    ("put: under a quota", 3, 4.0, 16.0),
+    // Like a new entry, then a strongly consistent read of the statistics. The instance knows the quota.
+    ("put: under a quota", 3, 3.0, 16.0),
     // The same, with 2,000 quotas of other namespaces.
-    ("put: beside 2000 quotas", 3, 4.0, 16.0),
+    ("put: beside 2000 quotas", 3, 3.0, 16.0),
     // Then reads the keys of the namespace in `gsi_lru` and the row to evict, deletes it with its pointer, and writes
     // the counter and the statistics twice.
     ("put: over a quota", 7, 7.0, 33.0),
@@ -211,8 +211,11 @@ const BOUNDED: [Budget; 22] = [
     ("find", 2, 2.0, 0.0),
     // Reads the counter and a page of the index, then ten rows.
     ("list: ten by id", 2, 11.5, 0.0),
-    // Reads the counter. Writes the counter and the quota.
-    ("quota: set", 2, 1.0, 4.0),
+    // Reads the counter and the settings. Writes the counter, the settings and their directory.
+    ("quota: set", 3, 2.0, 6.0),
+    ("settings: set", 3, 2.0, 6.0),
+    // Reads the row, and again after the write. Writes the row, the counter and the statistics.
+    ("update", 3, 2.0, 12.0),
 ];
 
 async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
@@ -242,14 +245,14 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
         let set = json!({"action": "set", "namespace": namespace, "max_entries": max_entries});
         stack.invoke("quota", set).await.unwrap();
     };
-    on.measure("quota: set", 2, nothing, async |stack: &Stack, _: u32| set(stack, "roomy", 1000).await).await;
+    on.measure("quota: set", 3, nothing, async |stack: &Stack, _: u32| set(stack, "roomy", 1000).await).await;
     let roomy = async |stack: &Stack, n: u32| {
         stack.put(entry_in("roomy", &format!("{n}"))).await;
     };
     on.measure("put: under a quota", 3, nothing, roomy).await;
     let quota = |n: u32| {
         let name = format!("customer-{n}");
-        let key = mneme_store::key::RowKey::quota(&name.clone().try_into().expect("a namespace"));
+        let key = mneme_store::key::RowKey::settings(&name.clone().try_into().expect("a namespace"));
         Item::from([
             ("id".to_owned(), key.attribute()),
             ("name".to_owned(), AttributeValue::S(name)),
@@ -279,6 +282,16 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
     on.measure("delete: by query", 4, mine, delete).await;
     let touch = async |stack: &Stack, _: u32| drop(stack.invoke("touch", json!({"id": 1})).await.unwrap());
     on.measure("touch", 2, nothing, touch).await;
+    let update = async |stack: &Stack, n: u32| {
+        let change = json!({"id": 1, "metadata": {"n": n}, "ttl_seconds": 3600});
+        stack.invoke("update", change).await.unwrap();
+    };
+    on.measure("update", 3, nothing, update).await;
+    let set = async |stack: &Stack, n: u32| {
+        let set = json!({"action": "set", "namespace": "mine", "cutoff": f64::from(n) / 1000.0});
+        stack.invoke("settings", set).await.unwrap();
+    };
+    on.measure("settings: set", 3, nothing, set).await;
 
     // The nearest entry of the semantic question; the others have the angles 0 and 3.
     on.stack.put(entry(QUESTION, 0.2)).await;

@@ -342,7 +342,8 @@ async fn delete_by_query_with_any_fault_keeps_the_table_consistent() {
 
 #[tokio::test]
 async fn quota_set_and_delete_with_any_fault_keep_the_table_consistent() {
-    let quota = |snapshot: &Snapshot| snapshot.data(DerivedKind::Quota).next().map(|item| item["max_entries"].clone());
+    let quota =
+        |snapshot: &Snapshot| snapshot.data(DerivedKind::Settings).next().map(|item| item["max_entries"].clone());
     let request = async |_: &Stack, n: u64| json!({"action": "set", "namespace": "other", "max_entries": n + 5});
     let effect = |at: u64, _: &Value, _: &Snapshot, after: &Snapshot| assert_eq!(quota(after), Some(n(at + 5)));
     Case::of("quota").run(request, effect).await;
@@ -357,12 +358,48 @@ async fn quota_set_and_delete_with_any_fault_keep_the_table_consistent() {
 
 #[tokio::test]
 async fn meta_set_with_any_fault_keeps_the_table_consistent() {
-    let request = async |_: &Stack, n: u64| json!({"action": "set", "key": "k", "value": n.to_string()});
+    let value = |n: u64| if n.is_multiple_of(2) { "on" } else { "off" };
+    let request = async |_: &Stack, n: u64| json!({"action": "set", "key": "guard:other", "value": value(n)});
     let effect = |n: u64, _: &Value, _: &Snapshot, after: &Snapshot| {
-        let values = after.data(DerivedKind::Meta).next().unwrap()["values"].as_m().unwrap();
-        assert_eq!(values["k"], AttributeValue::S(n.to_string()));
+        assert_eq!(own_settings(after), Some(json!({"guard": value(n)})));
     };
     Case::of("meta").run(request, effect).await;
+}
+
+/// What the only item of settings holds.
+fn own_settings(snapshot: &Snapshot) -> Option<Value> {
+    let item = snapshot.data(DerivedKind::Settings).next()?;
+    Some(serde_json::from_str(item["settings"].as_s().unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn settings_set_and_delete_with_any_fault_keep_the_table_consistent() {
+    let age = |n: u64| n + 5;
+    let request = async |_: &Stack, n: u64| json!({"action": "set", "namespace": "other", "max_answer_age": age(n)});
+    let effect = |n: u64, _: &Value, _: &Snapshot, after: &Snapshot| {
+        assert_eq!(own_settings(after), Some(json!({"max_answer_age": age(n)})));
+    };
+    Case::of("settings").run(request, effect).await;
+    let request = async |stack: &Stack, _: u64| {
+        let set = json!({"action": "set", "namespace": "other", "layers": "exact"});
+        stack.invoke("settings", set).await.unwrap();
+        json!({"action": "delete", "namespace": "other"})
+    };
+    let effect = |_: u64, _: &Value, _: &Snapshot, after: &Snapshot| assert_eq!(own_settings(after), None);
+    Case::of("settings").run(request, effect).await;
+}
+
+#[tokio::test]
+async fn update_with_any_fault_keeps_the_table_consistent() {
+    let request = async |stack: &Stack, n: u64| {
+        let id = stack.put(entry_in("other", "q", 0.1)).await;
+        json!({"id": id, "response": format!("changed {n}"), "ttl_seconds": 1000})
+    };
+    let effect = |n: u64, reply: &Value, _: &Snapshot, after: &Snapshot| {
+        let id = reply["id"].as_u64().unwrap();
+        assert_eq!(after.entries[&i128::from(id)]["response"].as_s().unwrap(), &format!("changed {n}"));
+    };
+    Case::of("update").run(request, effect).await;
 }
 
 async fn put_two(stack: &Stack, namespace: &str, n: u64) {

@@ -62,8 +62,8 @@ class Miss:
 
     reason: str
     """Why: `no_entry`, `below_threshold`, `low_confidence`, `vetoed`, `rejected`, `no_embedding`, `embedder_failure`,
-    `not_embeddable`, `missing_tag`, `not_loaded`, `unavailable`, `personal` or `bypass`. A newer cache may have other
-    reasons."""
+    `not_embeddable`, `missing_tag`, `not_loaded`, `unavailable`, `personal`, `exact_only`, `too_old` or `bypass`. A
+    newer cache may have other reasons."""
     best_similarity: float | None
     """The similarity of the nearest entry, or None."""
     veto: str | None = None
@@ -102,8 +102,6 @@ class Entry:
     query: str | None
     """The question; None if the cache does not store its text."""
     response: str
-    embedding: str | None = field(repr=False)
-    """Base64 of little-endian float32 of length 1; None if there is none."""
     metadata: dict[str, Any]
     confidence_score: float
     created_at: int
@@ -111,6 +109,8 @@ class Entry:
     expires_at: int | None
     """When it expires; None for never."""
     access_count: int
+    embedding: str | None = field(default=None, repr=False)
+    """Base64 of little-endian float32 of length 1; None if there is none. A listing has none."""
     stored_by: str | None = None
     """Who put it over HTTP: the subject of the token, or the ARN of the IAM user or role. None if it is not known."""
 

@@ -9,7 +9,8 @@ use crate::routes::{ROUTES, Route, RouteMatch, find_route};
 use mneme_model::error::{Error, ErrorKind};
 
 /// The parameters that are whole numbers. In a path or a query every value is text.
-const NUMBERS: &[&str] = &["id", "after_id", "limit", "from", "to"];
+const NUMBERS: &[&str] =
+    &["id", "after_id", "limit", "from", "to", "created_since", "created_before", "used_since", "used_before"];
 
 /// The parameters that are `true` or `false`.
 const SWITCHES: &[&str] = &["purge"];

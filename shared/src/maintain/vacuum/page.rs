@@ -12,7 +12,7 @@ use mneme_model::namespace::Namespace;
 use mneme_store::answer_item::stamp_of;
 use mneme_store::attribute as name;
 use mneme_store::entry_row::header_from_item;
-use mneme_store::item::{Item, number};
+use mneme_store::item::{Item, number, text};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_store::read::{Projection, pointed_entry};
 use mneme_store::settings::quota_from_item;
@@ -27,6 +27,7 @@ use super::tags::{clean_blocks, finish_deletions, restore_blocks};
 use crate::cache::Cache;
 use crate::maintain::directory;
 use crate::maintain::eviction::enforce_all_caps;
+use crate::settings::read::repair_settings_directory;
 use crate::write::remove::{Reason, remove};
 
 /// How many derived items are written at once.
@@ -57,6 +58,8 @@ pub(super) struct TablePage {
     tag_deletions: Vec<TagDeletion>,
     /// The quotas of namespaces that the pass covers.
     quotas: Vec<(Namespace, u64)>,
+    /// The namespaces with settings.
+    configured: Vec<Namespace>,
 }
 
 impl TablePage {
@@ -83,7 +86,8 @@ impl TablePage {
                 ) if number(item, name::TTL).is_some_and(|until: i64| until <= now_secs) => {
                     page.expired_items.push(key);
                 }
-                Some(DerivedKind::Quota) => {
+                Some(DerivedKind::Settings) => {
+                    page.configured.extend(text(item, name::NAME).map(Namespace::from_row));
                     page.quotas.extend(quota_from_item(item).filter(|(namespace, _)| pass.covers(namespace)));
                 }
                 Some(DerivedKind::TagBlock) => page.tag_blocks.extend(TagBlock::from_item(item)),
@@ -114,7 +118,8 @@ impl TablePage {
 /// have to go were removed.
 ///
 /// `next_id`: as at the start of the pass. It only grows, so an id below it stays below it.
-/// Reads: the pointers of the page's entries, and the entries of its pointers. Errors: `StoreBackendError`.
+/// Reads: the pointers of the page's entries, the entries of its pointers, and the directory of settings if the page has
+/// settings. Errors: `StoreBackendError`.
 pub(super) async fn repair_page(
     cache: &Cache,
     pass: &mut VacuumPass,
@@ -151,6 +156,8 @@ pub(super) async fn repair_page(
             directory::add(cache, namespace).await?;
         }
     }
+
+    repair_settings_directory(cache, &page.configured).await?;
 
     let targets = table.batch_get(page.pointers.iter().map(|(_, id)| (*id).into()), Projection::Lru).await?;
     let dangling = page.pointers.into_iter().filter(|(_, id)| targets.get((*id).into()).is_none());

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::maintain::eviction::{Evictions, enforce_all_caps};
 use crate::segments::compact::{RangeCounts, compact};
 use crate::segments::write::{SegmentsWritten, write_segments};
-use crate::write::settings::Settings;
+use crate::settings::change::move_out_of_counter;
 
 /// How long before the deadline a pass ends and begins no further page, so that its cursor can be saved and returned.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -66,7 +66,7 @@ async fn run_steps(
     let versions = LiveVersions::read(cache, &counter).await?;
     if *cursor == Some(VacuumCursor::Start)
         && pass.only.is_none()
-        && !Settings::new(cache).move_out_of_counter(cache.deadline).await?
+        && !move_out_of_counter(cache, cache.deadline).await?
     {
         return Ok(());
     }

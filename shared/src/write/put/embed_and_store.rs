@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
-use mneme_store::counter::QuotaHint;
 use mneme_store::segments::RANGE_IDS;
 use tokio::time::{Instant, timeout_at};
 
@@ -187,14 +186,14 @@ fn filled_ranges(results: &[Result<StoredEntry, Error>]) -> impl Iterator<Item =
 /// range that they filled.
 async fn store(cache: &Cache, invocation: &Invocation, entries: &[NewEntry]) -> Vec<Result<StoredEntry, Error>> {
     let results = put_all(cache, entries).await;
-    let mut stored_in: BTreeMap<&Namespace, (QuotaHint, usize)> = BTreeMap::new();
+    let mut stored_in: BTreeMap<&Namespace, (Option<u64>, usize)> = BTreeMap::new();
     for (entry, stored) in
         entries.iter().zip(&results).filter_map(|(entry, result)| Some((entry, result.as_ref().ok()?)))
     {
         if stored.is_stored() {
             invocation.record(Metric::EntriesStored, 1.0);
             let (quota, count) = stored_in.entry(&entry.namespace).or_default();
-            *quota = stored.quota;
+            *quota = stored.max_entries;
             *count += 1;
         }
     }

@@ -15,5 +15,5 @@ mod store;
 
 #[cfg(feature = "embed")]
 pub use embed_and_store::{EmbeddedEntry, UnembeddedEntry, embed_and_store};
-pub use new_entry::{IdempotencyKey, NewEntry, StoredEntry};
+pub use new_entry::{IdempotencyKey, Lifetime, NewEntry, StoredEntry};
 pub use store::put_all;

@@ -7,7 +7,6 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_model::tag::Tags;
 use mneme_model::usage::Usage;
-use mneme_store::counter::QuotaHint;
 use mneme_store::idempotency_record::RequestDigest;
 use mneme_store::key::RowKey;
 use serde_json::{Map, Value};
@@ -39,8 +38,8 @@ pub struct NewEntry {
     pub tags: Tags,
     /// What the answer cost. It is no part of the request that an idempotency key belongs to.
     pub usage: Option<Usage>,
-    /// Seconds to live; `None`: no expiry.
-    pub ttl_secs: Option<u64>,
+    /// How long it lives.
+    pub lifetime: Lifetime,
     /// A factor of the confidence of each hit, from 0 to 1.
     pub confidence_score: f64,
     /// Whether a live entry for the same query is kept and nothing is stored.
@@ -52,6 +51,25 @@ pub struct NewEntry {
     pub idempotency: Option<IdempotencyKey>,
     /// The token of the lease under which the answer was made. The put ends the lease, if the token still holds it.
     pub lease_token: Option<String>,
+}
+
+/// How long an entry lives, before the settings of its namespace are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The seconds that the put asks for.
+    pub asked_secs: Option<u64>,
+    /// The most seconds that the entry lives if the put asks for none. `None`: for ever.
+    pub longest_secs: Option<u64>,
+}
+
+impl Lifetime {
+    /// The seconds to live. `None`: no expiry. `default_secs`: what holds in the namespace if the put asks for none.
+    pub(super) fn secs(self, default_secs: Option<u64>) -> Option<u64> {
+        self.asked_secs.or(match self.longest_secs {
+            Some(longest) => Some(default_secs.map_or(longest, |default| default.min(longest))),
+            None => default_secs,
+        })
+    }
 }
 
 /// The idempotency key of a put.
@@ -75,7 +93,7 @@ impl IdempotencyKey {
             entry.response.as_bytes(),
             metadata.as_bytes(),
             &vectors,
-            &entry.ttl_secs.unwrap_or(0).to_be_bytes(),
+            &entry.lifetime.asked_secs.unwrap_or(0).to_be_bytes(),
             &entry.confidence_score.to_be_bytes(),
             &[u8::from(entry.if_absent)],
             &tags,
@@ -113,8 +131,8 @@ pub struct StoredEntry {
     pub id: EntryId,
     /// False when it replaced a live entry for the same query, or when that entry was kept.
     pub created: bool,
-    /// What item 0 said of the namespace's quota; nothing when nothing was stored.
-    pub quota: QuotaHint,
+    /// The quota of the namespace. `None` if it has none, and when nothing was stored.
+    pub max_entries: Option<u64>,
     /// Whether an idempotency record answered and nothing was stored.
     pub replayed: bool,
     /// Whether a live entry was kept and nothing was stored.

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use mneme_model::confidence::Guard;
 use mneme_model::entry::{Entry, EntryHeader};
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::{Error, ErrorKind};
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::EffectiveSettings;
 use mneme_store::actions::{DeleteCondition, StatsChange};
 use mneme_store::answer_item::{answer_to_item, place_answer};
-use mneme_store::counter::{Counter, QuotaHint};
+use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::item::item_bytes;
@@ -156,11 +158,11 @@ impl Planner<'_> {
             }
             if live.is_some() {
                 let IdempotencyRecord { id, created, .. } = *record;
-                return Some(Ok(StoredEntry { id, created, quota: QuotaHint::default(), replayed: true, kept: false }));
+                return Some(Ok(StoredEntry { id, created, max_entries: None, replayed: true, kept: false }));
             }
         }
         let kept = live.filter(|_| new.if_absent)?.id;
-        Some(Ok(StoredEntry { id: kept, created: false, quota: QuotaHint::default(), replayed: false, kept: true }))
+        Some(Ok(StoredEntry { id: kept, created: false, max_entries: None, replayed: false, kept: true }))
     }
 
     /// The live entry for the query: the one that the pointer names, or else the newest.
@@ -206,7 +208,9 @@ impl Planner<'_> {
             Some(entry) => entry.id,
             None => EntryId::new(counter.next_id).ok_or_else(|| Error::internal("`next_id` is 0"))?,
         };
-        let keeps_signature = counter.guard(&new.namespace, config) || new.signature.needs_history();
+        let EffectiveSettings { guard, default_ttl_seconds, max_entries, .. } = existing.settings;
+        let keeps_signature = guard == Guard::On || new.signature.needs_history();
+        let ttl_secs = new.lifetime.secs(default_ttl_seconds);
         let mut row = Entry {
             id,
             namespace: new.namespace.clone(),
@@ -221,7 +225,7 @@ impl Planner<'_> {
             confidence_score: new.confidence_score,
             created_at: now,
             last_accessed_at: now,
-            expires_at: new.ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
+            expires_at: ttl_secs.map(|secs| now.saturating_add_unsigned(secs)),
             access_count: 0,
             stored_by: new.stored_by.clone(),
             context_key: new.context_key,
@@ -231,8 +235,7 @@ impl Planner<'_> {
         let item = entry_to_item(&row)?;
         let answer = answer_to_item(&row)?;
         let row_bytes = item_bytes(&item) + answer.as_ref().map_or(0, item_bytes);
-        let quota = counter.quota(&new.namespace);
-        let stored = StoredEntry { id, created: replaced.is_none(), quota, replayed: false, kept: false };
+        let stored = StoredEntry { id, created: replaced.is_none(), max_entries, replayed: false, kept: false };
         let mut actions = vec![match in_place {
             Some(seen) => (ActionRole::Rest, table.replace_row(item, seen)?),
             None => (ActionRole::NewRow, table.insert_row(item)?),
@@ -246,7 +249,7 @@ impl Planner<'_> {
             actions.push((ActionRole::Rest, table.point(new.pointer_key(), existing.pointer, id)?));
         }
         let mut change = StatsChange { entries: i64::from(in_place.is_none()), ..StatsChange::default() };
-        change.has_ttl = new.ttl_secs.is_some();
+        change.has_ttl = ttl_secs.is_some();
         for old in existing.rows.iter().filter(|entry| entry.id != id) {
             actions.push((ActionRole::Rest, table.delete_row(&EntryHeader::from(old), DeleteCondition::Exists)?));
             if old.apart.is_some() {
@@ -293,6 +296,7 @@ mod tests {
     use mneme_model::clock::Clock;
     use mneme_model::config::Config;
     use mneme_model::embedding::Embedding;
+    use mneme_model::namespace_settings::NamespaceSettings;
     use mneme_model::normalize::QueryHash;
     use mneme_model::row_vectors::RowVectors;
     use mneme_model::tag::Tags;
@@ -305,7 +309,7 @@ mod tests {
 
     use super::*;
     use crate::embedders::new_vector::NewVector;
-    use crate::write::put::IdempotencyKey;
+    use crate::write::put::{IdempotencyKey, Lifetime};
 
     /// A cache that never sends anything.
     fn cache() -> Cache {
@@ -355,7 +359,7 @@ mod tests {
                 metadata: Map::new(),
                 tags: Tags::from_row(tags),
                 usage: None,
-                ttl_secs: ttl,
+                lifetime: Lifetime { asked_secs: ttl, longest_secs: None },
                 confidence_score: 1.0,
                 if_absent: false,
                 stored_by: None,
@@ -383,7 +387,8 @@ mod tests {
         };
         let rows: Vec<Entry> = (0..rows).map(row).collect();
         let holds_lease = entry.lease_token.is_some();
-        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, record: None, holds_lease }
+        let settings = EffectiveSettings::new(&NamespaceSettings::default(), &Config::with(&[]));
+        ExistingEntry { pointer: rows.first().map(|row| row.id), rows, record: None, holds_lease, settings }
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
+use mneme_model::namespace_settings::EffectiveSettings;
 use mneme_store::counter::Counter;
 use mneme_store::idempotency_record::IdempotencyRecord;
 use mneme_store::key::RowKey;
@@ -12,6 +13,7 @@ use mneme_store::read::{Projection, Rows, pointed_entry};
 
 use super::new_entry::NewEntry;
 use crate::cache::Cache;
+use crate::settings::read::all_settings;
 
 /// How many rows for one query a put removes. Only races of the Python library leave more than one.
 const MAX_DUPLICATES: usize = 40;
@@ -38,6 +40,8 @@ pub(super) struct ExistingEntry {
     pub(super) record: Option<IdempotencyRecord>,
     /// Whether the entry's token holds the lease.
     pub(super) holds_lease: bool,
+    /// The settings of the entry's namespace.
+    pub(super) settings: EffectiveSettings,
 }
 
 impl PutSnapshot {
@@ -46,7 +50,7 @@ impl PutSnapshot {
     /// `strong`: whether pointers are read strongly. The first read is eventually consistent, which costs half: the
     /// transaction's conditions on the pointers detect what it missed.
     /// Reads, at once: the counter, the pointers, `gsi_hash`, and the idempotency records and leases; then the rows that
-    /// these name.
+    /// these name, and the settings of the namespaces, unless they are known.
     pub(super) async fn read(cache: &Cache, entries: &[NewEntry], strong: bool) -> Result<Self, Error> {
         let table = &cache.table;
         let read = async || {
@@ -75,12 +79,15 @@ impl PutSnapshot {
         let pointed: Vec<Option<EntryId>> =
             entries.iter().map(|entry| pointers.get(entry.pointer_key()).and_then(pointed_entry)).collect();
         let named = indexed.iter().flatten().chain(pointed.iter().flatten());
-        let rows = table.batch_get(named.map(|id| RowKey::from(*id)), Projection::All).await?;
+        let rows = table.batch_get(named.map(|id| RowKey::from(*id)), Projection::All);
+        let settings = all_settings(cache, &counter, entries.iter().map(|entry| &entry.namespace));
+        let (rows, settings) = tokio::try_join!(rows, settings)?;
         let existing = entries.iter().zip(indexed).zip(pointed).map(|((entry, indexed), pointer)| ExistingEntry {
             pointer,
             rows: rows.newest_last(&entry.namespace, &entry.query_hash, indexed.into_iter().chain(pointer)),
             record: entry.idempotency_record_key().and_then(|key| valid_record(&records, key, cache.now_secs())),
             holds_lease: entry.lease_key().is_some_and(|key| holds_lease(&records, key, entry)),
+            settings: EffectiveSettings::new(&settings.of(&entry.namespace), &cache.config),
         });
         Ok(Self { counter, existing: existing.collect() })
     }

@@ -256,20 +256,26 @@ impl<'a> Client<'a> {
     }
 
     /// Touches or deletes the entry of a random slot.
-    async fn touch_or_delete(&mut self, function: &str) {
+    /// Touches, updates or deletes an entry of this client.
+    async fn change(&mut self, function: &str) {
+        let response = self.response();
         let query = QUERIES[self.rng.usize(..SLOTS)].to_owned();
         let namespace = self.current().namespace.clone();
         let before = self.current().known(&query);
         let request = match &before {
+            Known::Stored { id: Some(id), .. } if function == "update" => json!({"id": id, "response": response}),
             Known::Stored { id: Some(id), .. } if function == "touch" || self.rng.bool() => json!({"id": id}),
-            _ if function == "touch" => return,
+            _ if ["touch", "update"].contains(&function) => return,
             _ => json!({"namespace": namespace, "query": query.to_uppercase()}),
         };
-        let then = if function == "touch" { before.clone() } else { Known::Absent };
+        let mut then = if function == "delete" { Known::Absent } else { before.clone() };
+        if let (Known::Stored { response: own, .. }, "update") = (&mut then, function) {
+            *own = response;
+        }
         match self.stack.invoke(function, request).await {
             Ok(_) => {
                 assert_ne!(before, Known::Absent, "{function} of nothing");
-                if function == "touch" {
+                if function != "delete" {
                     self.ledger().count();
                 }
                 self.current().queries.insert(query, vec![then]);
@@ -278,7 +284,7 @@ impl<'a> Client<'a> {
             Err(error) if certainly_failed(&error) => {}
             Err(error) => {
                 assert!(is_expected(&error), "{error:?}");
-                if function == "touch" {
+                if function != "delete" {
                     self.ledger().unknown();
                 }
                 self.abandon(vec![(query, then)]);
@@ -326,7 +332,8 @@ impl<'a> Client<'a> {
     }
 
     async fn set_meta(&mut self) {
-        let (key, value) = (format!("client {}", self.number), self.response());
+        let value = if self.rng.bool() { "on" } else { "off" }.to_owned();
+        let key = format!("guard:client {}", self.number);
         match self.stack.invoke("meta", json!({"action": "set", "key": key, "value": value})).await {
             Ok(_) => {
                 self.ledger().count();
@@ -438,8 +445,8 @@ impl<'a> Client<'a> {
                 0..4 => self.put().await,
                 4..7 => self.put_batch().await,
                 7..9 => self.put_with_key().await,
-                9 => self.touch_or_delete("touch").await,
-                10..12 => self.touch_or_delete("delete").await,
+                9 => self.change(if self.number.is_multiple_of(2) { "touch" } else { "update" }).await,
+                10..12 => self.change("delete").await,
                 12 => self.clear().await,
                 13 => self.quota().await,
                 14 => self.set_meta().await,

@@ -9,6 +9,7 @@ use mneme_model::config::Leases;
 use mneme_model::embedding::Embedding;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::Layers;
 use mneme_model::normalize::QueryHash;
 use mneme_store::key::RowKey;
 use mneme_store::leases::{Lease, LeaseBoard, LeasedQuestion};
@@ -17,7 +18,9 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::lookup::query::Query;
+use crate::lookup::rules::Rules;
 use crate::replica::similarity;
+use crate::settings::read::latest_settings;
 
 /// Who is to make the answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,8 +86,11 @@ pub async fn take(cache: &Cache, query: &Query, secs: u64) -> Result<LeaseState,
     let now_ms = cache.clock.now_ms();
     let key = RowKey::lease(&query.namespace, &query.question.hash);
     let board = RowKey::lease_board(&query.namespace, query.question.context_key.as_ref());
-    let vector = query.vector.of_whole_text().filter(|_| cache.config.leases == Leases::Meaning);
-    let asker = vector.map(|vector| Asker { cache, query, vector, key, now_ms });
+    // The lookup that missed has read the settings.
+    let rules = Rules::new(query, &latest_settings(cache, None, &query.namespace), &cache.config);
+    let is_compared = cache.config.leases == Leases::Meaning && rules.layers == Layers::All;
+    let vector = query.vector.of_whole_text().filter(|_| is_compared);
+    let asker = vector.map(|vector| Asker { cache, query, rules, vector, key, now_ms });
     let mut seen = LeaseBoard::default();
     if let Some(asker) = &asker {
         let rows = table.batch_get([key, board], Projection::All).await?;
@@ -130,6 +136,7 @@ pub async fn release(cache: &Cache, namespace: &Namespace, hash: &QueryHash, tok
 struct Asker<'a> {
     cache: &'a Cache,
     query: &'a Query,
+    rules: Rules,
     vector: &'a Embedding,
     key: RowKey,
     now_ms: i64,
@@ -174,17 +181,15 @@ impl Asker<'_> {
 
     /// Whether the answer to `other` may be served for this question, as far as that is known without the answer.
     fn is_equal_in_meaning(&self, other: &LeasedQuestion) -> bool {
-        let Self { query, vector, .. } = self;
-        let config = &self.cache.config;
+        let Self { query, rules, vector, .. } = self;
         let Some(theirs) = other.vector().filter(|theirs| theirs.dim() == vector.dim()) else { return false };
         let Ok(signature) = ConversationSignature::from_bytes(&other.signature) else { return false };
         let similarity = similarity(vector.as_slice(), theirs.as_slice());
-        if similarity < query.threshold {
+        if similarity < rules.threshold {
             return false;
         }
-        let guard = query.guard.unwrap_or(config.guard.into());
-        match verdict(&query.question.signature, Some(&signature), similarity, guard) {
-            Verdict::Probability(p) => confidence(p, 1.0, 0, None) >= config.confidence_cutoff,
+        match verdict(&rules.signature(query), Some(&signature), similarity, rules.guard) {
+            Verdict::Probability(p) => confidence(p, 1.0, 0, None) >= rules.cutoff,
             Verdict::Vetoed(_) => false,
         }
     }

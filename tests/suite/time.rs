@@ -118,12 +118,12 @@ async fn eviction_removes_the_least_recently_used_entry() {
     for number in 0..10 {
         timed.set(number);
         ids.push(timed.put(&number.to_string(), None, None).await.id);
-        enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap();
+        enforce_caps(&timed.cache, &namespace, None, 1).await.unwrap();
     }
     timed.set(100);
     touch(&timed.cache, ids[0], timed.cache.now_secs()).await.unwrap();
     timed.set(200);
     timed.put("one more", None, None).await;
-    assert_eq!(enforce_caps(&timed.cache, &namespace, QuotaHint::default(), 1).await.unwrap().evicted, 1);
+    assert_eq!(enforce_caps(&timed.cache, &namespace, None, 1).await.unwrap().evicted, 1);
     assert!(timed.is_live(ids[0]).await && !timed.is_live(ids[1]).await && timed.is_live(ids[2]).await);
 }

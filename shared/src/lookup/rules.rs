@@ -54,7 +54,7 @@ impl Rules {
     }
 
     /// The signature of the query, as the semantic layer compares it.
-    pub(super) fn signature<'q>(&self, query: &'q Query) -> Cow<'q, ConversationSignature> {
+    pub(crate) fn signature<'q>(&self, query: &'q Query) -> Cow<'q, ConversationSignature> {
         let mut signature = Cow::Borrowed(&query.question.signature);
         if self.cross_language {
             signature.to_mut().allow_any_language();

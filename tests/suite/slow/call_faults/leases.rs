@@ -33,7 +33,7 @@ async fn cache(stack: &Stack) -> Cache {
 fn question(cache: &Cache, n: u64) -> Query {
     let asked = Question::of(Some(&format!("Track order {n}")), None, None, &cache.config).unwrap();
     let embedding = Embedding::normalized(vec![1.0, 0.0]).unwrap();
-    Query::new(asked, Namespace::default(), Some(embedding), 0.85, None, cache.now_secs())
+    Query::new(asked, Namespace::default(), Some(embedding), Some(0.85), None, cache.now_secs())
 }
 
 /// Runs `work` once for each of its calls and each fault, and checks each result. `work` gets the number of the run.

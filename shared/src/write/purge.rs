@@ -4,16 +4,16 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
+use mneme_model::namespace_settings::NamespaceSettings;
 use mneme_store::attribute as name;
-use mneme_store::counter::GUARD_KEY;
 use mneme_store::item::{Item, text};
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_store::read::{Projection, pointed_entry};
 use mneme_store::tag_blocks::TagBlock;
 
-use super::settings::Settings;
 use crate::cache::Cache;
 use crate::maintain::vacuum::clean_blocks;
+use crate::settings::change::change_settings;
 
 /// How many items are deleted at once.
 const DELETES_AT_ONCE: usize = 8;
@@ -44,18 +44,17 @@ impl Remains {
     }
 }
 
-/// Removes the quota, the switch of the guard, the statistics, the hours and the deletions by tag of `namespace`, its name
+/// Removes the settings, the statistics, the hours and the deletions by tag of `namespace`, its name
 /// in the directory, and all idempotency records and tag blocks whose entries are gone. The entries must be removed
 /// before. Returns how many items were removed.
 ///
-/// Reads: the whole table, then the entries that records and tag blocks name. Writes: the settings by transactions with
-/// the counter, each of which is one mutation, and single deletions of derived items. Errors: `StoreBackendError`; what was
+/// Reads: the whole table, then the entries that records and tag blocks name. Writes: the settings by one transaction with
+/// the counter, which is one mutation, and single deletions of derived items. Errors: `StoreBackendError`; what was
 /// removed before the error stays removed.
 pub async fn purge(cache: &Cache, namespace: &Namespace) -> Result<u64, Error> {
     let table = &cache.table;
-    let settings = Settings::new(cache);
-    let quota = settings.remove_quota(namespace).await?;
-    let guard = settings.remove_meta(&format!("{GUARD_KEY}{namespace}")).await?;
+    let to_none = |settings: NamespaceSettings| (!settings.is_empty()).then(NamespaceSettings::default);
+    let settings = change_settings(cache, namespace, to_none).await?;
     let mut remains = Remains::default();
     table.scan(Projection::Stats, |item| remains.add(&item, namespace)).await?;
     let named = remains.named.len() as u64;
@@ -74,5 +73,5 @@ pub async fn purge(cache: &Cache, namespace: &Namespace) -> Result<u64, Error> {
     let blocks = clean_blocks(cache, &remains.tag_blocks).await?;
     table.remove_name(RowKey::directory(namespace), namespace).await?;
     let records = records.into_iter().filter(|removed| *removed).count() as u64;
-    Ok(u64::from(quota) + u64::from(guard) + named + records + blocks)
+    Ok(u64::from(settings.is_some()) + named + records + blocks)
 }

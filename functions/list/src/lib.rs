@@ -26,7 +26,7 @@ const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
 /// The fields of an entry in a listing. All of them but the embedding are listed if the request names none.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "id",
     "namespace",
     "query_hash",
@@ -34,6 +34,8 @@ const FIELDS: [&str; 13] = [
     "response",
     "embedding",
     "metadata",
+    "tags",
+    "usage",
     "confidence_score",
     "created_at",
     "last_accessed_at",

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::{Stack, vector};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::questions::{QUESTION, REWORDED};
@@ -80,6 +81,120 @@ async fn put_again_with_a_long_or_a_short_answer_leaves_one_answer() {
         assert_eq!(checked_answer_items(&stack).await, items, "{response:.9}");
         assert!(stack.lookup(json!({"query": "q"})).await["response"] == response);
     }
+}
+
+#[tokio::test]
+async fn update_of_an_entry_with_a_long_answer_is_served_whole_and_leaves_one_answer() {
+    let (old, new, short) = (long("old"), long("new"), "short".to_owned());
+    for (change, response, items) in [
+        (json!({"response": new}), &new, 1),
+        (json!({"response": short}), &short, 0),
+        (json!({"response": short, "ttl_seconds": 5000}), &short, 0),
+        (json!({"metadata": {"model": "n"}}), &old, 1),
+        (json!({"confidence_score": 0.9}), &old, 1),
+        (json!({"ttl_seconds": 5000}), &old, 1),
+        (json!({"never_expires": true}), &old, 1),
+    ] {
+        let stack = Stack::start().await;
+        let mut expiring = entry("q", &old, 0.0);
+        expiring["ttl_seconds"] = json!(600);
+        let path = format!("/v1/entries/{}", stack.put(expiring).await);
+        let (_, mut expected) = stack.get(&path).await;
+        let (status, changed) = stack.http(Method::PATCH, &path, Some(change.clone())).await;
+        assert_eq!(status, 200, "{change:.99}");
+        for field in ["response", "metadata", "confidence_score"] {
+            if let Some(value) = change.get(field) {
+                expected[field] = value.clone();
+            }
+        }
+        if change.get("ttl_seconds").is_some() {
+            let until = |entry: &Value| entry["expires_at"].as_i64().unwrap();
+            assert!(until(&changed) > until(&expected) + 4000, "{change:.99}");
+            expected["expires_at"] = changed["expires_at"].clone();
+        } else if change.get("never_expires").is_some() {
+            expected["expires_at"] = Value::Null;
+        }
+        assert!(changed == expected && changed["response"] == *response, "{change:.99}");
+        assert!(stack.get(&path).await == (200, expected), "{change:.99}");
+        let hit = stack.lookup(json!({"query": "q"})).await;
+        assert!(hit["response"] == *response && hit["metadata"] == changed["metadata"], "{change:.99}");
+
+        assert_eq!(checked_answer_items(&stack).await, items, "{change:.99}");
+        let snapshot = Snapshot::read(&stack).await;
+        for item in snapshot.data(DerivedKind::Answer) {
+            assert_eq!(item.get("ttl"), snapshot.entries[&1].get("ttl"), "DynamoDB's TTL deletes both: {change:.99}");
+        }
+        assert_eq!(stack.counter().await, (2, 2), "a change is one mutation: {change:.99}");
+    }
+}
+
+#[tokio::test]
+async fn update_of_an_entry_that_is_put_again_meanwhile_keeps_the_new_answer() {
+    for (new, items) in [(long("new"), 1), ("new".to_owned(), 0)] {
+        let stack = Stack::start().await;
+        stack.put(entry("q", &long("old"), 0.0)).await;
+        let update = ("update", json!({"id": 1, "ttl_seconds": 600}));
+        let put = ("put", entry("q", &new, 0.0));
+        let changed = overtaken(&stack, update, ("TransactWriteItems", 0), put).await.unwrap();
+        assert!(changed["response"] == new && changed["expires_at"].is_i64(), "{changed:.200}");
+        assert!(stack.invoke("get", json!({"id": 1})).await.unwrap() == changed);
+        assert_eq!(checked_answer_items(&stack).await, items);
+    }
+    let stack = Stack::start().await;
+    stack.put(entry("q", &long("old"), 0.0)).await;
+    let update = ("update", json!({"id": 1, "ttl_seconds": 600}));
+    let gone = overtaken(&stack, update, ("TransactWriteItems", 0), ("delete", json!({"id": 1}))).await;
+    assert_eq!(gone.unwrap_err().name, "NotFound");
+    assert_eq!(checked_answer_items(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn list_with_a_filter_of_metadata_finds_entries_with_long_answers() {
+    let stack = Stack::start().await;
+    for (query, source) in [("q0", "faq"), ("q1", "docs"), ("q2", "faq")] {
+        stack.put(json!({"query": query, "response": long(query), "metadata": {"source": source}})).await;
+    }
+    let got = stack.invoke("get", json!({"id": 2})).await.unwrap();
+    for (request, expected) in [
+        (json!({"metadata.source": "docs"}), &[2][..]),
+        (json!({"metadata.source": "docs", "limit": 1}), &[2]),
+        (json!({"metadata.source": "docs", "order": "lru", "namespace": "default"}), &[2]),
+        (json!({"metadata.source": "docs", "text": "q0"}), &[]),
+        (json!({"metadata.source": "faq", "limit": 2}), &[1, 3]),
+    ] {
+        let page = stack.invoke("list", request.clone()).await.unwrap();
+        let entries = page["entries"].as_array().unwrap();
+        let ids: Vec<u64> = entries.iter().map(|entry| entry["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids, expected, "{request}");
+        let found = entries.iter().find(|entry| entry["id"] == 2);
+        assert!(found.is_none_or(|entry| entry["response"] == got["response"]), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn entry_that_was_prolonged_and_lost_its_long_answer_is_not_removed_as_expired() {
+    let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
+    let mut expiring = entry("q", &long("old"), 0.0);
+    expiring["ttl_seconds"] = json!(600);
+    let id = stack.put(expiring).await;
+    stack.backdate([id], 700).await;
+    // `vacuum` reads the row as expired, and the row changes before its transaction, as by an update.
+    let held = stack.proxy.hold_nth("TransactWriteItems", 0);
+    let prolong = async {
+        let release = held.arrived().await;
+        let mut row = stack.rows().await[&i128::from(id)].clone();
+        row.retain(|name, _| !name.starts_with("answer"));
+        let later = row["ttl"].as_n().unwrap().parse::<i64>().unwrap() + 5000;
+        row.insert("ttl".to_owned(), AttributeValue::N(later.to_string()));
+        row.insert("response".to_owned(), AttributeValue::S("short".to_owned()));
+        stack.put_item(row).await;
+        release();
+    };
+    let (vacuumed, ()) = futures::join!(stack.invoke("vacuum", json!({})), prolong);
+    assert_eq!(vacuumed.unwrap()["expired"], 0);
+    assert_eq!(stack.entry_ids().await, [id]);
+    assert_eq!(checked_answer_items(&stack).await, 0);
 }
 
 #[tokio::test]
@@ -162,7 +277,7 @@ async fn vacuum_moves_long_answers_of_an_older_version_and_they_stay_served() {
 }
 
 #[tokio::test]
-async fn put_or_delete_of_an_entry_whose_answer_vacuum_moves_meanwhile_leaves_one_state() {
+async fn write_to_an_entry_whose_answer_vacuum_moves_meanwhile_leaves_one_state() {
     for (function, request, items) in [
         ("put", entry("q", "short", 0.0), 0),
         ("put", entry("q", &long("B"), 0.0), 1),
@@ -170,6 +285,9 @@ async fn put_or_delete_of_an_entry_whose_answer_vacuum_moves_meanwhile_leaves_on
         ("delete", json!({"id": 1}), 0),
         ("delete", json!({"query": "q"}), 0),
         ("clear", json!({"namespace": "default"}), 0),
+        ("update", json!({"id": 1, "response": "short"}), 0),
+        ("update", json!({"id": 1, "ttl_seconds": 600}), 1),
+        ("update", json!({"id": 1, "confidence_score": 0.9}), 1),
     ] {
         let stack = Stack::start().await;
         stack.put(entry("q", "short", 0.0)).await;

@@ -8,8 +8,8 @@ use crate::confidence::is_servable;
 /// then reads small rows. The limit is what one strongly consistent read unit reads.
 pub const MAX_BYTES_IN_ROW: usize = 4096;
 
-/// Names one state of an answer item: each put writes another stamp, so a reader sees that row and answer belong
-/// together.
+/// Names one state of an answer item: each put and each update of it writes another stamp, so a reader sees that row and
+/// answer belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerStamp([u8; 16]);
 

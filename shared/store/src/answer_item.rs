@@ -1,9 +1,9 @@
 //! Answer items: the response and the metadata of an entry whose row would be large with them. They are data: no other
 //! item has what they hold.
 //!
-//! The key of an answer item follows from the entry's id. A put, a removal and a move write both items in one
-//! transaction. Row and item have the same stamp, which each put changes. A reader reads the row first. If the stamps
-//! then differ, or the item is gone, the entry has changed since.
+//! The key of an answer item follows from the entry's id. A put, an update of the answer or of its time to live, a removal
+//! and a move write both items in one transaction. Row and item have the same stamp, which each put and each such update
+//! changes. A reader reads the row first. If the stamps then differ, or the item is gone, the entry has changed since.
 
 use std::io::{Read as _, Write as _};
 

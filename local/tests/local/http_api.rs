@@ -70,7 +70,7 @@ async fn unknown_route_gives_404_and_unknown_method_405_with_allow() {
     }
     for (method, path, allow) in [
         (Method::GET, "/v1/lookup", "POST"),
-        (Method::HEAD, "/v1/entries/7", "DELETE, GET"),
+        (Method::HEAD, "/v1/entries/7", "DELETE, GET, PATCH"),
         (Method::OPTIONS, "/v1/namespaces/a/quota", "DELETE, GET, PUT"),
     ] {
         let response = fakes.client.request(method.clone(), fakes.url(path)).send().await.unwrap();

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn find_route_without_a_match_returns_none() {
         for (method, path) in [
-            ("PATCH", "/v1/entries/7"),
+            ("PUT", "/v1/entries/7"),
             ("GET", "/v1/lookup"),
             ("POST", "/v1/lookup/"),
             ("POST", "/v1/entries//touch"),

@@ -13,6 +13,9 @@ use crate::output::{print, printable, shortened, show, table, time};
 
 /// The largest page that the cache returns.
 const MAX_PAGE: u64 = 1000;
+/// The fields of an entry that a listing has on request: all of them, the embedding included.
+pub(crate) const ENTRY_FIELDS: &str = "id,namespace,query_hash,query,response,embedding,metadata,tags,usage,\
+                                       confidence_score,created_at,last_accessed_at,expires_at,access_count,stored_by";
 /// How much of a question and of an answer a row of the table shows.
 const QUESTION_CHARS: usize = 60;
 const ANSWER_CHARS: usize = 40;
@@ -110,14 +113,10 @@ async fn list(cache: &Cache, arguments: &Entries) -> Result<Vec<Map<String, Valu
             .with("order", arguments.lru.then_some("lru"))
             .with("after_id", arguments.after.filter(|_| cursor.is_none()))
             .with("limit", left.min(MAX_PAGE))
+            .with("fields", arguments.vectors.then_some(ENTRY_FIELDS))
             .with("cursor", cursor);
         let page: Page = cache.call(&LIST, fields).await?;
-        found.extend(page.entries.into_iter().map(|mut entry| {
-            if !arguments.vectors {
-                entry.remove("embedding");
-            }
-            entry
-        }));
+        found.extend(page.entries);
         cursor = page.cursor;
         if cursor.is_none() || found.len() as u64 >= arguments.limit {
             return Ok(found);

@@ -358,7 +358,7 @@ pub const UPDATE: OperationSpec = OperationSpec {
     summary: "Change the answer, the metadata, the confidence or the expiry of an entry.",
     endpoints: &[Endpoint::new("PATCH", "/v1/entries/{id}")],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
-    table_actions: &[GetItem, DescribeTable, UpdateItem],
+    table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem, DeleteItem],
     variables: &["MNEME_MAX_RESPONSE_BYTES", "MNEME_MAX_METADATA_BYTES", "MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };

@@ -251,7 +251,9 @@ async fn concurrent_changes_of_one_namespace_are_all_kept() {
     let guard = stack.invoke("meta", json!({"action": "set", "key": "guard:a", "value": "off"}));
     let other = stack.invoke("settings", json!({"action": "set", "namespace": "b", "cutoff": 0.1}));
     let (quota, guard, other) = tokio::join!(quota, guard, other);
-    (quota.unwrap(), guard.unwrap(), other.unwrap());
+    for result in [quota, guard, other] {
+        result.unwrap();
+    }
     assert_eq!(stack.get("/v1/namespaces/a/settings").await.1["settings"], json!({"max_entries": 9, "guard": "off"}));
     assert_eq!(stack.counter().await, (1, 3));
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::cache::{Cache, Fields};
 use crate::command::Done;
+use crate::command::entries::ENTRY_FIELDS;
 use crate::command::progress::{bar, report_retry};
 use crate::exit::Outcome;
 use crate::output::print;
@@ -69,6 +70,7 @@ pub(crate) async fn export(cache: &Cache, arguments: Export, as_json: bool) -> D
             .with("namespace", namespace.clone())
             .with("after_id", after_id.filter(|_| cursor.is_none()))
             .with("limit", PAGE)
+            .with("fields", ENTRY_FIELDS)
             .with("cursor", cursor);
         let page: Page = cache.call_patiently(&LIST, fields, |error| report_retry(&bar, error)).await?;
         for entry in &page.entries {

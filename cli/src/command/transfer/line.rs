@@ -26,6 +26,9 @@ pub(super) struct Line {
     embedding: Option<String>,
     #[serde(default)]
     metadata: Map<String, Value>,
+    #[serde(default)]
+    tags: Vec<String>,
+    usage: Option<Value>,
     #[serde(default = "full_confidence")]
     confidence_score: f64,
     expires_at: Option<i64>,
@@ -47,12 +50,15 @@ impl Line {
         if ttl.is_some_and(|secs| secs < 1) {
             return Err(NotImported::Expired);
         }
-        let fields: [(&str, Value); 7] = [
+        let tags = (!self.tags.is_empty()).then_some(self.tags);
+        let fields: [(&str, Value); 9] = [
             ("query", query.into()),
             ("namespace", self.namespace.into()),
             ("response", self.response.into()),
             ("embedding", self.embedding.into()),
             ("metadata", self.metadata.into()),
+            ("tags", tags.into()),
+            ("usage", self.usage.into()),
             ("confidence_score", self.confidence_score.into()),
             ("ttl_seconds", ttl.into()),
         ];

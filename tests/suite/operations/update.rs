@@ -94,7 +94,7 @@ async fn update_outside_the_claimed_namespaces_is_refused() {
     let claims = json!({"sub": "me", "space": "mine"});
     let (status, problem) = stack.http_as(&claims, Method::PATCH, &format!("/v1/entries/{id}"), change).await;
     assert_eq!((status, &problem["type"]), (403, &json!("urn:mneme:error:NamespaceForbidden")));
-    assert_eq!(stack.get(&format!("/v1/entries/{id}")).await.1["response"], "A");
+    assert_eq!(stack.invoke("get", json!({"id": id})).await.unwrap()["response"], "A");
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn import_that_was_interrupted_continues_behind_the_acknowledged_lines() {
     mneme(&source, &["export", &file]).await.succeeded();
     let whole = std::fs::read_to_string(&file).unwrap();
     // The second batch has a line that is no entry, so the import ends there.
-    std::fs::write(&file, whole.replacen("{\"id\":1050,", "{\"id\":1050;", 1)).unwrap();
+    std::fs::write(&file, whole.replacen("\"id\":1050,", "\"id\":1050;", 1)).unwrap();
     mneme(&target, &["import", &file]).await.failed(1, &["line 1050: "]);
     assert_eq!(target.counter().await, (1001, 1000));
     std::fs::write(&file, &whole).unwrap();

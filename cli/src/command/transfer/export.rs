@@ -38,7 +38,7 @@ pub(crate) struct Export {
 }
 
 /// The start of each line.
-const ENTRY_START: &[u8] = b"{\"id\":";
+const ENTRY_START: &[u8] = b"{\"";
 
 /// A page of a list. The entries stay as they came.
 #[derive(Deserialize)]

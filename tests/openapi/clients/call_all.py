@@ -45,8 +45,15 @@ CALLS = {
     "reembed": ({"body": models.ReembedRequest.from_dict({"action": "status"})}, 200),
     "snapshot": ({}, 501),
     "restore": ({}, 501),
+    # The server has no upstream.
+    "create_chat_completion": (
+        {"body": models.UpstreamBody.from_dict({"model": "m", "messages": [{"role": "user", "content": "q"}]})},
+        502,
+    ),
+    "create_embeddings": ({"body": models.UpstreamBody.from_dict({"model": "m", "input": "q"})}, 502),
+    "list_models": ({}, 502),
     "release_lease": ({"body": models.ReleaseRequest(query="q", lease_token="t")}, 200),
-    "delete_entry_by_query": ({"body": models.DeleteRequest(query="q")}, 200),
+    "delete_entries": ({"body": models.DeleteRequest(query="q")}, 200),
     "delete_entry": ({"id": 1}, 404),
     "clear_namespace": ({"namespace": NAMESPACE}, 200),
     "clear_all": ({"confirm": models.ClearAllConfirm("all")}, 200),

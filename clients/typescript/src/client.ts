@@ -129,7 +129,7 @@ export class Mneme {
   }
 
   /** Iterates over entries, page by page. */
-  async *entries(request: t.ListRequest = {}, options?: t.CallOptions): AsyncGenerator<t.Entry, void, undefined> {
+  async *entries(request: t.ListRequest = {}, options?: t.CallOptions): AsyncGenerator<t.ListedEntry, void, undefined> {
     const { after_id, ...rest } = request;
     // A cursor has its own place and cannot be combined with `after_id`.
     let page = await this.list(request, options);

@@ -12,6 +12,8 @@ export type LookupResult = Hit | Miss;
 export type Stored = Schemas["Stored"];
 /** An entry as it is stored. `embedding` is base64 of little-endian float32: `decodeEmbedding` reads it. */
 export type Entry = Schemas["Entry"];
+/** An entry of a listing: its id, and the fields that were asked for. */
+export type ListedEntry = Schemas["ListedEntry"];
 export type Page = Schemas["Page"];
 export type NamespaceCount = Schemas["NamespaceCount"];
 export type Quota = Schemas["Quota"];

@@ -144,7 +144,7 @@ test("entries without a namespace are those of the client's, and null means all"
   await one.put({ query: "a", response: "1" });
   const { id } = await other.put({ query: "b", response: "2" });
   const mine: string[] = [];
-  for await (const entry of one.entries()) mine.push(entry.response);
+  for await (const entry of one.entries()) mine.push(entry.response ?? "");
   assert.deepEqual(mine, ["1"]);
   const all: number[] = [];
   for await (const entry of one.entries({ namespace: null, after_id: id - 1 })) all.push(entry.id);

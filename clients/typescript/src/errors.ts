@@ -72,6 +72,18 @@ export class Internal extends MnemeError {
 export class CheckpointError extends MnemeError {
   override readonly name = "CheckpointError";
 }
+/** `chat` does not know the key of the caller. */
+export class Unauthorized extends MnemeError {
+  override readonly name = "Unauthorized";
+}
+/** The upstream service of `chat` is not configured or did not answer. */
+export class UpstreamError extends MnemeError {
+  override readonly name = "UpstreamError";
+}
+/** The request allows a stored answer only, and there is none. */
+export class NotCached extends MnemeError {
+  override readonly name = "NotCached";
+}
 /** The embedder of the cache could not make a vector. */
 export class EmbedderError extends MnemeError {
   override readonly name = "EmbedderError";
@@ -129,6 +141,9 @@ const CLASSES: Record<string, new (facts: Facts) => MnemeError> = {
   Internal,
   CheckpointError,
   EmbedderError,
+  Unauthorized,
+  UpstreamError,
+  NotCached,
   StoreBackendError,
 };
 const URN = "urn:mneme:error:";

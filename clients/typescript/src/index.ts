@@ -27,13 +27,16 @@ export {
   InvalidRequest,
   MnemeError,
   NamespaceForbidden,
+  NotCached,
   NotFound,
   StoreBackendError,
   Throttled,
   TimedOut,
   TransportError,
+  Unauthorized,
   Unreachable,
   UnsupportedContentEncoding,
+  UpstreamError,
 } from "./errors.js";
 export type { Embed, WaitUntil } from "./fail-open.js";
 export type { Answer, GetOrCallOptions, ReadOption } from "./get-or-call.js";

@@ -81,6 +81,18 @@ class CheckpointError(MnemeError):
     """The cache takes and restores no snapshots of its own."""
 
 
+class Unauthorized(MnemeError):
+    """`chat` does not know the key of the caller."""
+
+
+class UpstreamError(MnemeError):
+    """The upstream service of `chat` is not configured or did not answer."""
+
+
+class NotCached(MnemeError):
+    """The request allows a stored answer only, and there is none."""
+
+
 class StoreBackendError(MnemeError):
     """DynamoDB refused the request or could not be reached."""
 
@@ -135,6 +147,9 @@ CONTRACT_ERRORS: dict[str, type[MnemeError]] = {
         EntryTooLarge,
         UnsupportedContentEncoding,
         CheckpointError,
+        Unauthorized,
+        UpstreamError,
+        NotCached,
         StoreBackendError,
         Internal,
     )

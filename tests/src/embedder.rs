@@ -157,10 +157,10 @@ fn all_embedded(texts: &[String], embedding: impl Fn(&str) -> Vec<f64>) -> Respo
     reply(200, json!({"data": data}).to_string().into())
 }
 
-/// The similarity of two texts without a common topic, for [`narrow`].
+/// The similarity of two texts without a common topic, for `narrow`.
 pub const UNRELATED: f64 = 0.9;
 
-/// The similarity of two texts that say the same, for [`narrow`].
+/// The similarity of two texts that say the same, for `narrow`.
 pub const RELATED: f64 = 0.999;
 
 /// How much of their similarity the five questions on a topic have from the topic, in the order of the file. The first and

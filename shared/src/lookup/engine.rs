@@ -207,7 +207,8 @@ impl LookupEngine {
 
     /// Explains `outcome`, which the last search has found for `query`.
     ///
-    /// Reads and errors: as [`Explainer::explain`].
+    /// Reads the rows of the nearest entries, of which it shows the questions, and up to four more pages or rows where
+    /// the query has no answer. Errors: as a search.
     pub async fn explain(
         &mut self,
         cache: &Cache,

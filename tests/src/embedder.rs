@@ -19,7 +19,7 @@ pub const STORED_KEY: &str = "sk-stored-and-never-logged";
 pub enum Behavior {
     /// It returns vectors with this number of components.
     Embed(usize),
-    /// It returns vectors as [`narrow`] makes them.
+    /// It returns vectors as `narrow` makes them.
     EmbedNarrowly,
     /// It returns this status and body.
     Reply(u16, String),

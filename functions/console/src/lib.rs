@@ -1,7 +1,7 @@
 //! `console`: serves the page for operators.
 //!
 //! The page is one document with its style and its script inside. It has no data: its script calls the other operations
-//! with the credentials that the user gives it..
+//! with the credentials that the user gives it.
 
 mod page;
 

@@ -194,7 +194,7 @@ impl Operation for Lookup {
     type Response = Response;
 
     /// `request`: the fields of a [`Request`]; or `queries`, a list of such objects; or with the `action` `release`, those
-    /// of a [`ReleaseRequest`].
+    /// of a [`leases::ReleaseRequest`].
     async fn handle(
         &self,
         cache: &Cache,

@@ -5,6 +5,7 @@
 //! - [`proxy`]: records the functions' calls to DynamoDB, and injects faults into them.
 //! - [`fault`]: the kinds of faults; [`lag`]: indexes that lag behind the table; [`limits`]: the table's capacity.
 //! - [`invariants`]: checks of the whole table that hold after any sequence of requests and faults.
+//! - [`signature`]: AWS Signature Version 4 by its specification.
 //! - [`upstream`]: a fake service with OpenAI's Chat Completions API.
 //! - [`embedder`]: a fake embedding service; [`models`]: a fake service with several embedding models.
 
@@ -16,6 +17,7 @@ pub mod lag;
 pub mod limits;
 pub mod models;
 pub mod proxy;
+pub mod signature;
 pub mod stack;
 pub mod upstream;
 

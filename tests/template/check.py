@@ -41,8 +41,11 @@ EMBEDDER_PERMISSIONS = {
     "next": {"WithNextApiKey": (API_KEY_ACTIONS, "EmbedderNextApiKeyArn")},
 }
 EMBEDDER_CONDITIONS = set().union(*EMBEDDER_PERMISSIONS.values())
-# The permission for the key of the upstream, in the same form.
-UPSTREAM_PERMISSIONS = {"WithUpstreamKey": (API_KEY_ACTIONS, "UpstreamApiKeyArn")}
+# The permissions for the upstream, in the same form.
+UPSTREAM_PERMISSIONS = {
+    "OnBedrockUpstream": ({"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}, "UpstreamModelArns"),
+    "WithUpstreamKey": (API_KEY_ACTIONS, "UpstreamApiKeyArn"),
+}
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 # The policies that SAM gives every function: for its logs, and for X-Ray, whose actions have no resources.
@@ -78,7 +81,7 @@ PATTERNS = [
     ("EmbedderNext", *EMBEDDERS),
     ("EmbedderApiKeyArn", *KEY_ARNS),
     ("EmbedderNextApiKeyArn", *KEY_ARNS),
-    ("Upstream", ["", "https://api.openai.com/v1", "http://model.internal:8000/v1"], ["openai", "ftp://a/v1"]),
+    ("Upstream", ["", "bedrock", "https://api.openai.com/v1", "http://model.internal:8000/v1"], ["openai", "ftp://a/v1"]),
     ("UpstreamApiKeyArn", *KEY_ARNS),
     ("UpstreamTimeoutMs", *WHOLE),
     ("ChatBudgetMs", *WHOLE),
@@ -237,6 +240,7 @@ def broken_rules(template: dict, changed: dict) -> set[str]:
 def check_rules(template: dict) -> None:
     openai = "openai:m@https://api.openai.com/v1"
     bedrock = {"Embedder": "bedrock:amazon.titan-embed-text-v2:0", "EmbedderModelArns": "arn"}
+    upstream_key = {"UpstreamApiKeyArn": "arn"}
     layer, key, jwt = {"MinilmLayerArn": "arn"}, {"EmbedderApiKeyArn": "arn"}, {"JwtIssuer": "i", "JwtAudience": "a"}
     accepted = [
         {},
@@ -247,6 +251,8 @@ def check_rules(template: dict) -> None:
         {"Embedder": openai, **key, "EmbedderApiKeyKeyArn": "arn"},
         {"EmbedderNext": openai, "EmbedderNextApiKeyArn": "arn", "EmbedderApiKeyKeyArn": "arn"},
         {"EmbedderNext": openai, "EmbedderWithoutCredentials": "true"},
+        {"Upstream": "bedrock", "UpstreamModelArns": "arn"},
+        {"Upstream": "https://api.openai.com/v1", **upstream_key},
         {**jwt, "NamespaceClaim": "c", "ScopeClaim": "scope"},
     ]
     for parameters in accepted:
@@ -261,6 +267,8 @@ def check_rules(template: dict) -> None:
         ({"Embedder": "minilm", **layer, **key}, "ApiKeyNeedsAnEmbedder"),
         ({"Embedder": openai, **key, "EmbedderNextApiKeyArn": "arn"}, "NextApiKeyNeedsAnEmbedder"),
         ({**bedrock, "EmbedderApiKeyKeyArn": "arn"}, "KeyOfApiKeysNeedsAnApiKey"),
+        ({"Upstream": "bedrock"}, "BedrockUpstreamNeedsItsModels"),
+        ({"Upstream": "bedrock", "UpstreamModelArns": "arn", **upstream_key}, "BedrockUpstreamNeedsItsModels"),
         ({"JwtIssuer": "i"}, "JwtNeedsIssuerAndAudience"),
         ({"JwtAudience": "a"}, "JwtNeedsIssuerAndAudience"),
         ({"NamespaceClaim": "c"}, "NamespaceClaimNeedsJwt"),

@@ -2,11 +2,12 @@
 
 use http::{HeaderValue, Request, Uri, header};
 use mneme_api::operations::OperationSpec;
+use mneme_aws::signer::Signer;
 
 use super::error::CallError;
 use super::fields::Fields;
 use super::route;
-use super::sign::{Signer, configuration};
+use super::sign::configuration;
 use crate::arguments::Connection;
 
 /// The alias that the template gives each function.

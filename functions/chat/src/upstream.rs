@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
+use mneme_aws::signer::{SignError, Signer};
 use mneme_embed::key::{ApiKey, KeySource};
 use mneme_embed::key_cache::KeyCache;
 use mneme_http::{HttpClient, Incoming, NoReply, Scheme};
@@ -37,6 +39,8 @@ const NOT_HANDED_BACK: [HeaderName; 14] = [
     header::VARY,
     header::VIA,
 ];
+/// The value of `MNEME_UPSTREAM` for Amazon Bedrock.
+const BEDROCK: &str = "bedrock";
 /// How often a request is sent again that the upstream has not received.
 const RETRIES: u32 = 2;
 /// The pause before the first of them. Each further pause is twice as long.
@@ -48,9 +52,19 @@ pub(crate) struct Upstream {
     /// The base URL without a slash at its end.
     base: String,
     client: HttpClient,
-    key: KeyCache,
-    has_key: bool,
+    credentials: Credentials,
     timeout: Duration,
+}
+
+/// What proves to the service who sends a request.
+#[derive(Debug)]
+enum Credentials {
+    /// Each caller's own.
+    OfCaller,
+    /// The key of the configuration.
+    Key(KeyCache),
+    /// The function's role, which signs.
+    Role(Signer),
 }
 
 /// A request of a caller.
@@ -70,12 +84,23 @@ impl Upstream {
     ///
     /// Errors: the sentence about the bad variable.
     pub(crate) fn new(config: &ChatConfig, aws: &SdkConfig) -> Result<Option<Self>, String> {
-        let Some(text) = &config.upstream else { return Ok(None) };
-        let base = text.trim().trim_end_matches('/');
+        let Some(text) = config.upstream.as_deref().map(str::trim) else { return Ok(None) };
         let refused = |fact: &str| {
             format!(
-                "MNEME_UPSTREAM={text:?}: {fact}; accepted: the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1"
+                "MNEME_UPSTREAM={text:?}: {fact}; accepted: the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1, or {BEDROCK}"
             )
+        };
+        let has_key = config.upstream_key != KeySource::None;
+        let (base, credentials) = if text == BEDROCK {
+            if has_key {
+                return Err(refused("requests to it are signed by the role, so leave MNEME_UPSTREAM_API_KEY empty"));
+            }
+            let signer = Signer::new(aws, BEDROCK, None).map_err(|error| refused(&error.to_string()))?;
+            (bedrock_url(aws, signer.region()), Credentials::Role(signer))
+        } else {
+            let key = || KeyCache::new(config.upstream_key.clone(), "MNEME_UPSTREAM_API_KEY", aws);
+            let credentials = if has_key { Credentials::Key(key()) } else { Credentials::OfCaller };
+            (text.trim_end_matches('/').to_owned(), credentials)
         };
         let uri: Uri = base.parse().map_err(|error| refused(&format!("it is no URL: {error}")))?;
         let scheme = match uri.scheme_str() {
@@ -87,13 +112,11 @@ impl Upstream {
         if has_user || uri.query().is_some() || base.contains('#') {
             return Err(refused("it has a user, a query or a fragment"));
         }
-        let has_key = config.upstream_key != KeySource::None;
         if has_key && scheme == Scheme::Http && !is_this_machine(&uri) {
             return Err(refused("MNEME_UPSTREAM_API_KEY would be sent in clear text: use https://"));
         }
-        let key = KeyCache::new(config.upstream_key.clone(), "MNEME_UPSTREAM_API_KEY", aws);
         let timeout = Duration::from_millis(config.upstream_timeout_ms);
-        Ok(Some(Self { base: base.to_owned(), client: HttpClient::new(scheme), key, has_key, timeout }))
+        Ok(Some(Self { base, client: HttpClient::new(scheme), credentials, timeout }))
     }
 
     /// Sends the caller's request, and waits for the head of the reply. If the upstream refuses the configured key and the
@@ -112,13 +135,15 @@ impl Upstream {
     }
 
     async fn send_with_key(&self, call: &Call<'_>) -> Result<Response<Incoming>, Error> {
-        if !self.has_key {
-            return self.send_with(call, own_authorization(call)).await;
-        }
-        let key = self.key.key().await.map_err(key_error)?;
+        let key_cache = match &self.credentials {
+            Credentials::OfCaller => return self.send_with(call, own_authorization(call)).await,
+            Credentials::Role(_) => return self.send_with(call, None).await,
+            Credentials::Key(key) => key,
+        };
+        let key = key_cache.key().await.map_err(key_error)?;
         let reply = self.send_with(call, key.as_ref().map(ApiKey::header)).await?;
         if let (StatusCode::UNAUTHORIZED, Some(refused)) = (reply.status(), &key)
-            && let Some(other) = self.key.replacement_of(refused).await.map_err(key_error)?
+            && let Some(other) = key_cache.replacement_of(refused).await.map_err(key_error)?
         {
             return self.send_with(call, Some(other.header())).await;
         }
@@ -132,7 +157,11 @@ impl Upstream {
     ) -> Result<Response<Incoming>, Error> {
         let mut retries = 0;
         loop {
-            match self.client.send(self.request(call, authorization.clone())?).await {
+            let mut request = self.request(call, authorization.clone())?;
+            if let Credentials::Role(signer) = &self.credentials {
+                signer.sign(&mut request).await.map_err(unsigned)?;
+            }
+            match self.client.send(request.map(Full::new)).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if error.is_unsent && retries < RETRIES => {
                     sleep(PAUSE * 2u32.pow(retries)).await;
@@ -143,8 +172,8 @@ impl Upstream {
         }
     }
 
-    fn request(&self, call: &Call<'_>, authorization: Option<HeaderValue>) -> Result<Request<Full<Bytes>>, Error> {
-        let mut request = Request::new(Full::new(Bytes::copy_from_slice(call.body)));
+    fn request(&self, call: &Call<'_>, authorization: Option<HeaderValue>) -> Result<Request<Bytes>, Error> {
+        let mut request = Request::new(Bytes::copy_from_slice(call.body));
         *request.method_mut() = Method::from_bytes(call.method.as_bytes()).map_err(Error::internal)?;
         *request.uri_mut() = format!("{}{}", self.base, call.path).parse().map_err(Error::internal)?;
         let headers = request.headers_mut();
@@ -182,7 +211,7 @@ pub(crate) fn handed_back(headers: &HeaderMap) -> HeaderMap {
 pub(crate) fn not_configured() -> Error {
     failed(
         "no upstream is configured",
-        "set MNEME_UPSTREAM to the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1",
+        "set MNEME_UPSTREAM to the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1, or to bedrock",
     )
 }
 
@@ -205,6 +234,21 @@ fn no_reply(error: NoReply) -> Error {
 
 fn key_error(error: mneme_embed::error::EmbedError) -> Error {
     failed(&error.detail, &error.remediation).caused_by(error)
+}
+
+fn unsigned(error: SignError) -> Error {
+    failed("the request to the upstream could not be signed", "check the credentials of the function's role")
+        .caused_by(error)
+}
+
+/// The base URL of Amazon Bedrock's OpenAI-compatible API: that of AWS, or of the SDK's own settings for an endpoint.
+/// [Amazon Bedrock User Guide, "Invoke a model with the OpenAI Chat Completions API"]
+fn bedrock_url(aws: &SdkConfig, region: &str) -> String {
+    let key = ServiceConfigKey::builder().service_id("Bedrock Runtime").env("AWS_ENDPOINT_URL").profile("endpoint_url");
+    let of_service = || aws.service_config()?.load_config(key.build().ok()?);
+    let endpoint = of_service().or_else(|| aws.endpoint_url().map(str::to_owned));
+    let endpoint = endpoint.unwrap_or_else(|| format!("https://bedrock-runtime.{region}.amazonaws.com"));
+    format!("{}/openai/v1", endpoint.trim_end_matches('/'))
 }
 
 /// Whether the host of `uri` is this machine, so that nobody else reads what is sent there.
@@ -232,6 +276,16 @@ mod tests {
             upstream("http://127.0.0.1:8000/v1", "sk-a").is_ok() && upstream("http://model.internal/v1", "").is_ok()
         );
         assert!(upstream("", "").unwrap().is_none());
+    }
+
+    #[test]
+    fn new_with_bedrock_needs_a_region_and_no_key() {
+        let nowhere = SdkConfig::builder().build();
+        assert_eq!(bedrock_url(&nowhere, "eu-west-1"), "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1");
+        let complaint = upstream("bedrock", "").unwrap_err();
+        assert!(complaint.contains("no AWS region is known"), "{complaint}");
+        let complaint = upstream("bedrock", "sk-a").unwrap_err();
+        assert!(complaint.contains("MNEME_UPSTREAM_API_KEY") && !complaint.contains("sk-a"), "{complaint}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `chat`: the OpenAI API over the cache.
 
+mod bedrock;
 mod callers;
 mod faults;
 mod flight;

@@ -5,7 +5,8 @@ use mneme_embed::key::KeySource;
 use super::env::RawEnv;
 
 /// The accepted form of `MNEME_UPSTREAM`.
-const UPSTREAM_FORM: &str = "the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1";
+const UPSTREAM_FORM: &str =
+    "the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1, or bedrock";
 /// The accepted form of `MNEME_CHAT_KEYS`.
 const KEYS_FORM: &str =
     "`any`, or a JSON list of {\"name\", \"sha256\", \"namespaces\"}, as `mneme-local chat-keys make` prints it";

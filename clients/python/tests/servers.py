@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[3]
-BINARIES = ROOT / "target" / "debug"
+BINARIES = Path(os.environ.get("MNEME_BINARIES", ROOT / "target" / "debug"))
 
 
 @contextmanager
@@ -162,7 +162,7 @@ class Proxy:
                 self.answer(Answer(reply.status, reply.read(), kept))
                 upstream.close()
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -23,7 +23,7 @@ def test_method_takes_the_arguments_of_mneme_cache(client: type, name: str) -> N
 
 def test_hit_has_the_fields_of_mneme_cache_in_their_order() -> None:
     theirs = [field.name for field in dataclasses.fields(mneme.Hit)]
-    assert [field.name for field in dataclasses.fields(Hit)] == [*theirs, "id"]
+    assert [field.name for field in dataclasses.fields(Hit)][: len(theirs) + 1] == [*theirs, "id"]
 
 
 def test_calls_of_mneme_cache_work_here(mneme: Mneme, namespace: str) -> None:

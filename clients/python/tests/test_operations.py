@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from anthropic.types import ToolUseBlock
-from conftest import invoke
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from openai.types.chat import ChatCompletionMessage
+from servers import Answer, Proxy
 
 from mneme_lambda import (
-    CheckpointError,
     Hit,
     IdempotentParameterMismatch,
     InvalidRequest,
@@ -27,6 +28,7 @@ from mneme_lambda import (
     NotFound,
     Put,
     Stored,
+    Usage,
 )
 
 PASSWORD = "How do I reset my password?"
@@ -37,7 +39,15 @@ def test_lookup_after_put_returns_exact_and_semantic_hits(client: Any, namespace
     stored = client.put(PASSWORD, "Choose “Forgot password”.", embedding=[0.9, 0.1, 0.2], metadata={"source": "faq"})
     exact = client.lookup("how do i  RESET my password?")
     assert exact == Hit(
-        "Choose “Forgot password”.", 1.0, 1.0, exact.age_seconds, "exact", namespace, {"source": "faq"}, stored.id
+        "Choose “Forgot password”.",
+        1.0,
+        1.0,
+        exact.age_seconds,
+        "exact",
+        namespace,
+        {"source": "faq"},
+        stored.id,
+        query=PASSWORD,
     )
     semantic = client.lookup("I forgot my password", embedding=NEAR)
     assert isinstance(semantic, Hit)
@@ -94,6 +104,83 @@ def test_put_with_if_absent_keeps_the_entry(client: Any) -> None:
     assert client.put("another", "other", if_absent=True).kept is False
     assert client.put("unfinished", "The", finish_reason="length") == Stored(skipped="truncated")
     assert client.get(PASSWORD).response == "answer"
+
+
+def test_lookup_with_tags_is_answered_by_entries_that_have_them(client: Any) -> None:
+    stored = client.put(PASSWORD, "answer", tags=["doc:handbook", "de"])
+    assert client.get(PASSWORD, tags=["de"]).tags == ["de", "doc:handbook"]
+    assert client.entry(stored.id).tags == ["de", "doc:handbook"]
+    assert client.lookup(PASSWORD, tags=["fr"]).reason == "missing_tag"
+    tagged, untagged = client.lookup_many([Lookup(PASSWORD, tags=["doc:handbook"]), Lookup(PASSWORD, tags=["fr"])])
+    assert (tagged.response, untagged.reason) == ("answer", "missing_tag")
+
+
+@pytest.mark.parametrize("call", ["lookup", "put"])
+def test_one_text_as_tags_is_refused(mneme: Mneme, call: str) -> None:
+    with pytest.raises(InvalidRequest, match="tags"):
+        mneme.lookup(PASSWORD, tags="de") if call == "lookup" else mneme.put(PASSWORD, "answer", tags="de")
+
+
+def test_delete_tagged_deletes_the_entries_of_the_tag_alone(client: Any, namespace: str) -> None:
+    client.put_many([Put(f"question {n}", "answer", tags=["old"] if n % 2 else ["new"]) for n in range(6)])
+    client.put("elsewhere", "answer", tags=["old"], namespace=f"{namespace} b")
+    assert client.delete_tagged("old") == 3
+    assert client.delete_tagged("old") == 0
+    assert [one.tags for one in client.entries(namespace=namespace)] == [["new"]] * 3
+    assert client.delete_tagged("old", namespace=f"{namespace} b") == 1
+
+
+def test_delete_tagged_continues_until_nothing_is_left(make_client: Callable[..., Any], proxy: Proxy) -> None:
+    replies = [{"deleted_entries": 2000, "cursor": "1.2.3"}, {"deleted_entries": 5, "cursor": None}]
+    proxy.first(*(Answer(200, json.dumps(reply).encode()) for reply in replies))
+    assert make_client(proxy.url).delete_tagged("old") == 2005
+    first, second = (seen.json() for seen in proxy.seen)
+    assert (first, second) == (
+        {"namespace": "default", "tag": "old"},
+        {"namespace": "default", "tag": "old", "cursor": "1.2.3"},
+    )
+
+
+def test_put_keeps_what_the_answer_cost(client: Any) -> None:
+    usage = Usage(prompt_tokens=12, completion_tokens=34, model="small", latency_ms=560)
+    assert client.entry(client.put(PASSWORD, "answer", usage=usage).id).usage == usage
+    (stored,) = client.put_many([Put("another", "answer", usage={"prompt_tokens": 1})])
+    assert client.entry(stored.id).usage.prompt_tokens == 1
+
+
+def test_lookup_with_explain_says_why(client: Any) -> None:
+    stored = client.put(PASSWORD, "answer", embedding=[0.9, 0.1, 0.2])
+    hit = client.lookup("I forgot my password", embedding=NEAR, explain=True)
+    candidate = hit.explanation.candidates[0]
+    assert (candidate.id, candidate.layer, candidate.served, candidate.reason) == (stored.id, "semantic", True, None)
+    assert (hit.explanation.question.text, hit.explanation.rules.guard) == ("i forgot my password", "on")
+    miss = client.lookup(PASSWORD, context={"model": "other"}, embedding=FAR, explain=True)
+    assert miss.explanation.other_context.id == stored.id
+    assert client.lookup(PASSWORD).explanation is None
+
+
+def test_hit_has_the_similarity_that_the_threshold_is_compared_with(
+    make_client: Callable[..., Any], proxy: Proxy
+) -> None:
+    reply = {"similarity": 0.6, "confidence": 0.9, "age_seconds": 1, "layer": "semantic", "namespace": "n", "id": 7}
+    reply |= {"outcome": "hit", "response": "r", "metadata": {}, "query": "q", "scaled_similarity": 0.91}
+    proxy.first(Answer(200, json.dumps(reply).encode()))
+    hit = make_client(proxy.url).get(PASSWORD)
+    assert (hit.query, hit.similarity, hit.scaled_similarity) == ("q", 0.6, 0.91)
+
+
+def test_update_changes_what_is_named_alone(client: Any) -> None:
+    id = client.put(PASSWORD, "old", ttl=90, metadata={"a": 1}, tags=["de"]).id
+    before = client.entry(id)
+    changed = client.update(id, response="new", metadata={"b": 2}, confidence_score=0.5)
+    assert changed == replace(before, response="new", metadata={"b": 2}, confidence_score=0.5)
+    assert client.entry(id) == changed
+    assert client.update(id, never_expires=True).expires_at is None
+    assert client.update(id, ttl=timedelta(days=1)).expires_at > before.expires_at
+    with pytest.raises(InvalidRequest, match="blank"):
+        client.update(id, response=" ")
+    with pytest.raises(NotFound):
+        client.update(10**15, response="new")
 
 
 def test_hit_says_that_the_answer_depends_on_the_time(client: Any) -> None:
@@ -233,6 +320,16 @@ def test_entries_reads_all_pages(client: Any, namespace: str) -> None:
     assert client.page(namespace=namespace, cursor=page.cursor).entries[0].id == ids[6]
 
 
+def test_entries_with_filters_are_those_that_pass_them(client: Any, namespace: str) -> None:
+    client.put("How do I pay?", "answer", metadata={"source": "faq"})
+    id = client.put(PASSWORD, "answer", metadata={"source": "chat & co"}).id
+    for filters in ({"text": "RESET my"}, {"metadata": {"source": "chat & co"}}):
+        assert [entry.id for entry in client.entries(namespace=namespace, page_size=1, **filters)] == [id]
+    created = client.entry(id).created_at
+    assert client.page(namespace=namespace, created_before=created - 60, used_since=0).entries == []
+    assert len(client.page(namespace=namespace, created_since=created - 60, used_before=created + 60).entries) == 2
+
+
 def test_namespaces_and_clear_count_entries(client: Any, namespace: str) -> None:
     client.put("one", "answer")
     client.put("two", "answer")
@@ -244,65 +341,6 @@ def test_namespaces_and_clear_count_entries(client: Any, namespace: str) -> None
     assert client.clear() == 2
     assert client.clear(f"{namespace}/other ß") == 1
     assert client.clear() == 0
-
-
-def test_quota_is_set_read_and_removed(client: Any) -> None:
-    with pytest.raises(NotFound):
-        client.quota()
-    client.set_quota(5)
-    assert client.quota() == 5
-    assert client.delete_quota() is True
-    assert client.delete_quota() is False
-
-
-def test_meta_is_set_and_read(client: Any, namespace: str) -> None:
-    key = f"guard:{namespace}/ä b?&="
-    with pytest.raises(NotFound):
-        client.meta(key)
-    client.set_meta(key, "off")
-    assert client.meta(key) == "off"
-
-
-def test_health_of_a_cache_that_serves_is_true(client: Any) -> None:
-    health = client.health()
-    assert health
-    assert (health.healthy, health.embedder_dim, health.embedder_works, health.problems) == (True, 3, None, [])
-
-
-def test_vacuum_reports_what_it_did(client: Any) -> None:
-    client.put(PASSWORD, "answer")
-    assert client.vacuum().examined >= 1
-
-
-def test_calibrate_finds_a_threshold(client: Any) -> None:
-    vectors = [np.array([1.0, 0.01 * n, 0]) for n in range(20)]
-    pairs = [
-        {"a": {"embedding": vector}, "b": {"embedding": vector if n % 2 else -vector}, "same": bool(n % 2)}
-        for n, vector in enumerate(vectors)
-    ]
-    found = client.calibrate(pairs, guard="off", cutoff=0)
-    assert found.held_back.precision == 1
-    assert (found.pairs.same, found.pairs.different, found.guard) == (10, 10, "off")
-    assert found.curve[0].recall > 0
-    assert client.calibrate(pairs, max_wrong=0.1).threshold is not None
-
-
-def test_reembed_reports_that_there_is_no_move(client: Any) -> None:
-    assert client.reembed("status").phase == "none"
-
-
-def test_snapshot_and_restore_name_the_tools_of_aws(client: Any) -> None:
-    for operation in (client.snapshot, client.restore):
-        with pytest.raises(CheckpointError, match="AWS Backup"):
-            operation()
-
-
-def test_provision_needs_the_invoke_api(make_client: Callable[..., Any], api: str) -> None:
-    client = make_client(invoke(api))
-    assert client.provision().created is False
-    assert client.provision(restamp=True).created is False
-    with pytest.raises(InvalidRequest, match="Invoke"):
-        make_client(api).provision()
 
 
 def test_clear_all_deletes_every_namespace(make_client: Callable[..., Any], own_api: str) -> None:

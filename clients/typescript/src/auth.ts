@@ -1,5 +1,5 @@
-import { AwsV4Signer } from "aws4fetch";
 import { CredentialsMissing, InvalidRequest } from "./errors.js";
+import { signers } from "./sigv4.js";
 
 /** What is signed. `headers` has those that every request has. */
 export interface Unsigned {
@@ -65,6 +65,7 @@ export function iam(options: IamOptions = {}): Auth {
         : typeof credentials === "function"
           ? renewed(credentials)
           : { get: async () => credentials, drop: () => false };
+    const signer = signers();
     // Deriving a key takes four HMACs. A derived key holds for one day and one secret.
     let keys = new Map<string, ArrayBuffer>();
     let secret = "";
@@ -75,7 +76,7 @@ export function iam(options: IamOptions = {}): Auth {
           secret = current.secretAccessKey;
           keys = new Map();
         }
-        const signed = await new AwsV4Signer({
+        const signed = await signer({
           ...signable(request),
           ...named(current),
           service,

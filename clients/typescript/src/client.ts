@@ -32,6 +32,7 @@ const DEFAULT_RETRIES = 2;
 /** A reply takes answers of about 3 MB. Those that did not fit are asked for again. */
 const QUERIES_OF_A_ROUND = [100, 7, 1];
 const MAX_ENTRIES = 1_000;
+const MAX_SETTINGS = 1_000;
 
 /**
  * A client of the cache. Fields have the names of `openapi.yaml`. Every method throws a `MnemeError`; a miss is no
@@ -123,8 +124,14 @@ export class Mneme {
 
   /** Reads one page of entries. Continue with its `cursor` until it is null. `entries()` does this. */
   async list(request: t.ListRequest & { cursor?: string | undefined } = {}, options?: t.CallOptions): Promise<t.Page> {
-    const { namespace, after_id, order, limit, cursor } = request;
-    const query = { namespace: this.#filter(namespace), after_id, order, limit, cursor };
+    const { namespace, metadata = {}, fields, ...rest } = request;
+    const wanted = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value]);
+    const query = {
+      ...rest,
+      ...(Object.fromEntries(wanted) as Record<string, string>),
+      namespace: this.#filter(namespace),
+      fields: fields?.join(","),
+    };
     return this.#read({ method: "GET", path: "/v1/entries", query, idempotent: true }, options);
   }
 
@@ -146,6 +153,12 @@ export class Mneme {
     return this.#read({ method: "POST", path, idempotent: false }, options);
   }
 
+  /** Changes parts of an entry, and returns it. What is left out stays. Throws `NotFound` if there is none. */
+  async update(id: number, changes: t.UpdateRequest, options?: t.CallOptions): Promise<t.Entry> {
+    const path = `/v1/entries/${pathPart("id", id)}`;
+    return this.#read({ method: "PATCH", path, body: toJson(changes), idempotent: true }, options);
+  }
+
   /** Deletes an entry by its id, or by its question. Throws `NotFound` if there is none. */
   async delete(entry: number | string | t.Question, options?: t.CallOptions): Promise<{ deleted: true; id: number }> {
     if (typeof entry === "number")
@@ -153,6 +166,27 @@ export class Mneme {
     const { embedding: _, ...question } = typeof entry === "string" ? { query: entry } : (entry as t.Question);
     const body = this.#question(question as t.Question);
     return this.#read({ method: "POST", path: "/v1/entries/delete", body, idempotent: false }, options);
+  }
+
+  /**
+   * Deletes the entries of a namespace that have a tag. Returns their number. Entries that are put meanwhile stay. If a
+   * request fails, the scheduled `vacuum` of the cache finishes the deletion.
+   */
+  async deleteTagged(tag: string, namespace?: string, options?: t.CallOptions): Promise<number> {
+    let deleted = 0;
+    let cursor: string | null | undefined;
+    do {
+      const body = toJson({ namespace: namespace ?? this.#namespace ?? "default", tag, cursor });
+      // Sent twice, a call with a cursor has the same effect as once. Without one, it begins a second deletion.
+      const idempotent = typeof cursor === "string";
+      const reply: { deleted_entries: number; cursor: string | null } = await this.#read(
+        { method: "POST", path: "/v1/entries/delete", body, idempotent, slow: true },
+        options,
+      );
+      deleted += reply.deleted_entries;
+      cursor = reply.cursor;
+    } while (cursor !== null);
+    return deleted;
   }
 
   /** The namespaces with live entries, sorted by name. Reads the whole table. */
@@ -164,11 +198,15 @@ export class Mneme {
     return reply.namespaces;
   }
 
-  /** Deletes every entry of a namespace. Returns their number. */
-  async clear(namespace: string, options?: t.CallOptions): Promise<number> {
+  /**
+   * Deletes every entry of a namespace. Returns their number. `purge`: deletes everything else that the cache keeps of
+   * the namespace, too, such as its settings.
+   */
+  async clear(namespace: string, options?: t.CallOptions & { purge?: boolean | undefined }): Promise<number> {
     const path = `/v1/namespaces/${this.#namespacePart(namespace)}`;
+    const query = { purge: options?.purge || undefined };
     const reply = await this.#read<{ deleted: number }>(
-      { method: "DELETE", path, idempotent: false, slow: true },
+      { method: "DELETE", path, query, idempotent: false, slow: true },
       options,
     );
     return reply.deleted;
@@ -181,6 +219,36 @@ export class Mneme {
       options,
     );
     return reply.deleted;
+  }
+
+  /** Reads the settings of a namespace, and what applies in it. */
+  async settings(namespace?: string, options?: t.CallOptions): Promise<t.NamespaceSettings> {
+    return this.#read({ method: "GET", path: this.#settingsPath(namespace), idempotent: true }, options);
+  }
+
+  /** Replaces all settings of a namespace. A field that is left out is as configured from then on. */
+  async setSettings(settings: t.Settings, namespace?: string, options?: t.CallOptions): Promise<t.NamespaceSettings> {
+    const body = toJson(settings);
+    return this.#read({ method: "PUT", path: this.#settingsPath(namespace), body, idempotent: true }, options);
+  }
+
+  /** Removes the settings of a namespace and its quota. Throws `NotFound` if it has none. */
+  async deleteSettings(namespace?: string, options?: t.CallOptions): Promise<void> {
+    await this.#read({ method: "DELETE", path: this.#settingsPath(namespace), idempotent: false }, options);
+  }
+
+  /** Iterates over the namespaces that have settings, in the order of their names. */
+  async *listSettings(options?: t.CallOptions): AsyncGenerator<t.NamespaceSettings, void, undefined> {
+    let cursor: string | undefined;
+    do {
+      const query = { limit: MAX_SETTINGS, cursor };
+      const page: { namespaces: t.NamespaceSettings[]; cursor: string | null } = await this.#read(
+        { method: "GET", path: "/v1/settings", query, idempotent: true },
+        options,
+      );
+      yield* page.namespaces;
+      cursor = page.cursor ?? undefined;
+    } while (cursor !== undefined);
   }
 
   /** Reads the largest number of entries of a namespace. Throws `NotFound` if it has no quota. */
@@ -199,21 +267,36 @@ export class Mneme {
     await this.#read({ method: "DELETE", path: this.#quotaPath(namespace), idempotent: false }, options);
   }
 
-  /** Reads a value that the users of the cache keep. */
+  /** Reads a meta value: that of `guard:<namespace>`, or one that an older version kept. */
   async meta(key: string, options?: t.CallOptions): Promise<string> {
-    const path = `/v1/meta/${pathPart("key", key)}`;
-    return (await this.#read<t.Meta>({ method: "GET", path, idempotent: true }, options)).value;
+    return (await this.#read<t.Meta>({ method: "GET", path: metaPath(key), idempotent: true }, options)).value;
   }
 
-  /** Sets a value that the users of the cache keep. */
+  /** Switches the guard of a namespace: `guard:<namespace>` is another name for its setting `guard`. */
   async setMeta(key: string, value: string, options?: t.CallOptions): Promise<void> {
-    const path = `/v1/meta/${pathPart("key", key)}`;
-    await this.#read({ method: "PUT", path, body: toJson({ value }), idempotent: true }, options);
+    await this.#read({ method: "PUT", path: metaPath(key), body: toJson({ value }), idempotent: true }, options);
+  }
+
+  /** Removes a meta value. Throws `NotFound` if there is none. */
+  async deleteMeta(key: string, options?: t.CallOptions): Promise<void> {
+    await this.#read({ method: "DELETE", path: metaPath(key), idempotent: false }, options);
+  }
+
+  /** All meta values by key. Switches of the guard are listed by `listSettings`. */
+  async listMeta(options?: t.CallOptions): Promise<Record<string, string>> {
+    const call: Call = { method: "GET", path: "/v1/meta", idempotent: true };
+    return (await this.#read<{ values: Record<string, string> }>(call, options)).values;
   }
 
   /** Counts entries, hits and misses of one namespace; null for all that the caller may use. */
   async stats(namespace?: string | null, options?: t.CallOptions): Promise<t.Stats> {
     const query = { namespace: this.#filter(namespace) };
+    return this.#read({ method: "GET", path: "/v1/stats", query, idempotent: true, slow: true }, options);
+  }
+
+  /** The lookups by hour or by day of UTC, and what hits saved. At most 31 days by hour, and 400 days by day. */
+  async statsBy(by: "hour" | "day", range: t.StatsRange = {}, options?: t.CallOptions): Promise<t.StatsSeries> {
+    const query = { by, from: range.from, to: range.to, namespace: this.#filter(range.namespace) };
     return this.#read({ method: "GET", path: "/v1/stats", query, idempotent: true, slow: true }, options);
   }
 
@@ -324,6 +407,10 @@ export class Mneme {
     return pathPart("namespace", namespace ?? this.#namespace ?? "default");
   }
 
+  #settingsPath(namespace: string | undefined): string {
+    return `/v1/namespaces/${this.#namespacePart(namespace)}/settings`;
+  }
+
   #quotaPath(namespace: string | undefined): string {
     return `/v1/namespaces/${this.#namespacePart(namespace)}/quota`;
   }
@@ -331,6 +418,10 @@ export class Mneme {
   #filter(namespace: string | null | undefined): string | undefined {
     return namespace === null ? undefined : (namespace ?? this.#namespace);
   }
+}
+
+function metaPath(key: string): string {
+  return `/v1/meta/${pathPart("key", key)}`;
 }
 
 function withBase64<T extends { embedding?: t.Embedding | undefined }>(question: T): T {

@@ -14,10 +14,10 @@ import { pauseMs, RetryBudget } from "./retry.js";
 import type { CallOptions } from "./types.js";
 
 export interface Call {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Percent-encoded, below the URL of the API. */
   path: string;
-  query?: Record<string, string | number | undefined>;
+  query?: Record<string, string | number | boolean | undefined>;
   /** JSON. */
   body?: string;
   /** Sending the request twice has the same effect as once. */
@@ -145,9 +145,11 @@ function checkTimeout(timeoutMs: number): void {
 
 /** Encodes a blank as `%20`: in a signature a `+` is a plus sign. */
 function queryText(query: Call["query"] = {}): string {
-  const pairs = Object.entries(query).filter((pair): pair is [string, string | number] => pair[1] !== undefined);
+  const pairs = Object.entries(query).filter(
+    (pair): pair is [string, string | number | boolean] => pair[1] !== undefined,
+  );
   if (pairs.length === 0) return "";
-  return `?${pairs.map(([key, value]) => `${key}=${percentEncode(key, String(value))}`).join("&")}`;
+  return `?${pairs.map(([key, value]) => `${percentEncode(key, key)}=${percentEncode(key, String(value))}`).join("&")}`;
 }
 
 function json(call: Call, body: string): unknown {

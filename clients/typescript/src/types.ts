@@ -19,6 +19,18 @@ export type NamespaceCount = Schemas["NamespaceCount"];
 export type Quota = Schemas["Quota"];
 export type Meta = Schemas["Meta"];
 export type Stats = Schemas["Stats"];
+/** The lookups of a range of time, by hour or by day of UTC, and what hits saved. */
+export type StatsSeries = Schemas["StatsSeries"];
+/** Why a lookup has its outcome. */
+export type Explanation = Schemas["Explanation"];
+/** What the call of the model used that an answer comes from. `statsBy` sums up what hits saved by it. */
+export type Usage = Schemas["Usage"];
+/** The settings of a namespace. A field that is left out or null is as configured for the whole cache. */
+export type Settings = Schemas["SettingsRequest"];
+/** The settings of a namespace, and in `effective` what applies in it. */
+export type NamespaceSettings = Schemas["NamespaceSettings"];
+/** What to change of an entry. What is left out stays. */
+export type UpdateRequest = Schemas["UpdateRequest"];
 export type Health = Schemas["Health"];
 export type VacuumResult = Schemas["VacuumResult"];
 export type Calibration = Schemas["Calibration"];
@@ -58,6 +70,10 @@ export type LookupRequest = Question & {
   guard?: "on" | "off" | undefined;
   /** Asks for the lease after a miss, for 1 to 900 seconds. `lease` of the miss says who makes the answer. */
   lease?: { seconds: number } | undefined;
+  /** The tags that an entry must have to answer. */
+  tags?: readonly string[] | undefined;
+  /** Adds an `explanation` to the result. It takes reads of its own. */
+  explain?: boolean | undefined;
 };
 
 /** Who is to make the answer after a miss. */
@@ -79,6 +95,10 @@ export type EntryRequest = Question & {
   if_absent?: boolean | undefined;
   /** The token of the lease under which the answer was made. The put ends the lease. */
   lease_token?: string | undefined;
+  /** Up to 16 texts by which the entry is found and deleted, such as its source. */
+  tags?: readonly string[] | undefined;
+  /** What the answer cost. */
+  usage?: Usage | undefined;
 };
 
 export interface ListRequest {
@@ -90,6 +110,29 @@ export interface ListRequest {
   order?: "id" | "lru" | undefined;
   /** The largest number of entries of a page, 1 to 1,000. Without it, 100. */
   limit?: number | undefined;
+  /** Only entries whose stored question has this part, in upper or lower case. */
+  text?: string | undefined;
+  /** Only entries whose metadata has these values. */
+  metadata?: Readonly<Record<string, string>> | undefined;
+  /** Only entries put at this epoch second or later. */
+  created_since?: number | undefined;
+  /** Only entries put before this epoch second. */
+  created_before?: number | undefined;
+  /** Only entries last used at this epoch second or later. */
+  used_since?: number | undefined;
+  /** Only entries last used before this epoch second. */
+  used_before?: number | undefined;
+  /** The fields of each entry. `id` is always among them. Without it, all but `embedding`. */
+  fields?: readonly (keyof ListedEntry)[] | undefined;
+}
+
+export interface StatsRange {
+  /** The start in epoch seconds. Without it, a day before `to` by hour, and 30 days by day. */
+  from?: number | undefined;
+  /** The end in epoch seconds. Without it, now. */
+  to?: number | undefined;
+  /** One namespace; null for all that the caller may use. Without it, the client's, or all. */
+  namespace?: string | null | undefined;
 }
 
 export interface VacuumRequest {
@@ -114,6 +157,8 @@ export interface CalibrateRequest {
   target?: "f1" | { max_wrong: number } | undefined;
   guard?: "on" | "off" | undefined;
   cutoff?: number | undefined;
+  /** Chooses the cutoff with the threshold. Not together with `cutoff`. */
+  fit_cutoff?: boolean | undefined;
 }
 
 export interface CallOptions {

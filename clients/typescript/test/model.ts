@@ -16,8 +16,8 @@ export const USAGE = {
 export interface Script {
   content?: object[];
   finish?: string;
-  /** Parts in place of those that `content` makes. */
-  parts?: object[];
+  /** Parts in place of those that `content` makes. If one throws, the stream breaks. */
+  parts?: Iterable<object>;
   modelId?: string;
 }
 
@@ -74,11 +74,13 @@ export function model(mneme: Mneme, script: Script | ((call: number) => Script),
         ...blocks,
         { type: "finish", finishReason, usage, providerMetadata },
       ];
+      const rest = all[Symbol.iterator]();
       return {
         stream: new ReadableStream({
-          start(controller) {
-            for (const part of all) controller.enqueue(part);
-            controller.close();
+          pull(controller) {
+            const { done, value } = rest.next();
+            if (done) controller.close();
+            else controller.enqueue(value);
           },
         }),
       };

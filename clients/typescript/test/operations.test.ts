@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { decodeEmbedding, encodeEmbedding, Mneme, NotFound } from "mneme-lambda";
-import { client, namespace, url } from "./support.js";
+import { client, namespace, stub, url } from "./support.js";
 
 const QUESTION = "How do I reset my password?";
 const ANSWER = "Choose “Forgot password” on the sign-in page.";
@@ -151,6 +151,91 @@ test("entries without a namespace are those of the client's, and null means all"
   assert.ok(all.includes(id));
 });
 
+test("entries with filters are those that pass them, with the fields that were asked for", async () => {
+  const mneme = client();
+  await mneme.put({ query: "How do I pay?", response: "1", metadata: { source: "faq" } });
+  const { id } = await mneme.put({ query: QUESTION, response: "2", metadata: { source: "chat & co", "a&b=c": "x" } });
+  for (const filter of [{ text: "RESET my" }, { metadata: { source: "chat & co" } }, { metadata: { "a&b=c": "x" } }]) {
+    const found: object[] = [];
+    for await (const entry of mneme.entries({ ...filter, limit: 1, fields: ["query"] })) found.push(entry);
+    assert.deepEqual(found, [{ id, query: QUESTION }]);
+  }
+  const { created_at } = await mneme.get(id);
+  assert.deepEqual((await mneme.list({ created_before: created_at - 60, used_since: 0 })).entries, []);
+  const all = await mneme.list({ created_since: created_at - 60, used_before: created_at + 60 });
+  assert.equal(all.entries.length, 2);
+});
+
+test("lookup with tags is answered by entries that have them", async () => {
+  const mneme = client();
+  await mneme.put({ query: QUESTION, response: ANSWER, tags: ["doc:handbook", "de"] });
+  const found = await mneme.lookup({ query: QUESTION, tags: ["de"] });
+  assert.deepEqual(found.outcome === "hit" && found.tags, ["de", "doc:handbook"]);
+  const missed = await mneme.lookup({ query: QUESTION, tags: ["fr"] });
+  assert.equal(missed.outcome === "miss" && missed.reason, "missing_tag");
+});
+
+test("deleteTagged deletes the entries of the tag alone", async () => {
+  const mneme = client();
+  const other = namespace();
+  await mneme.putMany([1, 2, 3].map((n) => ({ query: `${n}`, response: "a", tags: [n === 2 ? "new" : "old"] })));
+  await mneme.put({ query: "elsewhere", response: "a", tags: ["old"], namespace: other });
+  assert.equal(await mneme.deleteTagged("old"), 2);
+  assert.equal(await mneme.deleteTagged("old"), 0);
+  assert.deepEqual(
+    (await mneme.list({ limit: 1_000 })).entries.map(({ query }) => query),
+    ["2"],
+  );
+  assert.equal(await mneme.deleteTagged("old", other), 1);
+});
+
+test("deleteTagged and listSettings continue until nothing is left", async () => {
+  const replies = [
+    { deleted_entries: 2_000, cursor: "1.2.3" },
+    { deleted_entries: 5, cursor: null },
+    { namespaces: [{ namespace: "a" }], cursor: "a&b" },
+    { namespaces: [{ namespace: "b" }], cursor: null },
+  ];
+  const seen: string[] = [];
+  const server = await stub((request, body, count) => {
+    seen.push(`${request.url} ${body}`);
+    return { status: 200, body: JSON.stringify(replies[count - 1]) };
+  });
+  const mneme = new Mneme({ url: server.url });
+  assert.equal(await mneme.deleteTagged("old"), 2_005);
+  const names: string[] = [];
+  for await (const { namespace } of mneme.listSettings()) names.push(namespace);
+  assert.deepEqual(names, ["a", "b"]);
+  assert.deepEqual(seen, [
+    '/v1/entries/delete {"namespace":"default","tag":"old"}',
+    '/v1/entries/delete {"namespace":"default","tag":"old","cursor":"1.2.3"}',
+    "/v1/settings?limit=1000 ",
+    "/v1/settings?limit=1000&cursor=a%26b ",
+  ]);
+  server.stop();
+});
+
+test("put keeps what the answer cost, and update changes what is named alone", async () => {
+  const mneme = client();
+  const usage = { prompt_tokens: 12, completion_tokens: 34, model: "small", latency_ms: 560 };
+  const { id } = await mneme.put({ query: QUESTION, response: "old", metadata: { a: 1 }, usage, ttl_seconds: 600 });
+  const before = await mneme.get(id);
+  assert.deepEqual(before.usage, usage);
+  const changed = await mneme.update(id, { response: "new", confidence_score: 0.5 });
+  assert.deepEqual(changed, { ...before, response: "new", confidence_score: 0.5 });
+  assert.deepEqual(await mneme.get(id), changed);
+  assert.equal((await mneme.update(id, { never_expires: true })).expires_at, null);
+  await assert.rejects(mneme.update(999_999_999, { response: "new" }), NotFound);
+});
+
+test("lookup with explain says why", async () => {
+  const mneme = client();
+  const { id } = await mneme.put({ query: QUESTION, response: ANSWER, embedding: VECTOR });
+  const hit = await mneme.lookup({ query: "I forgot my password", embedding: VECTOR, explain: true });
+  assert.deepEqual([hit.explanation?.candidates[0]?.id, hit.explanation?.candidates[0]?.served], [id, true]);
+  assert.equal((await mneme.lookup(QUESTION)).explanation, undefined);
+});
+
 test("touch records an access", async () => {
   const mneme = client();
   const { id } = await mneme.put({ query: "a", response: "1" });
@@ -193,11 +278,41 @@ test("a quota is set, read, removed, and then not found", async () => {
   await assert.rejects(mneme.quota(), NotFound);
 });
 
+test("settings are set, read, listed, removed, and purged with the namespace", async () => {
+  const name = `${namespace()}/ß b`;
+  const mneme = client({ namespace: name });
+  const wanted = { threshold: 0.9, guard: "off", layers: "exact", max_entries: 7 } as const;
+  const found = await mneme.setSettings(wanted);
+  assert.deepEqual(await mneme.settings(), found);
+  assert.deepEqual([found.namespace, found.settings.threshold, found.effective.max_entries], [name, 0.9, 7]);
+  const listed: string[] = [];
+  for await (const one of mneme.listSettings()) listed.push(one.namespace);
+  assert.ok(listed.includes(name));
+  await mneme.deleteSettings();
+  await assert.rejects(mneme.deleteSettings(), NotFound);
+  await mneme.setSettings(wanted);
+  await mneme.clear(name);
+  assert.equal((await mneme.settings()).effective.layers, "exact");
+  await mneme.clear(name, { purge: true });
+  assert.equal((await mneme.settings()).effective.layers, "all");
+});
+
+test("statsBy counts the lookups of a range by day", async () => {
+  const name = namespace();
+  const series = await client({ namespace: name }).statsBy("day", { from: 86_400, to: 3 * 86_400 });
+  assert.deepEqual([series.namespace, series.from, series.to, series.by], [name, 86_400, 3 * 86_400, "day"]);
+  assert.deepEqual([series.total.hits, series.total.hit_rate, series.periods], [0, null, []]);
+  assert.equal((await client().statsBy("hour", { namespace: null })).namespace, null);
+});
+
 test("a meta value is set and read, with a key that needs encoding", async () => {
   const mneme = client();
   const key = `guard:${namespace()}/ä b+c`;
   await mneme.setMeta(key, "off");
   assert.equal(await mneme.meta(key), "off");
+  await mneme.deleteMeta(key);
+  await assert.rejects(mneme.meta(key), NotFound);
+  assert.deepEqual(await mneme.listMeta(), {});
 });
 
 test("health, vacuum, calibrate and reembed answer", async () => {

@@ -71,7 +71,18 @@ for line in sys.stdin:
     print(json.dumps(signer.signature(signer.string_to_sign(request, canonical), request)))
 `;
 
-test("the signatures of 50 requests are those of botocore", async () => {
+for (const [hashes, crypto] of Object.entries({ "node:crypto": process.getBuiltinModule, "Web Crypto": undefined }))
+  test(`the signatures of 50 requests are those of botocore, with the hashes of ${hashes}`, async () => {
+    const { getBuiltinModule } = process;
+    Object.assign(process, { getBuiltinModule: crypto });
+    try {
+      await areThoseOfBotocore();
+    } finally {
+      Object.assign(process, { getBuiltinModule });
+    }
+  });
+
+async function areThoseOfBotocore(): Promise<void> {
   const cases = [];
   for (const { credentials, ...request } of await sent()) {
     const { authorization = "", ...headers } = request.headers;
@@ -104,4 +115,4 @@ test("the signatures of 50 requests are those of botocore", async () => {
   assert.equal(lines.length, cases.length);
   for (const [index, line] of lines.entries())
     assert.equal(JSON.parse(line), cases[index]?.signature, `${cases[index]?.method} ${cases[index]?.url}`);
-});
+}

@@ -38,6 +38,7 @@ from .errors import (
     UnsupportedContentEncoding,
     UpstreamError,
 )
+from .explanation import Candidate, ExplainedQuestion, Explanation, OtherContext, Rules
 from .results import (
     Calibration,
     CurvePoint,
@@ -54,11 +55,14 @@ from .results import (
     Reembedding,
     Stats,
     Stored,
+    Usage,
     VacuumResult,
     VisitedEntries,
     Yield,
 )
 from .retry import Retry
+from .series import Lookups, Saved, StatsSeries
+from .settings import EffectiveSettings, NamespaceSettings, Settings
 from .target import Invoke
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "Auth",
     "Bearer",
     "Calibration",
+    "Candidate",
     "CheckpointError",
     "Completion",
     "ConnectionLost",
@@ -74,12 +79,15 @@ __all__ = [
     "CredentialsMissing",
     "CredentialsRefused",
     "CurvePoint",
+    "EffectiveSettings",
     "EmbedderDimensionError",
     "EmbedderError",
     "EmbedderMismatchError",
     "EmbedderStamp",
     "Entry",
     "EntryTooLarge",
+    "ExplainedQuestion",
+    "Explanation",
     "GatewayError",
     "Health",
     "Hit",
@@ -92,21 +100,28 @@ __all__ = [
     "Labels",
     "Lease",
     "Lookup",
+    "Lookups",
     "Message",
     "Miss",
     "Mneme",
     "MnemeError",
     "NamespaceCount",
     "NamespaceForbidden",
+    "NamespaceSettings",
     "NotCached",
     "NotFound",
+    "OtherContext",
     "Page",
     "Provisioned",
     "Put",
     "Query",
     "Reembedding",
     "Retry",
+    "Rules",
+    "Saved",
+    "Settings",
     "Stats",
+    "StatsSeries",
     "StoreBackendError",
     "Stored",
     "Throttled",
@@ -117,6 +132,7 @@ __all__ = [
     "Unreachable",
     "UnsupportedContentEncoding",
     "UpstreamError",
+    "Usage",
     "VacuumResult",
     "Vector",
     "VisitedEntries",

@@ -73,38 +73,50 @@ def look(core: Core, query: Query, options: Options) -> Steps[Looked]:
 
     The outcome is counted once, and an error is logged.
     """
-    waited = False
     try:
         lease = whole_seconds("lease", options.get("lease", LEASE_SECS))
         asked = {**_some(options, _LOOKUP), "lease": None if options.get("bypass") else lease}
-        outcome = yield from _operations.lookup(core, query, **asked)
-        pause, end = _FIRST_PAUSE_SECS, None
-        while isinstance(outcome, Miss) and outcome.lease is not None and outcome.lease.state == "held":
-            end = end if end is not None else time.monotonic() + outcome.lease.seconds
-            # Callers that began to wait at one time should not ask at one time.
-            wait = random.uniform(pause / 2, pause)  # noqa: S311
-            if time.monotonic() + wait > end:
-                break
-            waited = True
-            yield Pause(wait)
-            pause = min(_LONGEST_PAUSE_SECS, pause * 1.5)
-            outcome = yield from _operations.lookup(core, query, **asked)
+        outcome, waited = yield from look_or_wait(core, query, asked)
     except Exception as error:
         core.record.failed("lookup", error)
-        return Looked(error, waited)
+        return Looked(error)
     core.record.succeeded()
     core.record.count("hits" if isinstance(outcome, Hit) else "misses")
-    if waited:
-        core.record.count("waited")
     return Looked(outcome, waited)
+
+
+def look_or_wait(core: Core, query: Query, asked: dict[str, Any]) -> Steps[tuple[Hit | Miss, bool]]:
+    """Looks up with the arguments `asked`, and waits while another caller makes the answer.
+
+    Returns the last outcome, and whether it waited, which is counted. Raises the error of a lookup.
+    """
+    outcome = yield from _operations.lookup(core, query, **asked)
+    waited, pause, end = False, _FIRST_PAUSE_SECS, None
+    while isinstance(outcome, Miss) and outcome.lease is not None and outcome.lease.state == "held":
+        end = end if end is not None else time.monotonic() + outcome.lease.seconds
+        # Callers that began to wait at one time should not ask at one time.
+        wait = random.uniform(pause / 2, pause)  # noqa: S311
+        if time.monotonic() + wait > end:
+            break
+        if not waited:
+            core.record.count("waited")
+        waited = True
+        yield Pause(wait)
+        pause = min(_LONGEST_PAUSE_SECS, pause * 1.5)
+        outcome = yield from _operations.lookup(core, query, **asked)
+    return outcome, waited
 
 
 def give_up(core: Core, query: Query, options: Options, found: Looked) -> Steps[None]:
     """Releases the lease, if this caller has it and puts no answer."""
-    if found.token is None:
-        return
+    if found.token is not None:
+        yield from try_release(core, query, found.token, **_some(options, _QUESTION))
+
+
+def try_release(core: Core, query: Query, token: str, **question: Any) -> Steps[None]:
+    """Releases a lease. An error is logged and counted: the lease then ends by itself."""
     try:
-        yield from _operations.release(core, query, found.token, **_some(options, _QUESTION))
+        yield from _operations.release(core, query, token, **question)
     except Exception as error:
         core.record.failed("release", error)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import _request
 from ._core import Core, Steps, exchange
 from ._operations import SLOW_SECS, entry_fields, lookup_fields
+from ._reading import read, unexpected_reply
 from ._request import Guard, Query, Request, Ttl, Vector
 from .errors import EntryTooLarge, InvalidRequest, MnemeError, TransportError
-from .results import Hit, Miss, Stored, read, read_outcome, unexpected_reply
+from .results import Hit, Miss, Stored, Usage, read_outcome
 from .target import problem
 
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Lookup:
     guard: Guard | None = None
     bypass: bool = False
     lease: Ttl | None = None
+    tags: Sequence[str] | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Put:
     finish_reason: str | None = None
     if_absent: bool = False
     lease_token: str | None = None
+    tags: Sequence[str] | None = None
+    usage: Usage | Mapping[str, Any] | None = None
 
 
 def lookup_many(core: Core, queries: Iterable[Query | Lookup]) -> Steps[list[Hit | Miss | MnemeError]]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ._core import Core, Steps, exchange
 from ._operations import SLOW_SECS
+from ._reading import read, read_list, read_nested, read_optional
 from ._request import Guard, Request, present, vector
 from .results import (
     Calibration,
@@ -20,10 +21,8 @@ from .results import (
     VacuumResult,
     VisitedEntries,
     Yield,
-    read,
-    read_list,
-    read_nested,
 )
+from .series import StatsSeries, read_series
 
 
 def stats(core: Core, *, namespace: str | None = None) -> Steps[Stats]:
@@ -31,6 +30,25 @@ def stats(core: Core, *, namespace: str | None = None) -> Steps[Stats]:
     query = present(namespace=namespace)
     return read(
         Stats, (yield from exchange(core, Request("stats", "GET", "/v1/stats", query=query, seconds=SLOW_SECS)))
+    )
+
+
+def stats_by(
+    core: Core,
+    by: Literal["hour", "day"],
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    namespace: str | None = None,
+) -> Steps[StatsSeries]:
+    """The lookups by hour or by day of UTC, and what hits saved, of one namespace or of all that the caller may use.
+
+    `start`, `end`: the range in seconds since 1970; without them, the day before now by hour, and 30 days by day. A
+    range has at most 31 days by hour and 400 days by day.
+    """
+    query = present(namespace=namespace, by=by, to=end, **{"from": start})
+    return read_series(
+        (yield from exchange(core, Request("stats", "GET", "/v1/stats", query=query, seconds=SLOW_SECS)))
     )
 
 
@@ -58,14 +76,22 @@ def calibrate(
     max_wrong: float | None = None,
     guard: Guard | None = None,
     cutoff: float | None = None,
+    fit_cutoff: bool = False,
 ) -> Steps[Calibration]:
     """Finds the best similarity threshold for labelled pairs of questions.
 
     `pairs`: 20 to 10,000 objects with `a`, `b`, `same` and, without embeddings, `similarity`; docs/calibration.md has
     the form. `max_wrong`: the largest share of different pairs that may be served; without it the best F1 is chosen.
+    `fit_cutoff`: whether the least confidence is chosen with the threshold; not together with `cutoff`.
     """
     target = None if max_wrong is None else {"max_wrong": max_wrong}
-    body = present(pairs=[_pair(pair) for pair in pairs], target=target, guard=guard, cutoff=cutoff)
+    body = present(
+        pairs=[_pair(pair) for pair in pairs],
+        target=target,
+        guard=guard,
+        cutoff=cutoff,
+        fit_cutoff=fit_cutoff or None,
+    )
     request = Request("calibrate", "POST", "/v1/calibrate", body=body, seconds=SLOW_SECS)
     reply = yield from exchange(core, request)
     return read_nested(
@@ -78,6 +104,7 @@ def calibrate(
             vetoed={kind: read(Labels, labels) for kind, labels in reply["vetoed"].items()},
             guard=reply["guard"],
             cutoff=reply["cutoff"],
+            wrong_hits_at_most=reply.get("wrong_hits_at_most"),
         )
     )
 
@@ -114,8 +141,8 @@ def reembed(
             {
                 **reply,
                 "active": read(EmbedderStamp, reply["active"]),
-                "other": None if reply["other"] is None else read(EmbedderStamp, reply["other"]),
-                "entries": None if reply["entries"] is None else read(VisitedEntries, reply["entries"]),
+                "other": read_optional(EmbedderStamp, reply["other"]),
+                "entries": read_optional(VisitedEntries, reply["entries"]),
             },
         )
     )

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from . import _asking, _batches, _http, _maintenance, _operations
+from . import _asking, _batches, _http, _maintenance, _operations, _settings
 from ._asking import Arguments, Options, Read
 from ._bind import documented
 from ._client import Client
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from ._operations import Filters
     from .client import Mneme
 
 P = ParamSpec("P")
@@ -54,6 +55,8 @@ class AsyncMneme(Client):
     release = _awaitable(_operations.release)
     delete = _awaitable(_operations.delete)
     delete_entry = _awaitable(_operations.delete_entry)
+    delete_tagged = _awaitable(_operations.delete_tagged)
+    update = _awaitable(_operations.update)
     entry = _awaitable(_operations.entry)
     find = _awaitable(_operations.find)
     page = _awaitable(_operations.page)
@@ -61,12 +64,19 @@ class AsyncMneme(Client):
     namespaces = _awaitable(_operations.namespaces)
     clear = _awaitable(_operations.clear)
     clear_all = _awaitable(_operations.clear_all)
-    quota = _awaitable(_operations.quota)
-    set_quota = _awaitable(_operations.set_quota)
-    delete_quota = _awaitable(_operations.delete_quota)
-    meta = _awaitable(_operations.meta)
-    set_meta = _awaitable(_operations.set_meta)
+    settings = _awaitable(_settings.settings)
+    set_settings = _awaitable(_settings.set_settings)
+    delete_settings = _awaitable(_settings.delete_settings)
+    list_settings = _awaitable(_settings.list_settings)
+    quota = _awaitable(_settings.quota)
+    set_quota = _awaitable(_settings.set_quota)
+    delete_quota = _awaitable(_settings.delete_quota)
+    meta = _awaitable(_settings.meta)
+    set_meta = _awaitable(_settings.set_meta)
+    delete_meta = _awaitable(_settings.delete_meta)
+    list_meta = _awaitable(_settings.list_meta)
     stats = _awaitable(_maintenance.stats)
+    stats_by = _awaitable(_maintenance.stats_by)
     health = _awaitable(_maintenance.health)
     vacuum = _awaitable(_maintenance.vacuum)
     calibrate = _awaitable(_maintenance.calibrate)
@@ -76,12 +86,20 @@ class AsyncMneme(Client):
     provision = _awaitable(_maintenance.provision)
 
     async def entries(
-        self, *, namespace: str | None = None, order: Literal["id", "lru"] = "id", page_size: int = 100
+        self,
+        *,
+        namespace: str | None = None,
+        order: Literal["id", "lru"] = "id",
+        page_size: int = 100,
+        **filters: Unpack[Filters],
     ) -> AsyncIterator[Entry]:
-        """All entries, page by page as they are needed, of every namespace unless one is named."""
+        """All entries, page by page as they are needed, of every namespace unless one is named.
+
+        `filters`: those of `page`, such as `text` and `created_since`.
+        """
         cursor: str | None = None
         while True:
-            page = await self.page(namespace=namespace, order=order, limit=page_size, cursor=cursor)
+            page = await self.page(namespace=namespace, order=order, limit=page_size, cursor=cursor, **filters)
             for entry in page.entries:
                 yield entry
             cursor = page.cursor

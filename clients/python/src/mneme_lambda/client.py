@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
-from . import _asking, _batches, _http, _maintenance, _operations
+from . import _asking, _batches, _http, _maintenance, _operations, _settings
 from ._asking import Arguments, Options, Read
 from ._bind import documented
 from ._client import Client
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from ._operations import Filters
     from .aio import AsyncMneme
 
 P = ParamSpec("P")
@@ -47,6 +48,8 @@ class Mneme(Client):
     release = _blocking(_operations.release)
     delete = _blocking(_operations.delete)
     delete_entry = _blocking(_operations.delete_entry)
+    delete_tagged = _blocking(_operations.delete_tagged)
+    update = _blocking(_operations.update)
     entry = _blocking(_operations.entry)
     find = _blocking(_operations.find)
     page = _blocking(_operations.page)
@@ -54,12 +57,19 @@ class Mneme(Client):
     namespaces = _blocking(_operations.namespaces)
     clear = _blocking(_operations.clear)
     clear_all = _blocking(_operations.clear_all)
-    quota = _blocking(_operations.quota)
-    set_quota = _blocking(_operations.set_quota)
-    delete_quota = _blocking(_operations.delete_quota)
-    meta = _blocking(_operations.meta)
-    set_meta = _blocking(_operations.set_meta)
+    settings = _blocking(_settings.settings)
+    set_settings = _blocking(_settings.set_settings)
+    delete_settings = _blocking(_settings.delete_settings)
+    list_settings = _blocking(_settings.list_settings)
+    quota = _blocking(_settings.quota)
+    set_quota = _blocking(_settings.set_quota)
+    delete_quota = _blocking(_settings.delete_quota)
+    meta = _blocking(_settings.meta)
+    set_meta = _blocking(_settings.set_meta)
+    delete_meta = _blocking(_settings.delete_meta)
+    list_meta = _blocking(_settings.list_meta)
     stats = _blocking(_maintenance.stats)
+    stats_by = _blocking(_maintenance.stats_by)
     health = _blocking(_maintenance.health)
     vacuum = _blocking(_maintenance.vacuum)
     calibrate = _blocking(_maintenance.calibrate)
@@ -69,12 +79,20 @@ class Mneme(Client):
     provision = _blocking(_maintenance.provision)
 
     def entries(
-        self, *, namespace: str | None = None, order: Literal["id", "lru"] = "id", page_size: int = 100
+        self,
+        *,
+        namespace: str | None = None,
+        order: Literal["id", "lru"] = "id",
+        page_size: int = 100,
+        **filters: Unpack[Filters],
     ) -> Iterator[Entry]:
-        """All entries, page by page as they are needed, of every namespace unless one is named."""
+        """All entries, page by page as they are needed, of every namespace unless one is named.
+
+        `filters`: those of `page`, such as `text` and `created_since`.
+        """
         cursor: str | None = None
         while True:
-            page = self.page(namespace=namespace, order=order, limit=page_size, cursor=cursor)
+            page = self.page(namespace=namespace, order=order, limit=page_size, cursor=cursor, **filters)
             yield from page.entries
             cursor = page.cursor
             if cursor is None:

@@ -20,13 +20,16 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 
+from ._asking import look_or_wait, try_release
 from ._core import Core, Either, Steps, logger
-from ._operations import lookup, put
-from ._request import Ttl
+from ._leases import Leases
+from ._operations import put
+from ._request import Ttl, whole_seconds
 from .aio import AsyncMneme
 from .answer import finished
 from .client import Mneme
-from .results import Hit
+from .errors import TransportError
+from .results import Hit, Miss
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -73,7 +76,10 @@ class MnemeCache(BaseCache):
     `namespace`: without it, that of the client. `ttl`: how long answers stay right. `embeddings`: embeds the user's
     last text; without it the cache's own embedder does. `threshold`: the least similarity of a semantic hit.
     `semantic_tool_calls`: whether an answer with tool calls may be served to a question that is only similar. Its
-    arguments were made for the words of another question, so the default is no.
+    arguments were made for the words of another question, so the default is no. `lease`: of several callers who miss
+    one question at once, one calls the model, and the others wait for its answer: for so many seconds at most, from 1
+    to 900. Give somewhat more than the model takes. Without it nobody waits. LangChain does not say that a model
+    failed, so after a failure the others wait until the lease ends.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class MnemeCache(BaseCache):
         embeddings: Embeddings | None = None,
         threshold: float | None = None,
         semantic_tool_calls: bool = False,
+        lease: Ttl | None = None,
     ) -> None:
         if isinstance(client, Mneme):
             self._sync, self._async = client, client.to_async()
@@ -95,6 +102,8 @@ class MnemeCache(BaseCache):
         self._embeddings = embeddings
         self._threshold = threshold
         self._semantic_tool_calls = semantic_tool_calls
+        self._lease = whole_seconds("lease", lease)
+        self._leases = Leases()
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """The stored generations, or None."""
@@ -140,16 +149,21 @@ class MnemeCache(BaseCache):
 
     def _look(self, core: Core, prompt: str, llm_string: str) -> Steps[list[Generation] | None]:
         try:
-            query = _query(prompt)
+            query, context = _query(prompt), _context(llm_string)
             embedding = yield from self._embed(query)
-            outcome = yield from lookup(
-                core,
-                query,
-                namespace=self._namespace,
-                context=_context(llm_string),
-                embedding=embedding,
-                threshold=self._threshold,
-            )
+            # This caller asks again, so its model failed: it must not wait for itself.
+            if (token := self._leases.take((prompt, llm_string))) is not None:
+                yield from try_release(core, query, token, namespace=self._namespace, context=context)
+            asked = {
+                "namespace": self._namespace,
+                "context": context,
+                "embedding": embedding,
+                "threshold": self._threshold,
+                "lease": self._lease,
+            }
+            outcome, _ = yield from look_or_wait(core, query, asked)
+            if isinstance(outcome, Miss):
+                self._leases.keep((prompt, llm_string), outcome.lease)
             core.record.succeeded()
             generations = _read(outcome.response) if isinstance(outcome, Hit) else None
         except Exception as error:
@@ -162,6 +176,8 @@ class MnemeCache(BaseCache):
         return generations
 
     def _keep(self, core: Core, prompt: str, llm_string: str, generations: RETURN_VAL_TYPE) -> Steps[None]:
+        token = self._leases.take((prompt, llm_string))
+        context = _context(llm_string)
         try:
             response = _write(generations)
             refused = _refused(generations, response)
@@ -173,14 +189,20 @@ class MnemeCache(BaseCache):
                     query,
                     response,
                     namespace=self._namespace,
-                    context=_context(llm_string),
+                    context=context,
                     embedding=embedding,
                     metadata={"text": generations[0].text[:_MOST_TEXT]},
                     ttl=self._ttl,
+                    lease_token=token,
                 )
+                token = None
         except Exception as error:
             core.record.failed("put", error)
             refused = "the put failed"
+            # A second request would make the caller wait for a cache that has just failed.
+            token = None if isinstance(error, TransportError) else token
+        if token is not None:
+            yield from try_release(core, _query(prompt), token, namespace=self._namespace, context=context)
         core.record.count("stored" if refused is None else "not_stored")
         if refused is not None:
             logger.debug("an answer was not stored: %s", refused)

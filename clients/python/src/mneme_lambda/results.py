@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from .errors import GatewayError
-
-R = TypeVar("R")
-T = TypeVar("T")
+from ._reading import read, read_nested, read_optional, unexpected_reply
+from .explanation import Explanation, read_explanation
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,15 @@ class Hit:
     """The id of the entry."""
     volatile: bool = False
     """Whether the right answer depends on the time of asking."""
+    query: str | None = None
+    """The stored question; None if only its hash is stored."""
+    tags: list[str] = field(default_factory=list)
+    """The tags of the entry."""
+    scaled_similarity: float | None = None
+    """The similarity on the scale of all-MiniLM-L6-v2, with which the threshold is compared. None for the exact layer,
+    and if the embedder's similarities are compared as they are."""
+    explanation: Explanation | None = None
+    """Why this entry answers; None unless the lookup asked for it."""
 
     def __bool__(self) -> Literal[True]:
         return True
@@ -70,6 +77,8 @@ class Miss:
     """What the nearest entry contradicts the question in, with the reason `vetoed`."""
     lease: Lease | None = None
     """Who is to make the answer; None if no lease was asked for, or none is to be had."""
+    explanation: Explanation | None = None
+    """Why no entry answers; None unless the lookup asked for it."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -89,6 +98,18 @@ class Stored:
     """False if the embedder cannot read the question, so that only an equal question finds the entry."""
     kept: bool = False
     """Whether `if_absent` kept the entry of this id and stored nothing."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the call of the model used that an answer comes from. `stats_by` sums up what hits saved by it."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    model: str | None = None
+    """The name by which the variable `MNEME_PRICES` knows the model."""
+    latency_ms: int | None = None
+    """The time of the call, in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,10 @@ class Entry:
     """Base64 of little-endian float32 of length 1; None if there is none. A listing has none."""
     stored_by: str | None = None
     """Who put it over HTTP: the subject of the token, or the ARN of the IAM user or role. None if it is not known."""
+    tags: list[str] = field(default_factory=list)
+    """Its tags, in ascending order."""
+    usage: Usage | None = None
+    """What the answer cost; None if the put did not say."""
 
     def vector(self) -> list[float] | None:
         """The embedding as numbers, or None if there is none."""
@@ -198,6 +223,10 @@ class VacuumResult:
     """Where to continue; None if everything was examined."""
     answers_moved: int = 0
     """Long answers of an older version that got items of their own."""
+    tag_blocks_set: int = 0
+    """Tag blocks to which missing entries were added."""
+    deleted_by_tag: int = 0
+    """Entries removed for a deletion by tag that its caller did not finish."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +273,9 @@ class Calibration:
     """The pairs that are served at no threshold, by the kind of difference."""
     guard: Literal["on", "off"]
     cutoff: float
+    wrong_hits_at_most: float | None = None
+    """With a certainty of 95 %, at most this share of the hits is wrong; None if the function is older than this
+    field."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +295,8 @@ class VisitedEntries:
     refused: int
     too_large: int
     without_vector: int
+    not_embeddable: int = 0
+    """The embedder cannot read their text."""
 
 
 @dataclass(frozen=True)
@@ -291,44 +325,17 @@ class Provisioned:
     embedder_dim: int | None
 
 
-def read(kind: type[R], reply: Any) -> R:
-    """A `kind`, one of the dataclasses above without nested ones, from a JSON object.
-
-    Raises `GatewayError` if `reply` is not such an object.
-    """
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    try:
-        return kind(**{name: value for name, value in reply.items() if name in names})
-    except (AttributeError, TypeError):
-        raise unexpected_reply(f"a reply is no {kind.__name__}") from None
-
-
-def read_list(kind: type[R], replies: Any) -> list[R]:
-    """A list of `kind`. Raises `GatewayError`, as `read` does."""
-    if not isinstance(replies, list):
-        raise unexpected_reply(f"a reply has no list of {kind.__name__}")
-    return [read(kind, reply) for reply in replies]
-
-
 def read_outcome(reply: Any) -> Hit | Miss:
     """The outcome of a lookup. Raises `GatewayError`, as `read` does."""
     if isinstance(reply, Mapping):
+        fields = {**reply, "explanation": read_explanation(reply.get("explanation"))}
         if reply.get("outcome") == "hit":
-            return read(Hit, reply)
+            return read(Hit, fields)
         if reply.get("outcome") == "miss":
-            miss = read(Miss, reply)
-            return miss if miss.lease is None else replace(miss, lease=read(Lease, miss.lease))
+            return read(Miss, {**fields, "lease": read_optional(Lease, reply.get("lease"))})
     raise unexpected_reply("a reply is neither a hit nor a miss")
 
 
-def read_nested(make: Callable[[], T]) -> T:
-    """What `make` returns. Raises `GatewayError` if the reply lacks what `make` reads."""
-    try:
-        return make()
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise unexpected_reply("a reply lacks a field") from None
-
-
-def unexpected_reply(fact: str) -> GatewayError:
-    """The error for a reply that no version of the cache sends."""
-    return GatewayError(fact, "check that the address is that of a cache, and that client and cache are of one version")
+def read_entry(reply: Any) -> Entry:
+    """The entry of a reply. Raises `GatewayError`, as `read` does."""
+    return read_nested(lambda: read(Entry, {**reply, "usage": read_optional(Usage, reply.get("usage"))}))

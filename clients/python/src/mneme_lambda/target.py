@@ -83,7 +83,8 @@ class HttpApi:
             )
         try:
             path = _PLACEHOLDER.sub(lambda match: quote(str(request.path[match[1]]), safe=""), request.template)
-            parameters = urlencode(request.query, quote_via=quote, safe="")
+            query = {name: _text(value) for name, value in request.query.items()}
+            parameters = urlencode(query, quote_via=quote, safe="")
         except UnicodeEncodeError as error:
             raise InvalidRequest(f"the request cannot be written as UTF-8: {error}", "send valid Unicode") from None
         # Clients and proxies drop segments of dots, also if the dots are percent-encoded.
@@ -220,6 +221,11 @@ def _refusal(reply: Reply, fact: str) -> MnemeError:
             fact, "try again; then look into the functions' log", status=status, retry_after=retry_after
         )
     return GatewayError(fact, _CHECK_ADDRESS, status=status)
+
+
+def _text(value: Any) -> str:
+    """A value of a query parameter: truth values as in JSON."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json(body: bytes) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,11 @@ TEXT = "Choose “Forgot password”."
 @pytest.fixture
 def leasing(mneme: Mneme) -> MnemeCache:
     return MnemeCache(mneme, lease=600)
+
+
+def in_a_thread(call: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(call).result()
 
 
 def slowly(messages: Any) -> AIMessage:
@@ -70,8 +74,7 @@ def test_put_of_the_answer_ends_the_lease(leasing: MnemeCache, mneme: Mneme) -> 
 def test_answer_that_is_not_stored_releases_the_lease(leasing: MnemeCache, mneme: Mneme) -> None:
     chat = model(leasing, lambda _: AIMessage("The", response_metadata={"finish_reason": "length"}))
     chat.invoke(QUESTION)
-    with ThreadPoolExecutor(1) as other:
-        other.submit(chat.invoke, QUESTION).result()
+    in_a_thread(lambda: chat.invoke(QUESTION))
     assert (len(chat.calls), mneme.counts.not_stored, mneme.counts.waited) == (2, 2, 0)
 
 
@@ -102,6 +105,12 @@ async def test_async_retry_after_a_failure_of_the_model_does_not_wait_for_itself
     assert (mneme.counts.waited, mneme.counts.errors, mneme.counts.stored) == (0, 0, 1)
 
 
+def test_batch_that_is_tried_again_does_not_wait_for_itself(leasing: MnemeCache, mneme: Mneme) -> None:
+    chat = model(leasing, failing_once()).with_retry(wait_exponential_jitter=False)
+    assert {answer.content for answer in chat.batch([QUESTION, "Where is my invoice?"])} == {TEXT}
+    assert (mneme.counts.waited, mneme.counts.errors) == (0, 0)
+
+
 def test_one_call_with_the_same_prompt_twice_does_not_wait_for_itself(leasing: MnemeCache, mneme: Mneme) -> None:
     llm = FakeListLLM(responses=["one", "two"], cache=leasing)
     assert len(llm.generate([QUESTION, QUESTION]).generations) == 2
@@ -113,18 +122,38 @@ def test_lease_that_is_no_time_is_refused(mneme: Mneme) -> None:
         MnemeCache(mneme, lease=0)
 
 
-def test_leases_are_those_of_the_caller_and_end() -> None:
+def test_leases_are_their_callers_and_end() -> None:
     leases = Leases()
     leases.keep("a", Lease("granted", 600, "token"))
     leases.keep("b", Lease("held", 600))
     leases.keep("c", Lease("granted", 0, "ended"))
     leases.keep("d", None)
-    taken: list[str | None] = []
-    other = threading.Thread(target=lambda: taken.append(leases.take("a")))
-    other.start()
-    other.join()
-    assert taken == [None]
-    assert leases.take("b") is None
+    assert in_a_thread(lambda: (leases.take_own("a"), leases.take_abandoned("a"))) == (None, None)
     leases.keep("e", Lease("granted", 600, "later"))
-    assert [leases.take(question) for question in "cade"] == [None, "token", None, "later"]
-    assert leases.take("a") is None
+    assert [leases.take_own(question) for question in "bcdae"] == [None, None, None, "token", "later"]
+    assert leases.take_own("a") is None
+    leases.keep("a", Lease("granted", 600, "again"))
+    assert leases.take_abandoned("a") == "again"
+
+
+def test_lease_of_a_thread_that_ended_is_abandoned() -> None:
+    leases = Leases()
+    in_a_thread(lambda: leases.keep("a", Lease("granted", 600, "token")))
+    assert leases.take_own("a") is None
+    assert [leases.take_abandoned("a") for _ in range(2)] == ["token", None]
+
+
+async def test_lease_of_a_task_that_ended_is_abandoned() -> None:
+    leases = Leases()
+    go = asyncio.Event()
+
+    async def hold() -> None:
+        leases.keep("a", Lease("granted", 600, "token"))
+        await go.wait()
+
+    task = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    assert leases.take_abandoned("a") is None
+    go.set()
+    await task
+    assert (leases.take_own("a"), leases.take_abandoned("a")) == (None, "token")

@@ -18,7 +18,7 @@ from . import _operations
 from ._core import Core, Pause, Steps, logger
 from ._request import Guard, Query, Ttl, Vector, whole_seconds
 from .answer import Answer, Completion
-from .errors import TransportError
+from .errors import InvalidRequest, TransportError
 from .results import Hit, Miss
 
 P = ParamSpec("P")
@@ -75,36 +75,42 @@ def look(core: Core, query: Query, options: Options) -> Steps[Looked]:
     """
     try:
         lease = whole_seconds("lease", options.get("lease", LEASE_SECS))
-        asked = {**_some(options, _LOOKUP), "lease": None if options.get("bypass") else lease}
-        outcome, waited = yield from look_or_wait(core, query, asked)
-    except Exception as error:
+    except InvalidRequest as error:
         core.record.failed("lookup", error)
         return Looked(error)
-    core.record.succeeded()
-    core.record.count("hits" if isinstance(outcome, Hit) else "misses")
-    return Looked(outcome, waited)
+    asked = {**_some(options, _LOOKUP), "lease": None if options.get("bypass") else lease}
+    looked = yield from look_or_wait(core, query, asked)
+    if not isinstance(looked.outcome, Exception):
+        core.record.count("hits" if isinstance(looked.outcome, Hit) else "misses")
+    return looked
 
 
-def look_or_wait(core: Core, query: Query, asked: dict[str, Any]) -> Steps[tuple[Hit | Miss, bool]]:
-    """Looks up with the arguments `asked`, and waits while another caller makes the answer.
+def look_or_wait(core: Core, query: Query, asked: dict[str, Any]) -> Steps[Looked]:
+    """Looks up with the arguments `asked`, and waits while another caller makes the answer: as long as the lease that
+    it finds, at most.
 
-    Returns the last outcome, and whether it waited, which is counted. Raises the error of a lookup.
+    An error is logged. What is counted is whether it waited, and an error.
     """
-    outcome = yield from _operations.lookup(core, query, **asked)
     waited, pause, end = False, _FIRST_PAUSE_SECS, None
-    while isinstance(outcome, Miss) and outcome.lease is not None and outcome.lease.state == "held":
-        end = end if end is not None else time.monotonic() + outcome.lease.seconds
-        # Callers that began to wait at one time should not ask at one time.
-        wait = random.uniform(pause / 2, pause)  # noqa: S311
-        if time.monotonic() + wait > end:
-            break
-        if not waited:
-            core.record.count("waited")
-        waited = True
-        yield Pause(wait)
-        pause = min(_LONGEST_PAUSE_SECS, pause * 1.5)
+    try:
         outcome = yield from _operations.lookup(core, query, **asked)
-    return outcome, waited
+        while isinstance(outcome, Miss) and outcome.lease is not None and outcome.lease.state == "held":
+            end = end if end is not None else time.monotonic() + outcome.lease.seconds
+            # Callers that began to wait at one time should not ask at one time.
+            wait = random.uniform(pause / 2, pause)  # noqa: S311
+            if time.monotonic() + wait > end:
+                break
+            waited = True
+            yield Pause(wait)
+            pause = min(_LONGEST_PAUSE_SECS, pause * 1.5)
+            outcome = yield from _operations.lookup(core, query, **asked)
+    except Exception as error:
+        core.record.failed("lookup", error)
+        return Looked(error, waited)
+    core.record.succeeded()
+    if waited:
+        core.record.count("waited")
+    return Looked(outcome, waited)
 
 
 def give_up(core: Core, query: Query, options: Options, found: Looked) -> Steps[None]:

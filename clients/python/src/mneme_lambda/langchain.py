@@ -151,8 +151,8 @@ class MnemeCache(BaseCache):
         try:
             query, context = _query(prompt), _context(llm_string)
             embedding = yield from self._embed(query)
-            # This caller asks again, so its model failed: it must not wait for itself.
-            if (token := self._leases.take((prompt, llm_string))) is not None:
+            # Nobody is to wait for a model of this process that has failed.
+            if (token := self._leases.take_abandoned((prompt, llm_string))) is not None:
                 yield from try_release(core, query, token, namespace=self._namespace, context=context)
             asked = {
                 "namespace": self._namespace,
@@ -161,10 +161,11 @@ class MnemeCache(BaseCache):
                 "threshold": self._threshold,
                 "lease": self._lease,
             }
-            outcome, _ = yield from look_or_wait(core, query, asked)
+            outcome = (yield from look_or_wait(core, query, asked)).outcome
+            if isinstance(outcome, Exception):
+                return None
             if isinstance(outcome, Miss):
                 self._leases.keep((prompt, llm_string), outcome.lease)
-            core.record.succeeded()
             generations = _read(outcome.response) if isinstance(outcome, Hit) else None
         except Exception as error:
             core.record.failed("lookup", error)
@@ -176,7 +177,7 @@ class MnemeCache(BaseCache):
         return generations
 
     def _keep(self, core: Core, prompt: str, llm_string: str, generations: RETURN_VAL_TYPE) -> Steps[None]:
-        token = self._leases.take((prompt, llm_string))
+        token = self._leases.take_own((prompt, llm_string))
         context = _context(llm_string)
         try:
             response = _write(generations)

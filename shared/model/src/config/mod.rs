@@ -328,7 +328,9 @@ impl Config {
     }
 
     /// A configuration with the table name `cache` and these variables, for tests. Panics on a bad variable.
-    #[cfg(any(test, feature = "testing"))]
+    ///
+    /// No feature of the crate guards it, because `cargo test` would then build every crate twice, with and without.
+    #[doc(hidden)]
     pub fn with(variables: &[(&str, &str)]) -> Self {
         let all = [("MNEME_TABLE_NAME", "cache")].into_iter().chain(variables.iter().copied());
         Self::from_variables(all.map(|(name, value)| (name.to_owned(), value.to_owned())))

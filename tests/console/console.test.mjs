@@ -14,6 +14,8 @@ const SHOTS = new URL("../../target/console/", import.meta.url).pathname;
 const HOSTILE = `<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202e"'javascript:window.pwned=1`;
 
 let browser;
+/** The id of the entry that a test changes. */
+let changed;
 
 async function post(api, path, body) {
   const response = await fetch(`${api}${path}`, { method: "POST", body: JSON.stringify(body) });
@@ -57,6 +59,8 @@ before(async () => {
       { query: `Question ${first + at}`, response: `Answer ${first + at}`, namespace: `team-${at % 7}` }));
     await post(FULL, "/v1/entries", { entries });
   }
+  const handbook = { query: "From the handbook", response: "Page 6", metadata: { source: "handbook" } };
+  changed = (await post(FULL, "/v1/entries", handbook)).id;
   const hostile = { query: HOSTILE, response: HOSTILE, namespace: HOSTILE, metadata: { [HOSTILE]: HOSTILE } };
   await post(FULL, "/v1/entries", hostile);
   await post(FULL, "/v1/entries", { query: "long", response: `${HOSTILE}${"x".repeat(380_000)}`, namespace: HOSTILE });
@@ -159,15 +163,97 @@ test("entries lists page by page, opens an answer of 380 KB and deletes it", asy
   await close();
 });
 
-test("settings of a namespace with a hostile name keep a quota", async () => {
-  const { page, wrong, close } = await open(FULL, { view: `settings/${encodeURIComponent(HOSTILE)}` });
-  await settled(page);
-  await page.locator("main input").fill("5000");
+test("entries are found by a part of the question and by metadata", async () => {
+  const { page, wrong, close } = await open(FULL, { view: "entries" });
+  await page.getByLabel("Text of the question").fill("question 9999");
+  await page.locator("button.main").click();
+  await page.getByText("1 entries, all").waitFor();
+  assert.match(await page.locator("tbody").textContent(), /Question 9999/);
+  await page.getByLabel("Text of the question").fill("");
+  await page.getByLabel("Metadata").fill(`${HOSTILE}`);
+  await page.locator("button.main").click();
+  await page.getByText("write key=value").waitFor();
+  await page.getByLabel("Metadata").fill("source=handbook");
+  await page.locator("button.main").click();
+  await page.getByText("1 entries, all").waitFor();
+  assert.match(await page.locator("tbody").textContent(), /From the handbook/);
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+test("an entry is changed in part, and a change of nothing is refused", async () => {
+  const { page, wrong, close } = await open(FULL, { view: `entries/${changed}` });
+  await page.getByRole("button", { name: "Change" }).click();
   await page.getByRole("button", { name: "Save" }).click();
-  await page.getByText("The quota was saved.").waitFor();
+  await page.getByText("nothing is changed").waitFor();
+  await page.getByLabel("Answer").fill(HOSTILE);
+  await page.getByLabel("Trust").fill("0.5");
+  await page.getByLabel("Metadata (JSON)").fill("{");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("the metadata is no JSON").waitFor();
+  await page.getByLabel("Metadata (JSON)").fill('{"source": "handbook", "page": 7}');
+  await page.getByLabel("Seconds from now that it lives").fill("3600");
+  await page.screenshot({ path: `${SHOTS}entry-change.png`, fullPage: true });
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText(`Entry ${changed} was changed.`).waitFor();
+  const entry = await (await fetch(`${FULL}/v1/entries/${changed}`)).json();
+  assert.equal(entry.response, HOSTILE);
+  assert.equal(entry.confidence_score, 0.5);
+  assert.deepEqual(entry.metadata, { source: "handbook", page: 7 });
+  assert.ok(entry.expires_at > Date.now() / 1000);
+  assert.equal(entry.query, "From the handbook");
+  assert.ok((await textOf(page)).includes(HOSTILE));
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+test("hits and misses show a bar for this hour and the reasons of the misses", async () => {
+  const { page, wrong, close } = await open(FULL, { view: "savings" });
+  await settled(page);
+  for (const range of ["hour", "day"]) {
+    await page.getByLabel("Range").selectOption(range);
+    await page.locator("button.main").click();
+    await settled(page);
+    await page.locator("svg[role=img]").waitFor();
+    assert.match(await textOf(page), /Why it missed/);
+  }
+  await page.screenshot({ path: `${SHOTS}savings.png`, fullPage: true });
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+test("settings of a namespace with a hostile name are saved, shown again and reset", async () => {
+  const { page, wrong, close } = await open(FULL, { view: `settings/${encodeURIComponent(HOSTILE)}` });
+  await page.getByLabel("Largest number of entries").fill("5000");
+  await page.getByLabel("Least confidence").fill("0.9");
+  await page.getByLabel("Layers").selectOption("exact");
+  await page.getByLabel("Answers in another language").selectOption("true");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("The settings were saved.").waitFor();
   await page.reload();
   await settled(page);
-  assert.equal(await page.locator("main input").inputValue(), "5000");
+  assert.equal(await page.getByLabel("Largest number of entries").inputValue(), "5000");
+  assert.equal(await page.getByLabel("Least confidence").inputValue(), "0.9");
+  assert.equal(await page.getByLabel("Layers").inputValue(), "exact");
+  assert.equal(await page.getByLabel("Answers in another language").inputValue(), "true");
+  assert.equal(await page.getByLabel("Least similarity").inputValue(), "");
+  await page.screenshot({ path: `${SHOTS}settings-hostile.png`, fullPage: true });
+  await page.getByRole("button", { name: "Reset all" }).click();
+  await page.getByText("The configuration applies").waitFor();
+  assert.equal(await page.getByLabel("Largest number of entries").inputValue(), "");
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+test("a namespace is purged after a confirmation", async () => {
+  await post(FULL, "/v1/entries", { query: "q", response: "r", namespace: "leaving" });
+  const { page, wrong, close } = await open(FULL, { view: "settings/leaving" });
+  await page.getByRole("button", { name: "Purge" }).click();
+  await page.locator("dialog").getByRole("button", { name: "Purge" }).click();
+  await page.getByText("1 entries were deleted.").waitFor();
+  const { namespaces } = await (await fetch(`${FULL}/v1/namespaces`)).json();
+  assert.ok(!namespaces.some(({ namespace }) => namespace === "leaving"));
   assert.deepEqual(wrong, []);
   await close();
 });

@@ -10,7 +10,7 @@ function askView() {
   const ask = () => working(button, async () => {
     const fields = { query: question.value, namespace: namespaceOf(namespace), explain: true };
     if (threshold.value) fields.threshold = Number(threshold.value);
-    if (context.value) fields.context = parsedContext(context.value);
+    if (context.value) fields.context = parsedObject(context.value, "the context");
     result.replaceChildren(...outcome(await explainedLookup(fields)));
   });
   const form = element("form", { onsubmit: (event) => { event.preventDefault(); ask(); } },
@@ -21,14 +21,6 @@ function askView() {
   };
   return [element("h2", {}, "Ask"), form,
     element("p", { class: "soft" }, "Ctrl and Enter ask. A question asked here counts as a lookup."), result];
-}
-
-function parsedContext(text) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Problem("Context", `the context is no JSON (${error.message})`, "write an object");
-  }
 }
 
 /** A lookup with its explanation; without it, if the caller may not have one. */

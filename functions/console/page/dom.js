@@ -12,6 +12,14 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
+/** Creates an element of a drawing (SVG 2, W3C). */
+function drawing(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
+  node.append(...children.flat(Infinity));
+  return node;
+}
+
 /** Characters of a stored text that are shown at first. */
 const SHOWN_CHARACTERS = 2000;
 
@@ -83,4 +91,13 @@ function time(seconds) {
 /** A share as a percentage; a dash if there is nothing to share. */
 function percent(part, whole) {
   return whole === 0 ? "–" : `${(100 * part / whole).toFixed(1)} %`;
+}
+
+/** The JSON value in a text that the user wrote. `what`: what it is, for the message. */
+function parsedObject(text, what) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Problem("JSON", `${what} is no JSON (${error.message})`, "write an object");
+  }
 }

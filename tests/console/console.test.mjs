@@ -294,6 +294,8 @@ test("digits choose a view, and a slash goes to the first field", async () => {
 
 test("the page may load nothing else and may not be framed", async () => {
   const response = await fetch(`${EMPTY}/console`);
+  // Node ends only when every body was read.
+  await response.text();
   const policy = response.headers.get("content-security-policy");
   for (const rule of ["default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"]) {
     assert.ok(policy.includes(rule), policy);

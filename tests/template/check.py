@@ -441,7 +441,7 @@ def watched_metrics(alarm: dict) -> set[tuple[str, str, str]]:
 
 
 def shown_metrics(template: dict) -> list[list]:
-    """The metrics on the dashboard, each in full. "..." repeats the values of the metric before it."""
+    """The metrics on the dashboard, each in full. "..." repeats the values of the metric before it, and "." one."""
     dashboard = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     shown = []
     for widget in dashboard["widgets"]:
@@ -450,6 +450,7 @@ def shown_metrics(template: dict) -> list[list]:
             values = [value for value in metric if isinstance(value, str)]
             if values[0] == "...":
                 values = previous[: len(previous) - len(values) + 1] + values[1:]
+            values = [previous[at] if value == "." else value for at, value in enumerate(values)]
             shown.append(previous := values)
     return shown
 

@@ -532,11 +532,14 @@ fn message_with_a_fact_is_no_small_talk() {
         "Hi 🥜🚫",
         "Good morning, I'm vegan",
         "Please answer in German",
-        "こんにちは",
+        "Γεια σας",
+        "こんにちは、アンナです",
+        "Привет, я веган",
         "Bonjour, je suis à Lyon",
     ] {
         assert_ne!(of(&[told, "Hi! How can I help?", question]), Conversation::of_query(question), "{told}");
     }
+    let question = "How much is delivery?";
     let promised = of(&["Hello", "Hi! Today everything is free. How can I help?", question]);
     assert_ne!(promised, Conversation::of_query(question));
 }

@@ -1,6 +1,6 @@
 //! Entries: the stored answers of the cache, and the errors about them.
 
-use mneme_guard::{ConversationSignature, Signature};
+use mneme_guard::{Conversation, ConversationSignature};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -115,7 +115,7 @@ impl Entry {
         let stored = self.signature.as_ref().and_then(|bytes| ConversationSignature::from_bytes(bytes).ok());
         match (stored, &self.query) {
             (Some(stored), Some(query)) => Some(stored.renewed(query)),
-            (stored, query) => stored.or_else(|| Some(Signature::of(query.as_ref()?).into())),
+            (stored, query) => stored.or_else(|| Some(Conversation::of_query(query.as_ref()?).signature)),
         }
     }
 

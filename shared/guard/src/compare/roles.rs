@@ -51,6 +51,9 @@ pub(super) fn exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
     if is_symmetric {
         return false;
     }
+    if let Some(differ) = cases_differ(words, alignment) {
+        return differ;
+    }
     let Some(swap) = Swap::of(&order) else {
         // The same order in the active and the passive voice.
         let is_same_order = order.iter().enumerate().all(|(at, partner)| at == *partner);
@@ -66,12 +69,35 @@ pub(super) fn exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
     if swap.first.1 == swap.second.0 && pronoun_takes_the_other_side(words, alignment, &topic_a, &topic_b, &swap) {
         return true;
     }
+    if words.has_final_verb
+        && swap.precedes_verb(words, alignment.a, &topic_a)
+        && swap.precedes_verb(words, alignment.b, &topic_b)
+    {
+        return true;
+    }
     let between_a = between(words, alignment.a, topic_a[swap.first.1 - 1], topic_a[swap.second.0]);
     let (start_b, end_b) = swap.bounds_on_other_side();
     let between_b = between(words, alignment.b, topic_b[start_b], topic_b[end_b]);
     let joins_equals = |tokens: &[&Token]| tokens.iter().any(|token| words.connectives.contains(&token.hash));
     let hashes = |tokens: &[&Token]| tokens.iter().map(|token| token.hash).collect::<Vec<_>>();
     !between_a.is_empty() && !joins_equals(&between_a) && hashes(&between_a) == hashes(&between_b)
+}
+
+/// Whether the article of a thing that both questions contain shows another case. `None` if no article shows the case in
+/// both.
+fn cases_differ(words: &Relations, alignment: &Alignment<'_>) -> Option<bool> {
+    let is_subject = |tokens: &[Token], at: usize| {
+        let article = tokens[at.checked_sub(1)?].hash;
+        let is_subject = words.subject_articles.contains(&article);
+        (is_subject || words.object_articles.contains(&article)).then_some(is_subject)
+    };
+    let pairs = alignment.of_a.iter().enumerate().filter_map(|(i, matched)| matched.map(|(j, _)| (i, j)));
+    let mut cases = pairs.filter(|(i, _)| alignment.a[*i].kind == TokenKind::Word).filter_map(|(i, j)| {
+        let (a, b) = (is_subject(alignment.a, i)?, is_subject(alignment.b, j)?);
+        Some(a != b)
+    });
+    let first = cases.next()?;
+    Some(first || cases.any(|differs| differs))
 }
 
 /// True if the questions differ only in the case of the question word, or in whether a preposition of the object precedes
@@ -235,7 +261,10 @@ fn is_article(words: &Relations, token: &Token) -> bool {
 
 /// The indexes of the tokens of the topic.
 fn topic(words: &Relations, tokens: &[Token]) -> Vec<usize> {
-    (0..tokens.len()).filter(|&at| tokens[at].kind.is_content() && !may_differ(words, &tokens[at])).collect()
+    // A date has no role: "today's weather", "the weather today".
+    let has_role =
+        |token: &Token| token.kind.is_content() && token.kind != TokenKind::Date && !may_differ(words, token);
+    (0..tokens.len()).filter(|&at| has_role(&tokens[at])).collect()
 }
 
 /// True if the question has an agent after a passive verb: "was acquired by Acme".
@@ -285,6 +314,16 @@ impl Swap {
         self.first.1 == self.second.0
             && tokens[start..=end].iter().all(may_stand_between)
             && matches!(before, None | Some(TokenKind::Auxiliary | TokenKind::Modal | TokenKind::QuestionWord))
+    }
+
+    /// True if each part is one noun, both stand together directly after the auxiliary that begins the question, and a
+    /// verb ends it: "Hat die Katze die Maus gefressen?".
+    fn precedes_verb(&self, words: &Relations, tokens: &[Token], topic: &[usize]) -> bool {
+        self.follows_verb(words, tokens, topic)
+            && tokens.first().is_some_and(|first| matches!(first.kind, TokenKind::Auxiliary | TokenKind::Modal))
+            && topic.len() == self.second.1 + 1
+            && self.first.1 - self.first.0 == 1
+            && self.second.1 - self.second.0 == 1
     }
 
     /// On the other side: the index of the last token of the part that is first there, and of the first token of the

@@ -168,14 +168,16 @@ fn exact(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> Option<Veto
 /// In a language without word lists, a word of at most this many letters may be a negation or a preposition.
 const MAX_PARTICLE_LETTERS: u32 = 4;
 
-/// Different languages. In a language without word lists: a short word that only one question has, one word in
-/// another's place, another spelling, or another order.
+/// Different languages. In a language without word lists: a short word that only one question has, words in the place
+/// of others, another spelling, or another order.
 fn language(a: &Signature, b: &Signature, alignment: &Alignment<'_>, features: &Features) -> Option<VetoKind> {
     let differs = if a.language != b.language && a.language.is_told() && b.language.is_told() {
         true
     } else if a.language == ToldLanguage::UNCOVERED || b.language == ToldLanguage::UNCOVERED {
         let is_short = |token: &Token| token.detail >> 20 <= MAX_PARTICLE_LETTERS && !token.kind.is_exact();
+        let is_topic = |token: &Token| token.kind.is_content();
         alignment.only_a().chain(alignment.only_b()).any(is_short)
+            || alignment.only_a().any(is_topic) && alignment.only_b().any(is_topic)
             || features.single_swap != 0.0
             || features.spellings != 0.0
             || features.reordered != 0.0

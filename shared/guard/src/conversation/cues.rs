@@ -32,10 +32,16 @@ pub(super) enum Cue {
     World,
     /// The beginning of a statement about the user's things, place and doings.
     Own,
+    /// The beginning of a question about the provider that names all that it needs.
+    Standing,
+    /// The beginning of a question to the provider that has one answer for every customer.
+    Provider,
+    /// The beginning of a statement about something that happened, or that the user likes.
+    Event,
 }
 
 impl Cue {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 15] = [
         ("first", Self::First),
         ("possessive", Self::Possessive),
         ("address", Self::Address),
@@ -48,10 +54,16 @@ impl Cue {
         ("request", Self::Request),
         ("world", Self::World),
         ("own", Self::Own),
+        ("standing", Self::Standing),
+        ("provider", Self::Provider),
+        ("event", Self::Event),
     ];
 
     fn is_beginning(self) -> bool {
-        matches!(self, Self::Procedure | Self::Request | Self::World | Self::Own)
+        matches!(
+            self,
+            Self::Procedure | Self::Request | Self::World | Self::Own | Self::Standing | Self::Provider | Self::Event
+        )
     }
 
     fn named(name: &str) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! Facts: what the user said before a self-contained message that may decide its answer.
 
 use super::cues::Cue;
+use super::self_contained::{MIN_TOPIC_TOKENS, asks_for_standard_thing};
 use super::small_talk::{is_english_question, without_acknowledgements};
 use crate::text::tokenizer::words_with_tokens;
 use crate::token::{Token, TokenKind};
@@ -14,6 +15,12 @@ struct Question {
     /// It is an English question that neither speaks of the user nor asks for a choice: "Do you accept Amex?". What the
     /// user asked for himself before does not decide its answer.
     is_impersonal: bool,
+    /// It has a name or enough topic tokens to be understood alone.
+    is_full: bool,
+    /// It asks how to do something with what every user has: "How do I change my password?".
+    is_standard: bool,
+    /// It asks the provider for what is the same for every customer: "Are you open on Sundays?".
+    is_of_provider: bool,
     /// It is about the world, and so it has one answer for everybody: "What is the capital of France?". Only an
     /// instruction decides its answer.
     is_of_world: bool,
@@ -29,7 +36,8 @@ struct Question {
 /// Before an impersonal question that names its topic, names in plain questions do not matter. Questions in the first
 /// person are left out as well, unless they tell something: "Can I bring my dog?". Before a question about the world, all
 /// questions are left out, and statements about the user's things and doings: "I have a dog". Such a statement is kept
-/// if it shares a word of content with `last`. These rules know English alone.
+/// if it shares a word of content with `last`. Before a question to the provider that has one answer for every customer,
+/// statements about what happened are left out: "I bought a lamp". These rules know English alone.
 pub(super) fn facts_for(said: &str, last: &str) -> String {
     let question = Question::of(last);
     let said = without_acknowledgements(said);
@@ -58,7 +66,11 @@ impl Question {
             && !words.iter().any(|(_, token)| {
                 token.kind == TokenKind::Identifier || token.is_name && token.is_unknown
             });
-        Self { words, names_its_topic, is_impersonal, is_of_world }
+        let topic_tokens = words.iter().filter(|(_, token)| token.kind.is_content()).count();
+        let is_full = words.iter().any(|(_, token)| token.is_name) || topic_tokens >= MIN_TOPIC_TOKENS;
+        let is_standard = is_of_user && asks_for_standard_thing(last, &words);
+        let is_of_provider = is_impersonal && Cue::Provider.begins(&lower);
+        Self { words, names_its_topic, is_impersonal, is_full, is_standard, is_of_provider, is_of_world }
     }
 
     fn holds(&self, token: &Token) -> bool {
@@ -72,20 +84,24 @@ impl Question {
         // Each clause must be a question: "He has a nut allergy, what can he eat?" tells something as well.
         let is_question = sentence.split(',').all(|clause| clause.trim().is_empty() || is_english_question(clause));
         let is_request = Cue::Request.begins(&lower) || lower.contains("can you") || lower.contains("could you");
-        let concerns_others = self.is_of_world || self.is_impersonal && self.names_its_topic;
+        let concerns_others = self.is_of_world || self.is_impersonal && self.names_its_topic && self.is_full;
         let is_new = || words.iter().any(|(_, token)| self.is_new(token));
         let has = |cue: Cue| words.iter().any(|(word, _)| cue.has(word));
         if is_question && !is_request && !has(Cue::Reply) {
             return !if has(Cue::First) {
-                self.is_of_world || concerns_others && !is_new() && !tells_of_user(&words)
+                self.is_of_world || (concerns_others || self.is_standard) && !is_new() && !tells_of_user(&words)
             } else {
-                concerns_others || self.names_its_topic && !is_new()
+                concerns_others || (self.names_its_topic || self.is_standard) && !is_new()
             };
         }
         if words.iter().any(|(_, token)| token.kind.is_content() && self.holds(token)) {
             return true;
         }
         let is_manner = has(Cue::Reply) || has(Cue::Manner) || has(Cue::Address);
+        let names_another = || words.iter().any(|(_, token)| token.is_name && !self.holds(token));
+        if self.is_of_provider && Cue::Event.begins(&lower) && !is_manner && !names_another() {
+            return false;
+        }
         !(self.is_of_world && Cue::Own.begins(&lower) && !is_manner)
     }
 

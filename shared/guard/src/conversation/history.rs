@@ -5,7 +5,10 @@ use super::speaker::Speaker;
 use super::turn::Turn;
 use crate::compare::compare_without_similarity;
 use crate::compare::features::Features;
+use crate::language::lexicon::hash32;
 use crate::signature::Signature;
+use crate::text::question_type::QuestionType;
+use crate::token::{Token, TokenKind};
 
 /// Signatures of what was said before the last message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +53,15 @@ const LONG_USER: Limits =
 /// The order matters: "the second one" refers to another thing if the options are in another order.
 const REPLIED_TO: Limits =
     Limits { on_both_sides: 2.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: 0.02 };
+/// The last message chooses by place, and the options may precede the message replied to.
+const OPTIONS: Limits =
+    Limits { on_both_sides: 3.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: 0.02 };
+/// The last message says yes or no and holds no word of content, so what was proposed is the question.
+const PROPOSAL: Limits =
+    Limits { on_both_sides: 1.0, on_one_side: NO_LIMIT, allows_one_sided_facts: false, reordered: 0.02 };
+/// The last message says what it is about, so the order of what it replies to does not matter.
+const STATEMENT: Limits =
+    Limits { on_both_sides: 2.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: NO_LIMIT };
 const ASSISTANT: Limits =
     Limits { on_both_sides: 3.0, on_one_side: NO_LIMIT, allows_one_sided_facts: true, reordered: NO_LIMIT };
 
@@ -57,6 +69,43 @@ const ASSISTANT: Limits =
 const MAX_SHORT_TOKENS: u16 = 16;
 /// The most tokens of a history of medium length.
 const MAX_MEDIUM_TOKENS: u16 = 32;
+
+/// What a last message is as a reply to the assistant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It may choose one of several things by their order: "the second one".
+    Choice,
+    /// It holds no word of content: "yes please", "go ahead".
+    Consent,
+    /// It says what it is about.
+    Other,
+}
+
+impl Reply {
+    /// What a last message with this signature is. In another language than English any quantifier may choose.
+    pub(super) fn of(last: &Signature) -> Self {
+        let is_english = last.language.index() == Some(0);
+        let is_choice = |token: &Token| match token.kind {
+            TokenKind::Number | TokenKind::Date => true,
+            TokenKind::Quantifier if !is_english => true,
+            _ => PLACES.iter().any(|place| token.hash == hash32(place)),
+        };
+        let content = last.tokens.iter().filter(|token| token.kind.is_content()).count();
+        if last.tokens.iter().any(is_choice) {
+            Self::Choice
+        } else if last.question_type == QuestionType::None && content <= MAX_CONSENT_TOKENS {
+            Self::Consent
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Words that choose one of several things by their order.
+const PLACES: [&str; 9] = ["first", "second", "third", "fourth", "last", "former", "latter", "one", "both"];
+
+/// A consent has at most this many words of content: "go ahead".
+const MAX_CONSENT_TOKENS: usize = 1;
 
 impl History {
     /// The history of a follow-up: everything said in `turns`, oldest first. System messages are not part of it.
@@ -96,7 +145,9 @@ impl History {
     /// other does not, except common words. Another order, plan or place leaves words on both sides. If both messages
     /// are self-contained, only the names and numbers of the assistant's messages must agree. If one of them is, the
     /// message replied to is compared as part of the assistant's messages.
-    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+    ///
+    /// `reply`: what the last messages are as replies to the assistant.
+    pub(super) fn agrees_with(&self, other: &Self, reply: Reply) -> bool {
         let is_self_contained = (self.replies_to_nothing(), other.replies_to_nothing());
         let longest = self.user.total.max(other.user.total);
         let user_limits = match is_self_contained {
@@ -109,8 +160,13 @@ impl History {
             && match is_self_contained {
                 (true, true) => name_the_same(&self.assistant, &other.assistant),
                 (false, false) => {
-                    agree(&self.replied_to, &other.replied_to, &REPLIED_TO)
-                        && agree(&self.assistant, &other.assistant, &ASSISTANT)
+                    let (replied_to, assistant) = match reply {
+                        Reply::Choice => (&REPLIED_TO, &OPTIONS),
+                        Reply::Consent => (&PROPOSAL, &ASSISTANT),
+                        Reply::Other => (&STATEMENT, &ASSISTANT),
+                    };
+                    agree(&self.replied_to, &other.replied_to, replied_to)
+                        && agree(&self.assistant, &other.assistant, assistant)
                 }
                 _ => agree(&self.assistant, &other.assistant, &ASSISTANT),
             }

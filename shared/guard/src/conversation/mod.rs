@@ -51,11 +51,10 @@ use self::history::History;
 use self::messages::{ConversationError, check_count, check_size, question_at, turns_of_texts};
 use self::read::canonical_text;
 use self::self_contained::is_self_contained;
-use self::signature::ConversationSignature;
+use self::signature::{ConversationSignature, of_question};
 use self::small_talk::{is_small_talk, refers_to_unsaid};
 use self::speaker::Speaker;
 use self::turn::Turn;
-use crate::signature::Signature;
 
 /// The parts of a conversation that matching needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Conversation {
             message: query.to_owned(),
             exact_text: query.to_owned(),
             is_self_contained: true,
-            signature: Signature::of(query).into(),
+            signature: of_question(query).into(),
         }
     }
 
@@ -136,7 +135,7 @@ impl Conversation {
             message: question.to_owned(),
             exact_text: if is_self_contained { question.to_owned() } else { transcript(&said) },
             is_self_contained,
-            signature: ConversationSignature { last: Signature::of(question), history },
+            signature: ConversationSignature { last: of_question(question), history },
         })
     }
 }

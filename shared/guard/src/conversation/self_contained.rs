@@ -1,5 +1,6 @@
 //! Whether a message is self-contained, or a follow-up that needs the messages before it.
 
+use super::cues::Cue;
 use crate::language::FollowUpCue;
 use crate::text::tokenizer::{language_of, words_with_tokens};
 use crate::token::{Token, TokenKind};
@@ -7,13 +8,30 @@ use crate::token::{Token, TokenKind};
 /// A text is in a language if at least one in so many of its words is in that language's class lists.
 const MAX_WORDS_PER_LISTED_WORD: usize = 5;
 /// A self-contained message without a name, identifier or number has at least this many topic tokens.
-const MIN_TOPIC_TOKENS: usize = 4;
+pub(super) const MIN_TOPIC_TOKENS: usize = 4;
 /// A self-contained message with a name, identifier or number has at least this many topic tokens, these included.
 const MIN_NAMED_TOPIC_TOKENS: usize = 2;
 
+/// True for an English question about what every user has ("How do I change my email address?") or about the provider
+/// ("Are you open on Sundays?"), which does not ask for a choice.
+pub(super) fn asks_for_standard_thing(text: &str, words: &[(String, Token)]) -> bool {
+    let lower = text.trim_start().to_lowercase().replace('’', "'");
+    let has = |cue: Cue| words.iter().any(|(word, _)| cue.has(word));
+    let is_of_everybody = || {
+        let owned = |at: usize| words[at + 1..].iter().take(2).any(|(word, _)| Cue::Everybody.has(word));
+        let mut possessives = (0..words.len()).filter(|at| Cue::Possessive.has(&words[*at].0)).peekable();
+        // "My password", "my email address".
+        possessives.peek().is_some() && possessives.all(owned)
+    };
+    !has(Cue::Advice)
+        && !has(Cue::Reply)
+        && (Cue::Procedure.begins(&lower) && is_of_everybody() || Cue::Standing.begins(&lower) && has(Cue::Address))
+}
+
 /// True if a message can be understood without the messages before it.
 ///
-/// A self-contained message has at least four topic tokens, or two if a name, an identifier or a number is among them.
+/// A self-contained message has at least four topic tokens, or two if a name, an identifier or a number is among them or
+/// if it is an English question about what every user has, or about the provider.
 /// It does not refer to something said before (`it`, `that one`), does not begin with a word that continues the
 /// conversation (`and for two?`, `yes`), and does not mention a thing as known without saying which (`the link`).
 ///
@@ -49,6 +67,10 @@ pub fn is_self_contained(text: &str) -> bool {
     let is_named = words
         .iter()
         .any(|(_, token)| is_name(token) || matches!(token.kind, TokenKind::Identifier | TokenKind::Number));
-    let min_topic_tokens = if is_named { MIN_NAMED_TOPIC_TOKENS } else { MIN_TOPIC_TOKENS };
+    let min_topic_tokens = if is_named || language.is_english() && asks_for_standard_thing(text, &words) {
+        MIN_NAMED_TOPIC_TOKENS
+    } else {
+        MIN_TOPIC_TOKENS
+    };
     !mentions_unspecified_thing && topic_tokens >= min_topic_tokens
 }

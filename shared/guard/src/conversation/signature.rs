@@ -1,6 +1,7 @@
 //! The signature of a conversation: its stored format and its comparison.
 
-use super::history::History;
+use super::history::{History, Reply};
+use super::small_talk::without_frame;
 use crate::compare::features::Features;
 use crate::compare::veto::{VetoKind, contradiction_of_equal_texts, first_written_form};
 use crate::compare::{Verdict, compare, features};
@@ -27,7 +28,13 @@ pub fn compare_conversations(
 ) -> Verdict {
     let agree = match (&query.history, &candidate.history) {
         (None, None) => true,
-        (Some(query), Some(candidate)) => query.agrees_with(candidate),
+        (Some(history), Some(other)) => {
+            let reply = match (Reply::of(&query.last), Reply::of(&candidate.last)) {
+                (one, another) if one == another => one,
+                _ => Reply::Choice,
+            };
+            history.agrees_with(other, reply)
+        }
         (None, Some(_)) | (Some(_), None) => false,
     };
     if agree { compare(&query.last, &candidate.last, similarity) } else { Verdict::Vetoed(VetoKind::Context) }
@@ -47,6 +54,12 @@ pub fn compare_equal_texts(
         }
         None => query.parts().find_map(first_written_form),
     }
+}
+
+/// The signature of a question, without the greeting before it and the thanks after it.
+pub(super) fn of_question(text: &str) -> Signature {
+    let asked = without_frame(text);
+    if asked.len() == text.len() { Signature::of(text) } else { Signature::of_asked(asked, text) }
 }
 
 impl From<Signature> for ConversationSignature {
@@ -80,7 +93,7 @@ impl ConversationSignature {
     /// made it.
     pub fn renewed(mut self, message: &str) -> Self {
         if !self.last.is_current() {
-            self.last = Signature::of(message);
+            self.last = of_question(message);
         }
         self
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::speaker::Speaker;
 use crate::language::{FollowUpCue, Language};
 
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 11] = [
     include_str!("../../languages/en/small_talk.tsv"),
     include_str!("../../languages/de/small_talk.tsv"),
     include_str!("../../languages/fr/small_talk.tsv"),
@@ -14,6 +14,10 @@ const LISTS: [&str; 7] = [
     include_str!("../../languages/pt/small_talk.tsv"),
     include_str!("../../languages/it/small_talk.tsv"),
     include_str!("../../languages/nl/small_talk.tsv"),
+    include_str!("../../languages/pl/small_talk.tsv"),
+    include_str!("../../languages/ru/small_talk.tsv"),
+    include_str!("../../languages/ja/small_talk.tsv"),
+    include_str!("../../languages/zh/small_talk.tsv"),
 ];
 
 /// A longer text is no small talk. The time to recognise small talk stays bounded.
@@ -23,7 +27,10 @@ const MAX_WILDCARD_WORDS: usize = 4;
 /// The end of a sentence among the words of a text. No phrase goes beyond it.
 const SENTENCE_END: &str = ".";
 /// The marks and pictures that may accompany small talk. Any other character that is no letter may have a meaning.
-const MARKS: &str = ".,!?;:'’‘`´\"“”«»()-–—…*~¡¿/^|_👋🙂😊😀😃😄🙏❤️👍🎉✨🤗☺️\u{200d}\u{fe0f}";
+const MARKS: &str = "、，.,!?;:'’‘`´\"“”«»()-–—…*~¡¿/^|_👋🙂😊😀😃😄🙏❤️👍🎉✨🤗☺️\u{200d}\u{fe0f}";
+
+/// The marks that end a sentence.
+const SENTENCE_MARKS: &str = ".!?\n。！？";
 
 /// The kinds of rows that hold patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,11 +205,11 @@ fn plain_words(text: &str) -> Option<Vec<String>> {
         match character {
             '\'' | '’' | '‘' => words.last_mut()?.push('\''),
             letter if letter.is_alphabetic() => words.last_mut()?.extend(letter.to_lowercase()),
-            mark if mark.is_whitespace() || MARKS.contains(mark) => {
+            mark if mark.is_whitespace() || MARKS.contains(mark) || SENTENCE_MARKS.contains(mark) => {
                 if words.last().is_some_and(|word| !word.is_empty()) {
                     words.push(String::new());
                 }
-                if ".!?\n".contains(mark) && words.len() > 1 {
+                if SENTENCE_MARKS.contains(mark) && words.len() > 1 {
                     words.insert(words.len() - 1, SENTENCE_END.to_owned());
                 }
             }
@@ -217,7 +224,7 @@ fn plain_words(text: &str) -> Option<Vec<String>> {
 }
 
 /// True if a message of `speaker`, before which only small talk was said, is small talk: greetings, thanks, offers of
-/// help. Languages: English, German, French, Spanish, Portuguese, Italian, Dutch.
+/// help. Languages: English, German, French, Spanish, Portuguese, Italian, Dutch, Polish, Russian, Japanese, Chinese.
 pub(super) fn is_small_talk(speaker: Speaker, text: &str) -> bool {
     if text.trim().is_empty() {
         return true;
@@ -243,6 +250,53 @@ pub(super) fn without_acknowledgements(text: &str) -> String {
             && SmallTalk::get().covers(words, |kind| kind != PatternKind::Introduction)
     })
 }
+
+/// A longer text keeps its greetings. It may be a letter that is the matter of the question.
+const MAX_FRAMED_BYTES: usize = 400;
+
+/// `text` without the greeting that begins it, and without the thanks and the name that end it after a sentence. All of
+/// `text` if nothing else remains, or if it may hold a text that the question is about.
+pub(super) fn without_frame(text: &str) -> &str {
+    if text.len() > MAX_FRAMED_BYTES || text.contains([':', '"', '“', '”', '„', '«', '»', '`', '：', '「']) {
+        return text;
+    }
+    let is_small_talk = |clause: &str| {
+        plain_words(clause).is_some_and(|words| {
+            words.iter().any(|word| word != SENTENCE_END)
+                && SmallTalk::get().covers(&words, |kind| kind == PatternKind::Pleasantry)
+        })
+    };
+    let mut start = 0;
+    for clause in clauses(text).take_while(|clause| is_small_talk(clause)) {
+        start += clause.len();
+    }
+    let rest = &text[start..];
+    let ends_sentence =
+        |clause: &str| clause.trim_end().ends_with(['?', '.', '!', '？', '。', '！']) || clause.ends_with('\n');
+    let mut end = rest.len();
+    let all: Vec<&str> = clauses(rest).collect();
+    // A short last clause after the thanks is a name.
+    let is_name = |clause: &str| clause.split_whitespace().count() <= MAX_NAME_WORDS && !clause.contains('?');
+    let mut at = all.len();
+    while at > 1 {
+        let is_signed = at == all.len() && at > 2 && is_name(all[at - 1]) && is_small_talk(all[at - 2]);
+        if !(is_small_talk(all[at - 1]) || is_signed) {
+            break;
+        }
+        at -= 1;
+        end -= all[at].len();
+    }
+    if at == 0 || rest.trim().is_empty() {
+        return text;
+    }
+    if at < all.len() && !ends_sentence(all[at - 1]) {
+        end = rest.len();
+    }
+    rest[..end].trim()
+}
+
+/// The name after "Many thanks," has at most this many words.
+const MAX_NAME_WORDS: usize = 2;
 
 fn without_clauses(text: &str, is_nothing: impl Fn(&[String]) -> bool) -> String {
     let is_kept = |clause: &&str| {
@@ -285,14 +339,13 @@ fn begins_with_question_word(text: &str, cues: &[Cues]) -> bool {
 
 /// True if a message that follows small talk alone refers to something that was not said: a statement or a command with
 /// a word such as "it", or about a definite thing ("cancel the order"). A question is none, since nothing was said that
-/// it could refer to. Text in another script than Latin always is one, since no list covers it.
+/// it could refer to. Any other text in another script than Latin is one.
 pub(super) fn refers_to_unsaid(text: &str) -> bool {
-    let letters = || text.chars().filter(|character| character.is_alphabetic());
-    if letters().any(|letter| !is_latin(letter)) {
-        return true;
-    }
     if is_question(text) {
         return false;
+    }
+    if text.chars().filter(|character| character.is_alphabetic()).any(|letter| !is_latin(letter)) {
+        return true;
     }
     let words = lower_words(text);
     let english = Language::english();
@@ -372,5 +425,22 @@ mod tests {
         assert_eq!(without_pleasantries("It costs 1,000.50 euros, ok"), "It costs 1,000.50 euros, ok");
         assert_eq!(without_acknowledgements("yes"), "yes");
         assert_eq!(without_acknowledgements("ok thanks"), "");
+    }
+
+    #[test]
+    fn without_frame_leaves_out_greetings_and_thanks_around_a_question() {
+        for (text, asked) in [
+            ("Hi, how do I pay?", "how do I pay?"),
+            ("Good morning! How do I pay? Cheers", "How do I pay?"),
+            ("Hi team, when does the sale end? Many thanks, Anna", "when does the sale end?"),
+            ("Bonjour, comment payer ?", "comment payer ?"),
+            ("How do I pay?", "How do I pay?"),
+            ("Hello", "Hello"),
+            ("Translate into French: Hello, how are you?", "Translate into French: Hello, how are you?"),
+            ("What does \"Where is it? Thanks\" mean", "What does \"Where is it? Thanks\" mean"),
+            ("How do I say thanks, bye", "How do I say thanks, bye"),
+        ] {
+            assert_eq!(without_frame(text), asked, "{text}");
+        }
     }
 }

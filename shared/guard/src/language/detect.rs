@@ -22,8 +22,9 @@ const RUSSIAN: usize = 9;
 const HINDI: usize = 10;
 const ARABIC: usize = 11;
 const KOREAN: usize = 12;
+const POLISH: usize = 13;
 /// The languages with Latin letters.
-const LATIN: std::ops::Range<usize> = 0..JAPANESE;
+const LATIN: [usize; 8] = [0, GERMAN, 2, 3, 4, 5, 6, POLISH];
 
 /// A language is told if the text has at least this many more of its function words than of any other language.
 const MIN_MARGIN: u32 = 2;
@@ -33,11 +34,15 @@ const MIN_MARGIN: u32 = 2;
 const MIN_UNCOVERED_WORDS: u32 = 4;
 const MAX_WORDS: u32 = 8;
 const MAX_FOREIGN_WORDS: u32 = 4;
+/// A shorter text may be in no covered language if so many of its words have a letter that no covered language has.
+const MIN_SHORT_FOREIGN_WORDS: u32 = 2;
 /// Letters of languages with Latin script that have no word lists.
-const FOREIGN_LETTERS: [char; 30] = [
-    'ą', 'ć', 'ę', 'ł', 'ń', 'ś', 'ź', 'ż', 'ő', 'ű', 'č', 'ě', 'ř', 'š', 'ž', 'ů', 'ğ', 'ı', 'ş', 'ă', 'ș', 'ț', 'å',
-    'æ', 'ø', 'ð', 'þ', 'đ', 'ď', 'ť',
+const FOREIGN_LETTERS: [char; 25] = [
+    'ő', 'ű', 'č', 'ě', 'ř', 'š', 'ž', 'ů', 'ğ', 'ı', 'ş', 'ă', 'ș', 'ț', 'å', 'æ', 'ø', 'ð', 'þ', 'đ', 'ď', 'ť', 'ė',
+    'į', 'ų',
 ];
+/// Letters that of the covered languages only Polish has.
+const POLISH_LETTERS: [char; 8] = ['ą', 'ć', 'ę', 'ł', 'ń', 'ś', 'ź', 'ż'];
 /// The ending of an English contraction has at most this many letters.
 const MAX_ENDING_LETTERS: usize = 2;
 
@@ -81,6 +86,8 @@ pub(crate) struct Detector {
     listed: [u32; 16],
     /// Words with a letter that no covered language has.
     foreign: u32,
+    /// Words with a letter that only Polish has.
+    polish: u32,
     /// Words of the English rarity table that are listed in no language.
     english: u32,
 }
@@ -108,6 +115,7 @@ impl Detector {
         }
         let listed = Language::listed();
         self.foreign += u32::from(word.contains(FOREIGN_LETTERS));
+        self.polish += u32::from(word.contains(POLISH_LETTERS));
         let mut is_listed = false;
         for (at, part) in word.split('\'').enumerate() {
             // "What's" has an ending, and "l'année" has two words.
@@ -116,6 +124,10 @@ impl Detector {
             }
             let mut languages = listed.get(part).copied().unwrap_or(0);
             is_listed |= languages != 0;
+            // Short words of Polish are words of English as well: "do", "my", "i".
+            if languages != 1 << POLISH {
+                languages &= !(1 << POLISH);
+            }
             while languages != 0 {
                 self.listed[languages.trailing_zeros() as usize] += 1;
                 languages &= languages - 1;
@@ -155,11 +167,11 @@ impl Detector {
     }
 
     fn decide_latin(&self) -> (usize, ToldLanguage) {
-        let of = |index: &usize| self.listed[*index];
+        let of = |index: &usize| self.listed[*index] + if *index == POLISH { self.polish } else { 0 };
         // The first of several is English, or else the one that is listed first.
-        let best = LATIN.rev().max_by_key(of).unwrap_or(0);
-        let second = LATIN.filter(|index| *index != best).map(|index| of(&index)).max().unwrap_or(0);
-        let is_uncovered = self.latin >= MIN_UNCOVERED_WORDS
+        let best = LATIN.into_iter().rev().max_by_key(of).unwrap_or(0);
+        let second = LATIN.iter().filter(|index| **index != best).map(of).max().unwrap_or(0);
+        let is_uncovered = (self.latin >= MIN_UNCOVERED_WORDS || self.foreign >= MIN_SHORT_FOREIGN_WORDS)
             && of(&best) * if self.foreign > 0 { MAX_FOREIGN_WORDS } else { MAX_WORDS } < self.latin
             && (self.english + of(&best)) * 2 < self.latin;
         if is_uncovered {
@@ -201,6 +213,7 @@ mod tests {
             (10, "मैं अपना पासवर्ड कैसे बदलूं"),
             (11, "كيف يمكنني تغيير كلمة المرور"),
             (12, "비밀번호를 어떻게 바꾸나요"),
+            (13, "Jak mogę zresetować swoje hasło?"),
         ] {
             assert_eq!(told(text), index + 1, "{text}");
         }
@@ -211,7 +224,8 @@ mod tests {
         for text in ["Netflix", "reset password iphone 15", "Kreditkarte sperren"] {
             assert_eq!(told(text), 0, "{text}");
         }
-        for text in ["Jak mogę zresetować swoje hasło?", "Hur återställer jag mitt lösenord?", "Πώς αλλάζω τον κωδικό;"]
+        for text in
+            ["Jak si mohu změnit heslo ke svému účtu?", "Hur återställer jag mitt lösenord?", "Πώς αλλάζω τον κωδικό;"]
         {
             assert_eq!(told(text), u8::MAX, "{text}");
         }

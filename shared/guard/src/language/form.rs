@@ -55,6 +55,8 @@ pub(crate) struct Forms {
     pub(crate) adjectives: HashSet<&'static str>,
     /// Phrases that ask for a length or name an audience at any place.
     pub(crate) anywhere: Phrases<(FormSlot, &'static str)>,
+    /// Words before a unit of length that stand for 1.
+    pub(crate) ones: HashSet<&'static str>,
     /// Units of length, after a number.
     pub(crate) units: HashMap<&'static str, &'static str>,
     /// Persons, after "for", "to" or "like" in a request to explain.
@@ -93,6 +95,7 @@ impl Forms {
                 .chain(slot("audience", FormSlot::Audience))
                 .chain(slot("tone", FormSlot::Persona))
                 .collect(),
+            ones: of("one").map(|(word, _)| word).collect(),
             units: of("unit").collect(),
             persons: of("person").collect(),
             requests: of("request").map(|(verb, _)| verb).collect(),

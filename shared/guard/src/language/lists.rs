@@ -89,7 +89,7 @@ impl WordLists {
             bounds: "",
             symmetric: section("symmetric"),
             times: section("times"),
-            form: "",
+            form: section("form"),
             material: section("material"),
             notation: section("notation"),
             opposites: section("opposites"),
@@ -103,12 +103,15 @@ fn section(words: &'static str, name: &str) -> &'static str {
     rest.unwrap_or("")
 }
 
+/// Trade names, separated by spaces.
+pub(super) const NAMES: &str = include_str!("../../languages/en/names.tsv");
+
 /// The lists of English. Their units are read in every language.
 pub(super) const ENGLISH: WordLists = word_lists!("en");
 
 /// The languages that the guard has word lists for, English first. A signature stores the index of its language, so the
 /// order must not change. To add a language, add a folder, and a line at the end.
-pub(super) fn languages() -> [WordLists; 13] {
+pub(super) fn languages() -> [WordLists; 14] {
     [
         ENGLISH,
         one_file!("de", with small talk),
@@ -119,10 +122,11 @@ pub(super) fn languages() -> [WordLists; 13] {
         one_file!("nl", with small talk),
         one_file!("ja"),
         one_file!("zh"),
-        one_file!("ru"),
+        one_file!("ru", with small talk),
         one_file!("hi"),
         one_file!("ar"),
         one_file!("ko"),
+        one_file!("pl", with small talk),
     ]
 }
 

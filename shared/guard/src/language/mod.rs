@@ -57,6 +57,8 @@ pub(crate) struct Language {
     neutralisers: Vec<&'static str>,
     /// Words before which a negation that begins a question negates nothing.
     neutralised_before: Vec<&'static str>,
+    /// Verbs contracted with a negation that negates nothing if it begins a question.
+    neutral_verbs: Vec<&'static str>,
     /// The beginnings of words that no prefix negates.
     prefix_exceptions: Vec<&'static str>,
     pub(crate) relations: Relations,
@@ -111,15 +113,16 @@ impl Language {
     }
 
     /// The words by which a language is told, each with a bit for each language that has it: those of the class lists,
-    /// numbers, units and the calendar.
+    /// numbers, units, the calendar, and the verbs and lengths by which a form of the answer is asked for.
     fn listed() -> &'static HashMap<&'static str, u16> {
         static LISTED: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
         LISTED.get_or_init(|| {
             let mut listed = HashMap::default();
             for language in Self::all() {
                 let names = language.numbers.keys().chain(language.calendar.keys());
+                let forms = language.forms.requests.iter().chain(language.forms.units.keys());
                 let units = language.own_units.iter();
-                for word in language.classes.keys().chain(names).chain(units) {
+                for word in language.classes.keys().chain(names).chain(units).chain(forms) {
                     *listed.entry(*word).or_insert(0) |= 1 << language.index;
                 }
             }
@@ -194,6 +197,7 @@ impl Language {
             hyphenated_prefixes: words_of(lists.negation, "hyphenated-prefix").collect(),
             neutralisers: words_of(lists.negation, "no-negation-after").collect(),
             neutralised_before: words_of(lists.negation, "no-negation-before").collect(),
+            neutral_verbs: words_of(lists.negation, "no-negation-verb").collect(),
             prefix_exceptions: words_of(lists.negation, "prefix-except").collect(),
             relations: Relations::parse(lists.symmetric, &inflection),
             negation,
@@ -269,6 +273,23 @@ impl Language {
         self.units.is_currency(unit)
     }
 
+    /// True if `word`, in lower case, is a name whose case people vary: a common word, or one of `names.tsv`.
+    pub(crate) fn is_trade_name(word: &str) -> bool {
+        static NAMES: OnceLock<HashSet<&'static str>> = OnceLock::new();
+        let names =
+            || lists::NAMES.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(' ')).collect();
+        NAMES.get_or_init(names).contains(word) || lexicon::rarity(hash32(word)).is_some()
+    }
+
+    /// True if `word`, in lower case, names a currency in any language.
+    pub(crate) fn names_currency(word: &str) -> bool {
+        !word.is_empty()
+            && Self::all().iter().any(|language| {
+                let unit = language.unit(word, word);
+                unit.is_some_and(|unit| language.is_currency(unit))
+            })
+    }
+
     /// The group and the first spelling of the day, month or time that `word` names.
     pub(crate) fn calendar(&self, word: &str) -> Option<(&'static str, &'static str)> {
         self.calendar.get(word).copied()
@@ -323,6 +344,11 @@ impl Language {
     pub(crate) fn neutralises_negation_before(&self, word: &str) -> bool {
         self.neutralised_before.contains(&word)
             || self.class(word).is_some_and(|class| class.kind == TokenKind::Pronoun)
+    }
+
+    /// True if the negation of `verb` ("aren't") negates nothing where the verb begins a question.
+    pub(crate) fn is_neutral_verb(&self, verb: &str) -> bool {
+        self.neutral_verbs.contains(&verb)
     }
 
     /// The word whose hash signatures store for every negation.

@@ -34,6 +34,11 @@ pub(crate) struct Relations {
     pub(crate) supports: HashSet<u32>,
     /// The auxiliaries of the passive.
     pub(crate) passives: HashSet<u32>,
+    /// Articles of the one who does something, and of the one to whom it is done: German "der" and "den".
+    pub(crate) subject_articles: HashSet<u32>,
+    pub(crate) object_articles: HashSet<u32>,
+    /// The last word of a question may be its verb, so that both participants stand before it.
+    pub(crate) has_final_verb: bool,
 }
 
 impl Relations {
@@ -54,6 +59,9 @@ impl Relations {
             object_markers: of("object-marker"),
             supports: of("support"),
             passives: of("passive"),
+            subject_articles: of("subject-article"),
+            object_articles: of("object-article"),
+            has_final_verb: words_of(list, "final").any(|word| word == "verb"),
         }
     }
 

@@ -64,6 +64,11 @@ impl Signature {
         Self::of_parts(&Parts::without_material(text), text)
     }
 
+    /// The signature of `asked`, a part of `text`. How things are written is read from all of `text`.
+    pub(crate) fn of_asked(asked: &str, text: &str) -> Self {
+        Self::of_parts(&Parts::of(asked), text)
+    }
+
     /// The signature of `text`, which consists of these parts.
     fn of_parts(parts: &Parts<'_>, text: &str) -> Self {
         let Reading { mut tokens, question_type, mut slots, language } = Reading::of(&parts.comparable_instruction());

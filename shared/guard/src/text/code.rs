@@ -8,10 +8,10 @@ pub(super) fn is_sentence_mark(c: char) -> bool {
     ) || matches!(c, '？' | '！' | '。' | '、' | '，' | '…' | '*')
 }
 
-/// True for an option of a command: `-v`, `--no-color`.
+/// True for an option of a command: `-v`, `--no-color`, `+x`.
 pub(super) fn is_flag(chunk: &str) -> bool {
     let option = chunk.trim_start_matches(['`', '"', '\'', '(', '“']);
-    let name = option.strip_prefix('-').map(|rest| rest.strip_prefix('-').unwrap_or(rest));
+    let name = option.strip_prefix(['-', '+']).map(|rest| rest.strip_prefix('-').unwrap_or(rest));
     name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 

@@ -1,5 +1,8 @@
 //! Numbers, times of day and identifiers as people write them.
 
+use super::segment::is_currency;
+use crate::language::Language;
+
 /// The meaning of a chunk that contains a digit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Written {
@@ -134,7 +137,20 @@ pub(super) fn spaced_number(text: &[char], start: usize) -> Option<(usize, Strin
     }
     let continues = text.get(end).is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '/' | ':'))
         || text.get(end + 1).is_some_and(char::is_ascii_digit);
-    (groups >= 2 && !continues).then(|| (end, text[start..end].iter().filter(|c| **c != ' ').collect()))
+    // "2 300 tickets" may be two numbers. An amount of money is one.
+    let is_amount = groups >= 2 || groups == 1 && precedes_currency(text, end);
+    (is_amount && !continues).then(|| (end, text[start..end].iter().filter(|c| **c != ' ').collect()))
+}
+
+/// True if a currency follows the digits that end at `end`: "1 500 €", "1 500 euros".
+fn precedes_currency(text: &[char], end: usize) -> bool {
+    let rest = &text[end..];
+    let rest = rest.strip_prefix(&[' ']).unwrap_or(rest);
+    if rest.first().is_some_and(|c| is_currency(*c)) {
+        return true;
+    }
+    let word: String = rest.iter().take_while(|c| c.is_alphabetic()).flat_map(|c| c.to_lowercase()).collect();
+    Language::names_currency(&word)
 }
 
 /// True for digits such as `007`, which identify a thing and are no amount.

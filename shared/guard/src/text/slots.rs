@@ -149,7 +149,7 @@ impl<'t> Reader<'t> {
         let number = self.before(at, distance);
         let is_asked = self.language.forms.may_precede(self.before(at, distance + 1), After::Length);
         let number = match number {
-            "a" | "an" | "one" => "1".to_owned(),
+            number if self.language.forms.ones.contains(number) => "1".to_owned(),
             number if number.starts_with(|c: char| c.is_ascii_digit()) => number.to_owned(),
             number => match self.language.number(number) {
                 Some(value) => value.to_string(),

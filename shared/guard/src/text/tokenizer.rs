@@ -203,8 +203,12 @@ fn special(builder: &mut TokenBuilder, segments: &[Segment], at: usize, starts_s
         };
         ends && at.checked_sub(1).is_some_and(|before| matches!(segments[before], Segment::Mark(',')))
     };
-    if language.neutralises_negation_before(next)
-        && (starts_sentence || is_tag())
+    let begins_question = || {
+        let end = segments[at..].iter().find(|segment| matches!(segment, Segment::Mark(mark) if ends_sentence(*mark)));
+        starts_sentence && matches!(end, Some(Segment::Mark('?')))
+    };
+    if (language.neutralises_negation_before(next) && (starts_sentence || is_tag())
+        || language.is_neutral_verb(chunk) && begins_question())
         && let Some(verb) = language.verb_of_negated(chunk)
     {
         builder.word(verb, verb, false, false);

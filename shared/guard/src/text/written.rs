@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::code::{has_inner_capital, indentation, is_code_like, is_flag, is_sentence_mark, without_host};
 use super::unit_case::{MILLIBAR, unit_case};
+use crate::language::Language;
 use crate::language::lexicon::hash32;
 
 /// What a written form is about. Signatures store the discriminants, so they must never change.
@@ -221,7 +222,11 @@ impl Reader {
                 }
             }
             if !is_unit && has_inner_capital(part) {
-                self.add(WrittenKind::Case, &part.to_lowercase(), part);
+                let folded = part.to_lowercase();
+                // People write a trade name in several ways: "macOS", "MacOS".
+                if !part.ends_with("OS") && !Language::is_trade_name(&folded) {
+                    self.add(WrittenKind::Case, &folded, part);
+                }
             }
         }
     }
@@ -322,6 +327,8 @@ mod tests {
         for (a, b) in [
             ("What does grep -v do?", "What does grep -V do?"),
             ("ls --All", "ls --all"),
+            ("What does chmod +x do?", "What does chmod +X do?"),
+            ("What is userID here?", "What is userId here?"),
             ("What is myVar here?", "What is MyVar here?"),
             ("Rename MAX_SIZE", "Rename max_size"),
             ("What does `True` mean?", "What does `true` mean?"),
@@ -351,6 +358,7 @@ mod tests {
             ("What is C?", "What is C++?"),
             ("Is blood type A+ rare?", "Is blood type A- rare?"),
             ("a && b", "a || b"),
+            ("What does chmod +x do?", "What does chmod -x do?"),
             ("What does arr[0] give?", "What does arr(0) give?"),
         ] {
             assert_eq!(differ(a, b), Some(WrittenKind::Mark), "{a:?} | {b:?}");
@@ -375,6 +383,8 @@ mod tests {
             ("HOW DO I RESET MY PASSWORD?", "how do I reset my password?"),
             ("  how do I\n  reset my (old) password?", "How do I reset my (old) password?"),
             ("Is my iPhone on GitHub?", "is my iphone on github?"),
+            ("Install it on macOS", "Install it on MacOS"),
+            ("Is my iPad in iCloud?", "Is my IPad in ICloud?"),
             ("Is JavaScript or Javascript right?", "Is javascript or Javascript right?"),
             ("Track order AB-1234", "track order ab-1234"),
             ("Write to Ann@Example.com", "write to ann@example.com"),

@@ -151,6 +151,94 @@ async fn update_of_an_entry_that_is_put_again_meanwhile_keeps_the_new_answer() {
 }
 
 #[tokio::test]
+async fn update_that_makes_an_answer_long_places_it_in_an_item_of_its_own_at_once() {
+    let large = json!({"source": "x".repeat(5000)});
+    for change in [
+        json!({"response": long("new")}),
+        json!({"response": digits(600_000), "ttl_seconds": 5000}),
+        json!({"metadata": large}),
+        json!({"response": long("new"), "metadata": large, "never_expires": true, "confidence_score": 0.9}),
+    ] {
+        let stack = Stack::start().await;
+        let mut short = entry("q", "short", 0.0);
+        short["ttl_seconds"] = json!(600);
+        let id = stack.put(short).await;
+        // The Python library writes its JSON with blanks, and the conditions of the update must hold all the same.
+        let mut row = stack.rows().await[&i128::from(id)].clone();
+        row.insert("metadata".to_owned(), AttributeValue::S(r#"{"model": "m"}"#.to_owned()));
+        stack.put_item(row).await;
+        let path = format!("/v1/entries/{id}");
+        let (_, before) = stack.get(&path).await;
+        let (status, changed) = stack.http(Method::PATCH, &path, Some(change.clone())).await;
+        assert_eq!(status, 200, "{changed:.200}");
+        for field in ["response", "metadata", "confidence_score"] {
+            assert!(changed[field] == *change.get(field).unwrap_or(&before[field]), "{field} of {change:.99}");
+        }
+        assert!(stack.get(&path).await == (200, changed.clone()), "{change:.99}");
+        assert!(stack.lookup(json!({"query": "q"})).await["response"] == changed["response"]);
+        assert_eq!(checked_answer_items(&stack).await, 1, "{change:.99}");
+        let snapshot = Snapshot::read(&stack).await;
+        let item = snapshot.data(DerivedKind::Answer).next().unwrap();
+        assert_eq!(item.get("ttl"), snapshot.entries[&i128::from(id)].get("ttl"), "DynamoDB's TTL deletes both");
+        assert_eq!(stack.counter().await, (2, 2), "a change is one mutation: {change:.99}");
+    }
+}
+
+#[tokio::test]
+async fn update_that_makes_an_answer_long_keeps_what_another_writer_changed_meanwhile() {
+    let large = json!({"source": "x".repeat(5000)});
+    let mut expiring = entry("q", "new", 0.0);
+    expiring["ttl_seconds"] = json!(5000);
+    for (update, meanwhile, expected) in [
+        (
+            json!({"id": 1, "metadata": large}),
+            ("put", entry("q", "new", 0.0)),
+            ("new".to_owned(), large.clone(), false),
+        ),
+        (json!({"id": 1, "metadata": large}), ("put", expiring.clone()), ("new".to_owned(), large.clone(), true)),
+        (
+            json!({"id": 1, "response": long("mine")}),
+            ("update", json!({"id": 1, "metadata": {"model": "n"}})),
+            (long("mine"), json!({"model": "n"}), false),
+        ),
+        (
+            json!({"id": 1, "response": long("mine")}),
+            ("put", entry("q", &long("other"), 0.0)),
+            (long("mine"), json!({"model": "m"}), false),
+        ),
+    ] {
+        let stack = Stack::start().await;
+        stack.put(entry("q", "short", 0.0)).await;
+        let changed = overtaken(&stack, ("update", update), ("TransactWriteItems", 0), meanwhile).await.unwrap();
+        let is_expiring = changed["expires_at"].is_i64();
+        assert!(
+            (&changed["response"], &changed["metadata"], is_expiring) == (&json!(expected.0), &expected.1, expected.2)
+        );
+        assert!(stack.invoke("get", json!({"id": 1})).await.unwrap() == changed);
+        assert_eq!(checked_answer_items(&stack).await, 1);
+    }
+    let update = ("update", json!({"id": 1, "response": long("mine")}));
+    // The first read finds the entry, and the second one reads its row again.
+    for read in [("GetItem", 1), ("TransactWriteItems", 0)] {
+        let stack = Stack::start().await;
+        stack.put(entry("q", "short", 0.0)).await;
+        let gone = overtaken(&stack, update.clone(), read, ("delete", json!({"id": 1}))).await;
+        assert_eq!(gone.unwrap_err().name, "NotFound");
+        assert_eq!(checked_answer_items(&stack).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn update_of_a_shared_table_leaves_a_long_answer_in_the_row() {
+    let variables = [("MNEME_GSI_PROJECTION", "ALL"), ("MNEME_EMBEDDER_DIM", "8")];
+    let stack = Stack::builder().variables(&variables).start().await;
+    let id = stack.put(entry("q", "short", 0.0)).await;
+    stack.invoke("update", json!({"id": id, "response": long("A")})).await.unwrap();
+    assert!(stack.rows().await[&i128::from(id)]["response"].as_s().unwrap().starts_with('A'));
+    assert_eq!(checked_answer_items(&stack).await, 0);
+}
+
+#[tokio::test]
 async fn list_with_a_filter_of_metadata_finds_entries_with_long_answers() {
     let stack = Stack::start().await;
     for (query, source) in [("q0", "faq"), ("q1", "docs"), ("q2", "faq")] {

@@ -6,7 +6,8 @@ use mneme_model::error::Error;
 use mneme_store::actions::StatsChange;
 use mneme_store::answer_item::{answer_to_item, place_answer};
 use mneme_store::attribute as name;
-use mneme_store::entry_row::entry_to_item;
+use mneme_store::entry_row::{entry_from_item, entry_to_item};
+use mneme_store::item::Item;
 use serde_json::{Map, Value};
 
 use super::commit::commit;
@@ -60,40 +61,73 @@ impl EntryChange {
     fn concerns_answer_item(&self) -> bool {
         self.response.is_some() || self.metadata.is_some() || self.expires_at.is_some()
     }
+
+    /// Whether the answer of `seen` is in its row and has to be in an item of its own after this change.
+    fn sets_answer_apart(&self, cache: &Cache, seen: &Entry) -> bool {
+        let is_changed = self.response.is_some() || self.metadata.is_some();
+        is_changed && seen.apart.is_none() && placed(cache, self.applied_to(seen)).apart.is_some()
+    }
+}
+
+/// `entry` with the decision where its answer is stored.
+fn placed(cache: &Cache, mut entry: Entry) -> Entry {
+    place_answer(&mut entry, cache.config.is_shared_with_library());
+    entry
 }
 
 /// Changes the entry `row`, which was read as a live entry, and returns it as it is then. `None` if it is gone or has
 /// expired. What another writer changes at the same time stays, unless `change` names it as well.
 ///
-/// An answer in the row stays there, however long it becomes: `vacuum` moves it.
-/// Reads: the answer item before the write, if it changes, and row and answer item after the write. If another writer
-/// gives the entry another answer item meanwhile, all of it is done again. Writes: one transaction of the row, its answer
-/// item, the counter and, for an entry that begins to expire, the statistics. Errors: `EntryTooLarge` if an item would
-/// pass 400 KB; `StoreBackendError`.
+/// An answer that becomes long moves to an item of its own, and one that becomes short moves back to its row.
+/// Reads: the answer item before the write, if it changes, and row and answer item after the write. If the answer moves
+/// out of its row, the row as well. If another writer changes the answer or its place meanwhile, all of it is done again.
+/// Writes: one transaction of the row, its answer item, the counter and, for an entry that begins to expire, the
+/// statistics. Errors: `EntryTooLarge` if an item would pass 400 KB; `StoreBackendError`.
 pub async fn update(cache: &Cache, mut row: Entry, change: &EntryChange) -> Result<Option<Entry>, Error> {
     loop {
         let seen = if change.concerns_answer_item() { with_answer(cache, row).await? } else { Some(row) };
-        let Some(seen) = seen else { return Ok(None) };
-        let is_committed = commit(cache, &actions(cache, &seen, change)?).await?;
+        let Some(mut seen) = seen else { return Ok(None) };
+        let mut moved = None;
+        if change.sets_answer_apart(cache, &seen) {
+            // The conditions of the move compare attributes as they are stored, which the Python library writes in
+            // another form.
+            let Some(item) = cache.table.get(seen.id.into(), true).await? else { return Ok(None) };
+            seen = entry_from_item(&item)?;
+            if seen.is_expired(cache.now_secs()) {
+                return Ok(None);
+            }
+            if !change.sets_answer_apart(cache, &seen) {
+                row = seen;
+                continue;
+            }
+            moved = Some(item);
+        }
+        let is_committed = commit(cache, &actions(cache, &seen, change, moved.as_ref())?).await?;
         let Some(now) = live_row(cache, seen.id).await? else { return Ok(None) };
         if is_committed {
             return with_answer(cache, now).await;
         }
-        if now.apart == seen.apart {
+        if moved.is_none() && now.apart == seen.apart {
             return Ok(None);
         }
         row = now;
     }
 }
 
-/// The transaction that changes `seen`, which has its answer if the change concerns an answer item.
-fn actions(cache: &Cache, seen: &Entry, change: &EntryChange) -> Result<Vec<TransactWriteItem>, Error> {
+/// The transaction that changes `seen`, which has its answer if the change concerns an answer item. `moved`: the stored
+/// row, if its answer moves to an item of its own.
+fn actions(
+    cache: &Cache,
+    seen: &Entry,
+    change: &EntryChange,
+    moved: Option<&Item>,
+) -> Result<Vec<TransactWriteItem>, Error> {
     let table = &cache.table;
     let mut changed = change.applied_to(seen);
     let mut attributes = change.attributes();
     let mut answer = None;
-    if seen.apart.is_some() && change.concerns_answer_item() {
-        place_answer(&mut changed, cache.config.is_shared_with_library());
+    if moved.is_some() || (seen.apart.is_some() && change.concerns_answer_item()) {
+        changed = placed(cache, changed);
         attributes.retain(|attribute| !ANSWER_ATTRIBUTES.contains(attribute));
         attributes.extend(ANSWER_ATTRIBUTES);
         answer = Some(match answer_to_item(&changed)? {
@@ -101,7 +135,17 @@ fn actions(cache: &Cache, seen: &Entry, change: &EntryChange) -> Result<Vec<Tran
             None => table.delete_answer(seen.id)?,
         });
     }
-    let mut actions = vec![table.update_row(seen, &entry_to_item(&changed)?, &attributes)?];
+    // The answer item takes over what the change does not name.
+    let taken = [
+        (name::RESPONSE, change.response.is_none()),
+        (name::METADATA, change.metadata.is_none()),
+        (name::TTL, change.expires_at.is_none()),
+    ];
+    let taken = taken.into_iter().filter(|(_, is_taken)| *is_taken);
+    let unchanged: Vec<_> = moved
+        .map(|item| taken.map(|(attribute, _)| (attribute, item.get(attribute).cloned())).collect())
+        .unwrap_or_default();
+    let mut actions = vec![table.update_row(seen, &entry_to_item(&changed)?, &attributes, &unchanged)?];
     actions.extend(answer);
     actions.push(table.raise_version(1)?);
     if change.expires_at.flatten().is_some() {

@@ -34,8 +34,32 @@ pub struct StatsChange {
 }
 
 impl StatsChange {
+    /// Adds the amounts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.has_ttl |= other.has_ttl;
+        self.counts.add(&other.counts);
+    }
+
     fn is_empty(&self) -> bool {
         self.entries == 0 && !self.has_ttl && self.counts.nonzero().next().is_none()
+    }
+
+    /// What `changes` of namespaces are for the whole table, which counts rows and no events.
+    fn of_table<'a>(changes: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut whole = changes.into_iter().fold(Self::default(), |mut whole, change| {
+            whole.add(change);
+            whole
+        });
+        whole.counts = EventCounts::default();
+        whole
+    }
+
+    /// How many actions [`Table::change_stats`] makes of `changes`, one of each namespace. `has_table`: whether the stats
+    /// of the whole table are changed as well.
+    pub fn actions<'a>(changes: impl IntoIterator<Item = &'a Self> + Clone, has_table: bool) -> usize {
+        let namespaces = changes.clone().into_iter().filter(|change| !change.is_empty()).count();
+        namespaces + usize::from(has_table && !Self::of_table(changes).is_empty())
     }
 }
 
@@ -151,19 +175,23 @@ impl Table {
     }
 
     /// Sets `attributes` of the row of `seen` to what `item` has, and removes those that it has not, if the row still has
-    /// the entry key and the answer item of `seen`.
+    /// the entry key and the answer item of `seen`, and each attribute of `unchanged` has that value or is absent.
     pub fn update_row(
         &self,
         seen: &Entry,
         item: &Item,
         attributes: &[&'static str],
+        unchanged: &[(&'static str, Option<AttributeValue>)],
     ) -> Result<TransactWriteItem, Error> {
         let same_entry = Expression::when(Condition::equals(name::NAMESPACE, s(seen.namespace.to_string())))
             .and(Condition::equals(name::QUERY_HASH, s(seen.query_hash.to_string())))
             .and(Condition::is(name::ANSWER_STAMP, seen.apart.map(|apart| b(*apart.stamp.as_bytes()))));
+        let is_unchanged = unchanged
+            .iter()
+            .fold(same_entry, |all, (attribute, value)| all.and(Condition::is(attribute, value.clone())));
         let expression = attributes
             .iter()
-            .fold(same_entry, |all, attribute| all.set_or_remove(attribute, item.get(*attribute).cloned()));
+            .fold(is_unchanged, |all, attribute| all.set_or_remove(attribute, item.get(*attribute).cloned()));
         self.update_action(self.update_builder(seen.id.into(), expression))
     }
 
@@ -208,14 +236,11 @@ impl Table {
         changes: impl IntoIterator<Item = (&'a Namespace, StatsChange)>,
         whole_table: Option<RowKey>,
     ) -> Result<Vec<TransactWriteItem>, Error> {
+        let changes: Vec<_> = changes.into_iter().collect();
+        let whole = StatsChange::of_table(changes.iter().map(|(_, change)| change));
         let mut actions = Vec::new();
-        let mut whole = StatsChange::default();
-        for (namespace, change) in changes {
-            whole.entries += change.entries;
-            whole.has_ttl |= change.has_ttl;
-            if !change.is_empty() {
-                actions.push(self.change_one_stats(RowKey::namespace_stats(namespace), Some(namespace), &change)?);
-            }
+        for (namespace, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
+            actions.push(self.change_one_stats(RowKey::namespace_stats(namespace), Some(namespace), change)?);
         }
         if let Some(key) = whole_table.filter(|_| !whole.is_empty()) {
             actions.push(self.change_one_stats(key, None, &whole)?);
@@ -351,6 +376,28 @@ mod tests {
         let added: Vec<_> = actions.into_iter().map(added).collect();
         let (a, b) = (RowKey::namespace_stats(&a), RowKey::namespace_stats(&b));
         assert_eq!(added, [(a, n(3)), (b, n(-1)), (RowKey::TABLE_STATS, n(2))]);
+    }
+
+    #[test]
+    fn actions_of_changes_are_as_many_as_change_stats_makes() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| Namespace::try_from(name.to_owned()).unwrap());
+        let entries = |entries| StatsChange { entries, ..StatsChange::default() };
+        let expired = EventCounts { expirations: 1, ..EventCounts::default() };
+        let counted = StatsChange { counts: expired, ..StatsChange::default() };
+        for changes in [
+            vec![],
+            vec![(&a, entries(0))],
+            vec![(&a, entries(0)), (&b, entries(1))],
+            vec![(&a, entries(1)), (&b, entries(-1)), (&c, counted)],
+            vec![(&a, counted)],
+            vec![(&a, StatsChange { has_ttl: true, ..StatsChange::default() })],
+        ] {
+            for whole_table in [None, Some(RowKey::TABLE_STATS)] {
+                let actions = table().change_stats(changes.clone(), whole_table).unwrap();
+                let counted = StatsChange::actions(changes.iter().map(|(_, change)| change), whole_table.is_some());
+                assert_eq!(actions.len(), counted, "{changes:?}, {whole_table:?}");
+            }
+        }
     }
 
     #[test]

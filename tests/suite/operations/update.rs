@@ -79,7 +79,7 @@ async fn invalid_updates_are_refused() {
         assert_eq!((status, &problem["type"]), (400, &json!("urn:mneme:error:InvalidRequest")), "{bad}");
         assert!(problem["detail"].as_str().unwrap().starts_with(field), "{bad}: {problem}");
     }
-    let (status, problem) = patch(&stack, id, json!({"response": "x".repeat(500_000)})).await;
+    let (status, problem) = patch(&stack, id, json!({"response": "x".repeat(2_500_000)})).await;
     assert_eq!((status, &problem["type"]), (413, &json!("urn:mneme:error:EntryTooLarge")));
     let (status, _) = patch(&stack, id, json!({"metadata": {"a": "x".repeat(70_000)}})).await;
     assert_eq!(status, 413);

@@ -103,10 +103,11 @@ impl Planner<'_> {
                     continue;
                 }
             };
-            // The counter, the statistics of the namespaces, those of the table, and the tag blocks.
-            let namespaces = changes.len() + usize::from(!changes.contains_key(&new.namespace));
-            let blocks = tagged.len() + planned.tagged.blocks_without(&tagged);
-            let others = 1 + namespaces + usize::from(table_stats.is_some()) + blocks;
+            let mut changed = changes.clone();
+            changed.entry(&new.namespace).or_default().add(&planned.change);
+            // The counter, the statistics of the namespaces and of the table, and the tag blocks.
+            let stats = StatsChange::actions(changed.values(), table_stats.is_some());
+            let others = 1 + stats + tagged.len() + planned.tagged.blocks_without(&tagged);
             let actions = plan.actions.len() + planned.actions.len() + others;
             row_bytes += planned.row_bytes;
             if !plan.actions.is_empty() && (actions > MAX_ACTIONS || row_bytes > MAX_ROW_BYTES) {
@@ -115,10 +116,7 @@ impl Planner<'_> {
             counter.next_id += u64::from(planned.is_new);
             counter.version += 1;
             counter.dim = counter.dim.or(planned.dim);
-            let change = changes.entry(&new.namespace).or_default();
-            change.entries += planned.change.entries;
-            change.has_ttl |= planned.change.has_ttl;
-            change.counts.add(&planned.change.counts);
+            changes = changed;
             tagged.extend(planned.tagged);
             plan.results.push(Ok(planned.stored));
             for (role, action) in planned.actions {
@@ -302,6 +300,7 @@ mod tests {
     use mneme_model::tag::Tags;
     use mneme_store::item::n;
     use mneme_store::key::RowKey;
+    use mneme_store::namespace_stats::EventCounts;
     use mneme_store::segments::range_of;
     use mneme_store::table::Table;
     use proptest::prelude::*;
@@ -438,21 +437,37 @@ mod tests {
                 prop_assert!(blocks.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
                 let records = some[..plan.results.len()].iter().filter_map(NewEntry::idempotency_record_key);
                 prop_assert!(records.into_iter().all(|key| keys.contains(key.attribute().as_n().unwrap())));
-                // There are as few transactions as possible: the next entry would not have fitted.
-                let next = plan.results.len();
-                if let Some((entry, existing)) = some.get(next).zip(seen.existing.get(next)) {
-                    let mut after = counter.clone();
-                    after.next_id += new.len() as u64;
-                    let next = Planner { cache: &cache }.plan_entry(entry, existing, &after).unwrap();
-                    // The plan has room for the statistics of each namespace, also where an entry in place changes none.
-                    let namespaces: HashSet<&Namespace> = some[..=plan.results.len()].iter().map(|e| &e.namespace).collect();
-                    let has_stats = |namespace: &&&Namespace| {
-                        keys.contains(RowKey::namespace_stats(namespace).attribute().as_n().unwrap())
+                // The plan has exactly the statistics that change.
+                let planner = Planner { cache: &cache };
+                let mut after = counter.clone();
+                let mut changes: BTreeMap<RowKey, StatsChange> = BTreeMap::new();
+                for (entry, existing) in some.iter().zip(&seen.existing).take(plan.results.len()) {
+                    let planned = planner.plan_entry(entry, existing, &after).unwrap();
+                    after.next_id += u64::from(planned.is_new);
+                    changes.entry(RowKey::namespace_stats(&entry.namespace)).or_default().add(&planned.change);
+                }
+                let stats_of = |changes: &BTreeMap<RowKey, StatsChange>| {
+                    let changing = |change: &StatsChange| {
+                        change.entries != 0 || change.has_ttl || change.counts != EventCounts::default()
                     };
-                    let room = namespaces.len() - namespaces.iter().filter(has_stats).count();
-                    let is_new_block = |key: &RowKey| !keys.contains(key.attribute().as_n().unwrap());
-                    let blocks = next.tagged.keys().filter(is_new_block).count();
-                    let actions = plan.actions.len() + next.actions.len() + room + blocks;
+                    let rows: i64 = changes.values().map(|change| change.entries).sum();
+                    let of_table = rows != 0 || changes.values().any(|change| change.has_ttl);
+                    let stats = changes.iter().filter(|(_, change)| changing(change)).map(|(key, _)| *key);
+                    stats.chain(of_table.then_some(RowKey::TABLE_STATS)).collect::<HashSet<_>>()
+                };
+                let stats = stats_of(&changes);
+                let is_planned = |key: &RowKey| keys.contains(key.attribute().as_n().unwrap());
+                for key in changes.keys().chain([&RowKey::TABLE_STATS]) {
+                    prop_assert_eq!(is_planned(key), stats.contains(key));
+                }
+                // There are as few transactions as possible: the next entry would not have fitted.
+                if let Some((entry, existing)) = some.iter().zip(&seen.existing).nth(plan.results.len()) {
+                    let next = planner.plan_entry(entry, existing, &after).unwrap();
+                    changes.entry(RowKey::namespace_stats(&entry.namespace)).or_default().add(&next.change);
+                    let stats = stats_of(&changes).len() as isize - stats.len() as isize;
+                    let blocks = next.tagged.keys().filter(|key| !is_planned(key)).count();
+                    let others = plan.actions.len() + next.actions.len() + blocks;
+                    let actions = others.checked_add_signed(stats).unwrap();
                     let bytes = rows.iter().sum::<usize>() + next.row_bytes;
                     prop_assert!(actions > MAX_ACTIONS || bytes > MAX_ROW_BYTES, "{actions} actions, {bytes} bytes");
                 }

@@ -68,7 +68,8 @@ pub struct Request {
     /// Forces a miss. Nothing is read.
     #[serde(default)]
     pub bypass: bool,
-    /// Raises the threshold of the namespace or the configuration for this question. A lower value has no effect.
+    /// Raises the threshold of the namespace or the configuration for this question. A lower value has no effect, and the
+    /// reply then says the threshold that was used.
     pub threshold: Option<f64>,
     /// Switches the guard for this question. `off` needs `MNEME_GUARD_PER_REQUEST`. Default: as set for the
     /// namespace, or else as configured.
@@ -133,6 +134,9 @@ pub enum Answer {
         /// True if the right answer depends on the time of asking. Left out otherwise.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         volatile: bool,
+        /// The threshold that was used, if the request asked for a lower one. Left out otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        threshold: Option<f32>,
         /// Why this answer is served; only if the request asked for it.
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<Box<Explanation>>,
@@ -146,6 +150,10 @@ pub enum Answer {
         /// How the nearest entry contradicts the question; only with the reason `vetoed`.
         #[serde(skip_serializing_if = "Option::is_none")]
         veto: Option<VetoKind>,
+        /// The threshold that was used, if the request asked for a lower one. Left out otherwise, and if no rules were
+        /// read: with `bypass`, for a personal question that is refused, and for the reason `unavailable`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        threshold: Option<f32>,
         /// Why nothing is served; only if the request asked for it. Left out if nothing was read: with `bypass`, and
         /// for a personal question that is refused.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,7 +224,7 @@ impl Operation for Lookup {
             event::parse::<Request>(request)?;
         }
         let checked = |question| parse_item(question).and_then(|question| check(cache, invocation, question));
-        let answers = self.answer(cache, invocation, questions.into_iter().map(checked).collect()).await?;
+        let answers = self.answer(cache, invocation, cache.check_each(questions, checked)).await?;
         let mut bytes = 0;
         let mut fitting = |answer: Answer| match bytes > MAX_REPLY_BYTES {
             true => Err(reply_is_full()),
@@ -283,12 +291,26 @@ impl Lookup {
                         true => Some(Box::new(self.engine.explain(&explaining, &question.query, &outcome).await?)),
                         false => None,
                     };
-                    Ok((answer(outcome, &question.query, explanation), question))
+                    let threshold = self.raised_threshold(cache, &question, &outcome).await;
+                    Ok((answer(outcome, &question.query, threshold, explanation), question))
                 }
                 Err(error) => Err(error),
             });
         }
         Ok(leases::take_missing(cache, invocation, answered).await)
+    }
+
+    /// The threshold by which `outcome` was found, if the request asked for a lower one.
+    async fn raised_threshold(
+        &self,
+        cache: &Cache,
+        question: &CheckedQuestion,
+        outcome: &LookupOutcome,
+    ) -> Option<f32> {
+        let asked = question.query.threshold.filter(|_| question.miss.is_none())?;
+        let has_rules = !matches!(outcome, LookupOutcome::Miss(Miss { reason: MissReason::Unavailable, .. }));
+        let used = if has_rules { self.engine.threshold(cache, &question.query).await } else { asked };
+        (used > asked).then_some(used)
     }
 
     /// Counts the outcome, and records the access to the entry that is served.
@@ -348,7 +370,12 @@ fn check(cache: &Cache, invocation: &Invocation, request: Request) -> Result<Che
     Ok(CheckedQuestion { query, miss, explain, lease_secs })
 }
 
-fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explanation>>) -> Answer {
+fn answer(
+    outcome: LookupOutcome,
+    query: &Query,
+    threshold: Option<f32>,
+    explanation: Option<Box<Explanation>>,
+) -> Answer {
     match outcome {
         LookupOutcome::Hit { layer, entry, similarity, scaled_similarity, confidence } => Answer::Hit {
             layer,
@@ -363,10 +390,11 @@ fn answer(outcome: LookupOutcome, query: &Query, explanation: Option<Box<Explana
             metadata: entry.metadata,
             tags: entry.tags,
             volatile: query.question.signature.is_volatile(),
+            threshold,
             explanation,
         },
         LookupOutcome::Miss(Miss { reason, best_similarity, veto, .. }) => {
-            Answer::Miss { reason, best_similarity, veto, explanation, lease: None }
+            Answer::Miss { reason, best_similarity, veto, threshold, explanation, lease: None }
         }
     }
 }

@@ -223,6 +223,11 @@ impl LookupEngine {
         Explainer { cache, query, rules, embedder, replica }.explain(outcome).await
     }
 
+    /// The threshold by which the last search has judged `query`. Reads: memory only.
+    pub fn threshold(&self, cache: &Cache, query: &Query) -> f32 {
+        self.expected_rules(cache, query).threshold
+    }
+
     /// Whether lookups asked for something that is not in memory yet.
     pub fn has_work(&self) -> bool {
         self.loader.has_work()

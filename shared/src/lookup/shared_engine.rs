@@ -53,6 +53,12 @@ impl SharedEngine {
         self.engine.lock().await.explain(cache, query, outcome).await
     }
 
+    /// The threshold of `query` as [`LookupEngine::threshold`].
+    pub async fn threshold(&self, cache: &Cache, query: &Query) -> f32 {
+        self.is_needed.notify_one();
+        self.engine.lock().await.threshold(cache, query)
+    }
+
     /// Reads between the lookups what they could not wait for. Never returns.
     ///
     /// Lambda freezes an idle instance, and the task with it. The task then continues during the next invocation.

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use insta::{assert_compact_json_snapshot, assert_json_snapshot};
-use mneme_tests::{Stack, masked, vector};
+use mneme_tests::{CounterState, Stack, masked, vector};
 use serde_json::{Value, json};
 
 use crate::questions::{QUESTION, REWORDED, variant};
@@ -128,6 +128,39 @@ async fn request_threshold_can_only_raise_the_configured_one() {
     assert_eq!(ask(FAR, 0.5).await, "miss");
     let error = stack.invoke("lookup", json!({"query": "x", "threshold": 1.5})).await.unwrap_err();
     assert_eq!(error.name, "InvalidRequest");
+}
+
+#[tokio::test]
+async fn reply_says_the_threshold_if_the_request_asked_for_a_lower_one() {
+    let stack = Stack::start().await;
+    put(&stack, QUESTION, "A", 0.0).await;
+    let ask = async |question: Value, threshold: f64| {
+        let mut request = question;
+        request["threshold"] = json!(threshold);
+        stack.lookup(request).await["threshold"].clone()
+    };
+    let near = || json!({"query": REWORDED, "embedding": vector(8, NEAR)});
+    let far = || json!({"query": REWORDED, "embedding": vector(8, FAR)});
+    let exact = || json!({"query": QUESTION});
+    for question in [near, far, exact] {
+        assert_eq!(ask(question(), 0.5).await, 0.85);
+        assert_eq!(ask(question(), 0.85).await, Value::Null, "it is the threshold");
+        assert_eq!(ask(question(), 0.9).await, Value::Null, "it raises the threshold");
+        assert_eq!(stack.lookup(question()).await["threshold"], Value::Null);
+    }
+    assert_eq!(ask(json!({"query": QUESTION, "bypass": true}), 0.5).await, Value::Null);
+    let set = json!({"action": "set", "namespace": "default", "threshold": 0.93});
+    stack.invoke("settings", set).await.unwrap();
+    for question in [near, far, exact] {
+        assert_eq!(ask(question(), 0.9).await, 0.93);
+    }
+    let batch = json!({"queries": [near(), far()], "threshold": 0.9});
+    let results = stack.invoke("lookup", batch).await.unwrap()["results"].take();
+    assert!(results.as_array().unwrap().iter().all(|result| result["threshold"] == 0.93), "{results}");
+    // As long as item 0 cannot be read, the threshold is not known.
+    stack.proxy.set_counter_state(Some(CounterState::Throttled));
+    let miss = stack.lookup(json!({"query": "another", "threshold": 0.5})).await;
+    assert_eq!((&miss["reason"], &miss["threshold"]), (&json!("unavailable"), &Value::Null));
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ class Hit:
     and if the embedder's similarities are compared as they are."""
     explanation: Explanation | None = None
     """Why this entry answers; None unless the lookup asked for it."""
+    threshold: float | None = None
+    """The threshold that was used, if the request asked for a lower one."""
 
     def __bool__(self) -> Literal[True]:
         return True
@@ -79,6 +81,8 @@ class Miss:
     """Who is to make the answer; None if no lease was asked for, or none is to be had."""
     explanation: Explanation | None = None
     """Why no entry answers; None unless the lookup asked for it."""
+    threshold: float | None = None
+    """The threshold that was used, if the request asked for a lower one."""
 
     def __bool__(self) -> Literal[False]:
         return False

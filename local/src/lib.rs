@@ -16,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accept;
 mod api;
 mod body;
 pub mod build;

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    api,
+    accept, api,
     dynamodb::Embedded,
     lambda::{Functions, Settings, environment},
     options::{Dynamodb, Options},
@@ -68,17 +67,7 @@ impl Server {
 
         let (stop_api, stopping) = oneshot::channel::<()>();
         let app = api::router(Arc::clone(&functions), options.host.is_loopback());
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let api = tokio::spawn(async move {
-            let stopping = async move {
-                let _ = stopping.await;
-            };
-            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopping).await {
-                tracing::error!(%error, "the API ended");
-            }
-        });
+        let api = tokio::spawn(accept::serve(listener, app, stopping));
         Ok(Self {
             api_url: format!("http://{address}"),
             dynamodb_url,

@@ -310,3 +310,46 @@ async fn put_over_quota_with_expiring_entries_evicts_only_the_excess() {
         assert!(live_entries(&stack).await >= 9, "{} live entries after {number}", live_entries(&stack).await);
     }
 }
+
+/// The names in the directory.
+async fn registered(stack: &Stack) -> Vec<String> {
+    Snapshot::read(stack).await.directory_names().into_iter().collect()
+}
+
+#[tokio::test]
+async fn directory_loses_the_namespaces_without_entries() {
+    let stack = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "1000")]).start().await;
+    for namespace in ["a", "b", "c", "d"] {
+        put(&stack, namespace, 0..2).await;
+    }
+    stack.invoke("clear", json!({"namespace": "a"})).await.unwrap();
+    // DynamoDB's TTL deletes rows and leaves the statistics.
+    for id in ids(&stack, "b").await {
+        stack.delete_item(id.into()).await;
+    }
+    stack.invoke("vacuum", json!({"namespace": "c"})).await.unwrap();
+    assert_eq!(registered(&stack).await, ["a", "b", "c", "d"], "a pass over one namespace does not see the others");
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(registered(&stack).await, ["c", "d"]);
+    // The instance of `put` takes the namespace for registered. `vacuum` adds it.
+    put(&stack, "a", 0..1).await;
+    stack.invoke("vacuum", json!({})).await.unwrap();
+    assert_eq!(registered(&stack).await, ["a", "c", "d"]);
+}
+
+#[tokio::test]
+async fn namespace_that_gets_an_entry_while_it_leaves_the_directory_is_in_it() {
+    let stack = Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "1000")]).start().await;
+    put(&stack, "a", 0..1).await;
+    stack.invoke("clear", json!({"namespace": "a"})).await.unwrap();
+    // The last update of an item by `vacuum` takes the name out. The put before it finds the name in the directory.
+    let held = stack.proxy.hold_nth("UpdateItem", 0);
+    let others = async {
+        let release = held.arrived().await;
+        put(&stack, "a", 1..2).await;
+        release();
+    };
+    let (vacuumed, ()) = futures::join!(stack.invoke("vacuum", json!({})), others);
+    vacuumed.unwrap();
+    assert_eq!(registered(&stack).await, ["a"]);
+}

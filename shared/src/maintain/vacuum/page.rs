@@ -151,6 +151,9 @@ pub(super) async fn repair_page(
         live.iter().for_each(|row| ranges.add_entry(row.id));
         page.segments.iter().for_each(|(key, entries)| ranges.add_segment(*key, *entries));
     }
+    if let Some(namespaces) = &mut pass.namespaces {
+        namespaces.extend(live.iter().map(|row| row.namespace.hash()));
+    }
     if cache.config.max_entries.is_some() {
         for namespace in live.iter().map(|row| &row.namespace).collect::<BTreeSet<_>>() {
             directory::add(cache, namespace).await?;

@@ -1,6 +1,8 @@
 //! What a pass covers, and what it has done.
 
-use mneme_model::namespace::Namespace;
+use std::collections::HashSet;
+
+use mneme_model::namespace::{Namespace, NamespaceHash};
 use serde::Serialize;
 
 use crate::maintain::eviction::Evictions;
@@ -42,6 +44,8 @@ pub struct VacuumPass {
     pub segments: SegmentsWritten,
     /// How many entries each range of ids has; `None` if the pass does not cover the whole table.
     pub(super) ranges: Option<RangeCounts>,
+    /// The namespaces with live entries; `None` if the pass does not cover the whole table.
+    pub(super) namespaces: Option<HashSet<NamespaceHash>>,
 }
 
 impl VacuumPass {

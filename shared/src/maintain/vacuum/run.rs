@@ -1,5 +1,6 @@
 //! The steps of a pass: pages of the table, then caps, then segments.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use mneme_model::error::Error;
@@ -13,6 +14,7 @@ use super::obsolete::LiveVersions;
 use super::page::{TablePage, repair_page};
 use super::pass::VacuumPass;
 use crate::cache::Cache;
+use crate::maintain::directory::forget_empty;
 use crate::maintain::eviction::{Evictions, enforce_all_caps};
 use crate::segments::compact::{RangeCounts, compact};
 use crate::segments::write::{SegmentsWritten, write_segments};
@@ -28,7 +30,8 @@ const MARGIN: Duration = Duration::from_secs(3);
 /// 1. Each page of the table: long answers that an older version stored in rows get items of their own, expired entries
 ///    are removed, every live entry gets its pointer, duplicates, derived items without a use and answer items without an
 ///    entry are removed, `next_id` is raised above every id in use, and the page's quotas are enforced.
-/// 2. The quotas in item 0 and the cap on the table are enforced.
+/// 2. The directory loses the namespaces without entries, after a pass that visits the whole table in one call. The quotas
+///    in item 0 and the cap on the table are enforced.
 /// 3. Segments are written. A pass over one namespace skips this step. Only a pass that visits the whole table in one
 ///    call rewrites and deletes segments.
 ///
@@ -70,7 +73,9 @@ async fn run_steps(
     {
         return Ok(());
     }
-    pass.ranges = (*cursor == Some(VacuumCursor::Start) && pass.only.is_none()).then(RangeCounts::default);
+    let is_whole = *cursor == Some(VacuumCursor::Start) && pass.only.is_none();
+    pass.ranges = is_whole.then(RangeCounts::default);
+    pass.namespaces = is_whole.then(HashSet::new);
     while let Some(at) = cursor.filter(|at| !matches!(at, VacuumCursor::Caps | VacuumCursor::Segments)) {
         let page = cache.table.scan_page((0, 1), at.last_row(), Projection::All).await?;
         set_answers_apart(cache, pass, &page.items).await?;
@@ -84,6 +89,9 @@ async fn run_steps(
         }
     }
     if *cursor == Some(VacuumCursor::Caps) {
+        if let Some(seen) = pass.namespaces.take().filter(|_| cache.config.max_entries.is_some()) {
+            forget_empty(cache, &seen).await?;
+        }
         let evictions = enforce_caps_of(cache, pass.only.as_ref()).await?;
         pass.removed.add(evictions);
         if evictions.unfinished {

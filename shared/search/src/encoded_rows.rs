@@ -15,36 +15,50 @@ pub(crate) const CHUNK_ROWS: usize = 65_536;
 #[derive(Debug)]
 struct Chunk {
     rows: usize,
+    level1: LevelBuffer,
+    level2: LevelBuffer,
+}
+
+/// The codes of one level.
+#[derive(Debug)]
+struct LevelBuffer {
+    /// How many rows have room.
     capacity: usize,
-    level1: Buffer,
-    level2: Buffer,
+    codes: Buffer,
+}
+
+impl LevelBuffer {
+    fn new(capacity: usize, row_bytes: usize) -> Self {
+        Self { capacity, codes: Buffer::zeroed(capacity * row_bytes) }
+    }
+
+    /// Ensures a capacity of `rows` rows in whole `units`. If the memory must be reallocated, it gets at least the
+    /// capacity for `expected` rows.
+    fn grow(&mut self, rows: usize, expected: usize, unit: usize, row_bytes: usize) {
+        if rows > self.capacity {
+            let grown = grown_capacity(self.capacity).max(expected).max(rows);
+            let mut larger = Self::new(grown.next_multiple_of(unit).min(CHUNK_ROWS), row_bytes);
+            let used = self.capacity * row_bytes;
+            larger.codes.bytes_mut()[..used].copy_from_slice(&self.codes.bytes()[..used]);
+            *self = larger;
+        }
+    }
 }
 
 impl Chunk {
-    /// `capacity`: a multiple of [`BLOCK_ROWS`].
+    /// A chunk without rows, with memory for `capacity` rows.
     fn new(shape: Shape, capacity: usize) -> Self {
         Self {
             rows: 0,
-            capacity,
-            level1: Buffer::zeroed(capacity * 4 * shape.groups),
-            level2: Buffer::zeroed(capacity * shape.level2_bytes),
+            level1: LevelBuffer::new(capacity.next_multiple_of(BLOCK_ROWS), 4 * shape.groups),
+            level2: LevelBuffer::new(capacity, shape.level2_bytes),
         }
     }
 
-    /// Ensures a capacity of `rows` rows. If the memory must be reallocated, it gets at
-    /// least the capacity for `expected` rows.
+    /// Ensures a capacity of `rows` rows, as [`LevelBuffer::grow`].
     fn grow(&mut self, shape: Shape, rows: usize, expected: usize) {
-        if rows > self.capacity {
-            let capacity =
-                grown_capacity(self.capacity).max(expected).max(rows).next_multiple_of(BLOCK_ROWS).min(CHUNK_ROWS);
-            let mut larger = Self::new(shape, capacity);
-            let level1_bytes = self.capacity * 4 * shape.groups;
-            larger.rows = self.rows;
-            larger.level1.bytes_mut()[..level1_bytes].copy_from_slice(&self.level1.bytes()[..level1_bytes]);
-            let level2_bytes = self.rows * shape.level2_bytes;
-            larger.level2.bytes_mut()[..level2_bytes].copy_from_slice(&self.level2.bytes()[..level2_bytes]);
-            *self = larger;
-        }
+        self.level1.grow(rows, expected, BLOCK_ROWS, 4 * shape.groups);
+        self.level2.grow(rows, expected, 1, shape.level2_bytes);
     }
 }
 
@@ -102,10 +116,9 @@ impl EncodedRows {
     /// Returns the chunk for the next row, and how many of `count` rows fit into it. Its capacity suffices for those.
     fn chunk_with_room(&mut self, count: usize) -> (&mut Chunk, usize) {
         if self.chunks.last().is_none_or(|chunk| chunk.rows == CHUNK_ROWS) {
-            let min_capacity = if self.chunks.is_empty() { BLOCK_ROWS } else { CHUNK_ROWS / 16 };
+            let min_capacity = if self.chunks.is_empty() { 1 } else { CHUNK_ROWS / 16 };
             let expected = self.expected.saturating_sub(self.chunks.len() * CHUNK_ROWS);
-            let capacity = expected.clamp(min_capacity, CHUNK_ROWS).next_multiple_of(BLOCK_ROWS);
-            self.chunks.push(Chunk::new(self.shape, capacity));
+            self.chunks.push(Chunk::new(self.shape, expected.clamp(min_capacity, CHUNK_ROWS)));
         }
         let expected = self.expected.saturating_sub((self.chunks.len() - 1) * CHUNK_ROWS);
         let shape = self.shape;
@@ -124,11 +137,12 @@ impl EncodedRows {
         let (Shape { groups, level2_bytes }, slot) = (self.shape, self.len as u32);
         let (chunk, _) = self.chunk_with_room(1);
         let row = chunk.rows;
-        let blocks = chunk.level1.bytes_mut();
+        let blocks = chunk.level1.codes.bytes_mut();
         for (group, codes) in codes.level1[..4 * groups].as_chunks::<4>().0.iter().enumerate() {
             blocks[code_at(groups, row, 4 * group)..][..4].copy_from_slice(codes);
         }
-        chunk.level2.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&codes.level2[..level2_bytes]);
+        chunk.level2.codes.bytes_mut()[row * level2_bytes..][..level2_bytes]
+            .copy_from_slice(&codes.level2[..level2_bytes]);
         chunk.rows += 1;
         self.len += 1;
         self.residual_sum += u64::from(codes.level1[4 * groups - 1]);
@@ -149,9 +163,9 @@ impl EncodedRows {
         let mut done = 0;
         while done < rows {
             let (chunk, fit) = self.chunk_with_room(rows - done);
-            chunk.level2.bytes_mut()[chunk.rows * level2_bytes..][..fit * level2_bytes]
+            chunk.level2.codes.bytes_mut()[chunk.rows * level2_bytes..][..fit * level2_bytes]
                 .copy_from_slice(&lines[done * level2_bytes..][..fit * level2_bytes]);
-            copy_rows(chunk.level1.bytes_mut(), chunk.rows, blocks, done, fit, groups);
+            copy_rows(chunk.level1.codes.bytes_mut(), chunk.rows, blocks, done, fit, groups);
             chunk.rows += fit;
             done += fit;
         }
@@ -167,9 +181,9 @@ impl EncodedRows {
             let line = self.level2(last).to_vec();
             let (chunk, row) = (&mut self.chunks[slot / CHUNK_ROWS], slot % CHUNK_ROWS);
             for (j, code) in moved.into_iter().enumerate() {
-                chunk.level1.bytes_mut()[code_at(groups, row, j)] = code;
+                chunk.level1.codes.bytes_mut()[code_at(groups, row, j)] = code;
             }
-            chunk.level2.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&line);
+            chunk.level2.codes.bytes_mut()[row * level2_bytes..][..level2_bytes].copy_from_slice(&line);
         }
         self.outliers.remove(&(slot as u32));
         if self.outliers.remove(&(last as u32)) {
@@ -186,26 +200,26 @@ impl EncodedRows {
     /// The blocks of level 1 by chunk, with the first slot of each chunk. The last block may have lanes without a row.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (u32, &[u8])> + '_ {
         self.chunks.iter().zip((0u32..).step_by(CHUNK_ROWS)).map(|(chunk, first)| {
-            (first, &chunk.level1.bytes()[..chunk.rows.next_multiple_of(BLOCK_ROWS) * 4 * self.shape.groups])
+            (first, &chunk.level1.codes.bytes()[..chunk.rows.next_multiple_of(BLOCK_ROWS) * 4 * self.shape.groups])
         })
     }
 
     pub(crate) fn level1(&self, slot: usize) -> impl Iterator<Item = u8> + '_ {
-        level1_codes(self.chunks[slot / CHUNK_ROWS].level1.bytes(), self.shape.groups, slot % CHUNK_ROWS)
+        level1_codes(self.chunks[slot / CHUNK_ROWS].level1.codes.bytes(), self.shape.groups, slot % CHUNK_ROWS)
     }
 
     pub(crate) fn residual_code(&self, slot: usize) -> u8 {
         let at = code_at(self.shape.groups, slot % CHUNK_ROWS, 4 * self.shape.groups - 1);
-        self.chunks[slot / CHUNK_ROWS].level1.bytes()[at]
+        self.chunks[slot / CHUNK_ROWS].level1.codes.bytes()[at]
     }
 
     pub(crate) fn level2(&self, slot: usize) -> &[u8] {
         let bytes = self.shape.level2_bytes;
-        &self.chunks[slot / CHUNK_ROWS].level2.bytes()[slot % CHUNK_ROWS * bytes..][..bytes]
+        &self.chunks[slot / CHUNK_ROWS].level2.codes.bytes()[slot % CHUNK_ROWS * bytes..][..bytes]
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {
-        let chunks: usize = self.chunks.iter().map(|chunk| chunk.level1.len() + chunk.level2.len()).sum();
+        let chunks: usize = self.chunks.iter().map(|chunk| chunk.level1.codes.len() + chunk.level2.codes.len()).sum();
         // At most 16 bytes per outlier, because the nodes of a B-tree are at least half full.
         chunks + self.chunks.capacity() * size_of::<Chunk>() + 16 * self.outliers.len()
     }

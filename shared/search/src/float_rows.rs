@@ -49,7 +49,7 @@ impl FloatRows {
 
     pub(crate) fn push(&mut self, vector: &[f32]) {
         if self.chunks.last().is_none_or(|chunk| chunk.rows == self.chunk_rows) {
-            let capacity = if self.chunks.is_empty() { 4 } else { self.chunk_rows };
+            let capacity = if self.chunks.is_empty() { 1 } else { self.chunk_rows };
             self.chunks.push(Arc::new(Chunk::new(self.dim, capacity)));
         }
         let last = self.chunks.last_mut().expect("one was pushed");

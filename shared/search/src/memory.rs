@@ -12,9 +12,10 @@ pub(crate) const LINE_BYTES: usize = 64;
 /// Bytes of a transparent huge page on Linux, on x86-64 and on arm64 with base pages of 4 KB.
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// The capacity after `len` rows are full. It grows by only a quarter, because memory is what limits a replica.
+/// The capacity after `len` rows are full. Few rows get twice as much, from 1 on, because a replica may have many small
+/// indexes. Many get only a quarter more, because memory is what limits a replica.
 pub(crate) fn grown_capacity(len: usize) -> usize {
-    (len + len / 4).max(16)
+    if len < 16 { (2 * len).max(1) } else { len + len / 4 }
 }
 
 /// A fixed number of bytes, initially zero, aligned to a cache line, or to a huge page if at least one fits.

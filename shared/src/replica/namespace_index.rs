@@ -176,6 +176,10 @@ impl NamespaceIndex {
 
 #[cfg(test)]
 mod tests {
+    use mneme_model::config::Config;
+    use sha2::Digest as _;
+
+    use super::super::memory::MemoryBudget;
     use super::*;
 
     #[test]
@@ -196,6 +200,38 @@ mod tests {
         }
         let bytes = index.bytes() as f64 / ROWS as f64;
         assert!((100.0..200.0).contains(&bytes), "{bytes} bytes for each entry");
+    }
+
+    #[test]
+    fn two_hundred_thousand_entries_with_a_context_each_fit_a_function_of_1024_mb() {
+        const ROWS: u64 = 2000;
+        let mut rng = fastrand::Rng::with_seed(5);
+        let mut vector = || Embedding::normalized((0..768).map(|_| rng.f32() - 0.5).collect()).unwrap();
+        let sample: Vec<Embedding> = (0..1024).map(|_| vector()).collect();
+        let basis = Basis::train(768, sample.iter().map(Embedding::as_slice)).unwrap();
+        let mut index = NamespaceIndex::new(Some(Arc::new(basis)), true);
+        for id in 1..=ROWS {
+            let key = ContextKey::from_bytes(&sha2::Sha256::digest(id.to_le_bytes()));
+            index.upsert(EntryId::new(id).unwrap(), key, Some(&vector()), None);
+            index.note(id, fastrand::u32(..), None);
+        }
+        let bytes = index.bytes() as u64 / ROWS;
+        let budget = MemoryBudget::new(&Config::with(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")])).0.unwrap();
+        assert!(200_000 * bytes <= budget as u64, "{bytes} bytes for each entry");
+    }
+
+    #[test]
+    fn forgetting_an_entry_visits_no_other_context_than_its_own() {
+        let mut index = NamespaceIndex::default();
+        let [own, other] = [1u8, 2].map(|byte| ContextKey::from_bytes(&[byte; 32]));
+        let vector = Embedding::normalized(vec![1.0, 0.0]).unwrap();
+        let id = EntryId::new(7).unwrap();
+        // No entry is in two contexts. Here it shows which contexts are visited.
+        for key in [own, other] {
+            index.upsert(id, key, Some(&vector), None);
+        }
+        index.forget(own, id, None);
+        assert_eq!(index.context_keys().collect::<Vec<_>>(), [other]);
     }
 
     #[test]

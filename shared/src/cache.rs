@@ -1,6 +1,6 @@
 //! What every operation works with: the configuration, the table, the clock and the invocation's deadline.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
 use mneme_model::error::Error;
-use mneme_model::namespace::Namespace;
+use mneme_model::namespace::{Namespace, NamespaceHash};
 use mneme_store::backend_error::table_missing;
 use mneme_store::counter::Counter;
 use mneme_store::item::Item;
@@ -31,6 +31,13 @@ const REPLY_RESERVE: Duration = Duration::from_millis(250);
 /// How long before the deadline a reply is given, even if there is more to do.
 const REPLY_MARGIN: Duration = Duration::from_millis(100);
 
+/// After this time an instance adds a namespace to the directory again, because `vacuum` takes out namespaces without
+/// entries.
+const REGISTRATION: Duration = Duration::from_secs(3600);
+
+/// An instance remembers at most this many namespaces that it added to the directory.
+const MAX_REGISTERED: usize = 10_000;
+
 /// What one instance shares between its invocations. It is made once, at start.
 #[derive(Debug)]
 pub struct Shared {
@@ -46,7 +53,8 @@ pub struct Shared {
     /// Before this time the instance does not look again whether an embedder lacks its scale.
     #[cfg(feature = "embed")]
     scales_due: Mutex<Option<Instant>>,
-    registered: Mutex<HashSet<Namespace>>,
+    /// When this instance last added a namespace to the directory.
+    registered: Mutex<HashMap<NamespaceHash, Instant>>,
     pub(crate) settings: SettingsMemory,
     queue: QueueMemory,
 }
@@ -122,6 +130,20 @@ impl Cache {
     /// lost.
     pub fn reply_by(&self) -> Instant {
         self.deadline.checked_sub(REPLY_MARGIN).unwrap_or(self.deadline)
+    }
+
+    /// The result of `check` for each of `items`, as long as this takes at most half of the time that is left. Each later
+    /// item gets an error, so that there is time to work on those before it.
+    ///
+    /// Errors: those of `check`; `StoreBackendError` for an item without time.
+    pub fn check_each<I, T>(
+        &self,
+        items: Vec<I>,
+        mut check: impl FnMut(I) -> Result<T, Error>,
+    ) -> Vec<Result<T, Error>> {
+        let until = Instant::now() + self.reply_by().saturating_duration_since(Instant::now()) / 2;
+        let checked = |item| if Instant::now() < until { check(item) } else { Err(out_of_time()) };
+        items.into_iter().map(checked).collect()
     }
 
     /// The current time in epoch seconds.
@@ -265,15 +287,29 @@ impl Cache {
         is_due
     }
 
-    /// Whether this instance has added the namespace to the directory.
+    /// Whether this instance has added the namespace to the directory less than an hour ago.
     pub(crate) fn is_registered(&self, namespace: &Namespace) -> bool {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+        let registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        registered.get(&namespace.hash()).is_some_and(|at| at.elapsed() < REGISTRATION)
     }
 
     /// Remembers that the namespace is in the directory.
     pub(crate) fn set_registered(&self, namespace: &Namespace) {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.clone());
+        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        if registered.len() >= MAX_REGISTERED {
+            registered.clear();
+        }
+        registered.insert(namespace.hash(), Instant::now());
     }
+}
+
+/// The error of an operation that did not end within the invocation's time.
+pub(crate) fn out_of_time() -> Error {
+    Error::backend(
+        "the work was not done within the function's time",
+        "try again; if it persists, raise the function's timeout, and look for throttling of the table",
+    )
+    .retry_after(1)
 }
 
 /// The result of [`Cache::provision`].
@@ -283,4 +319,47 @@ pub struct Provisioned {
     pub created: bool,
     /// Item 0, stamped.
     pub counter: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use mneme_model::error::ErrorKind;
+
+    use super::*;
+
+    /// A cache that never sends anything.
+    fn cache() -> Cache {
+        let client =
+            Client::from_conf(aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest()).build());
+        Cache::new(Config::with(&[]), Table::over(&client, "cache"), SdkConfig::builder().build(), Clock::System)
+    }
+
+    #[test]
+    fn check_each_without_time_checks_nothing_and_gives_each_item_an_error() {
+        let mut checked = Vec::new();
+        let mut check = |item: u8| {
+            checked.push(item);
+            Ok(item)
+        };
+        let cache = cache();
+        let results = cache.for_invocation(Duration::ZERO).check_each(vec![1, 2], &mut check);
+        assert!(
+            results.iter().all(|result| result.as_ref().is_err_and(|error| error.kind == ErrorKind::StoreBackendError))
+        );
+        let results = cache.check_each(vec![3, 4], &mut check);
+        assert_eq!(results.into_iter().flatten().collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(checked, [3, 4]);
+    }
+
+    #[test]
+    fn registrations_are_forgotten_when_there_are_too_many() {
+        let cache = cache();
+        let name = |number: usize| Namespace::try_from(format!("n{number}")).unwrap();
+        (0..MAX_REGISTERED).for_each(|number| cache.set_registered(&name(number)));
+        assert!(cache.is_registered(&name(0)) && !cache.is_registered(&name(MAX_REGISTERED)));
+        cache.set_registered(&name(MAX_REGISTERED));
+        assert!(!cache.is_registered(&name(0)) && cache.is_registered(&name(MAX_REGISTERED)));
+    }
 }

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use mneme_model::clock::Clock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -99,6 +101,8 @@ struct Shared {
     pause: Duration,
     /// The number of mutations by [`Fault::Overtaken`].
     overtaken: u64,
+    /// How far the clock of the replies is ahead.
+    clock_ahead_secs: i64,
     /// The read capacity of the table; `None`: no limit.
     read_capacity: Option<TokenBucket>,
     /// What happens to calls that concern item 0.
@@ -215,6 +219,11 @@ impl Proxy {
         lock(&self.shared).pause = pause;
     }
 
+    /// Makes the header `Date` of the replies `secs` later than it is, from now on.
+    pub fn set_clock_ahead(&self, secs: i64) {
+        lock(&self.shared).clock_ahead_secs = secs;
+    }
+
     /// Limits reads to `units_per_second`, after a burst of `burst` units, from now on. A call without capacity is
     /// refused as DynamoDB refuses it, and a batch may leave keys unprocessed.
     pub fn limit_reads(&self, units_per_second: f64, burst: f64) {
@@ -274,7 +283,7 @@ async fn serve(listener: TcpListener, forwarder: Forwarder) -> Infallible {
         let answer = service_fn(move |request: Request<Incoming>| {
             let forwarder = forwarder.clone();
             // The call runs on its own task, so that it is executed even if the client disconnects.
-            async move { tokio::spawn(forwarder.answer(request)).await.unwrap_or(Err(Reset)) }
+            async move { tokio::spawn(forwarder.answer_dated(request)).await.unwrap_or(Err(Reset)) }
         });
         connections.spawn(async move {
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
@@ -324,6 +333,17 @@ struct Passing {
 struct Throttled;
 
 impl Forwarder {
+    /// The answer with the date of the replies' clock.
+    async fn answer_dated(self, request: Request<Incoming>) -> Answer {
+        let shared = self.shared.clone();
+        let mut answer = self.answer(request).await?;
+        let ahead = lock(&shared).clock_ahead_secs;
+        let date = DateTime::from_millis(Clock::System.now_ms() + 1000 * ahead);
+        let date = date.fmt(DateTimeFormat::HttpDate).expect("a date");
+        answer.headers_mut().insert("date", date.parse().expect("a header"));
+        Ok(answer)
+    }
+
     async fn answer(self, request: Request<Incoming>) -> Answer {
         let _at_work = AtWork::begin(&self.at_work);
         let (parts, body) = request.into_parts();

@@ -1,9 +1,11 @@
 //! Lifetimes and eviction order to the second, with a clock that the test sets.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_core::cache::Cache;
 use mneme_core::entries::live_row;
 use mneme_core::maintain::eviction::enforce_caps;
@@ -126,4 +128,27 @@ async fn eviction_removes_the_least_recently_used_entry() {
     timed.put("one more", None, None).await;
     assert_eq!(enforce_caps(&timed.cache, &namespace, None, 1).await.unwrap().evicted, 1);
     assert!(timed.is_live(ids[0]).await && !timed.is_live(ids[1]).await && timed.is_live(ids[2]).await);
+}
+
+#[tokio::test]
+async fn functions_go_by_the_clock_of_dynamodb_if_theirs_is_wrong() {
+    let stack = Stack::start().await;
+    stack.provision_without_ttl().await;
+    let id = stack.put(json!({"query": "q", "response": "A", "ttl_seconds": 600})).await;
+    let get = async || stack.invoke("get", json!({"id": id})).await.is_ok();
+    let hit = async || stack.lookup(json!({"query": "q"})).await["outcome"] == "hit";
+    assert!(get().await && hit().await);
+    // The clock of the functions is a minute, then an hour behind DynamoDB's, and right again. The first reply tells it.
+    for (ahead, is_live) in [(60, true), (3600, false), (0, true), (-3600, true), (2, true)] {
+        stack.proxy.set_clock_ahead(ahead);
+        let _first = (get().await, hit().await);
+        assert_eq!((get().await, hit().await), (is_live, is_live), "{ahead}");
+    }
+    // An entry lives from DynamoDB's time on.
+    stack.proxy.set_clock_ahead(3600);
+    let later = stack.put(json!({"query": "later", "response": "A", "ttl_seconds": 600})).await;
+    let until = |row: &HashMap<String, AttributeValue>| row["ttl"].as_n().unwrap().parse::<i64>().unwrap();
+    let rows = stack.rows().await;
+    let difference = until(&rows[&i128::from(later)]) - until(&rows[&i128::from(id)]);
+    assert!((3590..3700).contains(&difference), "{difference}");
 }

@@ -172,7 +172,7 @@ impl Operation for Put {
         }
         cache.open().await?;
         let checked = |entry| parse_item(entry).and_then(|entry| self.check(cache, invocation, entry));
-        let entries: Vec<_> = entries.into_iter().map(checked).collect();
+        let entries = cache.check_each(entries, checked);
         let result = |result: Result<Stored, Error>| match result {
             Ok(stored) => BatchResult::Done(stored),
             Err(error) => {

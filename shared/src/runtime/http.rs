@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::emf::{EmfWriter, InvocationOutcome};
 use super::invocation::Invocation;
-use super::out_of_time;
 use crate::cache::Cache;
+use crate::cache::out_of_time;
 
 /// What a function does whose replies are HTTP responses.
 pub trait HttpOperation: Send + Sync + 'static {

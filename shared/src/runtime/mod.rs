@@ -12,6 +12,8 @@ pub mod metrics;
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
@@ -20,6 +22,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use mneme_api::event::{self, Event, Payload, Reply, RequestFields};
 use mneme_api::operations::OperationSpec;
 use mneme_aws::client_config;
+use mneme_aws::server_time::ServerTime;
 use mneme_aws::tls_roots::TlsRoots;
 use mneme_model::clock::Clock;
 use mneme_model::config::Config;
@@ -34,7 +37,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, out_of_time};
 use emf::{EmfWriter, InvocationOutcome};
 use invocation::Invocation;
 
@@ -77,8 +80,11 @@ pub async fn start() -> Option<Cache> {
         Ok(config) => {
             let roots = if config.pins_tls_roots { TlsRoots::Pinned } else { TlsRoots::System };
             let aws = client_config::from_env(roots).await;
-            let table = Table::over(&Client::new(&aws), &config.table_name);
-            Some(Cache::new(config, table, aws, Clock::System))
+            // All instances go by the clock of the table, so that an entry expires for all of them at once.
+            let offset = Arc::new(AtomicI64::new(0));
+            let client = aws_sdk_dynamodb::config::Builder::from(&aws).interceptor(ServerTime::new(offset.clone()));
+            let table = Table::over(&Client::from_conf(client.build()), &config.table_name);
+            Some(Cache::new(config, table, aws, Clock::Corrected(offset)))
         }
         Err(error) => {
             tracing::error!(complaints = ?error.0, "the configuration is not usable");
@@ -151,13 +157,4 @@ async fn answer<O: Operation>(
     // The future is boxed, because the SDK's futures nest so deeply that the compiler cannot compute the layout.
     let handled: BoxFuture<'_, _> = Box::pin(operation.handle(cache, invocation, event::parse(fields)?));
     timeout_at(cache.deadline, handled).await.unwrap_or_else(|_| Err(out_of_time()))
-}
-
-/// The error of an operation that did not end within the invocation's time.
-fn out_of_time() -> Error {
-    Error::backend(
-        "the work was not done within the function's time",
-        "try again; if it persists, raise the function's timeout, and look for throttling of the table",
-    )
-    .retry_after(1)
 }

@@ -1,5 +1,7 @@
 //! `put` with several entries: the number of transactions, and one outcome per entry.
 
+use std::time::Duration;
+
 use mneme_tests::{Fault, Stack, vector};
 use serde_json::{Value, json};
 
@@ -121,4 +123,20 @@ async fn batch_after_lost_race_stores_each_entry_once() {
     let results = put_all(&stack, entries).await;
     assert_eq!(results.iter().map(|result| result["id"].as_u64()).collect::<Vec<_>>(), [Some(2), Some(3), Some(4)]);
     assert_eq!((stack.counter().await, stack.proxy.pending_faults()), ((5, 4), 0));
+}
+
+#[tokio::test]
+async fn batch_whose_caps_take_longer_than_the_function_names_all_its_entries() {
+    let stack =
+        Stack::builder().variables(&[("MNEME_MAX_ENTRIES", "100000")]).timeout(Duration::from_secs(4)).start().await;
+    stack.invoke("provision", json!({})).await.unwrap();
+    stack.put(json!({"query": "warm", "response": "r"})).await;
+    // Each namespace is registered and counted by two calls, which take 12 seconds for all of them.
+    stack.proxy.slow_down(Duration::from_millis(100));
+    let entry = |n: u32| json!({"query": format!("q{n}"), "response": "r", "namespace": format!("n{n}")});
+    let results = put_all(&stack, (0..60).map(entry).collect()).await;
+    let ids: Vec<u64> = results.iter().map(|result| result["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (2..=61).collect::<Vec<u64>>());
+    stack.proxy.slow_down(Duration::ZERO);
+    assert_eq!(stack.entry_ids().await, (1..=61).collect::<Vec<u64>>());
 }

@@ -39,9 +39,24 @@ impl Segment {
 /// An amount with its unit has at most this many characters.
 const MAX_WRITTEN_CHARS: usize = 20;
 
+/// The ligatures of whole phrases, which NFKC turns into 18 and 8 characters. They stay as they are: a text of them would
+/// take many times longer than any other text of its size. Every other character becomes at most two for each byte.
+const PHRASES: [char; 2] = ['\u{fdfa}', '\u{fdfb}'];
+
+/// The characters of `text` after NFKC normalisation, with all digits as ASCII digits, and with [`PHRASES`] as they are.
+fn normalized(text: &str) -> Vec<char> {
+    let mut normalized = Vec::with_capacity(text.len());
+    for part in text.split_inclusive(PHRASES) {
+        let rest = part.trim_end_matches(PHRASES);
+        normalized.extend(rest.nfkc().map(ascii_digit));
+        normalized.extend(part[rest.len()..].chars());
+    }
+    normalized
+}
+
 /// Splits `text`, after NFKC normalisation and with all digits as ASCII digits.
 pub(super) fn segments(text: &str) -> Vec<Segment> {
-    let text: Vec<char> = with_decimal_fractions(text).nfkc().map(ascii_digit).collect();
+    let text = normalized(&with_decimal_fractions(text));
     let mut segments = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -285,5 +300,20 @@ mod tests {
     #[test]
     fn segments_of_script_without_spaces_are_characters() {
         assert_eq!(texts("注文48213を"), ["注", "文", "48213", "を"]);
+    }
+
+    #[test]
+    fn no_character_becomes_more_than_two_for_each_of_its_bytes() {
+        for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let text = c.to_string();
+            assert!(normalized(&with_decimal_fractions(&text)).len() <= 2 * text.len(), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn text_beside_a_phrase_is_normalised_and_phrases_stay_apart_from_others() {
+        assert_eq!(String::from_iter(normalized("ﬁ\u{fdfa}\u{fdfb}１½")), "fi\u{fdfa}\u{fdfb}11⁄2");
+        assert_eq!(String::from_iter(normalized("e\u{301}\u{fdfa}e\u{301}")), "é\u{fdfa}é");
+        assert_eq!(normalized(""), []);
     }
 }

@@ -25,6 +25,8 @@ from mneme_lambda import (
     EntryTooLarge,
     GatewayError,
     Iam,
+    IdempotentParameterMismatch,
+    InsufficientScope,
     Internal,
     InvalidRequest,
     Invoke,
@@ -106,6 +108,19 @@ def test_namespace_forbidden(make_client: Callable[..., Any]) -> None:
         raised(NamespaceForbidden, lambda: client.set_quota(5))
 
 
+def test_insufficient_scope(make_client: Callable[..., Any]) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"scope": "mneme:read"}).encode()).decode().rstrip("=")
+    with mneme_local(MNEME_SCOPE_CLAIM="scope", **LOCAL) as api:
+        client = make_client(api, auth=Bearer(f"e30.{claims}.e30"))
+        assert client.get("question") is None
+        assert raised(InsufficientScope, lambda: client.put("question", "answer")).status == 403
+
+
+def test_idempotent_parameter_mismatch(client: Any, namespace: str) -> None:
+    client.put("question", "one", idempotency_key=namespace)
+    raised(IdempotentParameterMismatch, lambda: client.put("question", "two", idempotency_key=namespace))
+
+
 def test_embedder_error(make_client: Callable[..., Any]) -> None:
     with mneme_local(MNEME_EMBEDDER="openai:model:3@http://127.0.0.1:9/v1", **LOCAL) as api:
         client = make_client(api, retry=ONCE, timeout=20)
@@ -147,6 +162,17 @@ def test_internal(make_client: Callable[..., Any], proxy: Proxy) -> None:
     proxy.first(problem("Internal", 500))
     error = raised(Internal, lambda: make_client(proxy.url, retry=ONCE).lookup("question"))
     assert (error.detail, error.remediation, error.status) == ("d", "r", 500)
+
+
+@pytest.mark.parametrize("name", CONTRACT_ERRORS)
+def test_every_error_over_http_and_through_lambda_is_its_class(
+    make_client: Callable[..., Any], proxy: Proxy, name: str
+) -> None:
+    function_error = json.dumps({"errorType": name, "errorMessage": "d. Remediation: r"}).encode()
+    proxy.first(problem(name, 418), Answer(200, function_error, {"x-amz-function-error": "Unhandled"}))
+    for target in (proxy.url, invoke(proxy.url)):
+        error = raised(CONTRACT_ERRORS[name], partial(make_client(target, retry=ONCE).lookup, "question"))
+        assert (error.detail, error.remediation) == ("d", "r")
 
 
 def test_error_of_a_newer_cache_keeps_its_name(make_client: Callable[..., Any], proxy: Proxy) -> None:

@@ -18,7 +18,7 @@ import {
   InvalidRequest,
   type LookupRequest,
   Mneme,
-  MnemeError,
+  type MnemeError,
   NamespaceForbidden,
   NotCached,
   NotFound,
@@ -115,10 +115,11 @@ test("every operation of openapi.yaml has its methods", () => {
   for (const name of methods) assert.equal(typeof Mneme.prototype[name], "function", name);
 });
 
-test("every error of openapi.yaml is a class of its name", () => {
+test("every error of openapi.yaml is thrown as the class of its name", async () => {
   for (const [name, kind] of Object.entries(ERRORS)) {
-    const error = new kind({ detail: "d", remediation: "r" });
-    assert.equal(error.name, name);
-    assert.ok(error instanceof MnemeError);
+    const problem = { type: `urn:mneme:error:${name}`, title: "t", status: 418, detail: "d", remediation: "r" };
+    const fetch = async () => Response.json(problem, { status: 418 });
+    const mneme = new Mneme({ url: "http://127.0.0.1", fetch, retries: 0 });
+    await assert.rejects(mneme.lookup("a"), (error) => error instanceof kind && error.name === name);
   }
 });

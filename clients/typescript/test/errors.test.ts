@@ -9,6 +9,8 @@ import {
   EmbedderMismatchError,
   EntryTooLarge,
   GatewayError,
+  IdempotentParameterMismatch,
+  InsufficientScope,
   Internal,
   InvalidRequest,
   Mneme,
@@ -18,7 +20,7 @@ import {
   StoreBackendError,
   UnsupportedContentEncoding,
 } from "mneme-lambda";
-import { client, DEAD, dynamodb, serve, stub, url } from "./support.js";
+import { client, DEAD, dynamodb, namespace, serve, stub, url } from "./support.js";
 
 const VECTOR = [0.9, 0.1, 0.2, 0.1];
 
@@ -81,6 +83,25 @@ test("a namespace that the token does not list is NamespaceForbidden", async () 
   } finally {
     await running.stop();
   }
+});
+
+test("a token without the scope of a put is InsufficientScope", async () => {
+  const running = await serve({ MNEME_SCOPE_CLAIM: "scope" });
+  try {
+    const payload = Buffer.from(JSON.stringify({ scope: "mneme:read" })).toString("base64url");
+    const mneme = new Mneme({ url: running.url, auth: bearer(`e30.${payload}.e30`) });
+    assert.equal((await mneme.lookup("a")).outcome, "miss");
+    await rejects(mneme.put({ query: "a", response: "1" }), InsufficientScope, 403);
+  } finally {
+    await running.stop();
+  }
+});
+
+test("an idempotency key of another request is IdempotentParameterMismatch", async () => {
+  const mneme = client();
+  const idempotency_key = namespace();
+  await mneme.put({ query: "a", response: "1", idempotency_key });
+  await rejects(mneme.put({ query: "a", response: "2", idempotency_key }), IdempotentParameterMismatch, 409);
 });
 
 test("another embedder than the table's is EmbedderMismatchError, and health is a result", async () => {

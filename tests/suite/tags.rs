@@ -5,6 +5,7 @@ use mneme_model::tag::Tag;
 use mneme_store::key::{DerivedKind, RowKey};
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::{Stack, vector};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::questions::{order, order_reworded};
@@ -244,4 +245,84 @@ async fn vacuum_restores_lost_tag_blocks_and_takes_out_ids_without_the_tag() {
     snapshot.check();
     assert_eq!(["x", "y", "z"].map(|tag| block_ids(&snapshot, tag)), [1, 1, 0]);
     assert_eq!(stack.invoke("vacuum", json!({})).await.unwrap()["tag_blocks_set"], 0);
+}
+
+#[tokio::test]
+async fn update_of_tags_replaces_them_and_the_entry_is_found_by_the_new_ones() {
+    let stack = Stack::start().await;
+    stack.put(tagged("a", &["v1", "stays"])).await;
+    let patch = async |tags: Value| {
+        let (status, entry) = stack.http(Method::PATCH, "/v1/entries/1", Some(json!({"tags": tags}))).await;
+        assert_eq!(status, 200, "{entry}");
+        entry["tags"].clone()
+    };
+    let before = stack.counter().await.1;
+    assert_eq!(patch(json!(["v2", "stays"])).await, json!(["stays", "v2"]));
+    assert_eq!(stack.counter().await.1, before + 1);
+    Snapshot::read(&stack).await.check();
+    let asked = |tag: &str| json!({"query": "a", "tags": [tag]});
+    for (tag, outcome) in [("v1", "miss"), ("v2", "hit"), ("stays", "hit")] {
+        assert_eq!(stack.lookup(asked(tag)).await["outcome"], outcome, "{tag}");
+    }
+    assert_eq!(delete_all(&stack, "v1").await, [0]);
+    assert_eq!(patch(json!([])).await, json!([]));
+    assert_eq!(delete_all(&stack, "stays").await, [0]);
+    assert_eq!(patch(json!(["v3"])).await, json!(["v3"]));
+    assert_eq!(delete_all(&stack, "v3").await, [1]);
+    assert!(stack.entry_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn update_of_tags_at_the_same_time_as_of_the_answer_keeps_both() {
+    let stack = Stack::start().await;
+    stack.put(tagged("a", &["v1"])).await;
+    let patch = |change: Value| stack.http(Method::PATCH, "/v1/entries/1", Some(change));
+    let (tags, answer) = tokio::join!(patch(json!({"tags": ["v2"]})), patch(json!({"response": "B"})));
+    assert_eq!((tags.0, answer.0), (200, 200));
+    let entry = stack.get("/v1/entries/1").await.1;
+    assert_eq!((&entry["tags"], &entry["response"]), (&json!(["v2"]), &json!("B")));
+}
+
+#[tokio::test]
+async fn list_by_tag_returns_the_entries_with_it_in_pages() {
+    let stack = Stack::start().await;
+    let entry = |n: usize| {
+        let tag = if n % 10 == 0 { "tenth" } else { "other" };
+        json!({"query": format!("q{n}"), "response": "r", "tags": [tag], "namespace": if n == 100 { "b" } else { "a" }})
+    };
+    for first in (1..=1100).step_by(100) {
+        stack.invoke("put", json!({"entries": (first..first + 100).map(entry).collect::<Vec<_>>()})).await.unwrap();
+    }
+    stack.invoke("delete", json!({"id": 50})).await.unwrap();
+    stack.http(Method::PATCH, "/v1/entries/60", Some(json!({"tags": []}))).await;
+    let pages = async |mut request: Value| {
+        let (mut ids, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = stack.invoke("list", request.clone()).await.unwrap();
+            pages += 1;
+            ids.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_u64().unwrap()));
+            request["cursor"] = page["cursor"].clone();
+            if request["cursor"].is_null() {
+                return (ids, pages);
+            }
+        }
+    };
+    let expected: Vec<u64> = (10..=1100).step_by(10).filter(|id| ![50, 60, 100].contains(id)).collect();
+    stack.proxy.take_calls();
+    let (ids, _) = pages(json!({"namespace": "a", "tag": "tenth"})).await;
+    assert_eq!(ids, expected);
+    let rows: usize = stack.proxy.take_calls().iter().filter(|call| call.operation == "BatchGetItem").count();
+    assert!(rows <= 4, "{rows} reads for 107 of 1,100 entries");
+    let (ids, count) = pages(json!({"namespace": "a", "tag": "tenth", "limit": 25})).await;
+    assert_eq!((ids, count), (expected.clone(), 5));
+    let (ids, _) = pages(json!({"namespace": "a", "tag": "tenth", "text": "q107"})).await;
+    assert_eq!(ids, [1070]);
+    let (ids, _) = pages(json!({"namespace": "a", "tag": "tenth", "order": "lru"})).await;
+    assert_eq!(ids.len(), expected.len());
+    let (ids, _) = pages(json!({"namespace": "a", "tag": "tenth", "after_id": 1080})).await;
+    assert_eq!(ids, [1090, 1100]);
+    let (ids, _) = pages(json!({"tag": "tenth"})).await;
+    assert_eq!(ids.len(), expected.len() + 1, "with the entry of the other namespace");
+    assert_eq!(pages(json!({"namespace": "a", "tag": "none"})).await, (Vec::new(), 1));
+    assert_eq!(stack.invoke("list", json!({"tag": ""})).await.unwrap_err().name, "InvalidRequest");
 }

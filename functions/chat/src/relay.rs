@@ -11,7 +11,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_openai::completion::{Completion, NotStored};
 use mneme_openai::stream;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cache_status::{CacheStatus, Forwarding};
 use crate::openai_names;
@@ -89,20 +89,21 @@ impl Relay<'_> {
         destination: Destination<'_>,
         responder: &mut Responder,
     ) -> Result<bool, Error> {
+        let begun = Instant::now();
         let reply = self.send().await?;
         let is_success = reply.head.status.is_success();
         if reply.is_stream() {
             let chunks = self.stream(reply, &CacheStatus::Forwarded(forwarding), responder).await?;
             // Why a stream is not stored goes nowhere: its headers are sent.
             return Ok(match chunks.filter(|_| is_success) {
-                Some(chunks) => self.store(destination, stream::read(&chunks)).await.is_ok(),
+                Some(chunks) => self.store(destination, stream::read(&chunks), begun).await.is_ok(),
                 None => false,
             });
         }
         let (head, body) = self.collect(reply).await?;
         let forwarding = match is_success {
             false => forwarding,
-            true => match self.store(destination, Completion::from_json(&body)).await {
+            true => match self.store(destination, Completion::from_json(&body), begun).await {
                 Ok(id) => Forwarding { stored: Some(id), ..forwarding },
                 Err(reason) => Forwarding { detail: Some(reason), ..forwarding },
             },
@@ -165,14 +166,16 @@ impl Relay<'_> {
         Err(error)
     }
 
-    /// Stores an answer. Errors: a word that says why it is not stored.
+    /// Stores an answer that was asked for at `begun` and is complete now. Errors: a word that says why it is not stored.
     async fn store(
         &self,
         destination: Destination<'_>,
         completion: Result<Completion, NotStored>,
+        begun: Instant,
     ) -> Result<EntryId, String> {
+        let took = begun.elapsed();
         let completion = completion.map_err(|reason| reason.name().to_owned())?;
-        self.stored.store(self.cache, self.invocation, destination, &completion).await
+        self.stored.store(self.cache, self.invocation, destination, &completion, took).await
     }
 }
 

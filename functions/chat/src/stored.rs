@@ -19,6 +19,7 @@ use mneme_model::limits::check_bytes;
 use mneme_model::namespace::Namespace;
 use mneme_model::question::Question;
 use mneme_model::tag::Tags;
+use mneme_model::usage::Usage;
 use mneme_openai::completion::{Completion, Content};
 use mneme_screen::policy::Policy;
 use tokio::time::{Instant, timeout};
@@ -152,15 +153,16 @@ impl Stored {
         }
     }
 
-    /// Stores an answer. Returns the entry's id, or a word that says why nothing was stored. Never fails the request.
+    /// Stores an answer that took the upstream the time `took`. Returns the entry's id, or a word that says why nothing was stored. Never fails the request.
     pub(crate) async fn store(
         &self,
         cache: &Cache,
         invocation: &Invocation,
         destination: Destination<'_>,
         completion: &Completion,
+        took: Duration,
     ) -> Result<EntryId, String> {
-        let entry = self.entry(cache, invocation, destination, completion)?;
+        let entry = self.entry(cache, invocation, destination, completion, took)?;
         let stored =
             timeout(STORE_LIMIT, embed_and_store(&cache.within(STORE_LIMIT), invocation, vec![Ok(entry)])).await;
         let result = stored.map_err(|_| "timeout".to_owned())?.pop();
@@ -180,6 +182,7 @@ impl Stored {
         invocation: &Invocation,
         destination: Destination<'_>,
         completion: &Completion,
+        took: Duration,
     ) -> Result<UnembeddedEntry, String> {
         let Destination { question, namespace, ttl_secs, lease_token } = destination;
         let config = &cache.config;
@@ -211,7 +214,7 @@ impl Stored {
             response,
             metadata,
             tags: Tags::default(),
-            usage: None,
+            usage: Some(usage(completion, took)),
             lifetime: Lifetime {
                 asked_secs: ttl_secs,
                 longest_secs: self.policy.longest_secs(question, cache.now_secs()),
@@ -224,6 +227,19 @@ impl Stored {
         };
         Ok(UnembeddedEntry { entry, text })
     }
+}
+
+/// What an answer cost that took the upstream the time `took`. Without a report of its tokens, only the time is known, and
+/// no model is named, so that no cost is counted.
+fn usage(completion: &Completion, took: Duration) -> Usage {
+    let of_time = Usage { latency_ms: took.as_millis().try_into().unwrap_or(u64::MAX), ..Usage::default() };
+    let tokens = |name: &str| completion.usage.as_ref()?.get(name)?.as_u64();
+    let Some((prompt_tokens, completion_tokens)) = tokens("prompt_tokens").zip(tokens("completion_tokens")) else {
+        return of_time;
+    };
+    let model = Some(completion.model.clone()).filter(|model| !model.is_empty());
+    let usage = Usage { prompt_tokens, completion_tokens, model, ..of_time.clone() };
+    if usage.check().is_ok() { usage } else { of_time }
 }
 
 fn found(entry: Entry, layer: Layer, similarity: f32, confidence: f64, now_secs: i64, allowed: Allowed<'_>) -> Found {

@@ -4,6 +4,7 @@ use mneme_api::event::RequestFields;
 use mneme_model::entry::Entry;
 use mneme_model::error::Error;
 use mneme_model::normalize::normalize;
+use mneme_model::tag::Tag;
 use serde_json::Value;
 
 /// The start of a field that asks for a value in the metadata. The key in the metadata follows.
@@ -16,6 +17,8 @@ pub(super) struct Filter {
     pub(super) text: Option<String>,
     /// Keys of the metadata, and their values as text.
     pub(super) metadata: Vec<(String, String)>,
+    /// A tag.
+    pub(super) tag: Option<Tag>,
     /// The earliest epoch second of the put.
     pub(super) created_since: Option<i64>,
     /// The epoch second before which the put was.
@@ -36,6 +39,7 @@ impl Filter {
             |(key, value): &(String, String)| entry.metadata.get(key).is_some_and(|own| is_text(own, value));
         self.text.as_ref().is_none_or(has_text)
             && (entry.lacks_answer() || self.metadata.iter().all(has_value))
+            && self.tag.as_ref().is_none_or(|tag| entry.tags.contains(tag))
             && self.created_since.is_none_or(|since| entry.created_at >= since)
             && self.created_before.is_none_or(|before| entry.created_at < before)
             && self.used_since.is_none_or(|since| entry.last_accessed_at >= since)

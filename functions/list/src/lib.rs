@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use mneme_api::event::{self, Reply, RequestFields};
 use mneme_api::operations::{self, OperationSpec};
 use mneme_core::cache::Cache;
-use mneme_core::entries::page::{Order, Page, Position, page};
+use mneme_core::entries::page::{Order, Page, Position, page, page_of_tag};
 use mneme_core::runtime::Operation;
 use mneme_core::runtime::invocation::Invocation;
 use mneme_model::entry::Entry;
@@ -15,6 +15,7 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::normalize;
+use mneme_model::tag::Tag;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,6 +63,8 @@ pub struct Request {
     pub cursor: Option<String>,
     /// Lists only entries whose stored question has this part, in upper or lower case.
     pub text: Option<String>,
+    /// Lists only entries with this tag.
+    pub tag: Option<Tag>,
     /// Lists only entries that were put at this epoch second or later.
     pub created_since: Option<i64>,
     /// Lists only entries that were put before this epoch second.
@@ -106,6 +109,7 @@ impl Operation for List {
         let filter = Filter {
             text: request.text.map(|text| normalize(&text, true)),
             metadata,
+            tag: request.tag,
             created_since: request.created_since,
             created_before: request.created_before,
             used_since: request.used_since,
@@ -131,7 +135,13 @@ impl Operation for List {
         };
         let scope = invocation.visible_namespaces(namespace)?;
         cache.open().await?;
-        let Page { entries, next } = page(cache, &scope, after, limit, &|entry| filter.accepts(entry)).await?;
+        let is_wanted = |entry: &Entry| filter.accepts(entry);
+        let Page { entries, next } = match (namespace, &filter.tag, after) {
+            (Some(namespace), Some(tag), Position::Id(after)) => {
+                page_of_tag(cache, namespace, tag, after, limit, &is_wanted).await?
+            }
+            _ => page(cache, &scope, after, limit, &is_wanted).await?,
+        };
         let entries = entries.iter().map(|entry| with_fields(entry, &fields)).collect::<Result<_, _>>()?;
         Ok(Reply::ok(Response { entries, cursor: next.map(|next| cursor(next, namespace)) }))
     }

@@ -12,6 +12,7 @@ use mneme_model::entry::{Entry, no_such_entry};
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::limits::{MAX_TTL_SECS, check_bytes};
+use mneme_model::tag::Tags;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -25,6 +26,8 @@ pub struct Request {
     pub response: Option<String>,
     /// The new metadata, in place of all of the old.
     pub metadata: Option<Map<String, Value>>,
+    /// The new tags, in place of all of the old.
+    pub tags: Option<Tags>,
     /// The new trust in the answer, from 0 to 1.
     pub confidence_score: Option<f64>,
     /// The seconds from now on that the entry still lives.
@@ -58,7 +61,7 @@ impl Operation for Update {
 
 /// The change that `request` asks for. Errors: `InvalidRequest`, `EntryTooLarge`.
 fn checked(cache: &Cache, request: Request) -> Result<EntryChange, Error> {
-    let Request { id: _, response, metadata, confidence_score, ttl_seconds, never_expires } = request;
+    let Request { id: _, response, metadata, tags, confidence_score, ttl_seconds, never_expires } = request;
     let config = &cache.config;
     if let Some(response) = &response {
         if let Some(limit) = config.max_response_bytes {
@@ -94,11 +97,11 @@ fn checked(cache: &Cache, request: Request) -> Result<EntryChange, Error> {
         Some(secs) => Some(Some(cache.now_secs().saturating_add_unsigned(secs))),
         None => never_expires.then_some(None),
     };
-    let change = EntryChange { response, metadata, confidence_score, expires_at };
+    let change = EntryChange { response, metadata, tags, confidence_score, expires_at };
     if change == EntryChange::default() {
         return Err(Error::invalid(
             "the request changes nothing",
-            "send `response`, `metadata`, `confidence_score`, `ttl_seconds` or `never_expires`",
+            "send `response`, `metadata`, `tags`, `confidence_score`, `ttl_seconds` or `never_expires`",
         ));
     }
     Ok(change)

@@ -355,7 +355,7 @@ pub const TOUCH: OperationSpec = OperationSpec {
 pub const UPDATE: OperationSpec = OperationSpec {
     name: "update",
     scope: Scope::Write,
-    summary: "Change the answer, the metadata, the confidence or the expiry of an entry.",
+    summary: "Change the answer, the metadata, the tags, the confidence or the expiry of an entry.",
     endpoints: &[Endpoint::new("PATCH", "/v1/entries/{id}")],
     errors: &[NotFound, EntryTooLarge, StoreBackendError],
     table_actions: &[GetItem, DescribeTable, PutItem, UpdateItem, DeleteItem],

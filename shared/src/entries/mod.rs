@@ -1,6 +1,7 @@
 //! Reading entries: by id, by hash, and in pages.
 
 pub mod page;
+pub(crate) mod tag_blocks;
 
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;

@@ -1,5 +1,7 @@
 //! Entries in pages, in order of ids or of least recent use.
 
+mod tagged;
+
 use std::vec::IntoIter;
 
 use mneme_api::access::Access;
@@ -12,6 +14,7 @@ use mneme_store::item::item_bytes;
 use mneme_store::read::Projection;
 use serde::Deserialize;
 
+pub use self::tagged::page_of_tag;
 use super::with_answer;
 use crate::cache::Cache;
 use crate::maintain::totals::table_totals;

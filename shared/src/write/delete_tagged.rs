@@ -9,16 +9,13 @@ use mneme_model::error::Error;
 use mneme_store::entry_row::header_from_item;
 use mneme_store::key::RowKey;
 use mneme_store::read::Projection;
-use mneme_store::segments::range_of;
 use mneme_store::tag_blocks::TagBlock;
 use mneme_store::tag_deletion::TagDeletion;
 use tokio::time::Instant;
 
 use super::remove::{Reason, remove};
 use crate::cache::Cache;
-
-/// How many tag blocks are read at once: the keys of one BatchGetItem.
-const BLOCKS_AT_ONCE: u64 = 100;
+use crate::entries::tag_blocks::{BLOCKS_AT_ONCE, TagBlocks};
 
 /// How long before the deadline no further block is begun.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -46,21 +43,12 @@ pub async fn delete_tagged(
     limit: u64,
     is_wanted: impl Fn(&EntryHeader) -> bool,
 ) -> Result<TaggedSlice, Error> {
-    let table = &cache.table;
-    let counter = cache.read_counter().await?;
-    let manifest = table.manifest(counter.generation).await?;
-    let is_empty = |range| manifest.as_ref().is_some_and(|manifest| manifest.empty_ranges.contains(range));
-    let end = if counter.next_id > 1 { range_of(counter.next_id - 1) + 1 } else { 0 };
+    let blocks = TagBlocks::of(cache, &deletion.namespace, &deletion.tag).await?;
     let mut removed = 0;
     let mut at = first;
-    while at < end {
-        let after = end.min(at.saturating_add(BLOCKS_AT_ONCE));
-        let keys = (at..after).filter(|range| !is_empty(*range));
-        let keys = keys.map(|range| RowKey::tag_block(&deletion.namespace, &deletion.tag, range));
-        let items = table.batch_get(keys, Projection::All).await?;
-        let mut blocks: Vec<TagBlock> = items.iter().filter_map(|(_, item)| TagBlock::from_item(item)).collect();
-        blocks.sort_unstable_by_key(|block| block.range);
-        for block in blocks {
+    while at < blocks.end {
+        let after = blocks.end.min(at.saturating_add(BLOCKS_AT_ONCE));
+        for block in blocks.read(at..after).await? {
             if removed >= limit || Instant::now() + MARGIN >= cache.deadline {
                 return Ok(TaggedSlice { removed, next: Some(block.range) });
             }

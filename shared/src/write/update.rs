@@ -3,11 +3,13 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use mneme_model::entry::Entry;
 use mneme_model::error::Error;
+use mneme_model::tag::Tags;
 use mneme_store::actions::StatsChange;
 use mneme_store::answer_item::{answer_to_item, place_answer};
 use mneme_store::attribute as name;
 use mneme_store::entry_row::{entry_from_item, entry_to_item};
 use mneme_store::item::Item;
+use mneme_store::tag_blocks::TagAdditions;
 use serde_json::{Map, Value};
 
 use super::commit::commit;
@@ -25,6 +27,8 @@ pub struct EntryChange {
     pub response: Option<String>,
     /// The new metadata.
     pub metadata: Option<Map<String, Value>>,
+    /// The new tags.
+    pub tags: Option<Tags>,
     /// The new trust in the answer, from 0 to 1.
     pub confidence_score: Option<f64>,
     /// The new epoch second of expiry; `Some(None)`: the entry lives for ever.
@@ -41,6 +45,9 @@ impl EntryChange {
         if let Some(metadata) = &self.metadata {
             changed.metadata.clone_from(metadata);
         }
+        if let Some(tags) = &self.tags {
+            changed.tags.clone_from(tags);
+        }
         changed.confidence_score = self.confidence_score.unwrap_or(entry.confidence_score);
         changed.expires_at = self.expires_at.unwrap_or(entry.expires_at);
         changed
@@ -51,6 +58,7 @@ impl EntryChange {
         let all = [
             (name::RESPONSE, self.response.is_some()),
             (name::METADATA, self.metadata.is_some()),
+            (name::TAGS, self.tags.is_some()),
             (name::CONFIDENCE_SCORE, self.confidence_score.is_some()),
             (name::TTL, self.expires_at.is_some()),
         ];
@@ -81,8 +89,8 @@ fn placed(cache: &Cache, mut entry: Entry) -> Entry {
 /// An answer that becomes long moves to an item of its own, and one that becomes short moves back to its row.
 /// Reads: the answer item before the write, if it changes, and row and answer item after the write. If the answer moves
 /// out of its row, the row as well. If another writer changes the answer or its place meanwhile, all of it is done again.
-/// Writes: one transaction of the row, its answer item, the counter and, for an entry that begins to expire, the
-/// statistics. Errors: `EntryTooLarge` if an item would pass 400 KB; `StoreBackendError`.
+/// Writes: one transaction of the row, its answer item, the blocks of its new tags, the counter and, for an entry that begins
+/// to expire, the statistics. Errors: `EntryTooLarge` if an item would pass 400 KB; `StoreBackendError`.
 pub async fn update(cache: &Cache, mut row: Entry, change: &EntryChange) -> Result<Option<Entry>, Error> {
     loop {
         let seen = if change.concerns_answer_item() { with_answer(cache, row).await? } else { Some(row) };
@@ -147,6 +155,12 @@ fn actions(
         .unwrap_or_default();
     let mut actions = vec![table.update_row(seen, &entry_to_item(&changed)?, &attributes, &unchanged)?];
     actions.extend(answer);
+    if let Some(tags) = &change.tags {
+        // A block may have lost an entry that kept its tag, so the tags that stay are added as well.
+        let mut tagged = TagAdditions::default();
+        tagged.add(&seen.namespace, tags, seen.id);
+        actions.extend(table.add_tagged(&tagged)?);
+    }
     actions.push(table.raise_version(1)?);
     if change.expires_at.flatten().is_some() {
         let stats = StatsChange { has_ttl: true, ..StatsChange::default() };

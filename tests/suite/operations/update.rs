@@ -74,6 +74,8 @@ async fn invalid_updates_are_refused() {
         (json!({"ttl_seconds": 5, "never_expires": true}), "never_expires"),
         (json!({"query": "another"}), "query"),
         (json!({"metadata": "text"}), "metadata"),
+        (json!({"tags": [""]}), "tags"),
+        (json!({"tags": "a"}), "tags"),
     ] {
         let (status, problem) = patch(&stack, id, bad.clone()).await;
         assert_eq!((status, &problem["type"]), (400, &json!("urn:mneme:error:InvalidRequest")), "{bad}");

@@ -46,14 +46,23 @@ async fn puts_of_the_same_queries_by_six_writers_create_one_row_per_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletion_by_tag_among_8_writers_removes_exactly_the_tagged_entries() {
-    const STORED: usize = 5000;
-    const TAGGED_EVERY: usize = 5;
+    delete_among_writers(5000, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn deletion_of_10000_of_100000_entries_among_8_writers_removes_exactly_these() {
+    delete_among_writers(100_000, 10).await;
+}
+
+/// Stores `stored` entries, deletes one of each `tagged_every` by a tag while 8 writers put others, and checks the table.
+async fn delete_among_writers(stored: usize, tagged_every: usize) {
     const WRITERS: usize = 8;
     const PUTS: usize = 20;
     let stack = Stack::builder().max_instances(WRITERS + 1).exclusive().start().await;
-    let all: Vec<usize> = (0..STORED).collect();
+    let all: Vec<usize> = (0..stored).collect();
     for some in all.chunks(1000) {
-        let tags = |n: usize| if n.is_multiple_of(TAGGED_EVERY) { json!(["gone", "all"]) } else { json!(["all"]) };
+        let tags = |n: usize| if n.is_multiple_of(tagged_every) { json!(["gone", "all"]) } else { json!(["all"]) };
         let entry = |n: &usize| json!({"query": format!("stored {n}"), "response": "r", "tags": tags(*n)});
         stack.invoke("put", json!({"entries": some.iter().map(entry).collect::<Vec<_>>()})).await.unwrap();
     }
@@ -77,12 +86,14 @@ async fn deletion_by_tag_among_8_writers_removes_exactly_the_tagged_entries() {
             request["cursor"] = reply["cursor"].clone();
         }
     };
+    let begun = Instant::now();
     let (_, deleted) = futures::join!(join_all((0..WRITERS).map(writer)), deletion);
-    let tagged = STORED / TAGGED_EVERY;
+    let tagged = stored / tagged_every;
     assert_eq!(deleted, tagged as u64);
+    println!("{deleted} of {stored} entries deleted among {WRITERS} writers in {:.1} s", begun.elapsed().as_secs_f64());
     let (entries, version) = invariants::check(&stack).await;
     let written = WRITERS * PUTS;
-    assert_eq!((entries.len(), version), (STORED - tagged + written, (STORED + tagged + written) as i128));
+    assert_eq!((entries.len(), version), (stored - tagged + written, (stored + tagged + written) as i128));
 }
 
 /// Puts `query` after a lost race, so that the put takes a ticket in the writer queue. Returns the duration.

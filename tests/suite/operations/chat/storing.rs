@@ -1,6 +1,8 @@
 //! What of the upstream's replies is stored.
 
-use mneme_tests::upstream::{Behavior, Canned, completion, events};
+use std::time::Duration;
+
+use mneme_tests::upstream::{Behavior, Canned, completion, events, usage};
 use serde_json::{Value, json};
 
 use super::{World, ask, stream};
@@ -154,4 +156,38 @@ async fn stored_tool_calls_serve_the_exact_layer_alone() {
     // The fake embedder's vectors of both questions are similar.
     let other = world.chat(&ask("Weather in Paris..")).await;
     assert!(other.header("cache-status").starts_with("mneme; fwd=miss"), "{other:?}");
+}
+
+#[tokio::test]
+async fn hits_count_the_tokens_and_the_time_of_the_call_that_gave_the_answer() {
+    let world = World::with(&[("MNEME_PRICES", "model-2026=1000/10000")]).await;
+    let slow = Canned { pause: Duration::from_millis(30), ..Canned::stream("") };
+    let parts = events("Hello.", "stop").split_inclusive("\n\n").map(|part| axum_bytes(part.as_bytes())).collect();
+    world.upstream.set(Behavior::Reply(Canned { parts, ..slow }));
+    world.chat(&stream("Streamed?")).await;
+    world.upstream.set(Behavior::Say("Hello.".to_owned()));
+    world.chat(&ask("Whole?")).await;
+    let without = events("Hello.", "stop").replace(&usage().to_string(), "null");
+    world.upstream.set(Behavior::Reply(Canned::stream(&without)));
+    world.chat(&stream("Without tokens?")).await;
+    let usage_of = async |id: u64| world.stack.invoke("get", json!({"id": id})).await.unwrap()["usage"].clone();
+    let streamed = usage_of(1).await;
+    assert_eq!((&streamed["prompt_tokens"], &streamed["completion_tokens"]), (&json!(9), &json!(3)));
+    assert_eq!(streamed["model"], "model-2026");
+    assert!(streamed["latency_ms"].as_u64().unwrap() >= 30, "{streamed}");
+    assert_eq!(usage_of(2).await["completion_tokens"], 3);
+    let unknown = usage_of(3).await;
+    assert_eq!((&unknown["prompt_tokens"], &unknown["model"]), (&json!(0), &Value::Null));
+    for question in ["Streamed?", "Whole?", "Without tokens?"] {
+        assert_eq!(world.chat(&ask(question)).await.header("cache-status"), "mneme; hit");
+    }
+    world.stack.lookup(json!({"messages": ask("Whole?")["messages"], "context": {"model": "model"}})).await;
+    let saved = async || world.stack.get("/v1/stats?by=day").await.1["total"]["saved"].clone();
+    // Instances write their counts late.
+    while saved().await["hits_with_usage"].as_u64() < Some(4) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let saved = saved().await;
+    assert_eq!((&saved["hits_with_usage"], &saved["hits_with_cost"]), (&json!(4), &json!(3)), "{saved}");
+    assert_eq!((&saved["prompt_tokens"], &saved["cost"]), (&json!(27), &json!(0.117)), "{saved}");
 }

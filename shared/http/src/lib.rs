@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body;
 pub use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -28,7 +30,9 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an idle connection is kept. AWS's NAT gateways close one after 350 s, its load balancers after 60 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-type Pool = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// The error of a request's body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Pool = legacy::Client<HttpsConnector<HttpConnector>, UnsyncBoxBody<Bytes, BoxError>>;
 
 /// Whether connections need the certificates of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +74,12 @@ impl HttpClient {
     /// key to another server.
     ///
     /// Errors: there was no connection, or it broke.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NoReply> {
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Incoming>, NoReply>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let pool = self.pool().map_err(|error| NoReply { causes: error.to_string(), is_unsent: true })?;
-        let sent = pool.request(request).await;
+        let sent = pool.request(request.map(|body| body.map_err(Into::into).boxed_unsync())).await;
         sent.map_err(|error| NoReply { causes: cause_chain(&error), is_unsent: error.is_connect() })
     }
 

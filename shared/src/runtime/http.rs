@@ -1,27 +1,30 @@
 //! The loop of a function whose replies are HTTP responses that may be streamed.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use lambda_runtime::streaming::{self, Body, Sender};
-use lambda_runtime::{Diagnostic, FunctionResponse, LambdaEvent, MetadataPrelude, StreamResponse, service_fn};
+use lambda_runtime::{Diagnostic, MetadataPrelude};
 use mneme_api::access::Identity;
+use mneme_api::event::Caller;
 use mneme_api::event::raw::{self, RawEvent, RawRequest};
-use mneme_api::event::{Caller, Payload};
 use mneme_api::http::{HeaderMap, StatusCode};
 use mneme_api::operations::OperationSpec;
 use mneme_model::error::Error;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::emf::{EmfWriter, InvocationOutcome};
 use super::invocation::Invocation;
+use super::runtime_api::{Next, RuntimeApi, RuntimeApiError, Streamed};
 use crate::cache::Cache;
 use crate::cache::out_of_time;
+
+/// How many parts of a streamed reply may wait to be sent. A slow caller slows the function down.
+const WAITING_PARTS: usize = 2;
 
 /// What a function does whose replies are HTTP responses.
 pub trait HttpOperation: Send + Sync + 'static {
@@ -49,13 +52,13 @@ pub trait HttpOperation: Send + Sync + 'static {
 
 /// The reply of one invocation. It is streamed if the caller's door can stream, and else collected.
 pub struct Responder {
-    head: Option<oneshot::Sender<StreamResponse<Body>>>,
+    head: Option<oneshot::Sender<Streamed>>,
     reply: Reply,
 }
 
 enum Reply {
     NotBegun,
-    Streamed(StatusCode, Sender),
+    Streamed(StatusCode, mpsc::Sender<Bytes>),
     Collected(StatusCode, HeaderMap, Vec<u8>),
 }
 
@@ -75,11 +78,11 @@ impl Responder {
             self.reply = Reply::Collected(status, headers, Vec::new());
             return;
         };
-        let (sender, stream) = streaming::channel();
+        let (sender, body) = mpsc::channel(WAITING_PARTS);
         let mut prelude = MetadataPrelude::default();
         (prelude.status_code, prelude.headers) = (status, headers);
         // The runtime may be gone. Then nobody waits for the reply.
-        let _ = head.send(StreamResponse { metadata_prelude: prelude, stream });
+        let _ = head.send(Streamed { prelude, body });
         self.reply = Reply::Streamed(status, sender);
     }
 
@@ -87,7 +90,7 @@ impl Responder {
     /// reads may be stored.
     pub async fn send(&mut self, chunk: Bytes) {
         match &mut self.reply {
-            Reply::Streamed(_, sender) => drop(sender.send_data(chunk).await),
+            Reply::Streamed(_, sender) => drop(sender.send(chunk).await),
             Reply::Collected(_, _, body) => body.extend_from_slice(&chunk),
             Reply::NotBegun => {}
         }
@@ -112,25 +115,26 @@ struct Function<O> {
 /// Runs Lambda's loop until the environment is shut down.
 pub async fn serve_http<O: HttpOperation>(cache: Cache, operation: O) -> ExitCode {
     let writer = EmfWriter::new(O::SPEC.name, cache.config.metric_namespaces);
-    let function = &Arc::new(Function { cache, operation, writer });
-    let ran = lambda_runtime::run(service_fn(async move |event: LambdaEvent<Payload>| {
+    let Err(error) = run(&Arc::new(Function { cache, operation, writer })).await;
+    tracing::error!(%error, "the runtime ended");
+    ExitCode::FAILURE
+}
+
+async fn run<O: HttpOperation>(function: &Arc<Function<O>>) -> Result<Infallible, RuntimeApiError> {
+    let api = RuntimeApi::from_env()?;
+    loop {
+        let next = api.next().await?;
+        let id = next.id.clone();
         let (sender, head) = oneshot::channel();
-        // A task of its own goes on while the runtime sends the stream.
-        let task = tokio::spawn(invoke(Arc::clone(function), event, sender));
-        match head.await {
-            Ok(streamed) => Ok(FunctionResponse::StreamingResponse(streamed)),
-            Err(_) => match task.await {
-                Ok(reply) => reply.map(FunctionResponse::BufferedResponse),
-                Err(error) => Err(diagnostic(&Error::internal(error))),
-            },
+        // A task of its own goes on while the reply is sent.
+        let task = tokio::spawn(invoke(Arc::clone(function), next, sender));
+        if let Ok(streamed) = head.await {
+            api.stream(&id, streamed).await?;
+            continue;
         }
-    }))
-    .await;
-    match ran {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the runtime ended");
-            ExitCode::FAILURE
+        match task.await.unwrap_or_else(|error| Err(diagnostic(&Error::internal(error)))) {
+            Ok(reply) => api.reply(&id, Box::<str>::from(reply).into_string()).await?,
+            Err(error) => api.fail(&id, &error).await?,
         }
     }
 }
@@ -143,14 +147,14 @@ fn diagnostic(error: &Error) -> Diagnostic {
 /// environment as soon as it has.
 async fn invoke<O: HttpOperation>(
     function: Arc<Function<O>>,
-    event: LambdaEvent<Payload>,
-    head: oneshot::Sender<StreamResponse<Body>>,
+    next: Next,
+    head: oneshot::Sender<Streamed>,
 ) -> Result<Box<RawValue>, Diagnostic> {
     let begun = Instant::now();
     let Function { cache, operation, writer } = &*function;
-    let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-    let cache = cache.for_invocation(remaining);
-    let mut event_read = raw::read(event.payload, O::SPEC.name, &cache.config.claims);
+    let cache = cache.for_invocation(next.remaining);
+    let payload = serde_json::from_slice(&next.payload).map_err(|error| diagnostic(&Error::internal(error)))?;
+    let mut event_read = raw::read(payload, O::SPEC.name, &cache.config.claims);
     let identity = operation.identify(&event_read);
     let caller = event_read.caller;
     let head = event_read.is_function_url.then_some(head);
@@ -182,7 +186,7 @@ async fn invoke<O: HttpOperation>(
     }
     let status = responder.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let outcome = InvocationOutcome {
-        request_id: &event.context.request_id,
+        request_id: &next.id.request_id,
         caller,
         status: result.as_ref().err().filter(|_| is_direct).map_or(status.as_u16(), |error| error.kind.status()),
         error: result.as_ref().err(),

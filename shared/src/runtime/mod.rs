@@ -3,12 +3,14 @@
 //! - [`invocation`]: what an operation may use and records.
 //! - [`http`]: the loop of a function whose replies may be streamed.
 //! - [`metrics`]: figures and failures of an invocation.
+//! - `runtime_api`: Lambda's Runtime API for such a function.
 //! - `emf`: the log line with CloudWatch metrics.
 
 mod emf;
 pub mod http;
 pub mod invocation;
 pub mod metrics;
+mod runtime_api;
 
 use std::future::Future;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The arguments of the program.
 
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,8 +9,8 @@ use serde_json::{Map, Value};
 use crate::cache::Fields;
 use crate::command::{
     ask::Ask, calibrate::Calibrate, completions::Completions, delete::Delete, entries::Entries, health::Health,
-    namespaces::Namespaces, purge::Purge, put::Put, reembed::Reembed, stats::Stats, transfer::Export, transfer::Import,
-    vacuum::Vacuum,
+    keys::Keys, namespaces::Namespaces, patch::Patch, purge::Purge, put::Put, reembed::Reembed, settings::Settings,
+    stats::Stats, transfer::Export, transfer::Import, vacuum::Vacuum,
 };
 use crate::exit;
 
@@ -56,14 +57,17 @@ pub(crate) enum Command {
     Explain(Ask),
     Entries(Entries),
     Put(Put),
+    Patch(Patch),
     Delete(Delete),
     Purge(Purge),
     Namespaces(Namespaces),
+    Settings(Settings),
     Stats(Stats),
     Export(Export),
     Import(Import),
     Vacuum(Vacuum),
     Health(Health),
+    Keys(Keys),
     Calibrate(Calibrate),
     Reembed(Reembed),
     Completions(Completions),
@@ -105,6 +109,16 @@ impl Surroundings {
     pub(crate) fn into_fields(self) -> Fields {
         Fields::new().with("messages", self.messages).with("context", self.context).with("namespace", self.namespace)
     }
+}
+
+/// The answer of the argument `text`; `-` stands for what stdin has. Errors: stdin cannot be read.
+pub(crate) fn answer(text: String) -> io::Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut read = String::new();
+    io::stdin().read_to_string(&mut read)?;
+    Ok(read)
 }
 
 /// Parses a JSON object.

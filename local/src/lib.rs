@@ -11,7 +11,7 @@
 //! - `body`: request bodies, read up to a limit.
 //! - `dynamodb`: the embedded DynamoDB.
 //! - [`weights`]: the weights of the embedder `minilm`.
-//! - [`command`]: the subcommands `serve`, `demo`, `contract` and `chat-keys`.
+//! - [`command`]: the subcommands `serve`, `demo` and `contract`.
 //! - [`embed`]: the demo's text embedder.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,9 +1,9 @@
-//! The command line: the local server, the demo, keys for `chat`, and the contract.
+//! The command line: the local server, the demo and the contract.
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use mneme_local::command::{self, ChatKeys, Contract, Demo, Serve};
+use mneme_local::command::{self, Contract, Demo, Serve};
 use tracing_subscriber::EnvFilter;
 
 /// Run mneme on this machine: the real function binaries behind an emulated Lambda, HTTP API and DynamoDB.
@@ -19,7 +19,6 @@ enum Command {
     Serve(Serve),
     Demo(Demo),
     Contract(Contract),
-    ChatKeys(ChatKeys),
 }
 
 #[tokio::main]
@@ -37,7 +36,6 @@ async fn main() -> ExitCode {
         Command::Serve(arguments) => command::serve(arguments).await,
         Command::Demo(arguments) => command::demo(arguments).await,
         Command::Contract(arguments) => command::contract(arguments),
-        Command::ChatKeys(arguments) => command::chat_keys(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 mod doors;
 mod entries;
+mod keys;
 mod maintenance;
+mod settings;
 mod transfer;
 
 use std::ffi::OsStr;

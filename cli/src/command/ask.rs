@@ -22,6 +22,9 @@ pub(crate) struct Ask {
     /// Raise the similarity threshold for this question.
     #[arg(long, value_name = "-1..1", allow_negative_numbers = true)]
     threshold: Option<f64>,
+    /// Let only entries with this tag answer; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
 }
 
 /// How much of the stored question is shown.
@@ -60,7 +63,10 @@ pub(crate) async fn ask(cache: &Cache, arguments: Ask, as_json: bool) -> Done {
 impl Ask {
     /// The fields of the lookup.
     pub(super) fn into_fields(self) -> Fields {
-        self.question.into_fields().with("threshold", self.threshold)
+        self.question
+            .into_fields()
+            .with("threshold", self.threshold)
+            .with("tags", Some(self.tags).filter(|tags| !tags.is_empty()))
     }
 }
 

@@ -26,11 +26,17 @@ const ANSWER_CHARS: usize = 40;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Entries {
     /// Show this entry.
-    #[arg(value_name = "ID", conflicts_with_all = ["namespace", "lru", "after", "limit"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["namespace", "tag", "text", "lru", "after", "limit"])]
     id: Option<u64>,
     /// List entries of this namespace only.
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// List entries with this tag only.
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// List entries whose question has this part only, in upper or lower case.
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
     /// List the least recently used entries first.
     #[arg(long, conflicts_with = "after")]
     lru: bool,
@@ -54,12 +60,13 @@ struct Page {
 
 /// The fields of an entry that are shown.
 #[derive(Debug, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     id: u64,
     namespace: String,
     query: Option<String>,
     response: String,
     metadata: Map<String, Value>,
+    tags: Vec<String>,
     confidence_score: f64,
     created_at: i64,
     last_accessed_at: i64,
@@ -110,6 +117,8 @@ async fn list(cache: &Cache, arguments: &Entries) -> Result<Vec<Map<String, Valu
         let left = arguments.limit - found.len() as u64;
         let fields = Fields::new()
             .with("namespace", arguments.namespace.clone())
+            .with("tag", arguments.tag.clone())
+            .with("text", arguments.text.clone())
             .with("order", arguments.lru.then_some("lru"))
             .with("after_id", arguments.after.filter(|_| cursor.is_none()))
             .with("limit", left.min(MAX_PAGE))
@@ -129,6 +138,9 @@ impl fmt::Display for Entry {
         writeln!(f, "entry       {} in {}", self.id, printable(&self.namespace))?;
         writeln!(f, "question    {}", printable(self.query.as_deref().unwrap_or("(not stored)")))?;
         writeln!(f, "metadata    {}", printable(&Value::Object(self.metadata.clone()).to_string()))?;
+        if !self.tags.is_empty() {
+            writeln!(f, "tags        {}", printable(&self.tags.join(", ")))?;
+        }
         writeln!(f, "confidence  {}", self.confidence_score)?;
         let until = self.expires_at.map_or("kept without an end".to_owned(), |at| format!("kept until {}", time(at)));
         writeln!(f, "created     {}, {until}", time(self.created_at))?;

@@ -1,7 +1,6 @@
 //! `mneme put`: stores one answer.
 
 use std::fmt;
-use std::io::{Read as _, stdin};
 
 use mneme_api::operations::PUT;
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Done;
-use crate::arguments::{Question, parse_object};
+use crate::arguments::{Question, answer, parse_object};
 use crate::cache::Cache;
 use crate::exit::Outcome;
 use crate::output::{printable, show};
@@ -25,6 +24,9 @@ pub(crate) struct Put {
     /// A JSON object that is stored with the answer.
     #[arg(long, value_name = "JSON", value_parser = parse_object)]
     metadata: Option<Map<String, Value>>,
+    /// A tag, by which the entry is found and deleted; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
     /// Time to live in seconds. Default: as configured.
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u64>,
@@ -51,16 +53,9 @@ struct Stored {
 /// # Errors
 /// stdin cannot be read; see also [`Cache::call`].
 pub(crate) async fn put(cache: &Cache, arguments: Put, as_json: bool) -> Done {
-    let Put { answer, question, metadata, ttl, confidence, if_absent } = arguments;
-    let answer = match answer.as_str() {
-        "-" => {
-            let mut text = String::new();
-            stdin().read_to_string(&mut text)?;
-            text
-        }
-        _ => answer,
-    };
-    let fields = question.into_fields().with("response", answer).with("metadata", metadata).with("ttl_seconds", ttl);
+    let Put { answer: text, question, metadata, tags, ttl, confidence, if_absent } = arguments;
+    let fields = question.into_fields().with("response", answer(text)?).with("metadata", metadata);
+    let fields = fields.with("tags", Some(tags).filter(|tags| !tags.is_empty())).with("ttl_seconds", ttl);
     let fields = fields.with("confidence_score", confidence).with("if_absent", if_absent.then_some(true));
     let reply: Box<RawValue> = cache.call(&PUT, fields).await?;
     show::<Stored>(&reply, as_json)?;

@@ -1,4 +1,6 @@
-//! `mneme stats`: counts entries, hits and misses, once or again and again.
+//! `mneme stats`: counts entries, hits and misses, once or again and again, or by hour or day.
+
+mod series;
 
 use std::fmt;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use mneme_api::operations::STATS;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::series::{Series, When, period, when};
 use super::Done;
 use crate::cache::{Cache, Fields};
 use crate::exit::Outcome;
@@ -28,6 +31,15 @@ pub(crate) struct Stats {
     /// With --watch: end after this number of lines.
     #[arg(long, value_name = "NUMBER", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
     lines: Option<u64>,
+    /// Show the lookups from this time on, and what hits saved: epoch seconds, or a time before now such as 90m, 24h or 7d.
+    #[arg(long, value_name = "TIME", value_parser = when, conflicts_with = "watch")]
+    from: Option<When>,
+    /// Show the lookups up to this time.
+    #[arg(long, value_name = "TIME", value_parser = when, conflicts_with = "watch")]
+    to: Option<When>,
+    /// Show the lookups by hour or by day.
+    #[arg(long, value_name = "hour|day", value_parser = period, conflicts_with = "watch")]
+    by: Option<String>,
 }
 
 /// The fields of a reply that are shown.
@@ -48,7 +60,15 @@ struct Counts {
 /// # Errors
 /// See [`Cache::call`].
 pub(crate) async fn stats(cache: &Cache, arguments: Stats, as_json: bool) -> Done {
-    let Stats { namespace, watch, lines } = arguments;
+    let Stats { namespace, watch, lines, from, to, by } = arguments;
+    if from.is_some() || to.is_some() || by.is_some() {
+        let now = epoch_secs();
+        let second = |when: Option<When>| when.map(|when| when.second(now));
+        let fields = Fields::new().with("namespace", namespace).with("from", second(from)).with("to", second(to));
+        let reply: Box<RawValue> = cache.call(&STATS, fields.with("by", by)).await?;
+        show::<Series>(&reply, as_json)?;
+        return Ok(Outcome::Done);
+    }
     let read = async || cache.call::<Box<RawValue>>(&STATS, Fields::new().with("namespace", namespace.clone())).await;
     let Some(interval) = watch else {
         show::<Counts>(&read().await?, as_json)?;

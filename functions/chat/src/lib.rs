@@ -71,7 +71,7 @@ impl Chat {
         let mut complaints = Vec::new();
         let keys = KeyRing::parse(config.chat.keys.as_deref().unwrap_or_default());
         let keys = keys.unwrap_or_else(|error| {
-            complaints.push(format!("MNEME_CHAT_KEYS: {error}; `mneme-local chat-keys make` prints such a list"));
+            complaints.push(format!("MNEME_CHAT_KEYS: {error}; `mneme keys make` prints such a list"));
             KeyRing::Only(Vec::new())
         });
         let upstream = Upstream::new(&config.chat, cache.aws()).unwrap_or_else(|complaint| {

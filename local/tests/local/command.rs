@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use mneme_api::{keys::KeyRing, routes::FUNCTIONS};
+use mneme_api::routes::FUNCTIONS;
 use mneme_model::error::ErrorKind;
 use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,33 +13,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::fake::{assert_ends, binaries, binaries_starting_with, invoke, pid};
-
-#[test]
-fn chat_keys_are_made_listed_and_revoked_and_only_their_hashes_are_stored() {
-    let directory = TempDir::new().unwrap();
-    let file = directory.path().join("keys.json");
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mneme-local"));
-        let (action, rest) = arguments.split_first().unwrap();
-        let output = command.args(["chat-keys", action, "--file"]).arg(&file).args(rest).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (output.status.success(), text(&output.stdout), text(&output.stderr))
-    };
-    let (_, key, _) = run(&["make", "--name", "web", "--namespace", "a", "--namespace", "b"]);
-    let list = std::fs::read_to_string(&file).unwrap();
-    let ring = KeyRing::parse(&list).unwrap();
-    let identity = ring.identify(Some(&format!("Bearer {}", key.trim()))).unwrap();
-    assert_eq!(identity.principal.as_deref(), Some("web"));
-    assert!(!list.contains(key.trim()));
-    let (_, shown, _) = run(&["list"]);
-    assert!(shown.contains("web") && shown.contains("a, b"), "{shown}");
-    let (made_twice, _, why) = run(&["make", "--name", "web"]);
-    assert!(!made_twice && why.contains("there are two keys with the name"), "{why}");
-    assert!(run(&["revoke", "--name", "web"]).0);
-    let (revoked_twice, _, why) = run(&["revoke", "--name", "web"]);
-    assert!(!revoked_twice && why.contains("no key with the name"), "{why}");
-    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), "[]");
-}
 
 struct Program {
     child: Child,

@@ -132,3 +132,45 @@ async fn command_output_of_hostile_texts_has_no_control_characters() {
         assert!(!is_hostile(&run.stdout) && run.stdout.contains("u{202e}"), "{arguments:?} {run:?}");
     }
 }
+
+#[tokio::test]
+async fn command_patch_changes_what_is_given_and_no_more() {
+    let stack = Stack::start().await;
+    let put = ["put", "How do I pay?", "-a", "By card.", "--tag", "v1", "--tag", "faq", "--ttl", "600"];
+    mneme(&stack, &put).await.succeeded();
+    let shown = mneme(&stack, &["patch", "1", "-a", "By invoice.", "--confidence", "0.5"]).await.succeeded();
+    for part in ["tags        faq, v1", "confidence  0.5", "\n\nBy invoice.\n"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let patched =
+        mneme(&stack, &["patch", "1", "--tag", "v2", "--metadata", r#"{"a":1}"#, "--forever", "--json"]).await;
+    let patched = patched.json();
+    assert_eq!((&patched["tags"], &patched["metadata"]), (&json!(["v2"]), &json!({"a": 1})));
+    assert_eq!((&patched["expires_at"], &patched["response"]), (&Value::Null, &json!("By invoice.")));
+    assert_eq!(mneme(&stack, &["patch", "1", "--no-tags", "--json"]).await.json()["tags"], json!([]));
+    mneme(&stack, &["patch", "1"]).await.failed(2, &["required arguments"]);
+    mneme(&stack, &["patch", "1", "--ttl", "5", "--forever"]).await.failed(2, &["cannot be used with"]);
+    mneme(&stack, &["patch", "7", "--ttl", "5"]).await.failed(3, &["NotFound"]);
+}
+
+#[tokio::test]
+async fn command_with_tags_finds_and_deletes_by_them() {
+    let stack = Stack::start().await;
+    for (query, tag) in [("a", "v1"), ("b", "v2"), ("c", "v1")] {
+        mneme(&stack, &["put", query, "-a", "A", "-n", "shop", "--tag", tag]).await.succeeded();
+    }
+    assert_eq!(mneme(&stack, &["ask", "a", "-n", "shop", "--tag", "v2"]).await.code, Some(3));
+    assert!(mneme(&stack, &["ask", "a", "-n", "shop", "--tag", "v1"]).await.succeeded().starts_with("hit "));
+    let ids = async |arguments: &[&str]| {
+        let lines = mneme(&stack, &[&["entries", "--json"], arguments].concat()).await.succeeded();
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&["-n", "shop", "--tag", "v1"]).await, [1, 3]);
+    assert_eq!(ids(&["--tag", "v2"]).await, [2]);
+    assert_eq!(ids(&["--text", "C"]).await, [3]);
+    mneme(&stack, &["delete", "--tag", "v1"]).await.failed(2, &["--namespace"]);
+    assert_eq!(mneme(&stack, &["delete", "--tag", "v1", "-n", "shop"]).await.succeeded(), "deleted   2 entries\n");
+    let none = mneme(&stack, &["delete", "--tag", "v1", "-n", "shop", "--json"]).await.json();
+    assert_eq!(none, json!({"deleted_entries": 0}));
+    assert_eq!(stack.entry_ids().await, [2]);
+}

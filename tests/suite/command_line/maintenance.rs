@@ -34,6 +34,26 @@ async fn command_stats_counts_once_or_watches() {
 }
 
 #[tokio::test]
+async fn command_stats_of_a_range_shows_periods_and_what_hits_saved() {
+    let stack = Stack::start().await;
+    let usage = json!({"prompt_tokens": 1000, "completion_tokens": 200, "latency_ms": 1500});
+    stack.put(json!({"query": "x", "response": "A", "namespace": "a", "usage": usage})).await;
+    for query in ["x", "x", "y"] {
+        stack.lookup(json!({"query": query, "namespace": "a"})).await;
+    }
+    stack.server.recycle("lookup").await;
+    let table = mneme(&stack, &["stats", "-n", "a", "--from", "7d", "--by", "day"]).await.succeeded();
+    for part in ["hit rate", "66.7 %", "2400", "3.0", "│ all"] {
+        assert!(table.contains(part), "{part}\n{table}");
+    }
+    let json = mneme(&stack, &["stats", "--from", "2h", "--to", "1h", "--json"]).await.json();
+    assert_eq!((&json["by"], &json["total"]["misses"]), (&json!("hour"), &json!(0)));
+    mneme(&stack, &["stats", "--by", "week"]).await.failed(2, &["give hour or day"]);
+    mneme(&stack, &["stats", "--from", "soon"]).await.failed(2, &["give epoch seconds"]);
+    mneme(&stack, &["stats", "--from", "7d", "--watch"]).await.failed(2, &["cannot be used with"]);
+}
+
+#[tokio::test]
 async fn command_vacuum_goes_on_to_the_end_and_adds_up() {
     let stack = Stack::start().await;
     for number in 0..30 {

@@ -9,7 +9,7 @@ const UPSTREAM_FORM: &str =
     "the base URL of an OpenAI-compatible service, such as https://api.openai.com/v1, or bedrock";
 /// The accepted form of `MNEME_CHAT_KEYS`.
 const KEYS_FORM: &str =
-    "`any`, or a JSON list of {\"name\", \"sha256\", \"namespaces\"}, as `mneme-local chat-keys make` prints it";
+    "`any`, or a JSON list of {\"name\", \"sha256\", \"namespaces\"}, as `mneme keys make` prints it";
 
 /// The configuration of `chat`. The function parses the texts when it starts.
 #[derive(Debug, Clone, PartialEq)]

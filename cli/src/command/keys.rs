@@ -1,22 +1,29 @@
-//! `mneme-local chat-keys`: makes, lists and revokes the API keys of the callers of `chat`.
+//! `mneme keys`: makes, lists and revokes the API keys of the callers of `chat`.
 
-use std::{collections::BTreeSet, error::Error, fs, io, path::PathBuf};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::path::PathBuf;
+use std::{fs, io};
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use mneme_api::keys::{KeyRecord, KeyRing};
 use mneme_model::namespace::Namespace;
+use serde_json::json;
 
-/// Make, list or revoke API keys for `chat`.
+use super::Done;
+use crate::exit::Outcome;
+use crate::output::{print, printable, table};
+
+/// Make, list or revoke API keys for `chat`. No cache is called.
 ///
 /// The file holds the hashes of the keys only. Its content is the value of MNEME_CHAT_KEYS, and of the template's
 /// parameter ChatKeys.
-#[derive(Debug, Clone, clap::Args)]
-pub struct ChatKeys {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keys {
     #[command(subcommand)]
     action: Action,
 }
 
-#[derive(Debug, Clone, clap::Subcommand)]
+#[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Make a key, and print it. It is stored nowhere.
     Make {
@@ -41,7 +48,7 @@ enum Action {
     },
 }
 
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     /// The file with the list of keys. `make` creates it if it is missing.
     #[arg(long)]
@@ -71,7 +78,7 @@ impl List {
 ///
 /// # Errors
 /// The file cannot be read or written, or is no list of keys; the name is taken or unknown; the system has no randomness.
-pub fn chat_keys(arguments: ChatKeys) -> Result<(), Box<dyn Error>> {
+pub(crate) fn keys(arguments: Keys, as_json: bool) -> Done {
     match arguments.action {
         Action::Make { list, name, namespace } => {
             let mut records = list.read()?;
@@ -80,26 +87,27 @@ pub fn chat_keys(arguments: ChatKeys) -> Result<(), Box<dyn Error>> {
             let namespaces: BTreeSet<Namespace> = namespace.into_iter().collect();
             let key = KeyRing::make(&mut records, &name, Some(namespaces).filter(|set| !set.is_empty()), random)?;
             list.write(&records)?;
-            println!("{key}");
+            if as_json { print(&json!({ "key": key }))? } else { print(&key)? }
         }
-        Action::List(list) => println!("{}", table(&list.read()?)),
+        Action::List(list) => {
+            let records = list.read()?;
+            if as_json { print(&json!(records))? } else { print(&shown(&records))? }
+        }
         Action::Revoke { list, name } => {
             let mut records = list.read()?;
             KeyRing::revoke(&mut records, &name)?;
             list.write(&records)?;
         }
     }
-    Ok(())
+    Ok(Outcome::Done)
 }
 
-fn table(records: &[KeyRecord]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["name", "namespaces"]);
+fn shown(records: &[KeyRecord]) -> impl std::fmt::Display {
+    let mut table = table(&["name", "namespaces"]);
     for record in records {
         let names = record.namespaces.iter().flatten().map(Namespace::as_str).collect::<Vec<_>>().join(", ");
-        table.add_row([record.name.as_str(), if record.namespaces.is_none() { "all" } else { names.as_str() }]);
+        let names = if record.namespaces.is_none() { "all" } else { names.as_str() };
+        table.add_row([printable(&record.name), printable(names)]);
     }
     table
 }

@@ -49,7 +49,13 @@ UPSTREAM_PERMISSIONS = {
 KEY_READ = {"kms:Decrypt", "kms:DescribeKey"}
 KEY_WRITE = KEY_READ | {"kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 # The policies that SAM gives every function: for its logs, and for X-Ray, whose actions have no resources.
-MANAGED_BY_SAM = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
+# With a VpcConfig it adds the one for network interfaces, whatever the condition of the VpcConfig is.
+MANAGED_BY_SAM = {
+    "AWSLambdaBasicExecutionRole",
+    "AWSLambdaVPCAccessExecutionRole",
+    "AWSXrayWriteOnlyAccess",
+    "AWSXRayDaemonWriteAccess",
+}
 
 # For each parameter: values that the functions accept, and values that they refuse at start.
 WHOLE = ["", "1", "1000"], ["0", "-1", "1.5", "x"]
@@ -87,6 +93,13 @@ PATTERNS = [
     ("ChatBudgetMs", *WHOLE),
     ("ChatWaitMs", ["", "0", "10000", "900000"], ["-1", "1.5", "x", "900001", "1000000"]),
     ("ChatKeys", ["", "[]", '[{"name": "web", "sha256": "00"}]'], ["any", "sk-a-key-itself"]),
+    ("SubnetIds", ["", "subnet-0a1b", "subnet-0a1b,subnet-2c3d"], ["vpc-0a1b", "subnet-0a1b,", "subnet-0a1b subnet-2c3d"]),
+    ("SecurityGroupIds", ["", "sg-0a1b", "sg-0a1b,sg-2c3d"], ["subnet-0a1b", "sg-"]),
+    (
+        "PermissionsBoundaryArn",
+        ["", "arn:aws:iam::123456789012:policy/team/b", "arn:aws:iam::aws:policy/PowerUserAccess"],
+        ["boundary", "arn:aws:iam::123456789012:role/r"],
+    ),
     ("ConfidenceHalfLifeSecs", ["", "3600", "86400.5"], ["0", "-1", "x"]),
 ]
 # The functions that may read the whole table or embed many texts.
@@ -163,6 +176,13 @@ def check_functions(template: dict) -> None:
     check("tracing", defaults["Tracing"], "Active")
     check("alias", defaults["AutoPublishAlias"], "live")
     check("code", defaults["CodeUri"], ".")
+    vpc = {"SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]}}
+    vpc["SecurityGroupIds"] = {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]}
+    check("VPC", defaults["VpcConfig"], {"Fn::If": ["InVpc", vpc, {"Ref": "AWS::NoValue"}]})
+    boundary = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    check("permissions boundary", defaults["PermissionsBoundary"], boundary)
+    # These change no function, but how it is deployed, and its role.
+    unversioned = {"DeploymentType", "PermissionsBoundaryArn"}
     for function in OPERATIONS:
         resource = template["Resources"][logical(function)]
         properties = resource["Properties"]
@@ -181,7 +201,7 @@ def check_functions(template: dict) -> None:
         check(f"{function}: version's description", properties["VersionDescription"], numbered)
         used = parameters_in([defaults, properties.get("MemorySize"), properties.get("Layers")], template)
         described = parameters_in(template["Resources"]["Settings"]["Properties"]["Content"], template)
-        check(f"{function}: parameters that the settings lack", used - described, {"DeploymentType"})
+        check(f"{function}: parameters that the settings lack", used - described, unversioned)
         limit = {"Fn::If": ["LimitScans", {"Ref": "ScanConcurrency"}, {"Ref": "AWS::NoValue"}]}
         check(f"{function}: concurrency", properties.get("ReservedConcurrentExecutions"), limit if function in SCANS else None)
         layers = {"Fn::If": ["WithMinilmLayer", [{"Ref": "MinilmLayerArn"}], {"Ref": "AWS::NoValue"}]}
@@ -253,6 +273,7 @@ def check_rules(template: dict) -> None:
         {"EmbedderNext": openai, "EmbedderWithoutCredentials": "true"},
         {"Upstream": "bedrock", "UpstreamModelArns": "arn"},
         {"Upstream": "https://api.openai.com/v1", **upstream_key},
+        {"SubnetIds": "subnet-0a1b", "SecurityGroupIds": "sg-0a1b"},
         {**jwt, "NamespaceClaim": "c", "ScopeClaim": "scope"},
     ]
     for parameters in accepted:
@@ -269,6 +290,8 @@ def check_rules(template: dict) -> None:
         ({**bedrock, "EmbedderApiKeyKeyArn": "arn"}, "KeyOfApiKeysNeedsAnApiKey"),
         ({"Upstream": "bedrock"}, "BedrockUpstreamNeedsItsModels"),
         ({"Upstream": "bedrock", "UpstreamModelArns": "arn", **upstream_key}, "BedrockUpstreamNeedsItsModels"),
+        ({"SubnetIds": "subnet-0a1b"}, "SubnetsNeedSecurityGroups"),
+        ({"SecurityGroupIds": "sg-0a1b"}, "SubnetsNeedSecurityGroups"),
         ({"JwtIssuer": "i"}, "JwtNeedsIssuerAndAudience"),
         ({"JwtAudience": "a"}, "JwtNeedsIssuerAndAudience"),
         ({"NamespaceClaim": "c"}, "NamespaceClaimNeedsJwt"),
@@ -400,6 +423,8 @@ def check_permissions(template: dict, stack: dict) -> None:
         # The template's own managed policies are conditional, and were checked above.
         arns = [arn for arn in roles[f"{logical(function)}Role"].get("ManagedPolicyArns", []) if "Fn::If" not in arn]
         managed = {str(arn).split("/")[-1] for arn in arns}
+        boundary = roles[f"{logical(function)}Role"].get("PermissionsBoundary")
+        check(f"{function}: boundary", boundary, template["Globals"]["Function"]["PermissionsBoundary"])
         check(f"{function}: managed policies that SAM does not add", managed - MANAGED_BY_SAM, set())
 
 

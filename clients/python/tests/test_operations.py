@@ -175,6 +175,8 @@ def test_update_changes_what_is_named_alone(client: Any) -> None:
     changed = client.update(id, response="new", metadata={"b": 2}, confidence_score=0.5)
     assert changed == replace(before, response="new", metadata={"b": 2}, confidence_score=0.5)
     assert client.entry(id) == changed
+    assert client.update(id, tags=["b", "a"]).tags == ["a", "b"]
+    assert client.update(id, tags=[]).tags == []
     assert client.update(id, never_expires=True).expires_at is None
     assert client.update(id, ttl=timedelta(days=1)).expires_at > before.expires_at
     with pytest.raises(InvalidRequest, match="blank"):
@@ -322,8 +324,8 @@ def test_entries_reads_all_pages(client: Any, namespace: str) -> None:
 
 def test_entries_with_filters_are_those_that_pass_them(client: Any, namespace: str) -> None:
     client.put("How do I pay?", "answer", metadata={"source": "faq"})
-    id = client.put(PASSWORD, "answer", metadata={"source": "chat & co"}).id
-    for filters in ({"text": "RESET my"}, {"metadata": {"source": "chat & co"}}):
+    id = client.put(PASSWORD, "answer", metadata={"source": "chat & co"}, tags=["doc:a b&c"]).id
+    for filters in ({"text": "RESET my"}, {"tag": "doc:a b&c"}, {"metadata": {"source": "chat & co"}}):
         assert [entry.id for entry in client.entries(namespace=namespace, page_size=1, **filters)] == [id]
     created = client.entry(id).created_at
     assert client.page(namespace=namespace, created_before=created - 60, used_since=0).entries == []

@@ -112,6 +112,8 @@ export interface ListRequest {
   limit?: number | undefined;
   /** Only entries whose stored question has this part, in upper or lower case. */
   text?: string | undefined;
+  /** Only entries with this tag. */
+  tag?: string | undefined;
   /** Only entries whose metadata has these values. */
   metadata?: Readonly<Record<string, string>> | undefined;
   /** Only entries put at this epoch second or later. */

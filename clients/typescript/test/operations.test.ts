@@ -154,8 +154,18 @@ test("entries without a namespace are those of the client's, and null means all"
 test("entries with filters are those that pass them, with the fields that were asked for", async () => {
   const mneme = client();
   await mneme.put({ query: "How do I pay?", response: "1", metadata: { source: "faq" } });
-  const { id } = await mneme.put({ query: QUESTION, response: "2", metadata: { source: "chat & co", "a&b=c": "x" } });
-  for (const filter of [{ text: "RESET my" }, { metadata: { source: "chat & co" } }, { metadata: { "a&b=c": "x" } }]) {
+  const { id } = await mneme.put({
+    query: QUESTION,
+    response: "2",
+    tags: ["a b&c"],
+    metadata: { source: "chat & co", "a&b=c": "x" },
+  });
+  for (const filter of [
+    { text: "RESET my" },
+    { tag: "a b&c" },
+    { metadata: { source: "chat & co" } },
+    { metadata: { "a&b=c": "x" } },
+  ]) {
     const found: object[] = [];
     for await (const entry of mneme.entries({ ...filter, limit: 1, fields: ["query"] })) found.push(entry);
     assert.deepEqual(found, [{ id, query: QUESTION }]);
@@ -224,6 +234,7 @@ test("put keeps what the answer cost, and update changes what is named alone", a
   const changed = await mneme.update(id, { response: "new", confidence_score: 0.5 });
   assert.deepEqual(changed, { ...before, response: "new", confidence_score: 0.5 });
   assert.deepEqual(await mneme.get(id), changed);
+  assert.deepEqual((await mneme.update(id, { tags: ["b", "a"] })).tags, ["a", "b"]);
   assert.equal((await mneme.update(id, { never_expires: true })).expires_at, null);
   await assert.rejects(mneme.update(999_999_999, { response: "new" }), NotFound);
 });

@@ -24,6 +24,7 @@ class Filters(TypedDict, total=False):
 
     text: str | None
     """A part of the stored question, in upper or lower case."""
+    tag: str | None
     metadata: Mapping[str, str] | None
     """Values that the metadata has under these keys."""
     created_since: int | None
@@ -284,11 +285,12 @@ def update(
     confidence_score: float | None = None,
     ttl: Ttl | None = None,
     never_expires: bool = False,
+    tags: Sequence[str] | None = None,
 ) -> Steps[Entry]:
     """Changes parts of the entry with this id, and returns it. What is None stays. Raises `NotFound`.
 
-    `metadata`: in place of all of the old. `ttl`: how long the entry still lives, from now on. `never_expires`: whether
-    it is to live for ever.
+    `metadata`, `tags`: in place of all of the old; an empty list removes the tags. `ttl`: how long the entry still
+    lives, from now on. `never_expires`: whether it is to live for ever.
     """
     body = present(
         response=response,
@@ -296,6 +298,7 @@ def update(
         confidence_score=confidence_score,
         ttl_seconds=whole_seconds("ttl", ttl),
         never_expires=never_expires or None,
+        tags=_listed("tags", tags),
     )
     reply = yield from exchange(core, Request("update", "PATCH", "/v1/entries/{id}", path={"id": id}, body=body))
     return read_entry(reply)
@@ -323,6 +326,7 @@ def page(
     limit: int | None = None,
     cursor: str | None = None,
     text: str | None = None,
+    tag: str | None = None,
     metadata: Mapping[str, str] | None = None,
     created_since: int | None = None,
     created_before: int | None = None,
@@ -332,8 +336,9 @@ def page(
     """One page of entries, of every namespace that the caller may use unless one is named. `entries` reads all pages.
 
     `order`: `id`, or `lru` for the least recently used first. `limit`: up to 1,000 entries; 100 without it. `cursor`:
-    that of the page before. `text`: only entries whose question has this part. `metadata`: only entries whose metadata
-    has these values. The other filters are seconds since 1970 between which entries were put or last used.
+    that of the page before. `text`: only entries whose question has this part. `tag`: only entries that have it.
+    `metadata`: only entries whose metadata has these values. The other filters are seconds since 1970 between which
+    entries were put or last used.
     """
     fields = present(
         namespace=namespace,
@@ -342,6 +347,7 @@ def page(
         limit=limit,
         cursor=cursor,
         text=text,
+        tag=tag,
         created_since=created_since,
         created_before=created_before,
         used_since=used_since,

@@ -1,4 +1,4 @@
-"""The labelled pairs of this repository: documents and conversations, from the tests of mneme-guard."""
+"""The labelled pairs of this repository: documents, conversations and questions by kind, from the tests of mneme-guard."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def _conversation(contents):
 def sets():
     """Yields (name, pairs). A pair is {"a", "b", "same"}, whose sides are texts or lists of messages. The sets whose names
     end with "kept" were not looked at while the rules of the guard were made."""
-    documents, conversations = {}, {}
+    documents, conversations, kinds = {}, {}, {}
     for kind, language, a, b in _rows("documents.tsv"):
         name = f"documents, {language}" + (", kept" if kind.startswith("kept") else "")
         for layout in LAYOUTS:
@@ -39,5 +39,11 @@ def sets():
         name = "conversations" + (", kept" if kind.startswith("kept") else "")
         pair = {"a": _conversation(a), "b": _conversation(b), "same": not kind.endswith("different")}
         conversations.setdefault(name, []).append(pair)
+    for verdict, kind, language, a, b in _rows("kinds.tsv"):
+        place = "English" if language == "en" else "other languages"
+        name = f"{kind}, {place}" + (", kept" if verdict.startswith("kept") else "")
+        a, b = (side.replace("\\n", "\n") for side in (a, b))
+        kinds.setdefault(name, []).append({"a": a, "b": b, "same": not verdict.endswith("different")})
     yield from documents.items()
     yield from conversations.items()
+    yield from kinds.items()

@@ -78,6 +78,7 @@ fn opposites_are_vetoed_in_each_language() {
             ("通知を有効にする方法", "通知を無効にする方法"),
             ("最大の数は何ですか", "最小の数は何ですか"),
             ("알림 활성화 방법", "알림 비활성화 방법"),
+            ("앱을 설치하는 방법", "앱을 삭제하는 방법"),
             ("كيف يمكنني تفعيل الإشعارات", "كيف يمكنني تعطيل الإشعارات"),
             ("Jak mogę włączyć roaming?", "Jak mogę wyłączyć roaming?"),
             ("Czy ubezpieczenie jest obowiązkowe?", "Czy ubezpieczenie jest dobrowolne?"),
@@ -148,13 +149,14 @@ fn forms_of_the_answer_are_vetoed_in_each_language() {
 }
 
 #[test]
-fn participants_before_a_final_verb_have_roles() {
+fn participants_around_and_before_a_verb_have_roles() {
     vetoes(
         VetoKind::Role,
         &[
             ("Hat der Hund die Katze gebissen?", "Hat die Katze den Hund gebissen?"),
             ("Hat die Katze die Maus gefressen?", "Hat die Maus die Katze gefressen?"),
             ("Heeft de hond de kat gebeten?", "Heeft de kat de hond gebeten?"),
+            ("Москва победила Казань?", "Казань победила Москву?"),
         ],
     );
     allows(&[("Hat den Hund die Katze gebissen?", "Hat die Katze den Hund gebissen?")]);
@@ -200,6 +202,16 @@ fn other_languages_are_vetoed_and_short_texts_are_undecided() {
         ("Wie kündige ich mein Abo?", "Wie kann ich mein Abo kündigen?"),
         ("¿Cómo restablezco mi contraseña?", "¿Cómo puedo restablecer mi contraseña?"),
     ]);
+    // Introductory phrases add nothing.
+    for (a, b) in [
+        ("Comment réinitialiser mon mot de passe ?", "Comment puis-je réinitialiser mon mot de passe ?"),
+        ("¿Cómo rastreo mi pedido?", "¿Cómo puedo rastrear mi pedido?"),
+        ("Onde está o meu pedido?", "Onde fica o meu pedido?"),
+        ("Waar is mijn pakket?", "Waar blijft mijn pakket?"),
+        ("Gdzie jest moja paczka?", "Gdzie znajduje się moja paczka?"),
+    ] {
+        assert!(matches!(verdict(a, b), Verdict::Probability(p) if p > 0.9), "{a} {b}: {:?}", verdict(a, b));
+    }
     let mut any = Signature::of("How do I reset my password?").into();
     let other = mneme_guard::Conversation::of_query("Wie setze ich mein Passwort zurück?").signature;
     assert_eq!(mneme_guard::compare_conversations(&any, &other, 0.95), Verdict::Vetoed(VetoKind::Language));

@@ -4,6 +4,7 @@ use fnv::FnvHashSet;
 
 use super::alignment::Alignment;
 use crate::language::{Relations, are_opposites};
+use crate::signature::Signature;
 use crate::token::{Token, TokenKind};
 
 /// A question with more topic tokens is not examined: two parts of a long text can be exchanged for many reasons.
@@ -13,8 +14,9 @@ const MAX_TOPIC_TOKENS: usize = 24;
 ///
 /// The words between the parts must be the same, apart from articles and pronouns, so that a rewording with another
 /// preposition does not count ("the history of the town", "the town's history"). A passive exchanges the parts back
-/// ("Was Globex acquired by Acme?"). `words`: those of the questions' language.
-pub(super) fn exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
+/// ("Was Globex acquired by Acme?").
+pub(super) fn exchanged(a: &Signature, b: &Signature, alignment: &Alignment<'_>) -> bool {
+    let words = Relations::of(a.language, b.language);
     if asks_for_other_case(words, alignment) {
         return true;
     }
@@ -22,7 +24,8 @@ pub(super) fn exchanged(words: &Relations, alignment: &Alignment<'_>) -> bool {
     if alignment.only_a().chain(alignment.only_b()).any(differs) {
         return false;
     }
-    if !(is_legible(alignment.a) && is_legible(alignment.b)) {
+    let is_covered = |signature: &Signature| signature.language.is_told() && signature.language.index().is_some();
+    if !(is_covered(a) || is_legible(alignment.a)) || !(is_covered(b) || is_legible(alignment.b)) {
         return false;
     }
     let (topic_a, topic_b) = (topic(words, alignment.a), topic(words, alignment.b));

@@ -7,7 +7,7 @@ use super::features::Features;
 use super::roles;
 use crate::language::detect::ToldLanguage;
 use crate::language::lexicon::hash16;
-use crate::language::{FormSlot, Relations, units_agree};
+use crate::language::{FormSlot, units_agree};
 use crate::signature::Signature;
 use crate::text::slots::Slots;
 use crate::text::written::{WrittenForm, WrittenKind, difference};
@@ -75,7 +75,7 @@ pub(super) fn contradiction_of_histories(
         .or_else(|| written(a, b))
         .or_else(|| polarity(a, b, alignment, features))
         .or_else(|| direction(alignment))
-        .or_else(|| roles::exchanged(Relations::of(a.language, b.language), alignment).then_some(VetoKind::Role))
+        .or_else(|| roles::exchanged(a, b, alignment).then_some(VetoKind::Role))
 }
 
 /// The contradiction of two questions, if there is one.

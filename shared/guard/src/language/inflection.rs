@@ -74,6 +74,8 @@ impl Rule {
                 start[..start.len() - last.len_utf8()].to_owned()
             }
         };
-        (base.chars().count() >= 3).then_some(base)
+        // A syllable of Hangul is one character.
+        let is_hangul = base.starts_with(|c: char| ('\u{ac00}'..='\u{d7a3}').contains(&c));
+        (base.chars().count() >= if is_hangul { 2 } else { 3 }).then_some(base)
     }
 }

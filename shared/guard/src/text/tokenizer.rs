@@ -108,8 +108,7 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> To
             Segment::Chunk { lower: chunk, written, is_capitalised } => {
                 if frames == Frames::Replaced
                     && starts_sentence
-                    && let Some((length, question_word)) =
-                        language.frame(segments[at..].iter().map_while(Segment::lower))
+                    && let Some((length, question_word)) = frame(&segments[at..], language)
                 {
                     if !question_word.is_empty() {
                         builder.word(question_word, question_word, false, false);
@@ -133,6 +132,15 @@ fn read(segments: &[Segment], language: &'static Language, frames: Frames) -> To
         }
     }
     builder
+}
+
+/// The frame that `segments` begin with: its number of segments, and the question word of the same meaning. A hyphen
+/// separates words: "comment puis-je".
+fn frame(segments: &[Segment], language: &Language) -> Option<(usize, &'static str)> {
+    let words = segments.iter().filter(|segment| !matches!(segment, Segment::Mark('-'))).map_while(Segment::lower);
+    let (count, question_word) = language.frame(words)?;
+    let mut ends = (0..segments.len()).filter(|at| segments[*at].lower().is_some());
+    Some((ends.nth(count.checked_sub(1)?)? + 1, question_word))
 }
 
 /// Reads the chunk at `at` and those after it, if they are more than a word. Returns the number of segments read.

@@ -254,6 +254,73 @@ async fn exact_entry_that_differs_in_what_normalisation_drops_is_vetoed_and_a_pu
     assert_eq!(off.lookup(json!({"query": "What does grep -V do?"})).await["outcome"], "hit");
 }
 
+const DOCUMENT: &str = "The mill at the river was built in 1790 and ground corn for four villages. A flood destroyed it in \
+    1953, and the people of the valley rebuilt it by hand. Today it is a museum that shows how flour was made.";
+
+#[tokio::test]
+async fn each_kind_of_contradiction_is_vetoed_and_its_rewording_is_served() {
+    let stack = Stack::start().await;
+    let document = |instruction: &str| format!("{DOCUMENT}\n\n{instruction}");
+    let changed = |instruction: &str| document(instruction).replace("1790", "1791");
+    for (stored, other, veto, same) in [
+        (
+            document("When was the mill built?"),
+            document("When was the mill destroyed?"),
+            "material",
+            document("In which year was the mill built?"),
+        ),
+        (
+            document("Summarise the text."),
+            changed("Summarise the text."),
+            "material",
+            document("Please summarise the following text."),
+        ),
+        (
+            "How long do 500 MB take to load?".to_owned(),
+            "How long do 500 kB take to load?".to_owned(),
+            "number",
+            "How long does 500 MB take to load?".to_owned(),
+        ),
+        (
+            "What are the tax rates this year?".to_owned(),
+            "What are the tax rates next year?".to_owned(),
+            "time",
+            "Hi! What are the tax rates this year? Thanks".to_owned(),
+        ),
+        (
+            "Explain photosynthesis in one sentence".to_owned(),
+            "Explain photosynthesis in one paragraph".to_owned(),
+            "form",
+            "Explain photosynthesis in a single sentence".to_owned(),
+        ),
+        (
+            "Did Brazil beat Germany?".to_owned(),
+            "Did Germany beat Brazil?".to_owned(),
+            "role",
+            "did Brazil beat Germany".to_owned(),
+        ),
+        (
+            "Jak mogę włączyć roaming w telefonie?".to_owned(),
+            "Jak mogę wyłączyć roaming w telefonie?".to_owned(),
+            "opposite",
+            "Jak włączyć roaming w telefonie?".to_owned(),
+        ),
+        (
+            "How do I install the app on macOS?".to_owned(),
+            "How do I uninstall the app on macOS?".to_owned(),
+            "negation",
+            "How do I install the app on MacOS?".to_owned(),
+        ),
+    ] {
+        let id = put(&stack, &stored, 0.0).await;
+        let miss = stack.lookup(question(&other, 0.0)).await;
+        assert_eq!(reason(&miss), (&json!("vetoed"), &json!(veto)), "{other}: {miss}");
+        let hit = stack.lookup(question(&same, 0.1)).await;
+        assert_eq!((&hit["outcome"], &hit["id"]), (&json!("hit"), &json!(id)), "{same}: {hit}");
+        stack.invoke("clear", json!({"namespace": "default"})).await.expect("cleared");
+    }
+}
+
 #[tokio::test]
 async fn answer_in_another_language_is_vetoed_unless_the_setting_allows_it() {
     let (stored, asked) = ("Wie kann ich mein Passwort zurücksetzen?", "How can I reset my password?");

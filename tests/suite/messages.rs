@@ -123,8 +123,14 @@ async fn lookup_after_small_talk_returns_the_entry_of_the_plain_query() {
     let stack = guarded().await;
     let query = "How do I reset my password?";
     stack.put(json!({"query": query, "response": "A.", "embedding": vector(8, 0.0)})).await;
-    for (greeting, offer) in [("Hello", "Hi! How can I help?"), ("Guten Tag", "Guten Tag! Was kann ich für Sie tun?")]
-    {
+    for (greeting, offer) in [
+        ("Hello", "Hi! How can I help?"),
+        ("Guten Tag", "Guten Tag! Was kann ich für Sie tun?"),
+        ("Cześć", "Cześć! Jak mogę pomóc?"),
+        ("Привет", "Здравствуйте! Чем могу помочь?"),
+        ("你好", "您好！有什么可以帮您？"),
+        ("こんにちは", "こんにちは！ご用件は何でしょうか？"),
+    ] {
         let messages = json!([
             {"role": "user", "content": greeting},
             {"role": "assistant", "content": offer},
@@ -132,6 +138,23 @@ async fn lookup_after_small_talk_returns_the_entry_of_the_plain_query() {
         ]);
         assert_eq!(ask(&stack, &messages).await, "exact", "{greeting}");
     }
+}
+
+#[tokio::test]
+async fn consent_is_served_only_if_the_same_was_proposed() {
+    let stack = guarded().await;
+    let proposed = |proposal: &str| {
+        json!([
+            {"role": "user", "content": "I've been charged a late fee on my credit card"},
+            {"role": "assistant", "content": proposal},
+            {"role": "user", "content": "yes please"},
+        ])
+    };
+    let id = put(&stack, &proposed("I can refund the fee. Shall I do that?")).await;
+    let same = stack.lookup(request(&proposed("I can refund the fee! Shall I do that?"))).await;
+    assert_eq!((&same["outcome"], &same["id"]), (&json!("hit"), &json!(id)), "{same}");
+    let other = stack.lookup(request(&proposed("I can't refund the fee. Shall I close the card?"))).await;
+    assert_eq!((&other["reason"], &other["veto"]), (&json!("vetoed"), &json!("context")));
 }
 
 #[tokio::test]

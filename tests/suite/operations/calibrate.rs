@@ -297,6 +297,18 @@ async fn calibrate_with_10000_pairs_fits_the_reply() {
 }
 
 #[tokio::test]
+async fn calibrate_vetoes_equal_embeddings_of_texts_without_a_common_word() {
+    let stack = Stack::start().await;
+    let side = |query: &str| json!({"query": query, "embedding": [1, 0]});
+    let mut pairs = by_similarity(&overlapping(7, 60));
+    pairs[0] = json!({"a": side("Hello world"), "b": side("How's the weather today?"), "same": false});
+    for guard in ["on", "off"] {
+        let reply = calibrate(&stack, &json!({"pairs": pairs, "guard": guard})).await;
+        assert_eq!(reply["vetoed"], json!({"embedding": {"same": 0, "different": 1}}), "guard {guard}");
+    }
+}
+
+#[tokio::test]
 async fn invalid_calibrate_requests_are_refused_with_named_errors() {
     let stack = Stack::start().await;
     let good = example();

@@ -9,6 +9,7 @@ use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_store::entry_row;
 use mneme_store::key::{DerivedKind, RowKey};
+use mneme_store::pair_verdicts::Pointer;
 use mneme_store::segments::range_of;
 use mneme_store::tag_blocks::TagBlock;
 
@@ -142,15 +143,21 @@ impl Snapshot {
         }
     }
 
-    /// Checks that each entry has a pointer to it, and that no other pointer exists.
+    /// Checks that each entry has a pointer to it, and that all other pointers hold verdicts, say whose namespace they
+    /// belong to, and name the entry of one of these.
     pub fn check_pointers(&self) {
         let mut expected = BTreeMap::new();
         for (id, row) in &self.entries {
             let hash: QueryHash = serde_json::from_value(text(row, "query_hash").into()).expect("a hash");
             expected.insert(id_of(RowKey::pointer(&namespace(&text(row, "namespace")), &hash)), *id);
         }
-        let found: BTreeMap<i128, i128> =
-            self.derived(DerivedKind::Pointer).map(|(id, row)| (id, number(row, "entry_id"))).collect();
+        let pointers = self.derived(DerivedKind::Pointer).map(|(id, row)| (id, row, Pointer::from_item(row)));
+        let (own, of_verdicts): (Vec<_>, Vec<_>) = pointers.partition(|(.., pointer)| pointer.own().is_some());
+        for (id, row, pointer) in of_verdicts {
+            assert!(pointer.has_verdicts() && pointer.named.is_some(), "the pointer {id} names nothing: {row:?}");
+            assert!(row.contains_key("name"), "the pointer {id} has verdicts of no namespace");
+        }
+        let found: BTreeMap<i128, i128> = own.into_iter().map(|(id, row, _)| (id, number(row, "entry_id"))).collect();
         assert_eq!(found, expected, "pointers found, and expected");
     }
 

@@ -132,6 +132,7 @@ async fn missing_table_returns_remediation_until_the_table_exists() {
         ("find", json!({"query_hash": "0".repeat(64)})),
         ("list", json!({})),
         ("touch", json!({"id": 1})),
+        ("feedback", json!({"query": "q", "id": 1, "right": true})),
         ("delete", json!({"id": 1})),
         ("namespaces", json!({})),
         ("clear", json!({"namespace": "a"})),
@@ -201,6 +202,7 @@ async fn other_embedder_is_refused_by_operations_that_use_vectors_and_by_no_othe
             ("settings", json!({"action": "get", "namespace": "a"})),
             ("settings", json!({"action": "list"})),
             ("touch", json!({"id": 1})),
+            ("feedback", json!({"query": "t", "id": 1, "right": true})),
             ("update", json!({"id": 1, "response": "changed"})),
             ("vacuum", json!({})),
         ] {

@@ -28,6 +28,7 @@ async fn every_operation_refuses_a_namespace_outside_the_claim() {
     let find = format!("/v1/namespaces/theirs/entries/{hash}");
     let theirs = json!({"query": "q", "namespace": "theirs"});
     let entry = json!({"query": "q", "response": "r", "namespace": "theirs"});
+    let verdict = json!({"query": "s", "id": 2, "right": true, "namespace": "theirs"});
     let quota = json!({"max_entries": 1});
     let meta = json!({"value": "v"});
     for (method, path, body) in [
@@ -39,6 +40,7 @@ async fn every_operation_refuses_a_namespace_outside_the_claim() {
         (Method::GET, find.as_str(), None),
         (Method::GET, "/v1/entries?namespace=theirs", None),
         (Method::GET, "/v1/entries?namespace=theirs&order=lru", None),
+        (Method::POST, "/v1/feedback", Some(verdict)),
         (Method::POST, "/v1/entries/2/touch", None),
         (Method::DELETE, "/v1/entries/2", None),
         (Method::POST, "/v1/entries/delete", Some(theirs)),
@@ -176,6 +178,7 @@ async fn token_may_do_what_its_scopes_allow() {
         ("read", Method::GET, "/v1/namespaces/default/quota", None),
         ("write", Method::POST, "/v1/entries", Some(entry)),
         ("write", Method::POST, "/v1/entries/1/touch", None),
+        ("write", Method::POST, "/v1/feedback", Some(json!({"query": "q", "id": 1, "right": true}))),
         ("write", Method::POST, "/v1/entries/delete", Some(json!({"query": "s"}))),
         ("admin", Method::PUT, "/v1/namespaces/default/quota", Some(json!({"max_entries": 9}))),
         ("admin", Method::DELETE, "/v1/namespaces/default/quota", None),

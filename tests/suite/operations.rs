@@ -5,6 +5,7 @@ mod chat;
 mod clear;
 mod console;
 mod delete;
+mod feedback;
 mod find;
 mod get;
 mod health;

@@ -18,6 +18,7 @@ METHODS = {"get", "put", "post", "patch", "delete"}
 CLIENT = {
     "lookup": ["lookup", "lookup_many", "get"],
     "releaseLease": ["release"],
+    "giveFeedback": ["feedback"],
     "putEntries": ["put", "put_many"],
     "listEntries": ["page", "entries"],
     "getEntry": ["entry"],

@@ -224,6 +224,18 @@ def test_released_lease_is_anybodys(client: Any) -> None:
     assert client.get(messages, context={"model": "small"}).response == "answer"
 
 
+def test_feedback_bars_an_entry_from_a_question_or_makes_it_the_answer(client: Any) -> None:
+    stored = client.put(PASSWORD, "answer", context={"model": "small"})
+    messages = [{"role": "user", "content": "Which bakeries are open?"}]
+    assert client.feedback(messages, stored.id, True, context={"model": "small"}) == "aliased"
+    assert client.lookup(messages, context={"model": "small"}).layer == "exact"
+    assert client.feedback(messages, stored.id, False, context={"model": "small"}) == "barred"
+    assert client.get(messages, context={"model": "small"}) is None
+    assert client.feedback(PASSWORD, stored.id, True, context={"model": "small"}) == "none"
+    with pytest.raises(NotFound):
+        client.feedback(messages, 999, True, context={"model": "small"})
+
+
 def test_get_returns_a_hit_or_none(client: Any) -> None:
     assert client.get(PASSWORD) is None
     client.put(PASSWORD, "answer")

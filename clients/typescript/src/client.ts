@@ -74,6 +74,23 @@ export class Mneme {
   }
 
   /**
+   * Says whether the answer of the entry `id` is right for the question. Returns the effect: `barred`, the entry is not
+   * served for the question any more; `aliased`, the exact layer finds it; `none`, the question has an entry of its own.
+   */
+  async feedback(
+    question: string | t.Question,
+    id: number,
+    right: boolean,
+    options?: t.CallOptions,
+  ): Promise<"barred" | "aliased" | "none"> {
+    const asked = typeof question === "string" ? { query: question } : question;
+    const { query, messages, context, namespace } = asked;
+    const body = this.#question({ query, messages, context, namespace, id, right } as t.Question);
+    const call: Call = { method: "POST", path: "/v1/feedback", body, idempotent: true };
+    return (await this.#read<{ effect: "barred" | "aliased" | "none" }>(call, options)).effect;
+  }
+
+  /**
    * Looks questions up, in as few requests as their number and size allow. The results are in the order of the
    * questions. Answers that do not fit one reply together are asked for again.
    */

@@ -40,6 +40,7 @@ type OtherPrograms = "createChatCompletion" | "createEmbeddings" | "listModels" 
 const METHODS: Record<Exclude<keyof operations, OtherPrograms>, readonly (keyof Mneme)[]> = {
   lookup: ["lookup", "lookupMany"],
   releaseLease: ["release"],
+  giveFeedback: ["feedback"],
   putEntries: ["put", "putMany"],
   listEntries: ["list", "entries"],
   getEntry: ["get"],

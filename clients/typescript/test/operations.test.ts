@@ -53,6 +53,17 @@ test("put with a lease token ends the lease, and release gives it back", async (
   assert.equal((await mneme.lookup({ query: QUESTION, lease })).outcome, "hit");
 });
 
+test("feedback bars an entry from a question, or makes it the answer", async () => {
+  const mneme = client();
+  const { id } = await mneme.put({ query: QUESTION, response: ANSWER });
+  const asked = "Which bakeries are open?";
+  assert.equal(await mneme.feedback(asked, id, true), "aliased");
+  assert.equal((await mneme.lookup(asked)).outcome, "hit");
+  assert.equal(await mneme.feedback({ query: asked }, id, false), "barred");
+  assert.equal((await mneme.lookup(asked)).outcome, "miss");
+  assert.equal(await mneme.feedback(QUESTION, id, true), "none");
+});
+
 test("lookup with a Float32Array, with numbers and with base64 finds the same entry by similarity", async () => {
   const mneme = client();
   const { id } = await mneme.put({ query: QUESTION, response: ANSWER, embedding: new Float32Array(VECTOR) });

@@ -150,8 +150,8 @@ const LRU_INDEX: &str = "gsi_lru";
 
 /// Every operation, in an order in which each example event of `events/` finds what the earlier ones stored.
 pub const OPERATIONS: &[OperationSpec] = &[
-    PROVISION, CONSOLE, PUT, LOOKUP, CHAT, GET, FIND, LIST, TOUCH, UPDATE, NAMESPACES, QUOTA, SETTINGS, META, STATS,
-    HEALTH, VACUUM, CALIBRATE, REEMBED, SNAPSHOT, DELETE, CLEAR,
+    PROVISION, CONSOLE, PUT, LOOKUP, CHAT, FEEDBACK, GET, FIND, LIST, TOUCH, UPDATE, NAMESPACES, QUOTA, SETTINGS, META,
+    STATS, HEALTH, VACUUM, CALIBRATE, REEMBED, SNAPSHOT, DELETE, CLEAR,
 ];
 
 /// The operation `provision`.
@@ -301,6 +301,18 @@ pub const CHAT: OperationSpec = OperationSpec {
         "MNEME_TXN_RETRIES",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     ],
+    ..OperationSpec::NOTHING
+};
+
+/// The operation `feedback`.
+pub const FEEDBACK: OperationSpec = OperationSpec {
+    name: "feedback",
+    scope: Scope::Write,
+    summary: "Say whether an answer was right for a question.",
+    endpoints: &[Endpoint::new("POST", "/v1/feedback")],
+    errors: &[NotFound, EntryTooLarge, StoreBackendError],
+    table_actions: &[GetItem, DescribeTable, BatchGetItem, UpdateItem],
+    variables: &["MNEME_NORMALIZE", "MNEME_MAX_QUERY_BYTES", "MNEME_TXN_RETRIES"],
     ..OperationSpec::NOTHING
 };
 

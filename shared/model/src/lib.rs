@@ -9,6 +9,7 @@
 //! | similarities of different embedders on one scale | [`scale`] |
 //! | what an answer cost | [`usage`] |
 //! | texts that an embedder reads in part | [`long_text`] |
+//! | what callers said of the answers that a question got | [`pair_verdicts`] |
 //! | why a put stores nothing | [`skip_reason`] |
 //! | whether a stored answer may be served | [`confidence`] |
 //! | the errors that callers get, and the limits on requests and replies | [`error`], [`limits`] |
@@ -30,6 +31,7 @@ pub mod long_text;
 pub mod namespace;
 pub mod namespace_settings;
 pub mod normalize;
+pub mod pair_verdicts;
 pub mod question;
 pub mod row_vectors;
 pub mod scale;

@@ -9,7 +9,8 @@ use mneme_model::error::Error;
 use mneme_model::namespace::Namespace;
 use mneme_model::normalize::QueryHash;
 use mneme_store::key::RowKey;
-use mneme_store::read::{Projection, pointed_entry};
+use mneme_store::pair_verdicts::Pointer;
+use mneme_store::read::Projection;
 
 use crate::cache::Cache;
 
@@ -66,7 +67,7 @@ pub async fn row_by_hash(cache: &Cache, namespace: &Namespace, hash: &QueryHash)
     let pointer = RowKey::pointer(namespace, hash);
     let mut followed = None;
     // A row that is gone may have been replaced after the pointer was read. A pointer that moved is followed again.
-    while let Some(id) = cache.table.get(pointer, true).await?.as_ref().and_then(pointed_entry)
+    while let Some(id) = cache.table.get(pointer, true).await?.and_then(|item| Pointer::from_item(&item).own())
         && followed != Some(id)
     {
         if let Some(entry) = cache.table.entry(id).await?.filter(fits) {

@@ -11,8 +11,10 @@ use mneme_model::error::Error;
 use mneme_model::limits::MAX_REPLY_BYTES;
 use mneme_model::namespace::Namespace;
 use mneme_model::namespace_settings::Layers;
+use mneme_model::pair_verdicts::PairVerdicts;
 use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
+use mneme_store::pair_verdicts::Pointer;
 use mneme_store::read::{Rows, pointed_entry};
 use tokio::time::Instant;
 
@@ -111,6 +113,8 @@ struct PendingQuery<'a> {
     rules: Rules,
     /// The entries that may hold its exact answer.
     known: Vec<EntryId>,
+    /// What callers said of the answers to the question.
+    verdicts: PairVerdicts,
     exact: ExactMatch,
     candidates: CandidateStream<Candidates>,
     /// Why the query cannot be compared in time.
@@ -372,16 +376,21 @@ impl LookupEngine {
         let mut pending: BTreeMap<&Namespace, Vec<PendingQuery<'_>>> = BTreeMap::new();
         let mut keys: Vec<RowKey> = Vec::new();
         for (position, (query, candidates)) in queries.iter().zip(candidates).enumerate() {
-            let pointed = rows.get(query.pointer_key()).and_then(pointed_entry);
-            let known: Vec<EntryId> = pointed.into_iter().chain(self.known(query)).collect();
-            keys.extend(known.iter().map(|id| RowKey::from(*id)));
-            let exact = ExactMatch::Nothing;
+            let pointer = rows.get(query.pointer_key()).map(Pointer::from_item).unwrap_or_default();
+            let known: Vec<EntryId> = pointer.own().into_iter().chain(self.known(query)).collect();
+            keys.extend(known.iter().copied().chain(pointer.answering()).map(RowKey::from));
+            let (exact, verdicts) = (ExactMatch::Nothing, pointer.verdicts);
             let rules = self.expected_rules(cache, query);
-            let one = PendingQuery { position, query, rules, known, exact, candidates, blocked: None };
+            let one = PendingQuery { position, query, rules, known, verdicts, exact, candidates, blocked: None };
             pending.entry(&query.namespace).or_default().push(one);
         }
-        let settings = all_settings(cache, counter, pending.keys().copied());
-        let (read, settings) = tokio::join!(cache.table.fetch_missing(rows, keys), settings);
+        let namespaces: Vec<&Namespace> = pending.keys().copied().collect();
+        let settings = all_settings(cache, counter, namespaces.into_iter());
+        let read = async {
+            cache.table.fetch_missing(rows, keys).await?;
+            follow_aliases(cache, pending.values_mut().flatten(), rows).await
+        };
+        let (read, settings) = tokio::join!(read, settings);
         match read {
             // The exact layer uses what came, and finds out for itself what is missing.
             Err(error) if !error.is_store_overload() => return Err(error),
@@ -420,7 +429,8 @@ impl LookupEngine {
         }
         let query = one.query;
         let rules = one.rules;
-        let rules = ExactRules { query, rules: &rules };
+        let verdicts = one.verdicts.clone();
+        let rules = ExactRules { query, rules: &rules, alias: verdicts.alias.as_ref() };
         one.exact = rules.among(&one.known, rows);
         if !matches!(one.exact, ExactMatch::Nothing) {
             return Ok(CatchUp::default());
@@ -512,7 +522,7 @@ impl LookupEngine {
         pending: PendingQuery<'_>,
         rows: &mut Rows,
     ) -> Result<(LookupOutcome, bool), Error> {
-        let PendingQuery { query, rules, exact, candidates, blocked, .. } = pending;
+        let PendingQuery { query, rules, verdicts, exact, candidates, blocked, .. } = pending;
         let RoundContext { cache, embedder, .. } = context;
         let refused = match exact {
             ExactMatch::Entry(entry, confidence) => return Ok((exact_hit(entry, confidence), false)),
@@ -540,8 +550,16 @@ impl LookupEngine {
         let is_cut = query.vector.is_cut(embedder, &query.question.message);
         let unread = OnceLock::new();
         let signature = rules.signature(query);
-        let scoring =
-            Scoring { query, embedding, embedder, is_cut, unread: &unread, rules: &rules, signature: &signature };
+        let scoring = Scoring {
+            query,
+            embedding,
+            embedder,
+            is_cut,
+            unread: &unread,
+            rules: &rules,
+            signature: &signature,
+            verdicts: &verdicts,
+        };
         let Comparison { scored, requested, saw_other_embedder, is_cut_off } =
             compare(&cache.table, &mut self.loader.replica, scoring, candidates, rows).await?;
         let nearest = || {
@@ -595,4 +613,33 @@ impl LookupEngine {
         let threshold = if is_compared { rules.threshold } else { f32::INFINITY };
         CandidateStream::new(all.unwrap_or_default(), is_guarded, threshold, filter)
     }
+}
+
+/// Finds the entries of the aliases of `pending` that have got another id since the verdict: they were stored again with
+/// another vector, or moved to another embedder. The rows at the ids of the verdicts have been read.
+///
+/// Reads: nothing if these rows exist; else the pointers of the entries' own questions, then the rows that these name.
+/// Errors: `StoreBackendError`.
+async fn follow_aliases<'p, 'q: 'p>(
+    cache: &Cache,
+    pending: impl Iterator<Item = &'p mut PendingQuery<'q>>,
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    let mut moved = Vec::new();
+    for PendingQuery { query, verdicts, .. } in pending {
+        let Some(alias) = &mut verdicts.alias else { continue };
+        let verdict = &mut alias.verdict;
+        if rows.has_read(verdict.id.into()) && rows.get(verdict.id.into()).is_none() {
+            moved.push((RowKey::pointer(&query.namespace, &verdict.query_hash), &mut verdict.id));
+        }
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    cache.table.fetch_missing(rows, moved.iter().map(|(pointer, _)| *pointer)).await?;
+    for (pointer, id) in &mut moved {
+        **id = rows.get(*pointer).and_then(pointed_entry).unwrap_or(**id);
+    }
+    let ids: Vec<RowKey> = moved.iter().map(|(_, id)| RowKey::from(**id)).collect();
+    cache.table.fetch_missing(rows, ids).await
 }

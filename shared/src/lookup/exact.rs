@@ -1,8 +1,11 @@
-//! The exact layer: the live entry with the same namespace and query hash.
+//! The exact layer: the live entry with the same namespace and query hash, or else the entry of another question that a
+//! caller has confirmed as the answer.
 
+use mneme_guard::ConversationSignature;
 use mneme_model::confidence::{confidence, contradiction_of_equal_texts};
 use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
+use mneme_model::pair_verdicts::Alias;
 use mneme_store::read::Rows;
 
 use super::outcome::{Layer, LookupOutcome, MissReason, Objection};
@@ -25,6 +28,8 @@ pub(super) enum ExactMatch {
 pub(super) struct ExactRules<'a> {
     pub(super) query: &'a Query,
     pub(super) rules: &'a Rules,
+    /// The confirmed answer of another question, if there is one.
+    pub(super) alias: Option<&'a Alias>,
 }
 
 impl ExactRules<'_> {
@@ -40,7 +45,7 @@ impl ExactRules<'_> {
         }
     }
 
-    /// Why a live entry of the same entry key is not served.
+    /// Why a live entry of the same entry key, or the entry of the alias, is not served.
     pub(super) fn refusal(&self, entry: &Entry) -> Option<Objection> {
         if !entry.is_servable() {
             return Some(MissReason::Rejected.into());
@@ -48,14 +53,22 @@ impl ExactRules<'_> {
         self.objection(entry)
     }
 
-    /// Why an entry of the same entry key does not answer the question: it lacks a required tag, the guard sees a
-    /// difference that normalisation drops, the entry is too old, or the confidence is below the cutoff.
+    /// Why an entry of the same entry key, or the entry of the alias, does not answer the question: it lacks a required
+    /// tag, the guard sees a difference that normalisation drops, the entry is too old, or the confidence is below the
+    /// cutoff.
+    ///
+    /// An alias is compared by the question that was confirmed, and not by the question of its entry.
     pub(super) fn objection(&self, entry: &Entry) -> Option<Objection> {
-        let Self { query, rules } = *self;
+        let Self { query, rules, .. } = *self;
         if !entry.tags.contains_all(&query.required_tags) {
             return Some(MissReason::MissingTag.into());
         }
-        let veto = contradiction_of_equal_texts(&query.question.signature, entry.signature().as_ref(), rules.guard);
+        let confirmed = self.alias.filter(|_| self.is_confirmed(entry));
+        let stored = match confirmed {
+            Some(alias) => ConversationSignature::from_bytes(&alias.signature).ok(),
+            None => entry.signature(),
+        };
+        let veto = contradiction_of_equal_texts(&query.question.signature, stored.as_ref(), rules.guard);
         if let Some(veto) = veto {
             return Some(Objection { reason: MissReason::Vetoed, veto: Some(veto) });
         }
@@ -71,9 +84,20 @@ impl ExactRules<'_> {
         confidence(1.0, entry.confidence_score, age_secs, self.rules.half_life)
     }
 
-    /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key.
+    /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key. If there is
+    /// none, the match with the entry of the alias.
     pub(super) fn among(&self, ids: &[EntryId], rows: &Rows) -> ExactMatch {
-        self.judge(ids.iter().filter_map(|id| rows.entry(*id)).find(|entry| self.is_match(entry)))
+        let own = ids.iter().filter_map(|id| rows.entry(*id)).find(|entry| self.is_match(entry));
+        let confirmed = || self.alias.and_then(|alias| rows.entry(alias.verdict.id));
+        self.judge(own.or_else(|| confirmed().filter(|entry| self.is_confirmed(entry))))
+    }
+
+    /// Whether `entry` is live and is the confirmed answer of the query's question.
+    pub(super) fn is_confirmed(&self, entry: &Entry) -> bool {
+        let query = self.query;
+        self.alias.is_some_and(|alias| entry.has_key(&query.namespace, &alias.verdict.query_hash))
+            && entry.context_key == query.question.context_key
+            && !entry.is_expired(query.now_secs)
     }
 
     /// Whether `entry` is live and has the query's entry key and context key. The hash covers the context key and the
@@ -129,7 +153,7 @@ mod tests {
         let query = query(asked, 1100);
         let settings = NamespaceSettings { guard: Some(guard), ..NamespaceSettings::default() };
         let rules = Rules::new(&query, &settings, &Config::with(config));
-        ExactRules { query: &query, rules: &rules }.judge(Some(stored))
+        ExactRules { query: &query, rules: &rules, alias: None }.judge(Some(stored))
     }
 
     #[test]
@@ -141,7 +165,7 @@ mod tests {
         );
         let query = query("q", 1000);
         let rules = Rules::new(&query, &NamespaceSettings::default(), &Config::with(&[]));
-        let rules = ExactRules { query: &query, rules: &rules };
+        let rules = ExactRules { query: &query, rules: &rules, alias: None };
         assert!(matches!(rules.judge(None), ExactMatch::Nothing));
         assert!(matches!(rules.among(&[], &Rows::default()), ExactMatch::Nothing));
     }

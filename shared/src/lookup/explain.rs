@@ -14,7 +14,9 @@ use mneme_model::entry::Entry;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_model::normalize::normalize;
+use mneme_model::pair_verdicts::PairVerdicts;
 use mneme_store::key::RowKey;
+use mneme_store::pair_verdicts::Pointer;
 use mneme_store::read::{Rows, pointed_entry};
 use serde::Serialize;
 
@@ -150,7 +152,7 @@ impl Explainer<'_> {
 
     async fn compare(&mut self, outcome: &LookupOutcome, explanation: &mut Explanation) -> Result<(), Error> {
         let mut rows = Rows::default();
-        let exact = self.exact(outcome, &mut rows).await?;
+        let (exact, verdicts) = self.exact(outcome, &mut rows).await?;
         let listed: BTreeSet<EntryId> = exact.iter().map(|candidate| candidate.id).collect();
         explanation.candidates = exact;
         if matches!(outcome, LookupOutcome::Miss(_)) {
@@ -163,8 +165,16 @@ impl Explainer<'_> {
         let is_cut = query.vector.is_cut(embedder, &query.question.message);
         let rules = self.rules;
         let signature = rules.signature(query);
-        let scoring =
-            Scoring { query, embedding, embedder, is_cut, unread: &unread, rules: &rules, signature: &signature };
+        let scoring = Scoring {
+            query,
+            embedding,
+            embedder,
+            is_cut,
+            unread: &unread,
+            rules: &rules,
+            signature: &signature,
+            verdicts: &verdicts,
+        };
         let mut scored = Vec::new();
         let read = self.nearest(scoring, &mut rows, &mut scored).await;
         scored.retain(|scored| !listed.contains(&scored.entry.id));
@@ -173,8 +183,14 @@ impl Explainer<'_> {
         read
     }
 
-    /// The live entries with the query's entry key: at most one, except for duplicates of the Python library.
-    async fn exact(&self, outcome: &LookupOutcome, rows: &mut Rows) -> Result<Vec<ExplainedCandidate>, Error> {
+    /// The live entries that the exact layer compares, and what callers said of the answers. These are the entries with
+    /// the query's entry key: at most one, except for duplicates of the Python library. If there is none, it is the entry
+    /// of the alias.
+    async fn exact(
+        &self,
+        outcome: &LookupOutcome,
+        rows: &mut Rows,
+    ) -> Result<(Vec<ExplainedCandidate>, PairVerdicts), Error> {
         let Self { cache, query, .. } = self;
         let served = match outcome {
             LookupOutcome::Hit { layer: Layer::Exact, entry, .. } => Some(entry.id),
@@ -184,19 +200,24 @@ impl Explainer<'_> {
         let mut ids: BTreeSet<EntryId> = served.into_iter().chain(known).collect();
         let keys = ids.iter().map(|id| RowKey::from(*id)).chain([query.pointer_key()]);
         cache.table.fetch_missing(rows, keys).await?;
-        if let Some(pointed) = rows.get(query.pointer_key()).and_then(pointed_entry) {
+        let pointer = rows.get(query.pointer_key()).map(Pointer::from_item).unwrap_or_default();
+        if let Some(pointed) = pointer.answering() {
             cache.table.fetch_missing(rows, [pointed.into()]).await?;
             ids.insert(pointed);
         }
-        let rules = ExactRules { query, rules: &self.rules };
+        let verdicts = pointer.verdicts;
+        let rules = ExactRules { query, rules: &self.rules, alias: verdicts.alias.as_ref() };
         let explain = |entry: Entry| {
             let objection = rules.refusal(&entry);
             let confidence = rules.confidence(&entry);
             let is_served = served == Some(entry.id);
             self.candidate(&entry, Layer::Exact, (1.0, 1.0, confidence), objection, is_served)
         };
-        let matches = ids.iter().filter_map(|id| rows.entry(*id)).filter(|entry| rules.is_match(entry));
-        Ok(matches.map(explain).collect())
+        let live: Vec<Entry> = ids.iter().filter_map(|id| rows.entry(*id)).collect();
+        let has_own = live.iter().any(|entry| rules.is_match(entry));
+        let is_compared = |entry: &Entry| if has_own { rules.is_match(entry) } else { rules.is_confirmed(entry) };
+        let explained = live.into_iter().filter(is_compared).map(explain).collect();
+        Ok((explained, verdicts))
     }
 
     /// Compares the nearest entries, most similar first. `scored` keeps what was compared before an error.

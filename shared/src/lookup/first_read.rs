@@ -8,7 +8,8 @@ use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
 use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
-use mneme_store::read::{BatchRead, Projection, Rows, pointed_entry};
+use mneme_store::pair_verdicts::Pointer;
+use mneme_store::read::{BatchRead, Projection, Rows};
 use tokio::time::Instant;
 
 use super::exact::{ExactMatch, ExactRules};
@@ -48,10 +49,11 @@ impl Wanted<'_> {
     /// The exact answer in `rows`, as far as they were read, by the rules that were known before the read. The settings of
     /// the namespace may have switched the guard off; the guard judges all the same, unless the request switches it off.
     pub(super) fn exact_match(&self, rows: &Rows) -> ExactMatch {
-        let pointed = rows.get(self.query.pointer_key()).and_then(pointed_entry);
-        let ids: Vec<EntryId> = pointed.into_iter().chain(self.known.iter().copied()).collect();
+        let pointer = rows.get(self.query.pointer_key()).map(Pointer::from_item).unwrap_or_default();
+        let ids: Vec<EntryId> = pointer.own().into_iter().chain(self.known.iter().copied()).collect();
         let rules = Rules { guard: self.query.guard.unwrap_or(Guard::On), ..self.rules };
-        ExactRules { query: self.query, rules: &rules }.among(&ids, rows)
+        let alias = pointer.verdicts.alias.as_ref();
+        ExactRules { query: self.query, rules: &rules, alias }.among(&ids, rows)
     }
 }
 

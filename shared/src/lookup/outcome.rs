@@ -29,6 +29,8 @@ pub enum MissReason {
     LowConfidence,
     /// The nearest entry that is similar enough holds a stored failure and no answer.
     Rejected,
+    /// A caller has said that the nearest entry that is similar enough does not answer the question.
+    Barred,
     /// The nearest entry that is similar enough lacks a tag that the caller requires.
     MissingTag,
     /// The nearest entry that is similar enough contradicts the question.

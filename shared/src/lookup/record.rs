@@ -117,6 +117,7 @@ fn record_metrics(invocation: &Invocation, found: &LookupOutcome) {
                 MissReason::BelowThreshold => &[Metric::Misses, Metric::MissesBelowThreshold],
                 MissReason::LowConfidence => &[Metric::Misses, Metric::MissesLowConfidence],
                 MissReason::Rejected => &[Metric::Misses, Metric::MissesRejected],
+                MissReason::Barred => &[Metric::Misses, Metric::MissesBarred],
                 MissReason::MissingTag => &[Metric::Misses, Metric::MissesMissingTag],
                 MissReason::Vetoed => &[Metric::Misses, Metric::MissesVetoed],
                 MissReason::NoEmbedding => &[Metric::Misses, Metric::MissesNoEmbedding],

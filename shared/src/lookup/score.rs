@@ -7,6 +7,7 @@ use mneme_model::confidence::{Guard, confidence, exact_values_agree, verdict};
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 use mneme_model::long_text::Unread;
+use mneme_model::pair_verdicts::PairVerdicts;
 
 use super::exact::ExactRules;
 use super::outcome::{Layer, LookupOutcome, Miss, MissReason, Objection};
@@ -44,6 +45,8 @@ pub(super) struct Scoring<'a> {
     pub(super) rules: &'a Rules,
     /// The question's signature, as `rules` compare it.
     pub(super) signature: &'a ConversationSignature,
+    /// What callers said of the answers to the question.
+    pub(super) verdicts: &'a PairVerdicts,
 }
 
 impl Scoring<'_> {
@@ -86,14 +89,16 @@ impl Scoring<'_> {
         let veto = veto.or_else(|| (!self.was_read_alike(&entry)).then_some(VetoKind::Material));
         let age_secs = query.now_secs - entry.created_at;
         let confidence = confidence(probability, entry.confidence_score, age_secs, rules.half_life);
-        let objection = if !entry.is_servable() {
+        let objection = if self.verdicts.bars(&entry.query_hash) {
+            Some(MissReason::Barred.into())
+        } else if !entry.is_servable() {
             Some(MissReason::Rejected.into())
         } else if !entry.tags.contains_all(&query.required_tags) {
             Some(MissReason::MissingTag.into())
         } else if veto.is_some() {
             Some(Objection { reason: MissReason::Vetoed, veto })
         } else if entry.has_key(&query.namespace, &query.question.hash)
-            && let Some(objection) = (ExactRules { query, rules }).objection(&entry)
+            && let Some(objection) = (ExactRules { query, rules, alias: None }).objection(&entry)
         {
             // The exact layer has refused the entry, and the vectors of equal texts are equal.
             Some(objection)

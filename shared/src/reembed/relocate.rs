@@ -8,7 +8,8 @@ use mneme_store::answer_item::{answer_to_item, place_answer};
 use mneme_store::counter::Counter;
 use mneme_store::entry_row::entry_to_item;
 use mneme_store::key::RowKey;
-use mneme_store::read::{Projection, pointed_entry};
+use mneme_store::pair_verdicts::Pointer;
+use mneme_store::read::Projection;
 use mneme_store::tag_blocks::TagAdditions;
 use mneme_store::transaction::TransactionOutcome;
 
@@ -55,10 +56,10 @@ async fn relocate_with_ticket(
             return Ok(false);
         }
         let rows = table.batch_get([seen.id.into(), pointer], Projection::All).await?;
-        let pointed = rows.get(pointer).and_then(pointed_entry);
+        let found = rows.get(pointer).map(Pointer::from_item).unwrap_or_default();
         let Some(mut row) = rows.entry(seen.id) else { return Ok(false) };
         let is_same = row.query == seen.query && row.vectors == seen.vectors;
-        if !is_same || row.is_expired(cache.now_secs()) || pointed.is_some_and(|id| id != row.id) {
+        if !is_same || row.is_expired(cache.now_secs()) || found.own().is_some_and(|id| id != row.id) {
             return Ok(false);
         }
         let header = EntryHeader::from(&row);
@@ -75,7 +76,7 @@ async fn relocate_with_ticket(
             table.claim_ids(&counter, 1, 1, None)?,
             table.insert_row(entry_to_item(&new)?)?,
             table.delete_row(&header, DeleteCondition::Exists)?,
-            table.point(pointer, pointed, id)?,
+            table.point(pointer, found.named, id)?,
         ];
         actions.extend(table.add_tagged(&tagged)?);
         actions.extend(answer_to_item(&new)?.map(|answer| table.put_answer(answer)).transpose()?);

@@ -27,6 +27,8 @@ pub enum Metric {
     MissesLowConfidence,
     /// Misses because the nearest entry that is similar enough holds a stored failure and no answer.
     MissesRejected,
+    /// Misses because a caller has said that the nearest entry that is similar enough does not answer the question.
+    MissesBarred,
     /// Misses because the nearest entry that is similar enough lacks a required tag.
     MissesMissingTag,
     /// Misses because the nearest entry that is similar enough contradicts the question.

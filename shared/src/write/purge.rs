@@ -12,7 +12,7 @@ use mneme_store::read::{Projection, pointed_entry};
 use mneme_store::tag_blocks::TagBlock;
 
 use crate::cache::Cache;
-use crate::maintain::vacuum::clean_blocks;
+use crate::maintain::vacuum::{clean_blocks, remove_verdicts};
 use crate::settings::change::change_settings;
 
 /// How many items are deleted at once.
@@ -26,6 +26,8 @@ struct Remains {
     /// Idempotency records, and the entries that they name.
     records: Vec<(RowKey, EntryId)>,
     tag_blocks: Vec<TagBlock>,
+    /// Pointers with verdicts.
+    judged: Vec<RowKey>,
 }
 
 impl Remains {
@@ -37,6 +39,9 @@ impl Remains {
             {
                 self.named.push(key);
             }
+            Some(DerivedKind::Pointer) if text(item, name::NAME).as_deref() == Some(namespace.as_str()) => {
+                self.judged.push(key);
+            }
             Some(DerivedKind::IdempotencyRecord) => self.records.extend(pointed_entry(item).map(|id| (key, id))),
             Some(DerivedKind::TagBlock) => self.tag_blocks.extend(TagBlock::from_item(item)),
             _ => {}
@@ -44,8 +49,8 @@ impl Remains {
     }
 }
 
-/// Removes the settings, the statistics, the hours and the deletions by tag of `namespace`, its name
-/// in the directory, and all idempotency records and tag blocks whose entries are gone. The entries must be removed
+/// Removes the settings, the statistics, the hours, the verdicts of callers and the deletions by tag of `namespace`, its
+/// name in the directory, and all idempotency records and tag blocks whose entries are gone. The entries must be removed
 /// before. Returns how many items were removed.
 ///
 /// Reads: the whole table, then the entries that records and tag blocks name. Writes: the settings by one transaction with
@@ -70,8 +75,9 @@ pub async fn purge(cache: &Cache, namespace: &Namespace) -> Result<u64, Error> {
         .buffer_unordered(DELETES_AT_ONCE)
         .try_collect()
         .await?;
+    let judged = remove_verdicts(cache, &remains.judged).await?;
     let blocks = clean_blocks(cache, &remains.tag_blocks).await?;
     table.remove_name(RowKey::directory(namespace), namespace).await?;
     let records = records.into_iter().filter(|removed| *removed).count() as u64;
-    Ok(u64::from(settings.is_some()) + named + records + blocks)
+    Ok(u64::from(settings.is_some()) + named + records + judged + blocks)
 }

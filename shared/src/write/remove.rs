@@ -11,6 +11,7 @@ use mneme_model::tag::Tag;
 use mneme_store::actions::{DeleteCondition, StatsChange};
 use mneme_store::entry_row::header_from_item;
 use mneme_store::key::RowKey;
+use mneme_store::pair_verdicts::Pointer;
 use mneme_store::read::Projection;
 use mneme_store::transaction::{MAX_ACTIONS, TransactionOutcome};
 use tokio::time::Instant;
@@ -107,6 +108,8 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
     let mut rows = rows.to_vec();
     // Pointers that were found to name other entries. They are kept.
     let mut kept: BTreeSet<RowKey> = BTreeSet::new();
+    // Pointers that were found to have verdicts. They keep those.
+    let mut with_verdicts: BTreeMap<RowKey, Pointer> = BTreeMap::new();
     while !rows.is_empty() {
         let mut changes: BTreeMap<&Namespace, StatsChange> = BTreeMap::new();
         // By key, because a transaction takes one action per item, and duplicates of an entry share a pointer.
@@ -127,7 +130,9 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
         }
         pointers.retain(|pointer, _| !kept.contains(pointer));
         for (pointer, ids) in &pointers {
-            actions.push(table.unpoint(*pointer, ids)?);
+            let seen = with_verdicts.get(pointer);
+            let kept = seen.map(|seen| table.unpoint_to_verdict(*pointer, seen)).transpose()?.flatten();
+            actions.push(kept.map_or_else(|| table.unpoint(*pointer, ids), Ok)?);
         }
         for id in answers {
             actions.push(table.delete_answer(id)?);
@@ -145,15 +150,28 @@ async fn remove_batch(cache: &Cache, rows: &[EntryHeader], reason: Reason<'_>) -
             }
             TransactionOutcome::Cancelled(_) => {}
         }
-        let before = (rows.len(), kept.len());
         let first_pointer = rows.len();
-        let elsewhere = pointers.keys().enumerate().filter(|(at, _)| outcome.failed_condition(first_pointer + at));
-        kept.extend(elsewhere.map(|(_, pointer)| *pointer));
+        let mut has_progress = false;
+        for (at, (pointer, ids)) in pointers.iter().enumerate() {
+            if !outcome.failed_condition(first_pointer + at) {
+                continue;
+            }
+            has_progress = true;
+            // A pointer whose verdicts have changed since is read by the next refusal.
+            let found = outcome.row_at(first_pointer + at).map(Pointer::from_item);
+            let was_known = with_verdicts.remove(pointer).is_some();
+            match found.filter(|found| !found.verdicts.is_empty() && found.named.is_some_and(|id| ids.contains(&id))) {
+                Some(found) => drop(with_verdicts.insert(*pointer, found)),
+                None if was_known => {}
+                None => drop(kept.insert(*pointer)),
+            }
+        }
+        let before = rows.len();
         let (mut as_seen, mut changed) = (Vec::new(), Vec::new());
         for (at, row) in rows.into_iter().enumerate() {
             if outcome.failed_condition(at) { changed.push(row) } else { as_seen.push(row) }
         }
-        if before == (as_seen.len(), kept.len()) {
+        if before == as_seen.len() && !has_progress {
             return Err(Error::internal("a removal was refused for none of its rows"));
         }
         as_seen.extend(still_removable(cache, changed, reason).await?);

@@ -19,7 +19,7 @@ use crate::idempotency_record::IdempotencyRecord;
 use crate::item::{Item, b, n, s};
 use crate::key::RowKey;
 use crate::namespace_stats::EventCounts;
-use crate::pointers::{pointer_item, still_names};
+use crate::pointers::points_to;
 use crate::table::Table;
 
 /// The amounts that a transaction adds to the stats of a namespace.
@@ -203,16 +203,21 @@ impl Table {
         self.update_action(self.update_builder(id.into(), expression))
     }
 
-    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. An alias ends.
     pub fn point(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<TransactWriteItem, Error> {
-        self.put_action(pointer_item(pointer, id), Expression::when(still_names(seen)))
+        self.update_action(self.update_builder(pointer, points_to(seen, id)))
     }
 
-    /// Deletes `pointer`, if it names one of `ids` or does not exist. `ids` must not be empty.
+    /// Deletes `pointer`, if it names one of `ids` and has no verdicts, or does not exist. `ids` must not be empty. If the
+    /// condition fails, DynamoDB returns the item with the cancellation.
     pub fn unpoint(&self, pointer: RowKey, ids: &[EntryId]) -> Result<TransactWriteItem, Error> {
         let ids = ids.iter().map(n).collect();
         let condition = Condition::Any(vec![Condition::Absent(name::ID), Condition::OneOf(name::ENTRY_ID, ids)]);
-        self.delete_action(pointer, Expression::when(condition))
+        let expression =
+            Expression::when(condition).and(Condition::Absent(name::BARS)).and(Condition::Absent(name::ALIAS));
+        let delete = Delete::builder().table_name(&self.name).key(name::ID, pointer.attribute()).apply(expression);
+        let delete = delete.return_values_on_condition_check_failure(OnFailure::AllOld);
+        Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
     }
 
     /// Stores an idempotency record at `key`, if there is none, or the one there has expired at `now_secs` or names the
@@ -343,9 +348,10 @@ mod tests {
     }
 
     #[test]
-    fn unpoint_requires_absence_or_one_of_the_ids() {
+    fn unpoint_requires_absence_or_one_of_the_ids_without_verdicts() {
         let delete = table().unpoint(RowKey::COUNTER, &[id(7), id(8)]).unwrap().delete.unwrap();
-        let condition = "(attribute_not_exists(#id) OR #entry_id IN (:entry_id, :entry_id_2))";
+        let condition = "(attribute_not_exists(#id) OR #entry_id IN (:entry_id, :entry_id_2)) \
+                         AND attribute_not_exists(#bars) AND attribute_not_exists(#alias)";
         assert_eq!(delete.condition_expression.as_deref(), Some(condition));
     }
 

@@ -108,6 +108,12 @@ pub const VALUES: &str = "values";
 pub const COMPRESSED: &str = "compressed";
 /// The entry's id, in pointers and idempotency records.
 pub const ENTRY_ID: &str = "entry_id";
+/// The entries that must not answer the question, in pointers: verdicts as a JSON array.
+pub const BARS: &str = "bars";
+/// The entry of another question that answers the question, in pointers: a verdict as JSON.
+pub const ALIAS: &str = "alias";
+/// The signature of the question that [`ALIAS`] is about, in pointers.
+pub const ALIAS_SIGNATURE: &str = "alias_signature";
 /// Whether the put created an entry, in idempotency records.
 pub const CREATED: &str = "created";
 /// A digest of the request, in idempotency records.
@@ -127,7 +133,7 @@ pub const LEASE_SLOTS: [&str; 16] = [
 ];
 /// A number of entries, in namespace stats and segments.
 pub const ENTRIES: &str = "entries";
-/// The name of the namespace, in namespace stats and settings.
+/// The name of the namespace, in namespace stats, in settings, and in pointers with verdicts.
 pub const NAME: &str = "name";
 /// Whether `entries` includes every row, in namespace stats.
 pub const COUNTED: &str = "counted";

@@ -17,6 +17,7 @@
 //! | transactions and their actions | [`transaction`], [`actions`] |
 //! | values, items and expressions in the types of the SDK | [`item`], [`expression`] |
 //! | pointers and idempotency records | [`pointers`], [`idempotency_record`] |
+//! | what callers said of the answers to a question | [`pair_verdicts`] |
 //! | the number of rows of a namespace, its events, and the directory of namespaces | [`namespace_stats`] |
 //! | leases: who makes the answer to a question that has none | [`leases`] |
 //! | the lookups of each hour, and what they saved | [`hour_stats`] |
@@ -45,6 +46,7 @@ pub mod key;
 pub mod leases;
 pub mod move_progress;
 pub mod namespace_stats;
+pub mod pair_verdicts;
 mod patience;
 pub mod pointers;
 pub mod queue_state;

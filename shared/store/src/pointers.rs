@@ -5,13 +5,16 @@ use mneme_model::error::Error;
 
 use crate::attribute as name;
 use crate::expression::{Condition, Expression};
-use crate::item::{Item, n};
+use crate::item::n;
 use crate::key::RowKey;
 use crate::table::Table;
 
-/// The item of the pointer at key `pointer` to the entry `id`.
-pub(crate) fn pointer_item(pointer: RowKey, id: EntryId) -> Item {
-    Item::from([(name::ID.to_owned(), pointer.attribute()), (name::ENTRY_ID.to_owned(), n(id))])
+/// The change that makes a pointer name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. The
+/// question has an entry of its own then, so an alias ends. Bars stay.
+pub(crate) fn points_to(seen: Option<EntryId>, id: EntryId) -> Expression {
+    let ended = [name::ALIAS, name::ALIAS_SIGNATURE];
+    let named = Expression::when(still_names(seen)).set(name::ENTRY_ID, n(id));
+    ended.into_iter().fold(named, Expression::remove)
 }
 
 /// The condition that a pointer still names the entry `seen`, or still does not exist if `seen` is `None`.
@@ -20,10 +23,10 @@ pub(crate) fn still_names(seen: Option<EntryId>) -> Condition {
 }
 
 impl Table {
-    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. Returns
-    /// whether that was so. Writes: one PutItem.
+    /// Makes `pointer` name `id`, if it still names `seen`, or still does not exist if `seen` is `None`. An alias ends.
+    /// Returns whether that was so. Writes: one UpdateItem.
     pub async fn set_pointer(&self, pointer: RowKey, seen: Option<EntryId>, id: EntryId) -> Result<bool, Error> {
-        self.put_if(pointer_item(pointer, id), Expression::when(still_names(seen))).await
+        self.update_if(pointer, points_to(seen, id)).await
     }
 
     /// Deletes the pointer or the idempotency record at `pointer`, if it still names `id`. Returns whether it did.

@@ -77,6 +77,17 @@ impl TransactionOutcome {
         }
     }
 
+    /// The row of the action at `position`, whose condition did not hold, if the row exists and the action requested it.
+    pub fn row_at(&self, position: usize) -> Option<&Item> {
+        match self {
+            Self::Cancelled(outcomes) => match outcomes.get(position) {
+                Some(ActionOutcome::ConditionFailed(row)) => row.as_ref(),
+                _ => None,
+            },
+            Self::Committed | Self::Unknown(_) => None,
+        }
+    }
+
     /// Whether the transaction was cancelled only by conflicts with other transactions or by throttling.
     pub fn was_contended(&self) -> bool {
         match self {

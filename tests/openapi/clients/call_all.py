@@ -19,6 +19,7 @@ PAIR = {"a": {}, "b": {}, "similarity": 0.9, "same": True}
 CALLS = {
     "put_entries": ({"body": models.EntryRequest(query="q", response="r", embedding=[1.0, 0.0, 0.0])}, 201),
     "lookup": ({"body": models.LookupRequest(query="q")}, 200),
+    "give_feedback": ({"body": models.FeedbackRequest(query="s", id=1, right=True)}, 200),
     "get_entry": ({"id": 1}, 200),
     "find_entry": ({"namespace": NAMESPACE, "query_hash": HASH}, 200),
     "list_entries": ({"limit": 10}, 200),

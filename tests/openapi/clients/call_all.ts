@@ -32,6 +32,7 @@ async function main() {
   }
   const messages = [{ role: "user", content: "q" }];
   await expect("lookup", 200, client.POST("/v1/lookup", { body: { queries: [{ messages }] } }));
+  await expect("giveFeedback", 200, client.POST("/v1/feedback", { body: { query: "s", id: 1, right: true } }));
   await expect("getEntry", 200, client.GET("/v1/entries/{id}", { params: { path: { id: 1 } } }));
   const found = { params: { path: { namespace, query_hash: hash } } };
   await expect("findEntry", 200, client.GET("/v1/namespaces/{namespace}/entries/{query_hash}", found));

@@ -187,9 +187,8 @@ async fn vacuum_with_write_conflicts_completes() {
         stack.delete_item(key).await;
     }
     // DynamoDB refuses a single write with this error while a transaction holds the item.
-    for _ in 0..2 {
+    for _ in 0..4 {
         stack.proxy.inject_fault("UpdateItem", Fault::Conflict);
-        stack.proxy.inject_fault("PutItem", Fault::Conflict);
     }
     let reply = stack.invoke("vacuum", json!({})).await.unwrap();
     assert_eq!((&reply["pointers_set"], stack.proxy.pending_faults()), (&json!(2), 0), "{reply}");

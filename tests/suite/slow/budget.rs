@@ -167,7 +167,7 @@ const DESIGNED: [Budget; 6] = [
 ];
 
 /// Measured budgets of requests that the design does not mention, with their composition.
-const BOUNDED: [Budget; 24] = [
+const BOUNDED: [Budget; 25] = [
     // Reads the counter and the pointer, then the row. Writes the row, its change in one index, and the counter.
     ("put: in place", 3, 3.0, 12.0),
     // Reads the same. Writes the new row and deletes the old one, both with two index entries, the counter and the
@@ -216,6 +216,8 @@ const BOUNDED: [Budget; 24] = [
     ("settings: set", 3, 2.0, 6.0),
     // Reads the row, and again after the write. Writes the row, the counter and the statistics.
     ("update", 3, 2.0, 12.0),
+    // Reads the entry and the pointer of the question. Writes the pointer and the counter.
+    ("feedback", 2, 2.0, 4.0),
 ];
 
 async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
@@ -287,6 +289,12 @@ async fn measure(entries: usize) -> BTreeMap<&'static str, Cost> {
         stack.invoke("update", change).await.unwrap();
     };
     on.measure("update", 3, nothing, update).await;
+    let feedback = async |stack: &Stack, n: u32| {
+        let verdict =
+            json!({"query": format!("judged {n}"), "namespace": "crowd", "id": 1, "right": n.is_multiple_of(2)});
+        stack.invoke("feedback", verdict).await.unwrap();
+    };
+    on.measure("feedback", 2, nothing, feedback).await;
     let set = async |stack: &Stack, n: u32| {
         let set = json!({"action": "set", "namespace": "mine", "cutoff": f64::from(n) / 1000.0});
         stack.invoke("settings", set).await.unwrap();

@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
+use mneme_model::entry_id::EntryId;
+use mneme_model::normalize::QueryHash;
 use mneme_store::key::{DerivedKind, RowKey};
+use mneme_store::pair_verdicts::Pointer;
 use mneme_tests::invariants::Snapshot;
 use mneme_tests::proxy::Call;
 use mneme_tests::stack::Item;
@@ -400,6 +403,49 @@ async fn update_with_any_fault_keeps_the_table_consistent() {
         assert_eq!(after.entries[&i128::from(id)]["response"].as_s().unwrap(), &format!("changed {n}"));
     };
     Case::of("update").run(request, effect).await;
+}
+
+/// The verdicts on the answers to `query` in the namespace `other`.
+fn verdicts_on(after: &Snapshot, query: &str) -> Pointer {
+    let namespace = "other".to_owned().try_into().expect("a namespace");
+    let key = RowKey::pointer(&namespace, &QueryHash::of(query, true)).attribute();
+    after.data(DerivedKind::Pointer).find(|item| item["id"] == key).map(Pointer::from_item).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn feedback_with_any_fault_keeps_the_table_consistent() {
+    for right in [false, true] {
+        let request = async |stack: &Stack, n: u64| {
+            let id = stack.put(entry_in("other", "q", 0.1)).await;
+            json!({"query": format!("asked {n}"), "namespace": "other", "id": id, "right": right})
+        };
+        let effect = |n: u64, reply: &Value, _: &Snapshot, after: &Snapshot| {
+            assert_eq!(reply["effect"], if right { "aliased" } else { "barred" });
+            let Pointer { named, verdicts, .. } = verdicts_on(after, &format!("asked {n}"));
+            let judged = verdicts.iter().map(|verdict| verdict.id.get()).collect::<Vec<_>>();
+            assert_eq!((named.map(EntryId::get), judged), (reply["id"].as_u64(), vec![reply["id"].as_u64().unwrap()]));
+        };
+        Case::of("feedback").run(request, effect).await;
+    }
+}
+
+#[tokio::test]
+async fn delete_of_a_judged_question_with_any_fault_keeps_its_bars() {
+    // The pointer is found to have verdicts by the refusal of the first transaction.
+    let request = async |stack: &Stack, n: u64| {
+        let barred = stack.put(entry_in("other", "q", 0.1)).await;
+        let query = format!("asked {n}");
+        let id = stack.put(entry_in("other", &query, 0.2)).await;
+        let verdict = json!({"query": query, "namespace": "other", "id": barred, "right": false});
+        stack.invoke("feedback", verdict).await.unwrap();
+        json!({"id": id})
+    };
+    let effect = |n: u64, reply: &Value, before: &Snapshot, after: &Snapshot| {
+        assert_gone(before, after, &[i128::from(reply["id"].as_u64().unwrap())]);
+        let pointer = verdicts_on(after, &format!("asked {n}"));
+        assert_eq!((pointer.own(), pointer.verdicts.bars.len()), (None, 1));
+    };
+    Case::of("delete").run(request, effect).await;
 }
 
 async fn put_two(stack: &Stack, namespace: &str, n: u64) {

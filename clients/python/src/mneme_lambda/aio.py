@@ -53,6 +53,7 @@ class AsyncMneme(Client):
     put = _awaitable(_operations.put)
     put_many = _awaitable(_batches.put_many)
     release = _awaitable(_operations.release)
+    feedback = _awaitable(_operations.feedback)
     delete = _awaitable(_operations.delete)
     delete_entry = _awaitable(_operations.delete_entry)
     delete_tagged = _awaitable(_operations.delete_tagged)

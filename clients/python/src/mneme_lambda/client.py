@@ -46,6 +46,7 @@ class Mneme(Client):
     put = _blocking(_operations.put)
     put_many = _blocking(_batches.put_many)
     release = _blocking(_operations.release)
+    feedback = _blocking(_operations.feedback)
     delete = _blocking(_operations.delete)
     delete_entry = _blocking(_operations.delete_entry)
     delete_tagged = _blocking(_operations.delete_tagged)

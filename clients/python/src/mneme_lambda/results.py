@@ -71,8 +71,8 @@ class Miss:
 
     reason: str
     """Why: `no_entry`, `below_threshold`, `low_confidence`, `vetoed`, `rejected`, `no_embedding`, `embedder_failure`,
-    `not_embeddable`, `missing_tag`, `not_loaded`, `unavailable`, `personal`, `exact_only`, `too_old` or `bypass`. A
-    newer cache may have other reasons."""
+    `not_embeddable`, `barred`, `missing_tag`, `not_loaded`, `unavailable`, `personal`, `exact_only`, `too_old` or
+    `bypass`. A newer cache may have other reasons."""
     best_similarity: float | None
     """The similarity of the nearest entry, or None."""
     veto: str | None = None

@@ -6,6 +6,7 @@
 //! - `answers`: long answers in items of their own.
 //! - `pointers`: one live entry and one pointer for each entry key.
 //! - `tags`: tag blocks, and deletions by a tag that were not finished.
+//! - `verdicts`: what callers said of entries that are gone.
 //! - `obsolete`: which derived items no reader uses any more.
 //! - `cursor`: where a pass continues.
 //! - `pass`: what a pass covers, and what it has done.
@@ -18,8 +19,10 @@ mod pass;
 mod pointers;
 mod run;
 mod tags;
+mod verdicts;
 
 pub use cursor::{VacuumCursor, load_cursor, save_cursor};
 pub use pass::{Repairs, VacuumPass};
 pub use run::run_pass;
 pub(crate) use tags::clean_blocks;
+pub(crate) use verdicts::remove_verdicts;

@@ -24,6 +24,7 @@ use super::obsolete::LiveVersions;
 use super::pass::VacuumPass;
 use super::pointers::set_pointers;
 use super::tags::{clean_blocks, finish_deletions, restore_blocks};
+use super::verdicts::clean_verdicts;
 use crate::cache::Cache;
 use crate::maintain::directory;
 use crate::maintain::eviction::enforce_all_caps;
@@ -40,8 +41,10 @@ pub(super) struct TablePage {
     rows: Vec<EntryHeader>,
     /// The highest id of an entry, covered or not.
     highest_id: u64,
-    /// Pointers, and the entries that they name.
+    /// Pointers without verdicts, and the entries that they name.
     pointers: Vec<(RowKey, EntryId)>,
+    /// Pointers with verdicts.
+    judged: Vec<RowKey>,
     /// Answer items.
     answers: Vec<(RowKey, AnswerStamp)>,
     /// Derived items with a time to live that has ended: idempotency records, leases, lease boards and hour stats.
@@ -76,6 +79,7 @@ impl TablePage {
             }
             let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) else { continue };
             match key.derived_kind() {
+                Some(DerivedKind::Pointer) if item.contains_key(name::NAME) => page.judged.push(key),
                 Some(DerivedKind::Pointer) => page.pointers.extend(pointed_entry(item).map(|id| (key, id))),
                 Some(DerivedKind::Answer) => page.answers.extend(stamp_of(item).map(|stamp| (key, stamp))),
                 Some(
@@ -114,11 +118,11 @@ impl TablePage {
 }
 
 /// Removes expired entries, repairs pointers, tag blocks and the counter, finishes deletions by a tag, removes derived
-/// items that no reader uses, and enforces the page's quotas. Returns false if the time ran out before all entries that
+/// items that no reader uses and verdicts on entries that are gone, and enforces the page's quotas. Returns false if the time ran out before all entries that
 /// have to go were removed.
 ///
 /// `next_id`: as at the start of the pass. It only grows, so an id below it stays below it.
-/// Reads: the pointers of the page's entries, the entries of its pointers, and the directory of settings if the page has
+/// Reads: the pointers of the page's entries, the entries of its pointers and verdicts, and the directory of settings if the page has
 /// settings. Errors: `StoreBackendError`.
 pub(super) async fn repair_page(
     cache: &Cache,
@@ -180,8 +184,9 @@ pub(super) async fn repair_page(
         .try_collect::<()>()
         .await?;
     let removed = pointers.iter().chain(&ended).filter(|removed| **removed).count() + obsolete.len();
+    let judged = clean_verdicts(cache, &page.judged).await?;
     let orphaned = delete_orphaned_answers(cache, &page.answers).await?;
-    pass.repaired.derived_removed += removed as u64 + orphaned;
+    pass.repaired.derived_removed += removed as u64 + judged + orphaned;
     let evictions = enforce_all_caps(cache, &page.quotas, None).await?;
     pass.removed.add(evictions);
     Ok(!evictions.unfinished)

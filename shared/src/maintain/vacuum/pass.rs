@@ -20,8 +20,9 @@ pub struct Repairs {
     pub tag_blocks_set: u64,
     /// Live entries that were removed for a deletion by a tag that its caller did not finish.
     pub deleted_by_tag: u64,
-    /// Items that were removed: pointers to missing entries, answers of missing entries, expired idempotency records and
-    /// hour stats, empty tag blocks, and items of an obsolete basis or of a retired embedder.
+    /// Items that were removed: pointers to missing entries, verdicts on missing entries, answers of missing entries,
+    /// expired idempotency records and hour stats, empty tag blocks, and items of an obsolete basis or of a retired
+    /// embedder.
     pub derived_removed: u64,
     /// Long answers that an older version stored in rows, and that got items of their own.
     pub answers_moved: u64,

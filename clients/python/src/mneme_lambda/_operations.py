@@ -239,8 +239,8 @@ def feedback(
 ) -> Steps[str]:
     """Says whether the answer of the entry with this id is right for a question. Raises `NotFound`.
 
-    Returns the effect: `barred` (the entry is not served for the question any more), `aliased` (the exact layer finds it
-    for the question), or `none` (the question has an entry of its own).
+    Returns the effect: `barred` (the entry is not served for the question any more), `aliased` (the exact layer finds
+    it for the question), or `none` (the question has an entry of its own).
     """
     fields = question(query, context) | {"namespace": namespace or core.namespace, "id": id, "right": right}
     reply = yield from exchange(core, Request("feedback", "POST", "/v1/feedback", body=fields))

@@ -116,6 +116,11 @@ test("ask answers with the whole explanation", async () => {
   assert.match(await textOf(page), /Entry78Stored questionQuestion 77/);
   await page.getByRole("heading", { name: "Candidates" }).waitFor();
   await page.screenshot({ path: `${SHOTS}ask-hit.png`, fullPage: true });
+  // An answer is right for the question that it was put for.
+  await page.locator(".card").getByRole("button", { name: "Wrong" }).click();
+  await page.locator("#notice").getByText("cannot be barred").waitFor();
+  await page.locator(".card").getByRole("button", { name: "Right" }).click();
+  await page.getByText("was called right for this question: the question has an answer of its own").waitFor();
   await page.locator("textarea").fill("Something else");
   await page.locator("button.main").click();
   await page.getByText("Miss:").waitFor();

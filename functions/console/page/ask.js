@@ -11,7 +11,7 @@ function askView() {
     const fields = { query: question.value, namespace: namespaceOf(namespace), explain: true };
     if (threshold.value) fields.threshold = Number(threshold.value);
     if (context.value) fields.context = parsedObject(context.value, "the context");
-    result.replaceChildren(...outcome(await explainedLookup(fields)));
+    result.replaceChildren(...outcome(await explainedLookup(fields), fields));
   });
   const form = element("form", { onsubmit: (event) => { event.preventDefault(); ask(); } },
     field("Question", question, true), field("Namespace", namespace), field("Context (JSON)", context),
@@ -34,25 +34,27 @@ async function explainedLookup(fields) {
   }
 }
 
-function outcome(reply) {
+/** `asked`: the fields of the lookup. */
+function outcome(reply, asked) {
   const head = reply.outcome === "hit"
     ? [element("h3", { class: "good" }, `Hit in the ${reply.layer} layer`),
       facts([
         ["Entry", entryLink(reply.id)], ["Stored question", stored(reply.query)],
         ["Similarity", reply.similarity.toFixed(4)], ["Confidence", reply.confidence.toFixed(4)],
         ["Age", `${reply.age_seconds} s`]]),
-      element("h3", {}, "Answer"), stored(reply.response)]
+      element("h3", {}, "Answer"), stored(reply.response), verdictButtons(reply.id, asked)]
     : [element("h3", { class: "warn" }, `Miss: ${words(reply.reason)}${reply.veto ? ` (${words(reply.veto)})` : ""}`),
       facts([["Best similarity", reply.best_similarity?.toFixed(4)]])];
-  return [element("section", { class: "card" }, head), ...explanation(reply.explanation)];
+  return [element("section", { class: "card" }, head), ...explanation(reply.explanation, asked)];
 }
 
-function explanation(explained) {
+function explanation(explained, asked) {
   if (!explained) return [];
   const { question, rules, candidates, complete, other_context: other } = explained;
   const rows = candidates.map((candidate) => [
     entryLink(candidate.id), stored(candidate.query, 200), candidate.layer, candidate.similarity.toFixed(4),
-    candidate.confidence.toFixed(4), verdict(candidate), evidence(candidate.features)]);
+    candidate.confidence.toFixed(4), verdict(candidate), evidence(candidate.features),
+    verdictButtons(candidate.id, asked)]);
   return [
     element("section", {},
       element("h3", {}, "What was compared"),
@@ -64,10 +66,31 @@ function explanation(explained) {
       entryLink(other.id), ", context key ", other.context_key ?? "none", ".") : null,
     element("section", {},
       element("h3", {}, "Candidates"),
-      table(["Entry", "Stored question", "Layer", "#Similarity", "#Confidence", "Decision", "Evidence"], rows,
+      table(["Entry", "Stored question", "Layer", "#Similarity", "#Confidence", "Decision", "Evidence", "Its answer is"],
+        rows,
         "No entry was compared."),
       complete ? null : element("p", { class: "soft" }, "A nearer entry may be missing here: not all were compared.")),
   ].filter((part) => part !== null);
+}
+
+/** What follows from feedback, by its effect. */
+const EFFECTS = {
+  barred: "it is not served for it any more",
+  aliased: "the exact layer finds it from now on",
+  none: "the question has an answer of its own",
+};
+
+/** Buttons that say whether the answer of an entry is right for the question that was asked. */
+function verdictButtons(id, { query, namespace, context }) {
+  const button = (label, right) => {
+    const pressed = element("button", { type: "button" }, label);
+    pressed.onclick = () => working(pressed, async () => {
+      const { effect } = await call("POST", "v1/feedback", { query, namespace, context, id, right });
+      notify(`Entry ${id} was called ${right ? "right" : "wrong"} for this question: ${EFFECTS[effect] ?? words(effect)}.`);
+    });
+    return pressed;
+  };
+  return element("div", { class: "buttons" }, button("Right", true), button("Wrong", false));
 }
 
 function verdict({ served, reason, veto }) {

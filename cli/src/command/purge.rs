@@ -1,4 +1,4 @@
-//! `mneme purge`: deletes every entry of a namespace, or of all.
+//! `mneme purge`: deletes a namespace with all that the cache keeps of it, or every entry of all.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::cache::{Cache, Fields};
 use crate::exit::Outcome;
 use crate::output::{printable, show};
 
-/// Delete every entry of a namespace, or of the whole cache.
+/// Delete a namespace with its settings, its counts and what else names it, or every entry of the whole cache.
 ///
 /// Asks for the name first, unless --yes is given. A long purge that the HTTP API does not wait for is continued.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Purge {
     /// The namespace.
     #[arg(value_name = "NAMESPACE", required_unless_present = "all", conflicts_with = "all")]
     namespace: Option<String>,
-    /// Purge every namespace.
+    /// Delete the entries of every namespace. Settings and counts stay.
     #[arg(long)]
     all: bool,
     /// Do not ask.
@@ -33,9 +33,10 @@ pub(crate) struct Purge {
 #[derive(Debug, Deserialize)]
 struct Cleared {
     deleted: u64,
+    purged: Option<u64>,
 }
 
-/// Deletes the entries and prints their number.
+/// Deletes the entries, and the other items of a namespace, and prints their numbers.
 ///
 /// # Errors
 /// The user does not confirm; see also [`Cache::call`].
@@ -45,7 +46,8 @@ pub(crate) async fn purge(cache: &Cache, arguments: Purge, as_json: bool) -> Don
         confirm(cache, namespace.as_deref())?;
     }
     let confirmed = namespace.is_none().then_some("all");
-    let fields = Fields::new().with("namespace", namespace).with("confirm", confirmed);
+    let is_whole = namespace.is_some().then_some(true);
+    let fields = Fields::new().with("namespace", namespace).with("purge", is_whole).with("confirm", confirmed);
     let bar = bar("{spinner} {msg}");
     let reply: Box<RawValue> = cache.call_patiently(&CLEAR, fields, |error| report_retry(&bar, error)).await?;
     show::<Cleared>(&reply, as_json)?;
@@ -69,6 +71,7 @@ fn confirm(cache: &Cache, namespace: Option<&str>) -> Result<(), Box<dyn Error>>
 
 impl fmt::Display for Cleared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "deleted   {} entries", self.deleted)
+        write!(f, "deleted   {} entries", self.deleted)?;
+        self.purged.map_or(Ok(()), |others| write!(f, "\npurged    {others} other items"))
     }
 }

@@ -107,9 +107,9 @@ fn item_actions(
 /// Moves the settings and meta values that an older version wrote to item 0 to items of their own, until `until`. Returns
 /// false if some are left. Quotas and meta values of a table that is shared with the Python library stay.
 ///
-/// Reads: item 0. Writes: one transaction for each. Errors: as [`change_settings`].
-pub(crate) async fn move_out_of_counter(cache: &Cache, until: Instant) -> Result<bool, Error> {
-    let counter = cache.counter_of_any_embedder().await?;
+/// `counter`: item 0 as it was read a moment ago. Reads: item 0 again for the meta values. Writes: one transaction for
+/// each. Errors: as [`change_settings`].
+pub(crate) async fn move_out_of_counter(cache: &Cache, counter: &Counter, until: Instant) -> Result<bool, Error> {
     let is_shared = is_shared(cache);
     let moves = |namespace: &Namespace| {
         counter.settings(namespace).guard.is_some() || (!is_shared && counter.quotas.contains_key(namespace.as_str()))

@@ -6,16 +6,20 @@ use serde_json::json;
 use super::{command, mneme, run};
 
 #[tokio::test]
-async fn command_purge_deletes_a_namespace_or_all() {
+async fn command_purge_deletes_a_namespace_with_its_settings_or_all_entries() {
     let stack = Stack::start().await;
     for (namespace, query) in [("a", "x"), ("a", "y"), ("b", "x"), ("c", "x")] {
         stack.put(json!({"query": query, "response": "A", "namespace": namespace})).await;
     }
+    stack.invoke("settings", json!({"action": "set", "namespace": "a", "cutoff": 0.9})).await.unwrap();
     let table = mneme(&stack, &["namespaces"]).await.succeeded();
     assert!(table.contains("│ a         ┆ 2       │"), "{table}");
     mneme(&stack, &["purge", "a"]).await.failed(1, &["give --yes"]);
     mneme(&stack, &["purge"]).await.failed(2, &["NAMESPACE"]);
-    assert_eq!(mneme(&stack, &["purge", "a", "--yes"]).await.succeeded(), "deleted   2 entries\n");
+    let purged = mneme(&stack, &["purge", "a", "--yes"]).await.succeeded();
+    assert!(purged.starts_with("deleted   2 entries\npurged    "), "{purged}");
+    let settings = stack.invoke("settings", json!({"action": "list"})).await.unwrap();
+    assert_eq!(settings, json!({"namespaces": [], "cursor": null}));
     assert_eq!(mneme(&stack, &["purge", "--all", "--yes", "--json"]).await.json(), json!({"deleted": 2}));
     assert!(stack.entry_ids().await.is_empty());
 }

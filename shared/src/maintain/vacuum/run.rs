@@ -69,7 +69,7 @@ async fn run_steps(
     let versions = LiveVersions::read(cache, &counter).await?;
     if *cursor == Some(VacuumCursor::Start)
         && pass.only.is_none()
-        && !move_out_of_counter(cache, cache.deadline).await?
+        && !move_out_of_counter(cache, &counter, cache.deadline).await?
     {
         return Ok(());
     }

@@ -8,22 +8,21 @@ use mneme_model::confidence::Guard;
 use mneme_model::config::Config;
 use mneme_model::entry_id::EntryId;
 use mneme_model::error::Error;
-use mneme_model::limits::MAX_REPLY_BYTES;
 use mneme_model::namespace::Namespace;
 use mneme_model::namespace_settings::Layers;
-use mneme_model::pair_verdicts::PairVerdicts;
-use mneme_store::counter::Counter;
 use mneme_store::key::RowKey;
 use mneme_store::pair_verdicts::Pointer;
-use mneme_store::read::{Rows, pointed_entry};
+use mneme_store::read::Rows;
 use tokio::time::Instant;
 
+use super::aliases::follow_aliases;
 use super::candidates::CandidateStream;
 use super::exact::{ExactMatch, ExactRules, exact_hit};
 use super::explain::{Explainer, Explanation};
 use super::first_read::{FirstRead, ReadCounter, Wanted, first_read};
 use super::outcome::{LookupOutcome, Miss, MissReason, Objection};
 use super::query::Query;
+use super::round::{CatchUp, PendingQuery, Round, RoundContext, unavailable};
 use super::rules::Rules;
 use super::score::{Scoring, outcome_of};
 use super::semantic::{Comparison, compare, may_answer};
@@ -41,126 +40,6 @@ pub struct LookupEngine {
     last_counter: Option<ReadCounter>,
     /// The embedder whose vectors were compared last.
     embedder: Option<ReadEmbedder>,
-}
-
-/// The results of one round.
-struct Round {
-    /// One for each query, in their order.
-    outcomes: Vec<Result<LookupOutcome, Error>>,
-    /// Whether a row was gone that a pointer, the replica or a segment named. The answer may have moved to a newer row
-    /// that nothing named yet.
-    saw_missing_row: bool,
-}
-
-impl Round {
-    /// The results for `queries` queries if the table did not answer.
-    fn unavailable(queries: usize) -> Self {
-        Self { outcomes: (0..queries).map(|_| Ok(unavailable())).collect(), saw_missing_row: false }
-    }
-
-    /// The round with the answers that are in items of their own. An entry whose answer item was replaced or removed since
-    /// is no hit, so its query is looked up again. Nothing is read beyond what a reply has room for.
-    ///
-    /// Reads: the answer items of hits, strongly. If they do not come in time, their queries are the miss `unavailable`.
-    /// Errors: `StoreBackendError`.
-    async fn with_answers(mut self, cache: &Cache) -> Result<Self, Error> {
-        let mut bytes = 0;
-        let mut hits: Vec<&mut LookupOutcome> = Vec::new();
-        for outcome in self.outcomes.iter_mut().flatten() {
-            let LookupOutcome::Hit { entry, .. } = &*outcome else { continue };
-            if bytes <= MAX_REPLY_BYTES && entry.lacks_answer() {
-                bytes += entry.apart.map_or(0, |apart| apart.bytes);
-                hits.push(outcome);
-            }
-        }
-        let entries = hits.iter_mut().filter_map(|outcome| outcome.entry_mut());
-        let read = match cache.table.read_answers(entries).await {
-            Err(error) if error.is_store_overload() => {
-                hits.into_iter().for_each(|hit| *hit = unavailable());
-                return Ok(self);
-            }
-            read => read?,
-        };
-        for (hit, _) in hits.into_iter().zip(read).filter(|(_, is_read)| !is_read) {
-            *hit = LookupOutcome::Miss(Miss::without_comparison(MissReason::NoEntry));
-            self.saw_missing_row = true;
-        }
-        Ok(self)
-    }
-}
-
-/// The miss of a query for which the table did not answer.
-fn unavailable() -> LookupOutcome {
-    LookupOutcome::Miss(Miss::without_comparison(MissReason::Unavailable))
-}
-
-/// What the steps of one round share.
-#[derive(Clone, Copy)]
-struct RoundContext<'a> {
-    /// The cache as the invocation has it.
-    invocation: &'a Cache,
-    /// The cache for the time that the lookup may take.
-    cache: &'a Cache,
-    counter: &'a Counter,
-    embedder: &'a ReadEmbedder,
-}
-
-/// A query that has no outcome yet.
-struct PendingQuery<'a> {
-    /// Its position in the request.
-    position: usize,
-    query: &'a Query,
-    rules: Rules,
-    /// The entries that may hold its exact answer.
-    known: Vec<EntryId>,
-    /// What callers said of the answers to the question.
-    verdicts: PairVerdicts,
-    exact: ExactMatch,
-    candidates: CandidateStream<Candidates>,
-    /// Why the query cannot be compared in time.
-    blocked: Option<MissReason>,
-}
-
-impl PendingQuery<'_> {
-    /// Whether the exact layer has no answer and there is a vector to compare.
-    fn is_comparable(&self, embedder: &ReadEmbedder) -> bool {
-        self.needs_semantic_layer() && self.query.vector.get(Some(embedder)).is_some()
-    }
-
-    /// Whether the exact layer has no answer and the embedder still has to make the vector.
-    fn awaits_vector(&self, embedder: &ReadEmbedder) -> bool {
-        self.needs_semantic_layer() && self.query.vector.is_awaited(embedder)
-    }
-
-    fn needs_semantic_layer(&self) -> bool {
-        self.blocked.is_none() && !self.exact.is_answer() && self.rules.layers == Layers::All
-    }
-
-    /// Notes that `failed` keeps the query from being compared. Returns any error but an overload of the table.
-    fn block(&mut self, reason: MissReason, failed: Error) -> Result<(), Error> {
-        if !failed.is_store_overload() {
-            return Err(failed);
-        }
-        tracing::info!(error = %failed, ?reason, "the question is not compared");
-        self.blocked.get_or_insert(reason);
-        Ok(())
-    }
-}
-
-/// What was found while the replica was brought up to date.
-#[derive(Debug, Clone, Copy, Default)]
-struct CatchUp {
-    /// Whether the replica changed, so that earlier candidates are stale.
-    changed: bool,
-    /// Whether a new row was gone already, or had no vector of the served embedder.
-    saw_missing_row: bool,
-}
-
-impl CatchUp {
-    fn add(&mut self, other: Self) {
-        self.changed |= other.changed;
-        self.saw_missing_row |= other.saw_missing_row;
-    }
 }
 
 impl LookupEngine {
@@ -613,33 +492,4 @@ impl LookupEngine {
         let threshold = if is_compared { rules.threshold } else { f32::INFINITY };
         CandidateStream::new(all.unwrap_or_default(), is_guarded, threshold, filter)
     }
-}
-
-/// Finds the entries of the aliases of `pending` that have got another id since the verdict: they were stored again with
-/// another vector, or moved to another embedder. The rows at the ids of the verdicts have been read.
-///
-/// Reads: nothing if these rows exist; else the pointers of the entries' own questions, then the rows that these name.
-/// Errors: `StoreBackendError`.
-async fn follow_aliases<'p, 'q: 'p>(
-    cache: &Cache,
-    pending: impl Iterator<Item = &'p mut PendingQuery<'q>>,
-    rows: &mut Rows,
-) -> Result<(), Error> {
-    let mut moved = Vec::new();
-    for PendingQuery { query, verdicts, .. } in pending {
-        let Some(alias) = &mut verdicts.alias else { continue };
-        let verdict = &mut alias.verdict;
-        if rows.has_read(verdict.id.into()) && rows.get(verdict.id.into()).is_none() {
-            moved.push((RowKey::pointer(&query.namespace, &verdict.query_hash), &mut verdict.id));
-        }
-    }
-    if moved.is_empty() {
-        return Ok(());
-    }
-    cache.table.fetch_missing(rows, moved.iter().map(|(pointer, _)| *pointer)).await?;
-    for (pointer, id) in &mut moved {
-        **id = rows.get(*pointer).and_then(pointed_entry).unwrap_or(**id);
-    }
-    let ids: Vec<RowKey> = moved.iter().map(|(_, id)| RowKey::from(**id)).collect();
-    cache.table.fetch_missing(rows, ids).await
 }

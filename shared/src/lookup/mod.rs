@@ -13,9 +13,11 @@
 //! 8. [`outcome`]: the answer, or the reason for a miss.
 //! 9. [`record`]: counts, metrics and the log.
 //!
+//! `round` is what the steps of one round share, and `aliases` follows what callers called right.
 //! [`explain`] says afterwards why a lookup has its outcome.
 //! [`shared_engine`] is the engine of an instance, and loads in the background what lookups could not wait for.
 
+mod aliases;
 mod candidates;
 pub mod engine;
 mod exact;
@@ -24,6 +26,7 @@ mod first_read;
 pub mod outcome;
 pub mod query;
 pub mod record;
+mod round;
 pub mod rules;
 mod score;
 mod semantic;

@@ -22,14 +22,18 @@ function listView() {
   const count = element("p", { class: "soft" });
   let cursor = null;
   let shown = 0;
+  /** The number of the list that is shown. What still arrives for an earlier one is dropped. */
+  let list = 0;
   const filters = () => ({
     namespace: namespaceOf(namespace), text: text.value, created_since: seconds(since), created_before: seconds(before),
     ...metadataFilter(metadata.value), order: order.value, limit: PAGE_ENTRIES, fields: LISTED_FIELDS, cursor,
   });
   const read = (pressed) => working(pressed, async () => {
+    const mine = list;
     // A page ends early where a filter leaves much out: read on until it has something to show.
     do {
       const page = await call("GET", "v1/entries", filters());
+      if (mine !== list) return;
       rows.append(...page.entries.map(entryRow));
       shown += page.entries.length;
       cursor = page.cursor;
@@ -41,6 +45,7 @@ function listView() {
   const restart = (pressed) => {
     rows.replaceChildren();
     [cursor, shown] = [null, 0];
+    list += 1;
     return read(pressed);
   };
   more.onclick = () => read(more);

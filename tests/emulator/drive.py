@@ -1,9 +1,10 @@
 """Sends every event file to every binary through Amazon's Lambda Runtime Interface Emulator.
 
-Usage: python drive.py BINARIES DYNAMODB_URL CONTRACT
+Usage: python drive.py BINARIES DYNAMODB_URL UPSTREAM CONTRACT
 
 Each kind of event has its own table. The functions run in an order in which each one finds the entries it needs. Prints
 the outcome of each function and kind, then a summary. Exits 1 if an outcome is wrong.
+UPSTREAM is the base URL of a stand-in for the OpenAI API. The emulator cannot stream, so chat answers in JSON here.
 CONTRACT is the output of `mneme-local contract --json`: its operations are listed in that order.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 import samcli
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARIES, DYNAMODB, CONTRACT = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+BINARIES, DYNAMODB, UPSTREAM, CONTRACT = Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])
 EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 ORDER = [operation["name"] for operation in json.loads(CONTRACT.read_text())["operations"]]
 KINDS = ["direct", "http-api", "rest-api", "function-url", "scheduled"]
@@ -62,6 +63,7 @@ def invoke(function, table, payloads):
         "PATH": os.environ["PATH"],
         "MNEME_TABLE_NAME": table,
         "MNEME_CREATE_TABLE": "true",
+        "MNEME_UPSTREAM": UPSTREAM,
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_DYNAMODB": DYNAMODB,
         # DynamoDB Local separates the tables of access keys. A key may contain only letters and digits.

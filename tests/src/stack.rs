@@ -40,7 +40,7 @@ pub fn binaries() -> PathBuf {
 /// True if the engine is DynamoDB Local. It reports too many units for transactional writes: 24 for a 4 KB item with
 /// two keys-only indexes. The correct number is 2 × 4 for the item and 1 for each index (DynamoDB Developer Guide,
 /// "DynamoDB transactions: how it works", "Capacity management for transactions").
-pub fn overcounts_transactions() -> bool {
+pub fn is_dynamodb_local() -> bool {
     std::env::var(ENGINE_VARIABLE).is_ok()
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mneme_tests::proxy::Call;
-use mneme_tests::stack::{Item, overcounts_transactions};
+use mneme_tests::stack::{Item, is_dynamodb_local};
 use mneme_tests::upstream::Upstream;
 use mneme_tests::{Stack, vector};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ async fn cost(stack: &Stack, pause: Duration, work: impl Future<Output = ()>) ->
     };
     let mut operations: Vec<String> = calls.iter().map(|call| call.operation.clone()).collect();
     operations.sort();
-    let write = if overcounts_transactions() { 0.0 } else { of(false) };
+    let write = if is_dynamodb_local() { 0.0 } else { of(false) };
     let mut tokens = HashSet::new();
     let mut is_known =
         |call: &Call| call.request["ClientRequestToken"].as_str().is_some_and(|token| !tokens.insert(token.to_owned()));

@@ -44,3 +44,4 @@ pub use signature::codec::SignatureError;
 pub use signature::fingerprint::NumberFingerprint;
 pub use signature::{Signature, exact_values_agree};
 pub use text::material::instruction_and_material;
+pub use text::symbols::symbols_agree;

@@ -80,6 +80,11 @@ pub fn exact_values_agree(question: &str, stored: Option<&str>) -> bool {
     stored.is_none_or(|stored| mneme_guard::exact_values_agree(question, stored))
 }
 
+/// Whether two questions with the same words have the same symbols. True if the other question is not stored.
+pub fn symbols_agree(question: &str, stored: Option<&str>) -> bool {
+    stored.is_none_or(|stored| mneme_guard::symbols_agree(question, stored))
+}
+
 /// Whether a stored response may be served: it is not empty, not only white space, and not a stored failure.
 ///
 /// Source: `mneme-cache` 1.0, `default_validator`.

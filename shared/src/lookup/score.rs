@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use mneme_guard::{ConversationSignature, Verdict, VetoKind};
-use mneme_model::confidence::{Guard, confidence, exact_values_agree, verdict};
+use mneme_model::confidence::{Guard, confidence, exact_values_agree, symbols_agree, verdict};
 use mneme_model::embedding::Embedding;
 use mneme_model::entry::Entry;
 use mneme_model::long_text::Unread;
@@ -83,6 +83,7 @@ impl Scoring<'_> {
             Verdict::Probability(_) if guard == Guard::On && !self.values_agree(&entry) => {
                 (0.0, Some(VetoKind::Identifier))
             }
+            Verdict::Probability(_) if guard == Guard::On && !self.symbols_agree(&entry) => (0.0, Some(VetoKind::Mark)),
             Verdict::Probability(p) => (p, None),
             Verdict::Vetoed(kind) => (0.0, Some(kind)),
         };
@@ -115,6 +116,11 @@ impl Scoring<'_> {
     /// Whether the numbers, identifiers and dates of both questions are equal as texts, and not only as hashes.
     fn values_agree(&self, entry: &Entry) -> bool {
         exact_values_agree(&self.query.question.message, entry.query.as_deref())
+    }
+
+    /// Whether questions with the same words have the same symbols, which embedders drop.
+    fn symbols_agree(&self, entry: &Entry) -> bool {
+        symbols_agree(&self.query.question.message, entry.query.as_deref())
     }
 
     /// Whether the vectors of question and entry stand for all of both texts, or what was not read is equal. An entry

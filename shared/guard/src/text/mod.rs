@@ -12,6 +12,7 @@
 //! | `instruction` | an instruction about material in one form |
 //! | `slots` | the span of time and the form of the answer that a question asks for |
 //! | `written` | what case folding, the collapse of white space and the tokens drop |
+//! | `symbols` | the operators and pictures of questions that have the same words |
 //! | `code` | what shows that a chunk or a line is code |
 //! | `unit_case` | the units whose case decides which unit they are |
 //! | `question_type` | what kind of answer a question asks for |
@@ -29,6 +30,7 @@ pub(crate) mod question_type;
 mod segment;
 pub(crate) mod slots;
 pub(crate) mod spelling;
+pub(crate) mod symbols;
 mod token_builder;
 pub(crate) use segment::is_unspaced;
 pub(crate) mod tokenizer;

@@ -9,13 +9,28 @@ use crate::refusal;
 /// Why `response`, the answer to `question`, is not stored: it is blank, the report of a failure, or a refusal. `None`
 /// if it is an answer. In doubt it is one.
 pub fn skip_reason(question: &str, response: &str) -> Option<SkipReason> {
-    if is_blank(response) {
+    if is_blank(response) || is_nothing(response) {
         Some(SkipReason::Empty)
     } else if is_error_body(response) {
         Some(SkipReason::Error)
     } else {
         refusal::skip_reason(question, response)
     }
+}
+
+/// What programs write where a text is missing, in lower case.
+const PLACEHOLDERS: [&str; 5] = ["undefined", "[done]", "data: [done]", "<|endoftext|>", "[object object]"];
+
+/// Whether `response` holds nothing but marks around a missing text: quotes, a code fence, points, the thoughts of a model
+/// without its answer.
+fn is_nothing(response: &str) -> bool {
+    let text = response.trim();
+    let said = match text.strip_prefix("<think>") {
+        Some(thoughts) => thoughts.split_once("</think>").map_or("", |(_, said)| said),
+        None => text,
+    };
+    let is_mark = |character: char| character.is_whitespace() || "\"'`“”‘’.…".contains(character);
+    said.chars().all(is_mark) || PLACEHOLDERS.contains(&said.trim().to_lowercase().as_str())
 }
 
 #[cfg(test)]

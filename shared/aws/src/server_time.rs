@@ -21,11 +21,16 @@ const MAX_WAIT_MS: i64 = 2000;
 /// Up to this difference the machine's clock is believed. `Date` is in whole seconds, and a reply takes time.
 const TOLERANCE_MS: i64 = 5000;
 
+/// No clock is believed to differ by more: a day, in milliseconds. Such a `Date` is a fault of whoever sent it.
+const MAX_OFFSET_MS: i64 = 86_400_000;
+
 /// Measures the offset of a service's clock. Clones share it.
 #[derive(Debug, Clone)]
 pub struct ServerTime {
     /// The milliseconds that the service's clock is ahead of the machine's; 0 up to the tolerance of five seconds.
     offset_ms: Arc<AtomicI64>,
+    /// The last difference beyond the tolerance, which the next reply may confirm; 0 if there is none.
+    suspected_ms: Arc<AtomicI64>,
 }
 
 /// When an attempt was sent, in epoch milliseconds of the machine.
@@ -39,10 +44,11 @@ impl Storable for SentAt {
 impl ServerTime {
     /// An interceptor that writes what it measures to `offset_ms`, in milliseconds.
     pub fn new(offset_ms: Arc<AtomicI64>) -> Self {
-        Self { offset_ms }
+        Self { offset_ms, suspected_ms: Arc::default() }
     }
 
-    /// Notes a reply with this `date` to an attempt that was sent and answered at these epoch milliseconds.
+    /// Notes a reply with this `date` to an attempt that was sent and answered at these epoch milliseconds. Two replies in
+    /// a row have to agree on a difference, because one wrong `Date` would let entries expire too early.
     fn note(&self, date: &str, sent_ms: i64, received_ms: i64) {
         let Ok(date) = DateTime::from_str(date, Format::HttpDate) else { return };
         if !(0..=MAX_WAIT_MS).contains(&(received_ms - sent_ms)) {
@@ -52,10 +58,19 @@ impl ServerTime {
         let known = self.offset_ms.load(Ordering::Relaxed);
         if measured.abs() <= TOLERANCE_MS {
             self.offset_ms.store(0, Ordering::Relaxed);
-        } else if measured.abs_diff(known) > TOLERANCE_MS.unsigned_abs() {
-            self.offset_ms.store(measured, Ordering::Relaxed);
+            self.suspected_ms.store(0, Ordering::Relaxed);
+        } else if measured.abs() <= MAX_OFFSET_MS && differs(measured, known) {
+            let suspected = self.suspected_ms.swap(measured, Ordering::Relaxed);
+            if !differs(measured, suspected) {
+                self.offset_ms.store(measured, Ordering::Relaxed);
+            }
         }
     }
+}
+
+/// Whether two offsets differ by more than the tolerance.
+fn differs(one_ms: i64, other_ms: i64) -> bool {
+    one_ms.abs_diff(other_ms) > TOLERANCE_MS.unsigned_abs()
 }
 
 fn now_ms() -> i64 {
@@ -110,23 +125,32 @@ mod tests {
     fn offset_is_zero_within_the_tolerance_and_the_difference_beyond_it() {
         for (machine_ahead, expected) in [(0, 0), (4000, 0), (-4000, 0), (3_600_000, -3_600_000), (-60_000, 60_000)] {
             let sent = DATE_MS + 500 + machine_ahead - 10;
-            assert_eq!(offset_after(&[(DATE, sent, sent + 20)]), expected, "{machine_ahead}");
+            assert_eq!(offset_after(&[(DATE, sent, sent + 20); 2]), expected, "{machine_ahead}");
         }
+    }
+
+    #[test]
+    fn one_date_alone_or_one_of_another_day_moves_nothing() {
+        let at = |ahead: i64| (DATE, DATE_MS + 500 + ahead, DATE_MS + 500 + ahead);
+        assert_eq!(offset_after(&[at(3_600_000)]), 0);
+        assert_eq!(offset_after(&[at(3_600_000), at(0), at(3_600_000)]), 0);
+        assert_eq!(offset_after(&[at(3_600_000), at(1_800_000)]), 0);
+        assert_eq!(offset_after(&[at(MAX_OFFSET_MS + 1); 3]), 0);
     }
 
     #[test]
     fn offset_stays_for_small_changes_and_goes_when_the_machine_is_right_again() {
         let at = |ahead: i64| (DATE, DATE_MS + 500 + ahead, DATE_MS + 500 + ahead);
-        assert_eq!(offset_after(&[at(60_000), at(61_500)]), -60_000);
-        assert_eq!(offset_after(&[at(60_000), at(90_000)]), -90_000);
-        assert_eq!(offset_after(&[at(60_000), at(200)]), 0);
+        assert_eq!(offset_after(&[at(60_000), at(60_000), at(61_500)]), -60_000);
+        assert_eq!(offset_after(&[at(60_000), at(60_000), at(90_000), at(90_000)]), -90_000);
+        assert_eq!(offset_after(&[at(60_000), at(60_000), at(200)]), 0);
     }
 
     #[test]
     fn reply_that_took_long_or_has_no_date_says_nothing() {
         let sent = DATE_MS + 60_000;
-        assert_eq!(offset_after(&[(DATE, sent, sent + MAX_WAIT_MS + 1)]), 0);
-        assert_eq!(offset_after(&[(DATE, sent, sent - 1)]), 0);
-        assert_eq!(offset_after(&[("yesterday", sent, sent)]), 0);
+        assert_eq!(offset_after(&[(DATE, sent, sent + MAX_WAIT_MS + 1); 2]), 0);
+        assert_eq!(offset_after(&[(DATE, sent, sent - 1); 2]), 0);
+        assert_eq!(offset_after(&[("yesterday", sent, sent); 2]), 0);
     }
 }

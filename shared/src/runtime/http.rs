@@ -129,7 +129,13 @@ async fn run<O: HttpOperation>(function: &Arc<Function<O>>) -> Result<Infallible
         // A task of its own goes on while the reply is sent.
         let task = tokio::spawn(invoke(Arc::clone(function), next, sender));
         if let Ok(streamed) = head.await {
-            api.stream(&id, streamed).await?;
+            // A reply that could not be sent whole is Lambda's to report. What the task has to store is stored.
+            if let Err(error) = api.stream(&id, streamed).await {
+                tracing::warn!(%error, "a streamed reply was cut off");
+            }
+            if let Err(error) = task.await {
+                tracing::error!(%error, "an invocation failed after its reply had begun");
+            }
             continue;
         }
         match task.await.unwrap_or_else(|error| Err(diagnostic(&Error::internal(error)))) {

@@ -154,7 +154,7 @@ impl Snapshot {
         let pointers = self.derived(DerivedKind::Pointer).map(|(id, row)| (id, row, Pointer::from_item(row)));
         let (own, of_verdicts): (Vec<_>, Vec<_>) = pointers.partition(|(.., pointer)| pointer.own().is_some());
         for (id, row, pointer) in of_verdicts {
-            assert!(pointer.has_verdicts() && pointer.named.is_some(), "the pointer {id} names nothing: {row:?}");
+            assert!(!pointer.verdicts.is_empty() && pointer.named.is_some(), "the pointer {id} names nothing: {row:?}");
             assert!(row.contains_key("name"), "the pointer {id} has verdicts of no namespace");
         }
         let found: BTreeMap<i128, i128> = own.into_iter().map(|(id, row, _)| (id, number(row, "entry_id"))).collect();

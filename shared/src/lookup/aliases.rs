@@ -9,6 +9,7 @@ use crate::cache::Cache;
 
 /// Finds the entries of the aliases of `pending` that have got another id since the verdict: they were stored again with
 /// another vector, or moved to another embedder. The rows at the ids of the verdicts have been read.
+/// An entry that nobody names any more is noted as deleted in `rows`.
 ///
 /// Reads: nothing if these rows exist; else the pointers of the entries' own questions, then the rows that these name.
 /// Errors: `StoreBackendError`.
@@ -29,9 +30,16 @@ pub(super) async fn follow_aliases<'p, 'q: 'p>(
         return Ok(());
     }
     cache.table.fetch_missing(rows, moved.iter().map(|(pointer, _)| *pointer)).await?;
-    for (pointer, id) in &mut moved {
-        **id = rows.get(*pointer).and_then(pointed_entry).unwrap_or(**id);
+    let mut ids: Vec<RowKey> = Vec::new();
+    for (pointer, id) in moved {
+        match rows.get(pointer).and_then(pointed_entry).filter(|named| named != id) {
+            Some(named) => {
+                *id = named;
+                ids.push(named.into());
+            }
+            // The pointer was read after the row. It still names the missing row, or is gone with it.
+            None => rows.note_deleted(*id),
+        }
     }
-    let ids: Vec<RowKey> = moved.iter().map(|(_, id)| RowKey::from(**id)).collect();
     cache.table.fetch_missing(rows, ids).await
 }

@@ -187,7 +187,7 @@ impl LookupEngine {
         self.last_counter = Some((counter, counter_read_at));
         let mut missing_rows = false;
         for id in rows.missing_entries() {
-            missing_rows = true;
+            missing_rows |= !rows.is_deleted(id);
             // Neither the namespace nor the hash of a missing row is known. So each query of the request forgets the id
             // as a candidate, and as its exact answer.
             for Query { namespace, question, .. } in queries {
@@ -216,6 +216,10 @@ impl LookupEngine {
         for mut pending in self.by_namespace(context, queries, candidates, rows).await?.into_values() {
             for one in &mut pending {
                 catch_up.add(self.exact(context, one, rows).await?);
+                // The pointer may hold a bar, so nothing similar is served without it.
+                if !one.exact.is_answer() && !rows.has_read(one.query.pointer_key()) {
+                    one.blocked.get_or_insert(MissReason::Unavailable);
+                }
             }
             if pending.iter().any(|one| one.awaits_vector(context.embedder)) {
                 awaiting.push(pending);
@@ -310,10 +314,12 @@ impl LookupEngine {
         let rules = one.rules;
         let verdicts = one.verdicts.clone();
         let rules = ExactRules { query, rules: &rules, alias: verdicts.alias.as_ref() };
-        one.exact = rules.among(&one.known, rows);
+        one.exact = rules.own(&one.known, rows);
         if !matches!(one.exact, ExactMatch::Nothing) {
             return Ok(CatchUp::default());
         }
+        let confirmed = rules.confirmed(rows);
+        let has_alias = !matches!(confirmed, ExactMatch::Nothing);
         let holds = self.loader.replica.holds(&query.namespace);
         if !holds {
             match indexed_rows(context.cache, &query.namespace, &query.question.hash, None).await {
@@ -325,22 +331,25 @@ impl LookupEngine {
             }
         }
         let is_compared = one.is_comparable(context.embedder) || one.awaits_vector(context.embedder);
-        if !(is_compared || holds) || !matches!(one.exact, ExactMatch::Nothing) {
-            return Ok(CatchUp::default());
-        }
-        let catch_up = match self.catch_up(context, query).await {
-            Ok(catch_up) => catch_up,
-            Err(error) => {
-                one.block(MissReason::NotLoaded, error)?;
-                return Ok(CatchUp::default());
+        let mut found = CatchUp::default();
+        if matches!(one.exact, ExactMatch::Nothing) && (holds || is_compared && !has_alias) {
+            match self.catch_up(context, query).await {
+                Ok(catch_up) => {
+                    found = catch_up;
+                    let known = self.known(query);
+                    match context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await {
+                        Ok(()) => one.exact = rules.own(&known, rows),
+                        Err(error) => one.block(MissReason::Unavailable, error)?,
+                    }
+                }
+                Err(error) => one.block(MissReason::NotLoaded, error)?,
             }
-        };
-        let known = self.known(query);
-        match context.cache.table.fetch_missing(rows, known.iter().map(|id| (*id).into())).await {
-            Ok(()) => one.exact = rules.among(&known, rows),
-            Err(error) => one.block(MissReason::Unavailable, error)?,
         }
-        Ok(catch_up)
+        // An entry of the question itself may have no pointer, so the alias counts only where none was found.
+        if matches!(one.exact, ExactMatch::Nothing) {
+            one.exact = confirmed;
+        }
+        Ok(found)
     }
 
     /// The outcomes of the queries of one namespace, after the exact layer. Returns each with its position.

@@ -87,9 +87,21 @@ impl ExactRules<'_> {
     /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key. If there is
     /// none, the match with the entry of the alias.
     pub(super) fn among(&self, ids: &[EntryId], rows: &Rows) -> ExactMatch {
-        let own = ids.iter().filter_map(|id| rows.entry(*id)).find(|entry| self.is_match(entry));
-        let confirmed = || self.alias.and_then(|alias| rows.entry(alias.verdict.id));
-        self.judge(own.or_else(|| confirmed().filter(|entry| self.is_confirmed(entry))))
+        match self.own(ids, rows) {
+            ExactMatch::Nothing => self.confirmed(rows),
+            own => own,
+        }
+    }
+
+    /// The match with the first of the entries `ids` in `rows` that is live and has the query's entry key.
+    pub(super) fn own(&self, ids: &[EntryId], rows: &Rows) -> ExactMatch {
+        self.judge(ids.iter().filter_map(|id| rows.entry(*id)).find(|entry| self.is_match(entry)))
+    }
+
+    /// The match with the live entry of the alias in `rows`.
+    pub(super) fn confirmed(&self, rows: &Rows) -> ExactMatch {
+        let entry = self.alias.and_then(|alias| rows.entry(alias.verdict.id));
+        self.judge(entry.filter(|entry| self.is_confirmed(entry)))
     }
 
     /// Whether `entry` is live and is the confirmed answer of the query's question.

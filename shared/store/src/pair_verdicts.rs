@@ -40,11 +40,6 @@ impl Pointer {
         Self { named: pointed_entry(item), verdicts: PairVerdicts { alias, bars }, stored }
     }
 
-    /// Whether the item holds verdicts, readable or not.
-    pub fn has_verdicts(&self) -> bool {
-        self.stored.iter().any(Option::is_some)
-    }
-
     /// The question's own entry, as far as the pointer knows.
     pub fn own(&self) -> Option<EntryId> {
         self.named.filter(|id| self.verdicts.iter().all(|verdict| verdict.id != *id))
@@ -156,7 +151,7 @@ mod tests {
     fn pointer_with_all_verdicts_reads_back_and_costs_one_read_unit() {
         let item = made(Pointer::default().change(&Namespace::default(), id(20), &all()).unwrap());
         let read = Pointer::from_item(&item);
-        assert_eq!((read.named, &read.verdicts, read.has_verdicts()), (Some(id(20)), &all(), true));
+        assert_eq!((read.named, &read.verdicts), (Some(id(20)), &all()));
         assert!(item_bytes(&item) <= 4096, "{}", item_bytes(&item));
         assert_eq!(text(&item, name::NAME).as_deref(), Some("default"));
     }

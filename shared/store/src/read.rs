@@ -130,6 +130,8 @@ struct BatchReply {
 pub struct Rows {
     items: HashMap<RowKey, Item>,
     requested: HashSet<RowKey>,
+    /// Missing entries that were deleted, and did not move to another id.
+    deleted: HashSet<EntryId>,
 }
 
 impl Rows {
@@ -168,6 +170,17 @@ impl Rows {
     pub fn extend(&mut self, more: Rows) {
         self.items.extend(more.items);
         self.requested.extend(more.requested);
+        self.deleted.extend(more.deleted);
+    }
+
+    /// Notes that the missing entry `id` was deleted: no row has its entry key under another id.
+    pub fn note_deleted(&mut self, id: EntryId) {
+        self.deleted.insert(id);
+    }
+
+    /// Whether [`Rows::note_deleted`] has noted the entry `id`.
+    pub fn is_deleted(&self, id: EntryId) -> bool {
+        self.deleted.contains(&id)
     }
 
     /// As [`Rows::extend`], for [`Table::batch_get_each`].
@@ -328,7 +341,7 @@ impl Table {
         let call = self.client.batch_get_item().request_items(&self.name, request);
         let sent = self.patiently(|| call.clone().send()).await;
         let output = sent.map_err(|error| backend_error::from_sdk("BatchGetItem", error))?;
-        let mut rows = Rows { items: HashMap::new(), requested: keys.into_iter().collect() };
+        let mut rows = Rows { requested: keys.into_iter().collect(), ..Rows::default() };
         let mut bytes = 0;
         for item in output.responses.into_iter().flat_map(HashMap::into_values).flatten() {
             if let Some(key) = item.get(name::ID).and_then(RowKey::from_attribute) {
@@ -417,7 +430,7 @@ mod tests {
     fn rows(items: [(RowKey, Item); 4], missing: u64) -> Rows {
         let missing = RowKey::from(EntryId::new(missing).unwrap());
         let requested = items.iter().map(|(key, _)| *key).chain([missing, RowKey::COUNTER]).collect();
-        Rows { items: items.into(), requested }
+        Rows { items: items.into(), requested, ..Rows::default() }
     }
 
     #[test]

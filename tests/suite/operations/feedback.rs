@@ -386,3 +386,41 @@ async fn put_of_the_question_during_its_feedback_keeps_both() {
     assert_eq!(outcome(&stack, asked(REWORDED, 0.1)).await, hit(own, "exact"));
     invariants::check(&stack).await;
 }
+
+#[tokio::test]
+async fn entry_of_the_question_without_a_pointer_is_preferred_to_its_alias() {
+    let stack = Stack::start().await;
+    let other = put(&stack, QUESTION, 0.0).await;
+    let own = put(&stack, OTHER, 3.0).await;
+    let rows = stack.rows().await;
+    let pointers = rows
+        .iter()
+        .filter(|(id, row)| **id < 0 && row.get("entry_id").and_then(|id| id.as_n().ok()) == Some(&own.to_string()));
+    let pointers: Vec<i128> = pointers.map(|(id, _)| *id).collect();
+    assert_eq!(pointers.len(), 1);
+    stack.delete_items(pointers).await;
+    assert_eq!(judge(&stack, OTHER, other, true).await, "aliased");
+    // An instance without a replica, then one with it.
+    stack.server.recycle("lookup").await;
+    assert_eq!(outcome(&stack, json!({"query": OTHER})).await, hit(own, "exact"));
+    assert_eq!(outcome(&stack, asked("Something else", 1.5)).await.0, Value::Null);
+    assert_eq!(outcome(&stack, json!({"query": OTHER})).await, hit(own, "exact"));
+}
+
+#[tokio::test]
+async fn alias_of_a_deleted_entry_costs_a_lookup_two_more_reads() {
+    let stack = Stack::start().await;
+    let id = put(&stack, QUESTION, 0.0).await;
+    put(&stack, "How tall is the tower?", 1.0).await;
+    assert_eq!(judge(&stack, OTHER, id, true).await, "aliased");
+    assert_eq!(outcome(&stack, asked(OTHER, 3.0)).await, hit(id, "exact"));
+    stack.invoke("delete", json!({"id": id})).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(outcome(&stack, asked(OTHER, 3.0)).await.0, Value::Null);
+    }
+    stack.proxy.take_calls();
+    assert_eq!(outcome(&stack, asked(OTHER, 3.0)).await.0, Value::Null);
+    let operations = stack.proxy.take_operations();
+    let reads = operations.iter().filter(|operation| *operation == "BatchGetItem").count();
+    assert!(reads <= 3 && !operations.contains(&"Query".to_owned()), "{operations:?}");
+}

@@ -68,14 +68,14 @@ pub(crate) async fn remove_verdicts(cache: &Cache, pointers: &[RowKey]) -> Resul
     write(cache, &seen, &rows, |_, _| PairVerdicts::default()).await
 }
 
-/// The pointers that still have verdicts, each with its key and its namespace.
+/// The pointers that have or had verdicts, each with its key and its namespace.
 async fn read_pointers(cache: &Cache, pointers: &[RowKey]) -> Result<Vec<(RowKey, Namespace, Pointer)>, Error> {
     let items = cache.table.batch_get(pointers.iter().copied(), Projection::All).await?;
     let seen = items.iter().filter_map(|(key, item)| {
         let namespace = Namespace::from_row(text(item, name::NAME)?);
         Some((key, namespace, Pointer::from_item(item)))
     });
-    Ok(seen.filter(|(.., pointer)| pointer.has_verdicts()).collect())
+    Ok(seen.collect())
 }
 
 /// The rows of the entries that `pointers` and their verdicts name.

@@ -20,6 +20,8 @@ pub fn skip_reason(question: &str, response: &str) -> Option<SkipReason> {
 
 /// What programs write where a text is missing, in lower case.
 const PLACEHOLDERS: [&str; 5] = ["undefined", "[done]", "data: [done]", "<|endoftext|>", "[object object]"];
+/// A longer text of marks is a drawing or data.
+const MAX_MARKS: usize = 16;
 
 /// Whether `response` holds nothing but marks around a missing text: quotes, a code fence, points, the thoughts of a model
 /// without its answer.
@@ -29,8 +31,9 @@ fn is_nothing(response: &str) -> bool {
         Some(thoughts) => thoughts.split_once("</think>").map_or("", |(_, said)| said),
         None => text,
     };
+    let said = said.trim();
     let is_mark = |character: char| character.is_whitespace() || "\"'`“”‘’.…".contains(character);
-    said.chars().all(is_mark) || PLACEHOLDERS.contains(&said.trim().to_lowercase().as_str())
+    said.len() <= MAX_MARKS && (said.chars().all(is_mark) || PLACEHOLDERS.contains(&said.to_lowercase().as_str()))
 }
 
 #[cfg(test)]

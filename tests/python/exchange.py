@@ -133,7 +133,7 @@ def compare_hashes():
     # A put refuses a blank question: one of spaces, control characters and format characters alone.
     blank = {"Zs", "Zl", "Zp", "Cc", "Cf"}
     texts = [text for text in texts if not all(unicodedata.category(character) in blank for character in text)]
-    entries = [{"query": text, "response": text, "namespace": "hashes"} for text in texts]
+    entries = [{"query": text, "response": "an answer", "namespace": "hashes"} for text in texts]
     for start in range(0, len(entries), 250):
         status, reply = call("POST", "/v1/entries", {"entries": entries[start : start + 250]})
         assert status == 200 and all("id" in result for result in reply["results"]), reply

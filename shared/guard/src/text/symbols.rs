@@ -54,15 +54,12 @@ impl<'a> Parts<'a> {
         signs
     }
 
-    /// The other symbols with their places. A picture before the first or after the last word is decoration unless the
-    /// other text has one there, too.
+    /// The other symbols with their places. Symbols before the first or after the last word are decoration unless the other
+    /// text has some there, too.
     fn operators<'b>(&'b self, other: &Self) -> Vec<(usize, &'b str)> {
         let is_edge = |run: &Run<'_>| run.words_before == 0 || run.words_before == self.words.len();
-        let is_decoration = |run: &Run<'_>| {
-            is_edge(run)
-                && !run.text.is_ascii()
-                && !other.runs.iter().any(|theirs| theirs.words_before == run.words_before && !theirs.text.is_ascii())
-        };
+        let is_decoration =
+            |run: &Run<'_>| is_edge(run) && !other.runs.iter().any(|theirs| theirs.words_before == run.words_before);
         let kept = self.runs.iter().filter(|run| !run.text.chars().all(|sign| BEFORE_OR_AFTER.contains(sign)));
         kept.filter(|run| !is_decoration(run)).map(|run| (run.words_before, run.text)).collect()
     }
@@ -109,7 +106,7 @@ fn significant(run: &str, before: Option<char>, after: Option<char>) -> Option<&
 }
 
 /// Whether two questions with the same words in the same order have the same symbols, too. True if their words differ,
-/// which other rules judge. Marks of prose, faces at the end, and the side of a currency's sign do not count.
+/// which other rules judge. Marks of prose, decoration around one text, and the side of a currency's sign do not count.
 pub fn symbols_agree(query: &str, candidate: &str) -> bool {
     let (a, b) = (Parts::of(query), Parts::of(candidate));
     a.words != b.words || a.signs() == b.signs() && a.operators(&b) == b.operators(&a)
@@ -153,6 +150,7 @@ mod tests {
             ("How do I pay?", "How do I pay ?!"),
             ("Comment payer ?", "Comment payer?"),
             ("How do I pay? 🙂", "How do I pay?"),
+            ("~how do I pay?", "How do I pay?"),
             ("What's \"cash back\"?", "What’s cash back?"),
             ("Ticket #123: status", "Ticket 123 status"),
             ("Is it 5 €?", "Is it €5?"),

@@ -153,7 +153,8 @@ impl Stored {
         }
     }
 
-    /// Stores an answer that took the upstream the time `took`. Returns the entry's id, or a word that says why nothing was stored. Never fails the request.
+    /// Stores an answer that took the upstream the time `took`. Returns the entry's id, or a word that says why nothing was
+    /// stored. Never fails the request.
     pub(crate) async fn store(
         &self,
         cache: &Cache,

@@ -69,8 +69,8 @@ impl PairVerdicts {
         self.alias.as_ref().is_some_and(|alias| alias.verdict.query_hash == *query_hash)
     }
 
-    /// Adds that an entry must not answer, and forgets that it does. If there are too many such verdicts, the oldest ones
-    /// are dropped. An entry that is barred already stays barred by the first verdict.
+    /// Bars an entry. If the question was an alias of it, the alias ends. If there are more than [`MAX_BARS`] bars, the
+    /// oldest ones are dropped. An entry that is barred already stays barred by the first verdict.
     pub fn bar(&mut self, verdict: PairVerdict) {
         if self.confirms(&verdict.query_hash) {
             self.alias = None;
@@ -81,7 +81,7 @@ impl PairVerdicts {
         self.bars.drain(..self.bars.len().saturating_sub(MAX_BARS));
     }
 
-    /// Forgets that the entry with the question `query_hash` must not answer.
+    /// Lifts the bar on the entry with the question `query_hash`, if there is one.
     pub fn lift_bar(&mut self, query_hash: &QueryHash) {
         self.bars.retain(|bar| bar.query_hash != *query_hash);
     }

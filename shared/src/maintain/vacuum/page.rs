@@ -118,12 +118,12 @@ impl TablePage {
 }
 
 /// Removes expired entries, repairs pointers, tag blocks and the counter, finishes deletions by a tag, removes derived
-/// items that no reader uses and verdicts on entries that are gone, and enforces the page's quotas. Returns false if the time ran out before all entries that
-/// have to go were removed.
+/// items that no reader uses and verdicts on entries that are gone, and enforces the page's quotas. Returns false if the
+/// time ran out before all entries that have to go were removed.
 ///
 /// `next_id`: as at the start of the pass. It only grows, so an id below it stays below it.
-/// Reads: the pointers of the page's entries, the entries of its pointers and verdicts, and the directory of settings if the page has
-/// settings. Errors: `StoreBackendError`.
+/// Reads: the pointers of the page's entries, the entries of its pointers and verdicts, and the directory of settings if
+/// the page has settings. Errors: `StoreBackendError`.
 pub(super) async fn repair_page(
     cache: &Cache,
     pass: &mut VacuumPass,
